@@ -1,0 +1,90 @@
+"""Everything hallmark raises on purpose.
+
+    HallmarkError                one line for a person: what, where, what to do
+    |-- UsageError         (2)   an option or a name that cannot be meant
+    |-- SpecError          (2)   a spec file that cannot be loaded or obeyed
+    |-- InfrastructureError(3)   the machine, the network, the disk
+        |-- ProvisionError (3)   an environment could not be built
+        |-- LaunchError    (3)   the server did not start
+        |-- HarnessError   (3)   a tool we run (lm-eval, say) failed by itself
+
+    CheckFailed (AssertionError) the server's fault: a test *failure*
+    Inconclusive(AssertionError) measured, but too little to decide
+    Void                         the machine or the device spoilt the run
+
+The number is the exit code of `run.py`. The CLI and the plugin each catch HallmarkError once.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class HallmarkError(Exception):
+    """A problem that a person can act on; never shown with a traceback unless `-v` asks for it."""
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.hint = hint
+
+    def __str__(self) -> str:
+        line = f"{self.where}: {self.message}" if self.where else self.message
+        return f"{line} - {self.hint}" if self.hint else line
+
+
+class UsageError(HallmarkError):
+    exit_code = 2
+
+
+class SpecError(HallmarkError):
+    exit_code = 2
+
+
+class InfrastructureError(HallmarkError):
+    exit_code = 3
+
+
+class ProvisionError(InfrastructureError):
+    """An environment could not be built; says which package and why."""
+
+
+class LaunchError(InfrastructureError):
+    """The server did not become ready; carries the last lines of its log in `log_tail`."""
+
+    def __init__(self, message: str, *, where: str = "", hint: str = "", log_tail: str = "") -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.log_tail = log_tail
+
+
+class HarnessError(InfrastructureError):
+    """A tool that hallmark runs failed by itself: no fault of the server, and no pass either."""
+
+
+class CheckFailed(AssertionError):
+    """The server (or the environment under test) does not do what its spec demands."""
+
+
+class Inconclusive(AssertionError):
+    """There is too little evidence to decide; never counted as a pass."""
+
+
+class Void(Exception):
+    """The machine or the device makes any result of this run meaningless."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint that names the closest of `known`, or all of them when none is close and they are few."""
+    choices = sorted(set(known))
+    lowered = {choice.lower(): choice for choice in choices}
+    close = [lowered[c] for c in difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.5)]
+    if close:
+        return "did you mean " + " or ".join(close) + "?"
+    if choices and len(choices) <= 12:
+        return "known: " + ", ".join(choices)
+    return f"{len(choices)} are known" if choices else "none is known"

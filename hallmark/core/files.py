@@ -1,0 +1,52 @@
+"""Folders and files of a run: made once, written whole, errors that say what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from hallmark.core.errors import InfrastructureError
+
+LEAST_FREE_BYTES = 64 * 1024 * 1024
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` so that a reader sees the old file or the new one, never half of it."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as exc:
+        partial.unlink(missing_ok=True)
+        raise InfrastructureError(
+            f"cannot write: {exc.strerror}", where=str(path), hint="free some space or choose --artifacts"
+        ) from exc
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2, sort_keys=False, ensure_ascii=False) + "\n")
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    """A folder that did not exist before: `parent/name`, or `name-2`, `name-3` ... when it is taken."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        stats = os.statvfs(parent)
+        if stats.f_bavail * stats.f_frsize < LEAST_FREE_BYTES:
+            raise InfrastructureError(
+                "less than 64 MiB are free for artifacts", where=str(parent), hint="free some space or choose --artifacts"
+            )
+        for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
+            folder = parent / (name + suffix)
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            return folder
+    except OSError as exc:
+        raise InfrastructureError(
+            f"cannot make the artifacts folder: {exc.strerror}", where=str(parent), hint="choose another with --artifacts"
+        ) from exc
+    raise InfrastructureError("too many runs of one name", where=str(parent / name), hint="choose another --artifacts")

@@ -1,0 +1,148 @@
+"""What a run writes down, and how it is read back: Evidence, Record, Manifest as JSON.
+
+`records.jsonl` is append-only: one Record a line, flushed as each check ends, so that a run that is
+killed keeps what it had measured. A report is made from these files alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from hallmark.core.errors import InfrastructureError
+from hallmark.core.redact import Redactor
+from hallmark.core.verdict import Verdict
+
+Relation = Literal[">=", "<=", "=="]
+Kind = Literal["spec", "server", "evals", "perf", "extra"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A confidence interval in the unit of the value it belongs to."""
+
+    low: float
+    high: float
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a value is held against: `value relation limit`."""
+
+    relation: Relation
+    limit: float | str
+    """The line that decides: a reference less its tolerance, or a reference scaled to the required tier."""
+    reference: float | None = None
+    """The number that the spec states, before tolerance or tier."""
+    tier: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One thing that was measured or observed in this run."""
+
+    name: str
+    value: float | int | bool | str
+    unit: str = ""
+    n: int = 1
+    """How many samples the value rests on."""
+    verdict: Verdict = Verdict.PASS
+    reason: str = ""
+    target: Target | None = None
+    interval: Interval | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What became of one check of one cell."""
+
+    check: str
+    cell: str
+    kind: Kind
+    verdict: Verdict
+    reason: str
+    """One line for the report: why this verdict."""
+    evidence: tuple[Evidence, ...] = ()
+    duration_s: float = 0.0
+    started_at: str = ""
+    nodeid: str = ""
+    measured: bool = True
+    """False where the check never ran to an answer (skipped, server lost): it counts as missing."""
+    log: str = ""
+    """The last lines of the server's log, or the traceback, where they explain the verdict."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestEntry:
+    check: str
+    kind: Kind
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Every check that the spec demands of a cell, written before the first one runs."""
+
+    cell: str
+    model: str
+    device: str
+    impl: str
+    workflow: str
+    started_at: str
+    entries: tuple[ManifestEntry, ...]
+    partial: tuple[str, ...] = ()
+    """Why this run is narrower than the spec demands (`-k ...`, `--limit 5`); empty for a whole run."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+_RECORD = TypeAdapter(Record)
+_MANIFEST = TypeAdapter(Manifest)
+
+
+def to_plain(value: object) -> Any:
+    """A dataclass of this module as plain JSON data."""
+    return TypeAdapter(type(value)).dump_python(value, mode="json")
+
+
+class RecordLog:
+    """Appends records to `records.jsonl`, redacted, one flushed line each; NaN is refused: absence needs a reason."""
+
+    def __init__(self, path: Path, redactor: Redactor) -> None:
+        self.path = path
+        self._redactor = redactor
+
+    def append(self, record: Record) -> None:
+        line = self._redactor(json.dumps(to_plain(record), ensure_ascii=False, allow_nan=False))
+        try:
+            with self.path.open("a", encoding="utf-8") as stream:
+                stream.write(line + "\n")
+        except OSError as exc:
+            raise InfrastructureError(
+                f"cannot write a record: {exc.strerror}", where=str(self.path), hint="free some space or choose --artifacts"
+            ) from exc
+
+
+def read_records(path: Path) -> list[Record]:
+    """All records of a run; a line cut short by a kill is an error that names its number."""
+    records = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            records.append(_RECORD.validate_json(line))
+        except ValidationError as exc:
+            raise InfrastructureError(f"not a record: {exc}", where=f"{path}:{number}") from exc
+    return records
+
+
+def read_manifest(path: Path) -> Manifest:
+    try:
+        return _MANIFEST.validate_json(path.read_bytes())
+    except (OSError, ValidationError) as exc:
+        raise InfrastructureError(f"not a manifest: {exc}", where=str(path)) from exc

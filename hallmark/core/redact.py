@@ -1,0 +1,35 @@
+"""The one place where secrets are taken out of what is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+SECRET_NAME = re.compile(r"(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_?KEY|CREDENTIAL|PRIVATE_?KEY)", re.IGNORECASE)
+_KNOWN_SHAPES = re.compile(r"\b(hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|AKIA[0-9A-Z]{16}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{4,})")
+_SHORTEST = 6
+MASK = "[redacted]"
+
+
+def is_secret_name(name: str) -> bool:
+    """True for a variable or option whose value must never be shown."""
+    return bool(SECRET_NAME.search(name))
+
+
+class Redactor:
+    """Replaces every known secret value, and whatever looks like a token, in a text."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        known = {s for s in secrets if len(s) >= _SHORTEST}
+        # Longest first: a secret that contains another is replaced whole.
+        self._values = re.compile("|".join(map(re.escape, sorted(known, key=len, reverse=True)))) if known else None
+
+    @classmethod
+    def of_environment(cls, environ: Mapping[str, str], extra: Iterable[str] = ()) -> Redactor:
+        """A redactor of every variable whose name says that it is secret, and of `extra` values."""
+        return cls([*extra, *(value for name, value in environ.items() if is_secret_name(name))])
+
+    def __call__(self, text: str) -> str:
+        if self._values:
+            text = self._values.sub(MASK, text)
+        return _KNOWN_SHAPES.sub(MASK, text)

@@ -1,0 +1,126 @@
+"""What launchers share: LaunchPlan in, RunningServer out. Knows nothing of pytest, specs or reports."""
+
+from __future__ import annotations
+
+import shlex
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from hallmark.core.errors import CheckFailed
+
+Origin = Literal["command line", "environment", "spec", "default", "hallmark"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where an OpenAI-compatible server answers, and under which model name."""
+
+    base_url: str
+    """Without a trailing slash and without /v1."""
+    model: str
+    api_key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanValue:
+    """One value of a plan, where it came from, and what it displaced."""
+
+    name: str
+    value: str
+    origin: Origin
+    overrode: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchPlan:
+    """Everything that is needed to start one server; computed first, shown, then applied."""
+
+    cell: str
+    endpoint: Endpoint
+    argv: tuple[str, ...]
+    """Empty where the server runs already."""
+    env: dict[str, str]
+    """The whole environment of the server's process."""
+    set_vars: tuple[PlanValue, ...]
+    """The variables that hallmark adds or keeps on purpose, with their origins."""
+    values: tuple[PlanValue, ...]
+    log_path: Path
+    startup_timeout_s: float
+    warnings: tuple[str, ...] = ()
+
+    def command(self) -> str:
+        """The plan as one line that a person can paste."""
+        return shlex.join([*(f"{v.name}={v.value}" for v in self.set_vars), *self.argv])
+
+    def to_plain(self) -> dict[str, Any]:
+        rows = [*self.set_vars, *self.values]
+        return {
+            "cell": self.cell,
+            "base_url": self.endpoint.base_url,
+            "served_model": self.endpoint.model,
+            "command": self.command(),
+            "startup_timeout_s": self.startup_timeout_s,
+            "values": [{"name": v.name, "value": v.value, "origin": v.origin, "overrode": v.overrode} for v in rows],
+            "warnings": list(self.warnings),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """How a server ended that should have gone on."""
+
+    exit_code: int
+    """As `Popen.returncode`: negative for a signal."""
+    at: float
+    """`time.time()` when it was noticed."""
+    log_tail: str
+
+    def __str__(self) -> str:
+        how = f"killed by signal {-self.exit_code}" if self.exit_code < 0 else f"exit code {self.exit_code}"
+        return f"the server died ({how})"
+
+
+class ServerLost(CheckFailed):
+    """The server died while it was needed: its own fault, hence a failure."""
+
+    def __init__(self, death: Death) -> None:
+        super().__init__(str(death))
+        self.death = death
+
+
+class RunningServer(ABC):
+    """A server that was ready once. `death` tells within a second when it is no more."""
+
+    endpoint: Endpoint
+    started_in_s: float
+
+    @property
+    @abstractmethod
+    def death(self) -> Death | None:
+        """How it died, or None while it lives."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End the server and all its processes; safe to call twice."""
+
+    @abstractmethod
+    def log_tail(self) -> str:
+        """The last lines of its log, empty where the log is not ours to read."""
+
+    def require_alive(self) -> None:
+        """Raise ServerLost if the server is gone."""
+        if self.death:
+            raise ServerLost(self.death)
+
+
+class Launcher(ABC):
+    """Starts one server from a plan."""
+
+    name: str
+    """The value of `--server`."""
+
+    @abstractmethod
+    def start(self, plan: LaunchPlan) -> RunningServer:
+        """Return a ready server, or raise LaunchError and leave nothing behind."""
