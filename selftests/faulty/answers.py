@@ -1,0 +1,147 @@
+"""From a Job to the JSON that an OpenAI-compatible server answers, faults of content included. Pure but for the clock."""
+
+from __future__ import annotations
+
+import codecs
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from selftests.faulty.faults import Faults
+from selftests.faulty.jobs import Job
+from selftests.faulty.model import END, Model, decode, token_bytes, token_text
+
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Output:
+    """One generated completion, token by token."""
+
+    prompt: tuple[int, ...]
+    ids: tuple[int, ...]
+    pieces: tuple[str, ...]
+    """What each token adds to the text; empty while a character is incomplete."""
+    finish_reason: str
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+
+def _cut(text: str, stop: Sequence[str]) -> int | None:
+    return min((place for s in stop if (place := text.find(s)) >= 0), default=None)
+
+
+def produce(job: Job, *, prompt: tuple[int, ...], index: int, model: Model, faults: Faults) -> Output:
+    sampling = job.sampling
+    if "short-output" in faults:
+        sampling = replace(sampling, max_tokens=max(1, sampling.max_tokens // 2))
+    forced = None if "structured-ignored" in faults else job.forced
+    stop = () if "no-stop" in faults else job.stop
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    ids: list[int] = []
+    pieces: list[str] = []
+    text, reason = "", "length"
+    for token in model.generate(decode(prompt), sampling, index=index, forced=forced):
+        piece = "" if token == END else decoder.decode(token_bytes(token))
+        ids.append(token)
+        pieces.append(piece)
+        if stop:
+            text += piece
+            if (cut := _cut(text, stop)) is not None:
+                return Output(prompt, tuple(ids), tuple(_clipped(pieces, cut)), "stop")
+        if token == END and not sampling.ignore_eos:
+            reason = "stop"
+    return Output(prompt, tuple(ids), tuple(pieces), "stop" if "short-output" in faults else reason)
+
+
+def _clipped(pieces: Sequence[str], length: int) -> Iterator[str]:
+    for piece in pieces:
+        yield piece[:length]
+        length = max(0, length - len(piece))
+
+
+def usage(outputs: Sequence[Output], faults: Faults) -> dict[str, int]:
+    prompt = sum({id(o.prompt): len(o.prompt) for o in outputs}.values()) + int(faults.number("prompt-usage-off"))
+    made = sum(len(o.ids) for o in outputs) + int(faults.number("usage-off"))
+    return {"prompt_tokens": prompt, "completion_tokens": made, "total_tokens": prompt + made}
+
+
+def completion_logprobs(output: Output, count: int, *, model: Model, echo: bool) -> dict[str, Any]:
+    ids = (*output.prompt, *output.ids) if echo else output.ids
+    start = 0 if echo else len(output.prompt)
+    everything = (*output.prompt, *output.ids)
+    tokens, values, tops, offsets = [], [], [], []
+    offset = 0
+    for place, token in enumerate(ids, start=start):
+        before, name = decode(everything[:place]), token_text(token)
+        top = model.top(before, token, count=count, last=place == len(output.prompt) - 1) if place else None
+        tokens.append(name)
+        values.append(top[token] if top else None)
+        tops.append({token_text(t): lp for t, lp in top.items()} if top else None)
+        offsets.append(offset)
+        offset += len(name)
+    return {"tokens": tokens, "token_logprobs": values, "top_logprobs": tops, "text_offset": offsets}
+
+
+def chat_logprobs(output: Output, count: int, *, model: Model) -> dict[str, Any]:
+    rows = []
+    for place, token in enumerate(output.ids):
+        top = model.top(decode((*output.prompt, *output.ids[:place])), token, count=count)
+        named = [{"token": token_text(t), "logprob": lp, "bytes": [*token_bytes(t)]} for t, lp in top.items()]
+        own = {"token": token_text(token), "logprob": top[token], "bytes": [*token_bytes(token)]}
+        rows.append({**own, "top_logprobs": named[:count]})
+    return {"content": rows}
+
+
+def _logprobs(job: Job, output: Output, *, model: Model, faults: Faults) -> dict[str, Any] | None:
+    if job.logprobs is None or "no-logprobs" in faults:
+        return None
+    if job.chat:
+        return chat_logprobs(output, job.logprobs, model=model)
+    return completion_logprobs(output, job.logprobs, model=model, echo=job.echo)
+
+
+def envelope(job: Job, name: str, *, chunk: bool) -> dict[str, Any]:
+    kind = ("chat.completion.chunk" if chunk else "chat.completion") if job.chat else "text_completion"
+    prefix = "chatcmpl" if job.chat else "cmpl"
+    return {"id": f"{prefix}-{next(_numbers):08d}", "object": kind, "created": int(time.time()), "model": name}
+
+
+def whole(job: Job, outputs: Sequence[Output], *, name: str, model: Model, faults: Faults) -> dict[str, Any]:
+    """The body of an answer that is not streamed."""
+    choices: list[dict[str, Any]] = []
+    for index, output in enumerate(outputs):
+        text = (decode(output.prompt) if job.echo else "") + output.text
+        said: dict[str, Any] = {"message": {"role": "assistant", "content": text}} if job.chat else {"text": text}
+        logprobs = _logprobs(job, output, model=model, faults=faults)
+        choices.append({"index": index, **said, "logprobs": logprobs, "finish_reason": output.finish_reason})
+    counted = {} if "no-usage" in faults else {"usage": usage(outputs, faults)}
+    return {**envelope(job, name, chunk=False), "choices": choices, **counted}
+
+
+def chunks(
+    job: Job, outputs: Sequence[Output], *, name: str, faults: Faults, per_event: int = 1
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(tokens in it, body) of each event of a streamed answer; 0 tokens for what goes out at once."""
+    head = envelope(job, name, chunk=True)
+    with_usage = job.include_usage and "no-usage" not in faults
+    blank = {"usage": None} if with_usage else {}
+    for index, output in enumerate(outputs):
+        if job.chat:
+            first = {"index": index, "delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
+            yield 0, {**head, "choices": [first], **blank}
+        for start in range(0, len(output.pieces), per_event):
+            group = output.pieces[start : start + per_event]
+            text = "".join(group)
+            if "stream-differs" in faults and start == 0:
+                text = "~" + text[1:]
+            done = start + per_event >= len(output.pieces)
+            said: dict[str, Any] = {"delta": {"content": text}} if job.chat else {"text": text}
+            reason = output.finish_reason if done else None
+            yield len(group), {**head, "choices": [{"index": index, **said, "logprobs": None, "finish_reason": reason}], **blank}
+    if with_usage:
+        yield 0, {**head, "choices": [], "usage": usage(outputs, faults)}

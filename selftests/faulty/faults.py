@@ -1,0 +1,78 @@
+"""The one table of faults: what each does, and what its value means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Fault:
+    what: str
+    default: str = ""
+    """The value where none is given; empty for a fault that takes none."""
+
+
+FAULTS: Mapping[str, Fault] = {
+    # starting and ending
+    "exit-at-start": Fault("exit with this code before listening", "3"),
+    "hang-at-start": Fault("never listen"),
+    "slow-start": Fault("listen only after so many seconds", "2"),
+    "listen-but-not-healthy": Fault("/health answers 503 for ever"),
+    "die-after": Fault("answer so many completions, then exit(17) in the middle of the next", "1"),
+    "dies-on-bad-request": Fault("exit(17) instead of refusing a bad request"),
+    "ignore-sigterm": Fault("SIGTERM does nothing"),
+    "spawn-child": Fault("leave a child process behind; its pid is printed as 'child PID'"),
+    "stuck": Fault("/health is fine, but completions hang after so many were answered", "0"),
+    # identity
+    "wrong-model-name": Fault("/v1/models and every answer name this model", "some-other-model"),
+    "wrong-version": Fault("/version answers this", "0.0.1"),
+    # errors
+    "error-all": Fault("every completion is answered with this status", "500"),
+    "error-after": Fault("answer so many completions, then 500 for ever", "1"),
+    "accepts-bad-requests": Fault("200 for what must be refused"),
+    "plain-text-errors": Fault("errors are plain text, not OpenAI's JSON"),
+    # streams and counts
+    "truncate-stream": Fault("a stream ends half-way: 'quiet' as if complete but without [DONE], 'abort' by a cut", "quiet"),
+    "sse-error": Fault("an error payload half-way in a stream, under status 200"),
+    "stream-differs": Fault("the streamed text is not the one that is answered at once"),
+    "usage-off": Fault("usage counts so many completion tokens too many", "1"),
+    "prompt-usage-off": Fault("usage counts so many prompt tokens too many", "1"),
+    "no-usage": Fault("usage is left out"),
+    "short-output": Fault("half the tokens asked for, in spite of ignore_eos"),
+    "slow": Fault("so many times slower (than 20 ms and 2 ms where no pace is given)", "10"),
+    # the model
+    "wrong-answers": Fault("this share of prompts is answered wrongly, the same ones each time", "0.2"),
+    "nondeterministic": Fault("the seed is ignored: 'sampled' where temperature > 0, 'greedy' everywhere", "sampled"),
+    "no-stop": Fault("stop sequences are ignored"),
+    "no-logprobs": Fault("log-probabilities are left out"),
+    "structured-ignored": Fault("response_format is ignored"),
+}
+
+
+@dataclass(frozen=True)
+class Faults:
+    """The faults of one server."""
+
+    chosen: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, texts: Iterable[str]) -> Faults:
+        """From 'name' and 'name=value', several in one text parted by commas or blanks."""
+        chosen = {}
+        for word in (w for text in texts for w in text.replace(",", " ").split()):
+            name, _, value = word.partition("=")
+            if name not in FAULTS:
+                raise ValueError(f"no such fault: {name}; there are: {', '.join(sorted(FAULTS))}")
+            chosen[name] = value or FAULTS[name].default
+        return cls(chosen)
+
+    def __contains__(self, name: str) -> bool:
+        assert name in FAULTS, name
+        return name in self.chosen
+
+    def text(self, name: str) -> str:
+        return self.chosen.get(name, "") if name in self else ""
+
+    def number(self, name: str) -> float:
+        return float(self.chosen.get(name, "0")) if name in self else 0.0

@@ -1,0 +1,224 @@
+"""From an HTTP body to a Job, or to the error that an OpenAI-compatible server owes for it. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from selftests.faulty.model import VOCABULARY, Sampling, encode, render_chat
+
+MOST_LOGPROBS = 20
+
+
+class Refused(Exception):
+    """The request must be answered with this status."""
+
+    def __init__(self, message: str, status: int = 400, param: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        kind = {404: "NotFoundError", 401: "AuthenticationError", 500: "InternalServerError"}.get(status, "BadRequestError")
+        self.body = {"error": {"message": message, "type": kind, "param": param, "code": status}}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A valid request for one or more completions."""
+
+    chat: bool
+    prompts: tuple[tuple[int, ...], ...]
+    sampling: Sampling
+    n: int = 1
+    stop: tuple[str, ...] = ()
+    stream: bool = False
+    include_usage: bool = False
+    echo: bool = False
+    logprobs: int | None = None
+    """How many alternatives; None for no log-probabilities."""
+    forced: str | None = None
+    """Text that a schema demands."""
+
+
+def parse_body(raw: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(raw)
+    except ValueError as exc:
+        raise Refused(f"the body is not JSON: {exc}") from exc
+    if not isinstance(body, dict):
+        raise Refused("the body must be a JSON object")
+    return body
+
+
+def _number(body: dict[str, Any], name: str, default: float, *, low: float, high: float = math.inf) -> float:
+    value = body.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Refused(f"{name} must be a number, got {value!r}", param=name)
+    if not low <= value <= high:
+        raise Refused(f"{name} must be between {low:g} and {high:g}, got {value}", param=name)
+    return value
+
+
+def _integer(body: dict[str, Any], name: str, default: int, *, low: float = -math.inf, high: float = math.inf) -> int:
+    value = _number(body, name, default, low=low, high=high)
+    if value != int(value):
+        raise Refused(f"{name} must be a whole number, got {value}", param=name)
+    return int(value)
+
+
+def _flag(body: dict[str, Any], name: str) -> bool:
+    value = body.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise Refused(f"{name} must be a boolean, got {value!r}", param=name)
+    return bool(value)
+
+
+def _is_ids(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(i, int) and not isinstance(i, bool) for i in value)
+
+
+def _prompts(prompt: object) -> tuple[tuple[int, ...], ...]:
+    """One prompt or several, each as text or as token ids."""
+    if prompt is None or prompt in ("", []):
+        raise Refused("prompt is missing or empty", param="prompt")
+    several: list[Any] = [prompt] if isinstance(prompt, str) or _is_ids(prompt) else prompt  # type: ignore[assignment]
+    if not isinstance(several, list) or not all(isinstance(p, str) or _is_ids(p) for p in several):
+        raise Refused("prompt must be a string, token ids, or a list of either", param="prompt")
+    ids = tuple(tuple(encode(p)) if isinstance(p, str) else tuple(p) for p in several)
+    if any(not 0 <= i < VOCABULARY for p in ids for i in p):
+        raise Refused("a token id is out of the vocabulary", param="prompt")
+    if not all(ids):
+        raise Refused("prompt is missing or empty", param="prompt")
+    return ids
+
+
+def _content(content: object) -> str:
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list) and all(isinstance(p, dict) and isinstance(p.get("text"), str) for p in content):
+        return "".join(p["text"] for p in content)
+    raise Refused("content must be a string or a list of text parts", param="messages")
+
+
+def chat_text(messages: object) -> str:
+    if not isinstance(messages, list) or not messages:
+        raise Refused("messages is missing or empty", param="messages")
+    turns = []
+    for message in messages:
+        if not isinstance(message, dict) or message.get("role") not in ("system", "user", "assistant"):
+            raise Refused("each message needs a role: system, user or assistant", param="messages")
+        turns.append((message["role"], _content(message.get("content"))))
+    return render_chat(turns)
+
+
+def _stop(body: dict[str, Any]) -> tuple[str, ...]:
+    stop = body.get("stop") or []
+    several = [stop] if isinstance(stop, str) else stop
+    if not isinstance(several, list) or not all(isinstance(s, str) for s in several):
+        raise Refused("stop must be a string or a list of strings", param="stop")
+    return tuple(s for s in several if s)
+
+
+def _logprobs(body: dict[str, Any], chat: bool) -> int | None:
+    if not chat:
+        return _integer(body, "logprobs", 0, low=0, high=MOST_LOGPROBS) if body.get("logprobs") is not None else None
+    count = _integer(body, "top_logprobs", 0, low=0, high=MOST_LOGPROBS)
+    if body.get("top_logprobs") is not None and not body.get("logprobs"):
+        raise Refused("top_logprobs needs logprobs: true", param="top_logprobs")
+    return count if _flag(body, "logprobs") else None
+
+
+def example(schema: dict[str, Any], root: dict[str, Any] | None = None) -> Any:
+    """The least instance of a simple JSON schema."""
+    root = root or schema
+    if "$ref" in schema:
+        name = schema["$ref"].rsplit("/", 1)[-1]
+        return example((root.get("$defs") or root.get("definitions") or {})[name], root)
+    for key in ("const", "default"):
+        if key in schema:
+            return schema[key]
+    if "enum" in schema:
+        return schema["enum"][0]
+    for key in ("anyOf", "oneOf", "allOf"):
+        if key in schema:
+            return example(schema[key][0], root)
+    kind = schema.get("type", "object" if "properties" in schema else "string")
+    return _example_of(kind[0] if isinstance(kind, list) else kind, schema, root)
+
+
+def _example_of(kind: str, schema: dict[str, Any], root: dict[str, Any]) -> Any:
+    match kind:
+        case "object":
+            wanted = schema.get("required", list(schema.get("properties", {})))
+            return {name: example(schema.get("properties", {}).get(name, {}), root) for name in wanted}
+        case "array":
+            return [example(schema.get("items", {}), root)] * schema.get("minItems", 1)
+        case "integer" | "number":
+            return schema.get("minimum", min(schema.get("maximum", 7), 7))
+        case "boolean":
+            return True
+        case "null":
+            return None
+    return "text".ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength")]
+
+
+def _forced(body: dict[str, Any]) -> str | None:
+    form = body.get("response_format") or {}
+    if not isinstance(form, dict) or form.get("type", "text") not in ("text", "json_object", "json_schema"):
+        raise Refused("response_format is not known", param="response_format")
+    structured = body.get("structured_outputs") or {}
+    if form.get("type") == "json_schema":
+        if not isinstance(form.get("json_schema"), dict):
+            raise Refused("response_format json_schema needs json_schema", param="response_format")
+        return json.dumps(example(form["json_schema"].get("schema") or {}))
+    if structured.get("json"):
+        return json.dumps(example(structured["json"]))
+    if structured.get("choice"):
+        return str(structured["choice"][0])
+    return "{}" if form.get("type") == "json_object" else None
+
+
+def _sampling(body: dict[str, Any], *, longest: int, default: int) -> Sampling:
+    name = "max_completion_tokens" if body.get("max_completion_tokens") is not None else "max_tokens"
+    wanted = _integer(body, name, default, low=0 if body.get("echo") else 1)
+    if wanted > longest:
+        raise Refused(f"{name}={wanted} is too large: {longest} tokens are left in the context", param=name)
+    return Sampling(
+        max_tokens=wanted,
+        temperature=_number(body, "temperature", 1.0, low=0, high=100),
+        top_p=_number(body, "top_p", 1.0, low=1e-9, high=1),
+        top_k=_integer(body, "top_k", 0, low=-1),
+        seed=_integer(body, "seed", 0) if body.get("seed") is not None else None,
+        ignore_eos=_flag(body, "ignore_eos"),
+        min_tokens=_integer(body, "min_tokens", 0, low=0, high=max(wanted, 0)),
+    )
+
+
+def parse_job(body: dict[str, Any], *, chat: bool, context: int) -> Job:
+    """A Job, or Refused with what is wrong."""
+    prompts = (tuple(encode(chat_text(body.get("messages")))),) if chat else _prompts(body.get("prompt"))
+    longest = context - max(map(len, prompts))
+    if longest < 1:
+        raise Refused(f"the prompt fills the context of {context} tokens", param="messages" if chat else "prompt")
+    options = body.get("stream_options") or {}
+    if not isinstance(options, dict):
+        raise Refused("stream_options must be an object", param="stream_options")
+    return Job(
+        chat=chat,
+        prompts=prompts,
+        sampling=_sampling(body, longest=longest, default=longest if chat else min(16, longest)),
+        n=_integer(body, "n", 1, low=1, high=128),
+        stop=_stop(body),
+        stream=_flag(body, "stream"),
+        include_usage=_flag(options, "include_usage"),
+        echo=_flag(body, "echo"),
+        logprobs=_logprobs(body, chat),
+        forced=_forced(body),
+    )
+
+
+def lenient_job(chat: bool) -> Job:
+    """What a server that accepts anything makes of a request that must be refused."""
+    return Job(chat=chat, prompts=(tuple(encode("next: 1 2 3 4 ->")),), sampling=Sampling(max_tokens=4, temperature=0))

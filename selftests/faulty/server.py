@@ -1,0 +1,283 @@
+"""A STAND-IN FOR SELFTESTS ONLY: an OpenAI-compatible server without a model that misbehaves on purpose.
+
+    python server.py --port 8000 --model NAME [--fault NAME[=VALUE]]... [--ttft-ms 50 --itl-ms 5]
+
+Flags that it does not know are ignored, so that a launcher can start it with vLLM's. Faults may also come in the
+environment: STAND_IN_FAULTS="die-after=3 slow". `faults.py` lists them. Nothing in `tests/` may use it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+# Run as a script or as a top-level module, the repository's root is not on the path.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from selftests.faulty import answers
+from selftests.faulty.faults import FAULTS, Faults
+from selftests.faulty.jobs import Job, Refused, chat_text, lenient_job, parse_body, parse_job
+from selftests.faulty.model import Model, decode, encode, token_text
+from selftests.faulty.wire import STREAM_HEAD, Reply, chunk, event
+
+CRASH = 17
+
+
+class StandIn:
+    """One server: its options, its faults, and how many completions it was asked for."""
+
+    def __init__(self, options: argparse.Namespace, faults: Faults) -> None:
+        self.options = options
+        self.faults = faults
+        self.name = options.served_model_name or options.model
+        slow = faults.number("slow") or 1.0
+        idle = "slow" in faults and not (options.ttft_ms or options.itl_ms)
+        self.ttft_s = (20.0 if idle else options.ttft_ms) * slow / 1000
+        self.itl_s = (2.0 if idle else options.itl_ms) * slow / 1000
+        self.model = Model(wrong_share=faults.number("wrong-answers"), ignores_seed=faults.text("nondeterministic"))
+        self.asked = 0
+        self.running = 0
+
+    @property
+    def said_name(self) -> str:
+        return self.faults.text("wrong-model-name") or self.name
+
+    # -- HTTP
+
+    async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+                headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:])}
+                body = await reader.readexactly(int(headers.get("content-length", "0")))
+                method, path, _ = head[0].split(" ", 2)
+                await self.answer(method, path.partition("?")[0], headers=headers, body=body, writer=writer)
+                if headers.get("connection", "").lower() == "close":
+                    break
+        except (asyncio.IncompleteReadError, ConnectionError, ValueError, asyncio.LimitOverrunError):
+            pass
+        finally:
+            writer.close()
+
+    async def answer(
+        self, method: str, path: str, *, headers: Mapping[str, str], body: bytes, writer: asyncio.StreamWriter
+    ) -> None:
+        completions = path in ("/v1/completions", "/v1/chat/completions") and method == "POST"
+        try:
+            self._authorise(path, headers)
+            if not completions:
+                return self._send(writer, self.plain(method, path, body))
+            job = self._job(body, chat="chat" in path)
+            await self.complete(job, writer)
+        except Refused as refused:
+            if "dies-on-bad-request" in self.faults and completions and refused.status < 500:
+                os._exit(CRASH)
+            self._send(writer, self._refusal(refused))
+
+    def _send(self, writer: asyncio.StreamWriter, reply: Reply) -> None:
+        writer.write(reply.head() + reply.body)
+
+    def _refusal(self, refused: Refused) -> Reply:
+        if "plain-text-errors" in self.faults:
+            return Reply(refused.status, str(refused).encode(), "text/plain; charset=utf-8")
+        return Reply.json(refused.body, refused.status)
+
+    def _authorise(self, path: str, headers: Mapping[str, str]) -> None:
+        key = self.options.api_key
+        if key and path.startswith("/v1") and headers.get("authorization") != f"Bearer {key}":
+            raise Refused("Unauthorized", 401)
+
+    def plain(self, method: str, path: str, body: bytes) -> Reply:
+        """Every endpoint that generates nothing."""
+        match method, path:
+            case "GET", "/health":
+                return Reply(503 if "listen-but-not-healthy" in self.faults else 200, b"", "text/plain")
+            case "GET", "/version":
+                return Reply.json({"version": self.faults.text("wrong-version") or self.options.version})
+            case "GET", "/v1/models":
+                length = self.options.max_model_len
+                entry = {"id": self.said_name, "object": "model", "owned_by": "stand-in", "max_model_len": length}
+                return Reply.json({"object": "list", "data": [entry]})
+            case "GET", "/metrics":
+                lines = f"vllm:num_requests_running {self.running}\nstand_in:completions_asked {self.asked}\n"
+                return Reply(200, lines.encode(), "text/plain; version=0.0.4")
+            case "POST", "/tokenize":
+                return self._tokenize(parse_body(body))
+            case "POST", "/detokenize":
+                return Reply.json({"prompt": decode(parse_body(body).get("tokens", []))})
+        if path in ("/v1/completions", "/v1/chat/completions", "/health", "/v1/models"):
+            raise Refused("Method Not Allowed", 405)
+        raise Refused("Not Found", 404)
+
+    def _tokenize(self, body: dict[str, Any]) -> Reply:
+        text = chat_text(body["messages"]) if "messages" in body else body.get("prompt")
+        if not isinstance(text, str):
+            raise Refused("prompt must be a string", param="prompt")
+        ids = encode(text)
+        strings = [token_text(i) for i in ids] if body.get("return_token_strs") else None
+        return Reply.json({"count": len(ids), "max_model_len": self.options.max_model_len, "tokens": ids, "token_strs": strings})
+
+    # -- completions
+
+    def _job(self, raw: bytes, *, chat: bool) -> Job:
+        try:
+            body = parse_body(raw)
+            self._check_model(body.get("model"))
+            return parse_job(body, chat=chat, context=self.options.max_model_len)
+        except Refused:
+            if "accepts-bad-requests" in self.faults:
+                return lenient_job(chat)
+            raise
+
+    def _check_model(self, asked: object) -> None:
+        if asked is not None and not isinstance(asked, str):
+            raise Refused("model must be a string", param="model")
+        if asked not in (None, self.name, self.said_name):
+            raise Refused(f"The model `{asked}` does not exist.", 404, "model")
+
+    async def complete(self, job: Job, writer: asyncio.StreamWriter) -> None:
+        self.asked += 1
+        if "error-all" in self.faults:
+            raise Refused("broken on purpose", int(self.faults.number("error-all")))
+        if "error-after" in self.faults and self.asked > self.faults.number("error-after"):
+            raise Refused("broken on purpose", 500)
+        if "stuck" in self.faults and self.asked > self.faults.number("stuck"):
+            await asyncio.Event().wait()
+        began = time.monotonic()
+        outputs = [
+            answers.produce(job, prompt=prompt, index=index, model=self.model, faults=self.faults)
+            for prompt in job.prompts
+            for index in range(job.n)
+        ]
+        self.running += 1
+        try:
+            await (self._stream if job.stream else self._whole)(job, outputs, writer=writer, began=began)
+        finally:
+            self.running -= 1
+
+    @property
+    def _dies_now(self) -> bool:
+        return "die-after" in self.faults and self.asked > self.faults.number("die-after")
+
+    async def _whole(self, job: Job, outputs: Sequence[answers.Output], *, writer: asyncio.StreamWriter, began: float) -> None:
+        longest = max(len(o.ids) for o in outputs) if outputs else 0
+        await _until(began + self.ttft_s + self.itl_s * max(0, longest - 1))
+        reply = Reply.json(answers.whole(job, outputs, name=self.said_name, model=self.model, faults=self.faults))
+        if self._dies_now:
+            writer.write(reply.head() + reply.body[: len(reply.body) // 2])
+            await _crash(writer)
+        self._send(writer, reply)
+
+    async def _stream(self, job: Job, outputs: Sequence[answers.Output], *, writer: asyncio.StreamWriter, began: float) -> None:
+        writer.write(STREAM_HEAD)
+        bodies = answers.chunks(job, outputs, name=self.said_name, faults=self.faults, per_event=self.options.tokens_per_event)
+        total = sum(len(o.ids) for o in outputs)
+        sent, first = 0, 0.0
+        for tokens, body in bodies:
+            await _until(began + self.ttft_s + self.itl_s * (sent + tokens - 1) if tokens else 0)
+            if sent * 2 >= total and sent and await self._spoils(writer):
+                return
+            writer.write(event(body))
+            first = first or (time.monotonic() if tokens else 0.0)
+            sent += tokens
+            if sent % 64 == 0:
+                await writer.drain()
+        writer.write(chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+        self._log_times(began=began, first=first, last=time.monotonic(), tokens=total)
+        await writer.drain()
+
+    async def _spoils(self, writer: asyncio.StreamWriter) -> bool:
+        """Half-way through a stream: True when a fault has ended it."""
+        if self._dies_now:
+            await _crash(writer)
+        if "sse-error" in self.faults:
+            error = {"error": {"message": "broken on purpose", "type": "InternalServerError", "param": None, "code": 500}}
+            writer.write(event(error) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+            return True
+        if "truncate-stream" not in self.faults:
+            return False
+        if self.faults.text("truncate-stream") == "abort":
+            await writer.drain()
+            writer.transport.abort()
+        else:
+            writer.write(b"0\r\n\r\n")
+        return True
+
+    def _log_times(self, **times: float) -> None:
+        if self.options.time_log:
+            with Path(self.options.time_log).open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(times) + "\n")
+
+
+async def _until(moment: float) -> None:
+    delay = moment - time.monotonic()
+    if delay > 0:
+        await asyncio.sleep(delay)
+
+
+async def _crash(writer: asyncio.StreamWriter) -> None:
+    await writer.drain()
+    os._exit(CRASH)
+
+
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    table = "\n".join(f"  {n + ('=' + f.default if f.default else ''):<36} {f.what}" for n, f in FAULTS.items())
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=f"faults:\n{table}", formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--model", default="stand-in")
+    parser.add_argument("--served-model-name", default="")
+    parser.add_argument("--max-model-len", type=int, default=512)
+    parser.add_argument("--version", default="0.32.0", help="what /version answers")
+    parser.add_argument("--api-key", default="")
+    parser.add_argument("--ttft-ms", type=float, default=0.0)
+    parser.add_argument("--itl-ms", type=float, default=0.0)
+    parser.add_argument("--tokens-per-event", type=int, default=1)
+    parser.add_argument("--time-log", default="", help="append one JSON line of monotonic times per streamed answer")
+    parser.add_argument("--fault", action="append", default=[], metavar="NAME[=VALUE]")
+    return parser.parse_known_args(argv)[0]
+
+
+async def serve(options: argparse.Namespace, faults: Faults) -> None:
+    stand_in = StandIn(options, faults)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if "ignore-sigterm" not in faults:
+            loop.add_signal_handler(number, stopped.set)
+    if "hang-at-start" not in faults:
+        await asyncio.start_server(stand_in.connection, options.host, options.port, limit=2**24, backlog=512)
+        print(
+            f"stand-in for selftests: {stand_in.name} on {options.host}:{options.port}, faults {dict(faults.chosen)}", flush=True
+        )
+    await stopped.wait()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    options = parse_arguments(sys.argv[1:] if argv is None else argv)
+    faults = Faults.parse([*options.fault, os.environ.get("STAND_IN_FAULTS", "")])
+    if "ignore-sigterm" in faults:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if "spawn-child" in faults:
+        print(f"child {subprocess.Popen(['sleep', '600']).pid}", flush=True)
+    if "exit-at-start" in faults:
+        print("stand-in for selftests: cannot start, on purpose", file=sys.stderr, flush=True)
+        sys.exit(int(faults.number("exit-at-start")))
+    if "slow-start" in faults:
+        time.sleep(faults.number("slow-start"))
+    asyncio.run(serve(options, faults))
+
+
+if __name__ == "__main__":
+    main()
