@@ -1,0 +1,130 @@
+"""Facts about the server's machine and interpreter, collected by that interpreter itself and read back typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from hallmark.core.errors import InfrastructureError
+from hallmark.environment import facts as probe
+
+FACTS_FILE = Path(probe.__file__)
+"""The one file that is run elsewhere; a container is given it on stdin: `python3 -I - < facts.py`."""
+UNKNOWN = probe.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accelerator:
+    """One chip as its vendor's tool, its driver or the PCI bus shows it."""
+
+    vendor: str
+    name: str
+    id: str
+    """UUID, board id or slot; the chips of one board share it."""
+    memory: str
+    source: str
+    """Where it was seen, such as `nvidia-smi` or `PCI`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What `facts.py` printed. A string that could not be found out is "Unknown", and `reasons` says why."""
+
+    schema_version: int
+    python_version: str
+    python_executable: str
+    installed_packages: tuple[str, ...]
+    """Sorted `name==version`."""
+    cuda_version: str
+    gcc_version: str
+    os: str
+    kernel: str
+    glibc: str
+    architecture: str
+    memory_total: str
+    """Decimal gigabytes, such as "512GB"."""
+    cpu_model: str
+    cpu_flags: tuple[str, ...]
+    cpu_cores: int
+    """How many this process may use."""
+    environment: Mapping[str, str]
+    """The variables that matter to a server; secrets are masked."""
+    accelerators: tuple[Accelerator, ...]
+    looked: Mapping[str, tuple[str, ...]]
+    """Per vendor, a line for each place where an accelerator was looked for."""
+    drivers: Mapping[str, str]
+    driver_version: str
+    """The first known of `drivers`."""
+    reasons: Mapping[str, str]
+
+    @property
+    def gpu_models(self) -> str:
+        """Such as "NVIDIA A100-SXM4-40GB" or "4 x n300 L, 4 x n300 R"; "Unknown" where none was found."""
+        return probe.counted([{"name": accelerator.name} for accelerator in self.accelerators]) or UNKNOWN
+
+
+_FACTS = TypeAdapter(Facts)
+
+
+def collect(python: Path, env: Mapping[str, str], *, timeout_s: float = 30) -> Facts:
+    """Run the collector under `python` with exactly `env`; InfrastructureError when it gives no facts in `timeout_s`."""
+    process = _start(python, env)
+    try:
+        output, errors = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired as exc:
+        raise InfrastructureError(
+            f"no facts after {timeout_s:g} s", where=str(python), hint="is the machine overloaded, or the interpreter hanging?"
+        ) from exc
+    finally:
+        _end(process)
+    if process.returncode != 0:
+        last = (errors.strip() or "it printed nothing").splitlines()[-1]
+        raise InfrastructureError(f"the collector ended with exit code {process.returncode}: {last}", where=str(python))
+    return parse(output, where=str(python))
+
+
+def parse(output: str, *, where: str) -> Facts:
+    """Facts from the collector's stdout; lines before the last (a chatty sitecustomize, say) are ignored."""
+    last = (output.strip() or "nothing").splitlines()[-1]
+    try:
+        return _FACTS.validate_json(last)
+    except ValidationError as exc:
+        error = exc.errors()[0]
+        at = ".".join(map(str, error["loc"]))
+        raise InfrastructureError(
+            f"the collector answered no facts{' at ' + at if at else ''}: {error['msg']}", where=where, hint=f"got: {last[:80]}"
+        ) from exc
+
+
+def here(machine: probe.Machine) -> Facts:
+    """Facts about a machine as this very process sees it: for tests, and for looking before a server exists."""
+    return parse(json.dumps(probe.collect(machine)), where="this process")
+
+
+def _start(python: Path, env: Mapping[str, str]) -> subprocess.Popen[str]:
+    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    try:
+        return subprocess.Popen(
+            [str(python), "-I", str(FACTS_FILE)], env=dict(env), text=True, errors="replace", start_new_session=True, **pipes
+        )
+    except OSError as exc:
+        raise InfrastructureError(
+            f"cannot be run: {exc.strerror}", where=str(python), hint="name the server's interpreter with --server-python"
+        ) from exc
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()

@@ -1,0 +1,109 @@
+"""Is the device there? Looks before any server exists, in a few seconds, and says how it looked.
+
+A board whose type nobody can name does not count as present: unknown is never a yes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from hallmark.environment import facts as probe
+from hallmark.environment.collect import Facts
+
+LOOK_TIMEOUT_S = 4.0
+
+
+class Wanted(Protocol):
+    """The part of a spec's Detection that is needed here; specs stand on the same floor and are not imported."""
+
+    @property
+    def how(self) -> str: ...
+    @property
+    def board(self) -> str: ...
+    @property
+    def count(self) -> int: ...
+
+
+class Device(Protocol):
+    """The part of a DeviceSpec that is needed here."""
+
+    @property
+    def detect(self) -> Wanted: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presence:
+    """Whether a device is on this machine, what was found instead, and where it was looked for."""
+
+    present: bool
+    found: str
+    looked: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What one machine shows of one vendor."""
+
+    names: tuple[str, ...]
+    ids: tuple[str, ...]
+    looked: tuple[str, ...]
+
+
+Detector = Callable[[Wanted, Sight], Presence]
+
+
+def detect(spec: Device, seen: Facts | probe.Machine | None = None) -> Presence:
+    """Look for a device in collected facts, on a machine, or (by default) on this one. Never raises for what it finds."""
+    how = spec.detect.how
+    if isinstance(seen, Facts):
+        sight = _recorded(how, seen)
+    else:
+        sight = _live(how, seen or probe.Machine(Path("/"), timeout_s=LOOK_TIMEOUT_S))
+    return DETECTORS[how](spec.detect, sight)
+
+
+def _recorded(how: str, facts: Facts) -> Sight:
+    if how == "cpu":
+        return _cpu_sight(facts.cpu_model, facts.architecture, facts.cpu_flags)
+    chips = [chip for chip in facts.accelerators if chip.vendor == how]
+    names, ids = tuple(chip.name for chip in chips), tuple(chip.id for chip in chips)
+    return Sight(names=names, ids=ids, looked=facts.looked.get(how, ()))
+
+
+def _live(how: str, machine: probe.Machine) -> Sight:
+    if how == "cpu":
+        values, _ = probe.gather({name: probe.PROBES[name] for name in ("cpu_model", "architecture", "cpu_flags")}, machine)
+        return _cpu_sight(values.get("cpu_model", ""), values.get("architecture", ""), values.get("cpu_flags", ()))
+    chips, looked = probe.look(machine, how)
+    return Sight(names=tuple(chip["name"] for chip in chips), ids=tuple(chip["id"] for chip in chips), looked=tuple(looked))
+
+
+def _cpu_sight(model: str, architecture: str, flags: Sequence[str]) -> Sight:
+    name = " ".join(part for part in (model if model != probe.UNKNOWN else "", architecture) if part)
+    return Sight(names=(name,), ids=("cpu",), looked=(f"/proc/cpuinfo: {name}; {' '.join(flags) or 'no wide vectors'}",))
+
+
+def _cpu(wanted: Wanted, sight: Sight) -> Presence:
+    # Sockets and cores are not counted: whatever CPU this process runs on is the device.
+    return Presence(present=_is_board(wanted.board, sight.names[0]), found=sight.names[0], looked=sight.looked)
+
+
+def _boards(wanted: Wanted, sight: Sight) -> Presence:
+    """`count` is of boards: chips that share an id are on one of them."""
+    pairs = list(zip(sight.names, sight.ids, strict=True))
+    boards = {identity for name, identity in pairs if _is_board(wanted.board, name)}
+    found = probe.counted([{"name": name} for name in sight.names]) or "none"
+    return Presence(present=len(boards) >= wanted.count, found=found, looked=sight.looked)
+
+
+def _is_board(board: str, name: str) -> bool:
+    """Whole words only: `l4` is not an L40S, and `h200` is not a GH200. An empty `board` stands for any."""
+    return not board or re.search(rf"(?<![a-z0-9]){re.escape(board.lower())}(?![a-z0-9])", name.lower()) is not None
+
+
+DETECTORS: dict[str, Detector] = {"cpu": _cpu, "tenstorrent": _boards, "nvidia": _boards, "amd": _boards}
+"""One per `how` of the catalogue."""

@@ -1,0 +1,76 @@
+"""The document `runtime_environment.json`: what was demanded, what is there, and what the server itself answered. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from hallmark.core.records import to_plain
+from hallmark.core.redact import MASK, is_secret_name
+from hallmark.environment.collect import Facts
+from hallmark.environment.devices import Presence
+from hallmark.environment.requirements import Demanding, Finding, State
+
+SCHEMA_VERSION = 1
+
+
+def runtime_environment(
+    cell: Demanding, facts: Facts, *, findings: Sequence[Finding], presence: Presence, served: Mapping[str, object]
+) -> dict[str, Any]:
+    """The document as plain JSON data; `served` is whatever was read back from the running server."""
+    return {
+        "tt_model_spec": _spec(cell),
+        "python_version": facts.python_version,
+        "installed_packages": list(facts.installed_packages),
+        "gpu_models": facts.gpu_models,
+        "cuda_version": facts.cuda_version,
+        "driver_version": facts.driver_version,
+        "system_info": {"os": facts.os, "architecture": facts.architecture, "memory_total": facts.memory_total},
+        "dependency_check_results": dependency_check_results(findings),
+        "schema_version": SCHEMA_VERSION,
+        "collected_by": facts.python_executable,
+        **_machine(facts),
+        "findings": [asdict(finding) for finding in findings],
+        "device_presence": asdict(presence) | {"looked": list(presence.looked)},
+        "served": dict(served),
+    }
+
+
+def dependency_check_results(findings: Sequence[Finding]) -> dict[str, Any]:
+    """Three answers and three lists; every finding that is not satisfied stands in exactly one of the lists."""
+    bad = [finding for finding in findings if not finding.satisfied]
+    conflicts = [finding for finding in bad if finding.state is State.CONFLICTING and finding.kind != "env"]
+    missing = [finding for finding in bad if finding.state is State.MISSING]
+    return {
+        "system_deps_satisfied": all(finding.kind != "system" for finding in bad),
+        "python_deps_satisfied": all(finding.kind != "python" for finding in bad),
+        "env_vars_set": all(finding.kind != "env" for finding in bad),
+        "missing_deps": [_line(finding) for finding in missing],
+        "version_conflicts": [_line(finding) for finding in conflicts],
+        "warnings": [_line(finding) for finding in bad if finding not in conflicts and finding not in missing],
+    }
+
+
+def _line(finding: Finding) -> str:
+    return f"{finding.id} {finding.required}".strip() + f": {finding.reason}"
+
+
+def _spec(cell: Demanding) -> dict[str, Any]:
+    env_vars = {name: MASK if is_secret_name(name) else value for name, value in cell.env_vars.items()}
+    deps = {"system_deps": dict(cell.impl.system_deps), "python_deps": dict(cell.impl.python_deps), "env_vars": env_vars}
+    return {"model_id": cell.id, **deps, **to_plain(cell)}
+
+
+def _machine(facts: Facts) -> dict[str, Any]:
+    return {
+        "accelerators": [asdict(accelerator) for accelerator in facts.accelerators],
+        "cpu": {"model": facts.cpu_model, "cores": facts.cpu_cores, "flags": list(facts.cpu_flags)},
+        "drivers": dict(facts.drivers),
+        "gcc_version": facts.gcc_version,
+        "kernel": facts.kernel,
+        "glibc": facts.glibc,
+        "environment": dict(facts.environment),
+        "looked": {vendor: list(lines) for vendor, lines in facts.looked.items()},
+        "unknown": dict(facts.reasons),
+    }

