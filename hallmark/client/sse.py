@@ -1,0 +1,103 @@
+"""Server-sent events, strictly: bytes in any pieces -> events -> the JSON bodies of an OpenAI stream. No I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from hallmark.client.errors import StreamBroken, StreamedError, StreamTruncated
+
+DONE = "[DONE]"
+_SHOWN = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    data: str
+    name: str = ""
+
+
+class SseParser:
+    """Feeds on bytes, split anywhere, and gives each event when the blank line that ends it is there."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._after_cr = False
+        self._first = True
+        self._data: list[str] = []
+        self._name = ""
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the stream, if it ended here, would end inside an event."""
+        return bool(self._rest or self._data or self._name)
+
+    def feed(self, data: bytes) -> list[Event]:
+        return [event for line in self._lines(data) if (event := self._take(line)) is not None]
+
+    def _lines(self, data: bytes) -> Iterator[str]:
+        """Whole lines; a line ends with LF, CR LF or CR, and is decoded only when whole: no character is ever split."""
+        if data and self._after_cr:
+            data, self._after_cr = data.removeprefix(b"\n"), False
+        *whole, self._rest = (self._rest + data).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        # A CR at the very end has ended its line; if an LF follows, it belongs to it.
+        self._after_cr = self._after_cr or data.endswith(b"\r")
+        for line in whole:
+            try:
+                text = line.decode("utf-8")
+            except UnicodeDecodeError as exc:
+                raise StreamBroken(f"a line of the stream is not UTF-8: {line[:_SHOWN]!r}") from exc
+            yield text.removeprefix("\ufeff") if self._first else text
+            self._first = False
+
+    def _take(self, line: str) -> Event | None:
+        if not line:
+            return self._dispatch()
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        match field:
+            case "data":
+                self._data.append(value)
+            case "event":
+                self._name = value
+            case "" | "id" | "retry":  # a comment, or what only a reconnecting client needs
+                pass
+            case _:
+                raise StreamBroken(f"not a line of server-sent events: {line[:_SHOWN]!r}")
+        return None
+
+    def _dispatch(self) -> Event | None:
+        data, name = self._data, self._name
+        self._data, self._name = [], ""
+        return Event(data="\n".join(data), name=name) if data else None
+
+
+def json_events(pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """The bodies of an OpenAI stream up to `[DONE]`; StreamBroken, StreamTruncated or StreamedError otherwise."""
+    parser = SseParser()
+    done = False
+    for piece in pieces:
+        for event in parser.feed(piece):
+            if done:
+                raise StreamBroken(f"the stream goes on after [DONE]: {event.data[:_SHOWN]!r}")
+            done = event.data == DONE
+            if not done:
+                yield body_of(event)
+    if not done:
+        raise StreamTruncated("the stream ended inside an event" if parser.unfinished else "the stream ended without [DONE]")
+
+
+def body_of(event: Event) -> dict[str, Any]:
+    """The JSON object of one event; StreamedError when it reports an error instead of an answer."""
+    try:
+        body = json.loads(event.data)
+    except ValueError as exc:
+        raise StreamBroken(f"an event is not JSON: {event.data[:_SHOWN]!r}") from exc
+    if not isinstance(body, dict):
+        raise StreamBroken(f"an event is not a JSON object: {event.data[:_SHOWN]!r}")
+    # vLLM nests the error; older releases and some gateways send it flat, or name the event.
+    if body.get("error") is not None or body.get("object") == "error" or event.name == "error":
+        raise StreamedError(f"the stream reports an error: {event.data[:_SHOWN]}")
+    return body

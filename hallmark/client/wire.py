@@ -1,0 +1,193 @@
+"""One HTTP client for one endpoint: says exactly what was sent, and turns every broken connection into CheckFailed."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+import httpx
+
+from hallmark.client.errors import ConnectionLost, StreamBroken
+from hallmark.client.sse import json_events
+from hallmark.core.errors import CheckFailed
+from hallmark.core.redact import MASK
+
+_SHOWN = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A request as it went out, for reports; never holds the API key."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    content: bytes = b""
+
+    def curl(self) -> str:
+        """A line that a person can paste (the key, if there is one, is read from $API_KEY)."""
+        words = ["curl", "-sS", "-X", self.method, shlex.quote(self.url)]
+        for name, value in self.headers:
+            # Double quotes, so that the shell fills in $API_KEY; no other header needs the shell.
+            words += ["-H", '"authorization: Bearer $API_KEY"' if name == "authorization" else shlex.quote(f"{name}: {value}")]
+        if self.content:
+            words += ["--data-binary", _shell_quote(self.content)]
+        return " ".join(words)
+
+
+def _shell_quote(content: bytes) -> str:
+    try:
+        return shlex.quote(content.decode("utf-8"))
+    except UnicodeDecodeError:
+        # Bytes that are no text, on purpose: bash's ANSI-C quoting can hold them.
+        return "$'" + "".join(chr(b) if 32 <= b < 127 and b not in b"'\\" else f"\\x{b:02x}" for b in content) + "'"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What came back, whatever its status."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body_text: str
+    sent: Sent
+    elapsed_s: float = 0.0
+
+    def json(self) -> Any:
+        """The body as JSON, or CheckFailed."""
+        try:
+            return json.loads(self.body_text)
+        except ValueError as exc:
+            raise CheckFailed(f"{self.what} answered {self.status} with a body that is not JSON: {self.excerpt!r}") from exc
+
+    @property
+    def what(self) -> str:
+        return f"{self.sent.method} {httpx.URL(self.sent.url).path}"
+
+    @property
+    def excerpt(self) -> str:
+        return self.body_text[:_SHOWN] + ("..." if len(self.body_text) > _SHOWN else "")
+
+    def require(self, status: int = 200) -> Answer:
+        """Itself, or CheckFailed when the status is another."""
+        if self.status != status:
+            raise CheckFailed(f"{self.what} answered {self.status} instead of {status}: {self.excerpt}")
+        return self
+
+    def curl(self) -> str:
+        return self.sent.curl()
+
+
+class WireClient:
+    """Speaks to one server. Paths are absolute (`/v1/models`); nothing is retried, redirected or repaired."""
+
+    def __init__(self, base_url: str, model: str = "", *, api_key: str = "", timeout_s: float = 60.0) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.model = model
+        self._api_key = api_key
+        self._http = httpx.Client(
+            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, 10.0)),
+            # A proxy or a .netrc of this machine must not come between the check and the server.
+            trust_env=False,
+            # Shorter than any server's own (uvicorn: 5 s), so that none closes a connection as we reuse it.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=1.0),
+            headers={"accept-encoding": "identity"},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def body(self, **fields: Any) -> dict[str, Any]:
+        """A request's body for the served model."""
+        return {"model": self.model, **fields}
+
+    def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
+        return self._answer(self._request("GET", path, headers=headers))
+
+    def post(
+        self, path: str, body: Any = None, *, content: bytes | str | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """POST `body` as JSON (NaN and all; None is sent as null), or `content` exactly as it is."""
+        return self._answer(self._request("POST", path, content=_encoded(body, content), headers=headers))
+
+    def stream(
+        self, path: str, body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None
+    ) -> Generator[dict[str, Any], None, None]:
+        """POST `body` and yield the JSON body of each event as it comes, up to `[DONE]`.
+
+        Raises CheckFailed for a status other than 200, StreamBroken and its kinds for a bad stream. Closing the
+        iterator early drops the connection, as a user who goes away does.
+        """
+        request = self._request("POST", path, content=_encoded(body, None), headers=headers)
+        with self._watched(request):
+            response = self._http.send(request, stream=True)
+            try:
+                if response.status_code != 200:
+                    response.read()
+                    self._read(response, request).require()
+                kind = response.headers.get("content-type", "")
+                if not kind.startswith("text/event-stream"):
+                    raise StreamBroken(f"POST {path} asked for a stream and got content-type {kind!r}")
+                yield from json_events(response.iter_bytes())
+            finally:
+                response.close()
+
+    def _request(
+        self, method: str, path: str, *, content: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> httpx.Request:
+        given = {k.lower(): v for k, v in (headers or {}).items()}
+        if content is not None:
+            given.setdefault("content-type", "application/json")
+        if self._api_key:
+            given.setdefault("authorization", f"Bearer {self._api_key}")
+        return self._http.build_request(method, self.base_url + path, content=content, headers=given)
+
+    def _answer(self, request: httpx.Request) -> Answer:
+        with self._watched(request):
+            return self._read(self._http.send(request), request)
+
+    def _read(self, response: httpx.Response, request: httpx.Request) -> Answer:
+        return Answer(
+            status=response.status_code,
+            headers=dict(response.headers),
+            body_text=response.text,
+            sent=self._sent(request),
+            elapsed_s=response.elapsed.total_seconds(),
+        )
+
+    def _sent(self, request: httpx.Request) -> Sent:
+        shown = ("content-type", "authorization")
+        content = request.read()
+        url = str(request.url)
+        if self._api_key:
+            content = content.replace(self._api_key.encode(), MASK.encode())
+            url = url.replace(self._api_key, MASK)
+        headers = tuple((n, MASK if n == "authorization" else request.headers[n]) for n in shown if n in request.headers)
+        return Sent(method=request.method, url=url, headers=headers, content=content)
+
+    @contextmanager
+    def _watched(self, request: httpx.Request) -> Iterator[None]:
+        what = f"{request.method} {request.url.path}"
+        try:
+            yield
+        except httpx.TimeoutException as exc:
+            raise ConnectionLost(f"{what}: no answer in time ({type(exc).__name__})") from exc
+        except httpx.RequestError as exc:
+            raise ConnectionLost(f"{what}: connection lost ({exc or type(exc).__name__})") from exc
+
+
+def _encoded(body: Any, content: bytes | str | None) -> bytes:
+    if content is None:
+        return json.dumps(body).encode()
+    return content.encode() if isinstance(content, str) else content

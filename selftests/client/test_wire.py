@@ -1,0 +1,123 @@
+"""The client against the stand-in: right answers as they are, every fault as a CheckFailed that says what was asked."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from hallmark.client.errors import ConnectionLost, StreamBroken, StreamedError, StreamTruncated
+from hallmark.client.wire import WireClient
+from hallmark.core.errors import CheckFailed
+from selftests.faulty import Faulty, free_port, running
+
+PATH = "/v1/completions"
+
+
+@pytest.fixture(scope="module")
+def clean() -> Iterator[Faulty]:
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def client(clean: Faulty) -> Iterator[WireClient]:
+    with WireClient(clean.base_url, clean.model) as made:
+        yield made
+
+
+def test_get_and_post(client: WireClient) -> None:
+    assert client.get("/v1/models").require().json()["data"][0]["id"] == client.model
+    answer = client.post(PATH, client.body(prompt="12+30=", temperature=0))
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["choices"][0]["text"] == "42"
+    assert answer.elapsed_s > 0
+
+
+def test_streamed_text_is_the_text(client: WireClient) -> None:
+    bodies = list(client.stream(PATH, client.body(prompt="12+30=", temperature=0, stream=True)))
+    assert "".join(c["text"] for b in bodies for c in b["choices"]) == "42"
+
+
+def test_wrong_things_can_be_sent_and_are_shown(client: WireClient) -> None:
+    assert client.post(PATH, content=b"{nope").status == 400
+    assert client.post(PATH, content=b"\xff'\\").status == 400
+    assert client.post(PATH, client.body(prompt="x", temperature=math.nan)).status == 400
+    assert client.get(PATH).status == 405
+
+
+def test_an_unwanted_status_names_method_path_and_body(client: WireClient) -> None:
+    with pytest.raises(CheckFailed, match=r"POST /v1/completions answered 400 instead of 200: .*missing"):
+        client.post(PATH, {}).require()
+    with pytest.raises(CheckFailed, match="400 instead of 200"):
+        list(client.stream(PATH, {"prompt": None}))
+
+
+def test_a_body_that_is_no_json_fails_when_it_is_read(client: WireClient) -> None:
+    with pytest.raises(CheckFailed, match="not JSON"):
+        client.get("/metrics").json()
+
+
+def test_an_answer_that_is_not_streamed_is_no_stream(client: WireClient) -> None:
+    with pytest.raises(StreamBroken, match="content-type"):
+        list(client.stream(PATH, client.body(prompt="1+1=")))
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ("truncate-stream", StreamTruncated),
+        ("truncate-stream=abort", ConnectionLost),
+        ("sse-error", StreamedError),
+        ("die-after=0", ConnectionLost),
+    ],
+)
+def test_each_fault_of_a_stream_has_its_error(fault: str, error: type[Exception]) -> None:
+    with running(fault) as server, WireClient(server.base_url, server.model) as client, pytest.raises(error):
+        list(client.stream(PATH, client.body(prompt="repeat: a long enough text", stream=True)))
+
+
+def test_a_server_that_is_not_there_or_hangs_is_a_lost_connection() -> None:
+    with WireClient(f"http://127.0.0.1:{free_port()}") as client, pytest.raises(ConnectionLost, match="GET /health"):
+        client.get("/health")
+    lost = pytest.raises(ConnectionLost, match="POST /v1/completions: no answer in time")
+    with running("stuck") as server, WireClient(server.base_url, timeout_s=0.2) as client, lost:
+        client.post(PATH, {"prompt": "x"})
+
+
+def test_a_dropped_stream_stops_the_server_s_work() -> None:
+    with running(itl_ms=1, max_model_len=100000) as server, WireClient(server.base_url, server.model) as client:
+        body = client.body(prompt="x", max_tokens=90000, ignore_eos=True, stream=True)
+        with closing(client.stream(PATH, body)) as bodies:
+            next(bodies)
+        deadline = time.monotonic() + 5
+        while "num_requests_running 0" not in client.get("/metrics").body_text:
+            assert time.monotonic() < deadline
+
+
+def test_the_key_is_sent_and_never_shown() -> None:
+    key = "open-sesame-1234"
+    with running(api_key=key) as server:
+        with WireClient(server.base_url) as stranger:
+            assert stranger.get("/v1/models").status == 401
+        with WireClient(server.base_url, api_key=key) as client:
+            answer = client.post(PATH, {"prompt": f"{key} 1+1="})
+            assert answer.status == 200
+            assert key not in answer.curl() + repr(answer.sent)
+            assert '-H "authorization: Bearer $API_KEY"' in answer.curl()
+
+
+def test_the_curl_line_does_the_same_again(client: WireClient) -> None:
+    answer = client.post(PATH, client.body(prompt="it's 20+22=", temperature=0))
+    words = shlex.split(answer.curl())
+    assert words[:4] == ["curl", "-sS", "-X", "POST"]
+    again = client.post(PATH, content=words[words.index("--data-binary") + 1])
+    assert again.json()["choices"] == answer.json()["choices"]
+    odd = client.post(PATH, content=b"\xff'\\\n").curl().split("--data-binary ")[1]
+    assert subprocess.check_output(["bash", "-c", f"printf %s {odd}"]) == b"\xff'\\\n"
