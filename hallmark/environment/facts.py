@@ -207,11 +207,10 @@ def _json(machine: Machine, tool: str, *arguments: str) -> Any:
 
 def _nvidia_smi(machine: Machine) -> list[dict[str, str]]:
     text = machine.run("nvidia-smi", "--query-gpu=name,uuid,memory.total", "--format=csv,noheader")
-    rows = [[cell.strip() for cell in line.split(",")] for line in text.splitlines()]
-    found = [_accelerator("nvidia", row[0], row[1], memory=row[2], source="nvidia-smi") for row in rows if len(row) == 3]
-    if not found:
+    rows = re.findall(r"^(\w[\w .()/+-]*), (GPU-[\w-]+), (.+)$", text, re.MULTILINE)
+    if not rows:
         raise Unavailable(f"nvidia-smi: names no device{_first_line(text, before=': ')}")
-    return found
+    return [_accelerator("nvidia", name, uuid, memory=memory, source="nvidia-smi") for name, uuid, memory in rows]
 
 
 def _nvidia_driver_files(machine: Machine) -> list[dict[str, str]]:

@@ -20,7 +20,7 @@ from selftests.environment import fakes
 
 BAD_TOOLS = {
     "hanging": ("sleep 60 & wait", "no answer in 0.5 s"),
-    "garbage": ("head -c 2000 /dev/urandom", "nvidia-smi: "),
+    "garbage": (r"printf '\001a, b\377, c\n'; head -c 2000 /dev/urandom", "nvidia-smi: names no device: "),
     "failing": ("echo 'no driver is loaded' >&2; exit 9", "nvidia-smi: exit code 9: no driver is loaded"),
     "silent": ("exit 0", "nvidia-smi: names no device"),
     "endless": ("yes", "nvidia-smi: printed more than 4000000 bytes"),

@@ -1,0 +1,203 @@
+"""Runs uv, or venv and pip, so that a person sees progress and one telling line, never the flood. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hallmark.core.errors import ProvisionError
+from hallmark.environment import pip_settings
+
+HEARTBEAT_S = 15.0
+NETWORK = "check the network, the proxy, and the index that pip is configured with"
+TELLING: tuple[tuple[str, str], ...] = (
+    (r"No space left on device.*", "free some space"),
+    (
+        r"(?:ResolutionImpossible|Cannot install .* because .*)",
+        "two of the demanded versions exclude each other: change the spec",
+    ),
+    (r"Temporary failure in name resolution|NewConnectionError.*|dns error.*|CERTIFICATE_VERIFY_FAILED.*", NETWORK),
+    (r"No matching distribution found for .*", "check the name and the version; is it on the index or the find-links of pip?"),
+    (r"Because .* (?:was|were) not found in .*", "check the name and the version; is it on the index or the find-links of pip?"),
+    (
+        r"(?:Failed to build|Failed building wheel for|Failed to build installable wheels) .*",
+        "its build needs something: see the log",
+    ),
+    (r"(?:ERROR|error): .*", "see the log"),
+)
+"""What explains a failed install, most telling first, and what to do about it."""
+
+
+class InstallFailed(Exception):
+    """A command ended badly; carries what it printed."""
+
+    def __init__(self, output: str) -> None:
+        super().__init__(explain(output)[0])
+        self.output = output
+
+
+def explain(output: str) -> tuple[str, str]:
+    """The telling line of an installer's output, and what to do."""
+    for pattern, hint in TELLING:
+        if matches := re.findall(pattern, output):
+            return str(matches[-1]).strip(), hint
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return (lines[-1] if lines else "it printed nothing"), "see the log"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What is to be installed, and where."""
+
+    folder: Path
+    base: str
+    """The interpreter that the environment is made from."""
+    requirements: tuple[str, ...]
+    excluded: tuple[str, ...] = ()
+    editable: str = ""
+    """A checkout, with extras if any (`/src/hallmark[evals]`); empty for none."""
+
+    @property
+    def python(self) -> Path:
+        return self.folder / "bin" / "python"
+
+    @property
+    def arguments(self) -> list[str]:
+        return [*self.requirements, *(("--editable", self.editable) if self.editable else ())]
+
+    @property
+    def title(self) -> str:
+        names = [*self.requirements, *((Path(self.editable).name,) if self.editable else ())]
+        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shell:
+    """How commands are run: their output goes to `output`, a line now and then to `log`."""
+
+    output: Path
+    log: Callable[[str], None]
+    environ: Mapping[str, str]
+    held: Sequence[int] = field(default=())
+    """Descriptors that commands inherit: with the lock's, an orphan of a killed build keeps others out of its folder."""
+
+    def run(self, command: Sequence[str], what: str, *, environ: Mapping[str, str] | None = None) -> None:
+        """Run to the end; InstallFailed on a bad exit. Interrupted, it takes the command and its children along."""
+        started, offset = time.monotonic(), self._size()
+        with self.output.open("ab") as stream:
+            stream.write(f"\n$ {' '.join(command)}\n".encode())
+            stream.flush()
+            process = self._start(command, stream.fileno(), environ)
+            try:
+                self._watch(process, what, started)
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                raise
+        if process.returncode != 0:
+            raise InstallFailed(self._since(offset))
+
+    def _start(self, command: Sequence[str], output: int, environ: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
+        env = dict(self.environ if environ is None else environ)
+        try:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=env,
+                pass_fds=tuple(self.held),
+                start_new_session=True,
+            )
+        except OSError as exc:
+            raise InstallFailed(f"{command[0]}: {exc.strerror}") from exc
+
+    def _watch(self, process: subprocess.Popen[bytes], what: str, started: float) -> None:
+        while True:
+            try:
+                process.wait(HEARTBEAT_S)
+            except subprocess.TimeoutExpired:
+                self.log(f"{what}: {time.monotonic() - started:.0f} s so far{self._doing()}")
+            else:
+                return
+
+    def _doing(self) -> str:
+        lines = [line.strip() for line in self._since(max(0, self._size() - 2000)).splitlines() if line.strip()]
+        return f" ({lines[-1][:80]})" if lines else ""
+
+    def _size(self) -> int:
+        return self.output.stat().st_size if self.output.exists() else 0
+
+    def _since(self, offset: int) -> str:
+        with self.output.open("rb") as stream:
+            stream.seek(offset)
+            return stream.read().decode("utf-8", "replace")
+
+
+def install_with_uv(uv: str, order: Order, shell: Shell) -> None:
+    """Make the environment with uv, told of pip's settings; InstallFailed where uv cannot."""
+    options = pip_settings.settings(shell.environ, _pip_config(order.base, shell.environ))
+    environ = pip_settings.uv_environment(options, shell.environ)
+    what = f"uv installs {order.title}"
+    # --allow-existing: the folder holds our marker already.
+    venv = [uv, "venv", "--quiet", "--no-project", "--allow-existing", "--python", order.base, str(order.folder)]
+    shell.run(venv, "uv makes the environment", environ=environ)
+    command = [uv, "pip", "install", "--python", str(order.python), *pip_settings.uv_flags(options), *_overrides(order)]
+    shell.run([*command, *order.arguments], what, environ=environ)
+
+
+def _overrides(order: Order) -> list[str]:
+    if not order.excluded:
+        return []
+    path = order.folder / ".hallmark-overrides.txt"
+    path.write_text("".join(f"{name} ; sys_platform == 'never'\n" for name in order.excluded), encoding="utf-8")
+    return ["--overrides", str(path)]
+
+
+def _pip_config(python: str, environ: Mapping[str, str]) -> str:
+    try:
+        done = subprocess.run(
+            [python, "-m", "pip", "config", "list"], env=dict(environ), capture_output=True, text=True, timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def install_with_pip(order: Order, shell: Shell) -> None:
+    """Make the environment with venv and pip, which reads its own settings; ProvisionError where that fails."""
+    _make_venv(order, shell)
+    pip = [str(order.python), "-m", "pip"]
+    try:
+        shell.run([*pip, "install", "--no-input", "--progress-bar", "off", *order.arguments], f"pip installs {order.title}")
+        if order.excluded:
+            shell.run([*pip, "uninstall", "--yes", *order.excluded], f"pip removes {', '.join(order.excluded)}")
+    except InstallFailed as exc:
+        line, hint = explain(exc.output)
+        raise ProvisionError(
+            f"cannot install {order.title}: {line}",
+            where=str(order.folder),
+            hint=f"{hint}; the whole output is in {shell.output}",
+        ) from exc
+
+
+def _make_venv(order: Order, shell: Shell) -> None:
+    try:
+        shell.run([order.base, "-m", "venv", str(order.folder)], "venv makes the environment")
+    except InstallFailed as exc:
+        if re.search(r"ensurepip is not available|No module named '?(ensurepip|venv)\b", exc.output):
+            raise ProvisionError(
+                "this Python cannot make a virtual environment: its venv or ensurepip module is missing",
+                where=order.base,
+                hint="install it (Debian and Ubuntu: apt install python3-venv), or install uv, and run this again",
+            ) from exc
+        line, _ = explain(exc.output)
+        raise ProvisionError(
+            f"cannot make a virtual environment: {line}", where=str(order.folder), hint=f"the whole output is in {shell.output}"
+        ) from exc
