@@ -1,0 +1,150 @@
+"""Manifest + records -> Report. `build` is pure; `load` reads a run's folder and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import hallmark
+from hallmark.core.records import Kind, Manifest, ManifestEntry, Record, read_manifest, read_records
+from hallmark.core.verdict import Verdict
+from hallmark.report.decide import Findings, decide
+from hallmark.report.document import Attachment, Report, Row
+from hallmark.report.judge import Judged, judge
+from hallmark.report.wording import moment, plural
+
+ENVIRONMENT_FILE = "runtime_environment.json"
+LAUNCH_PLAN_FILE = "launch_plan.json"
+
+
+def load(folder: Path, *, interrupted: bool = False) -> Report:
+    """The report of a run's folder. Without records.jsonl nothing was measured, and the report says so."""
+    records = folder / "records.jsonl"
+    report = build(
+        read_manifest(folder / "manifest.json"),
+        read_records(records) if records.exists() else (),
+        interrupted=interrupted,
+    )
+    return replace(
+        report,
+        environment=_attached(folder / ENVIRONMENT_FILE),
+        launch_plan=_attached(folder / LAUNCH_PLAN_FILE),
+    )
+
+
+def build(
+    manifest: Manifest,
+    records: Sequence[Record],
+    *,
+    environment: Mapping[str, Any] | None = None,
+    launch_plan: Mapping[str, Any] | None = None,
+    interrupted: bool = False,
+) -> Report:
+    """What the records show of what the manifest demands. A missing document is noted, never made up."""
+    judged = [judge(_of_this_cell(record, manifest.cell)) for record in records]
+    rows = tuple(_rows(manifest, judged))
+    finished_at, duration_s = _ending(manifest, records)
+    counts = Counter(row.verdict for row in rows)
+    return Report(
+        decision=decide(Findings(judged=judged, rows=rows, partial=manifest.partial, interrupted=interrupted)),
+        cell=manifest.cell,
+        model=manifest.model,
+        device=manifest.device,
+        impl=manifest.impl,
+        workflow=manifest.workflow,
+        started_at=manifest.started_at,
+        finished_at=finished_at,
+        duration_s=duration_s,
+        demanded=sum(row.demanded for row in rows),
+        counts={verdict.value: counts[verdict] for verdict in Verdict},
+        samples=sum(row.samples for row in rows),
+        rows=rows,
+        missing=tuple(row.check for row in rows if row.missing),
+        partial=manifest.partial,
+        environment=_given(environment, ENVIRONMENT_FILE),
+        launch_plan=_given(launch_plan, LAUNCH_PLAN_FILE),
+        settings=manifest.settings,
+        hallmark_version=hallmark.__version__,
+    )
+
+
+def _of_this_cell(record: Record, cell: str) -> Record:
+    """A record of another cell proves nothing here; it may not stand for a check of the manifest either."""
+    if record.cell == cell:
+        return record
+    return replace(
+        record,
+        check=f"{record.cell}/{record.check}",
+        kind="extra",
+        verdict=Verdict.ERROR,
+        reason=f"a record of another cell, {record.cell}, in this run",
+    )
+
+
+def _rows(manifest: Manifest, judged: Sequence[Judged]) -> Iterator[Row]:
+    by_check: dict[str, list[Judged]] = {}
+    for item in judged:
+        by_check.setdefault(item.record.check, []).append(item)
+    for entry in {entry.check: entry for entry in manifest.entries}.values():
+        yield _row(entry, by_check.pop(entry.check, []), demanded=True)
+    for check, of_check in by_check.items():
+        kind: Kind = of_check[0].record.kind
+        yield _row(ManifestEntry(check=check, kind=kind, title=""), of_check, demanded=False)
+
+
+def _row(entry: ManifestEntry, judged: Sequence[Judged], *, demanded: bool) -> Row:
+    """One check. Of several records the worst speaks: a second try that passes does not undo a first that failed."""
+    if not judged:
+        return Row(
+            check=entry.check,
+            title=entry.title,
+            kind=entry.kind,
+            verdict=Verdict.INCONCLUSIVE,
+            reason="no record of it",
+            measured=False,
+        )
+    speaker = max(judged, key=lambda item: item.verdict.rank)
+    note = f" (worst of {plural(len(judged), 'record')})" if len(judged) > 1 else ""
+    return Row(
+        check=entry.check,
+        title=entry.title,
+        kind=entry.kind,
+        verdict=speaker.verdict,
+        reason=speaker.reason + note,
+        evidence=speaker.evidence,
+        duration_s=sum(item.record.duration_s for item in judged),
+        measured=any(item.record.measured for item in judged),
+        demanded=demanded,
+        log=speaker.record.log,
+        nodeid=speaker.record.nodeid,
+    )
+
+
+def _ending(manifest: Manifest, records: Sequence[Record]) -> tuple[str, float]:
+    """When the last check ended and how long the run took; the sum of its checks where no clock tells."""
+    started = moment(manifest.started_at)
+    begun = [(moment(record.started_at), record.duration_s) for record in records]
+    ends = [begin + timedelta(seconds=lasted) for begin, lasted in begun if begin]
+    finished_at = f"{max(ends):%Y-%m-%dT%H:%M:%SZ}" if ends else ""
+    if started and ends and max(ends) >= started:
+        return finished_at, (max(ends) - started).total_seconds()
+    return finished_at, sum(record.duration_s for record in records)
+
+
+def _given(content: Mapping[str, Any] | None, name: str) -> Attachment:
+    return Attachment(content=content) if content is not None else Attachment(absent=f"this run wrote no {name}")
+
+
+def _attached(path: Path) -> Attachment:
+    if not path.exists():
+        return _given(None, path.name)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        return Attachment(absent=f"{path.name} cannot be read: {exc}")
+    return Attachment(content=content) if isinstance(content, dict) else Attachment(absent=f"{path.name} holds no object")

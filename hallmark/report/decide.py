@@ -1,0 +1,121 @@
+"""The one decision: may this cell be released? Whatever is not shown in this run counts against it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from hallmark.core.verdict import Verdict, worst
+from hallmark.report.document import EXIT_CODES, Decision, Outcome, Row
+from hallmark.report.judge import NOT_MEASURED, Judged
+from hallmark.report.wording import finding, one_line, plural, value_text
+
+_CULPRITS_FIRST = (Verdict.VOID, Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
+_MOST_NUMBERS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """All that the decision may rest on."""
+
+    judged: Sequence[Judged]
+    """Every record; a check may have several."""
+    rows: Sequence[Row]
+    """Every check, once."""
+    partial: tuple[str, ...]
+    interrupted: bool
+
+    @property
+    def demanded(self) -> int:
+        return sum(row.demanded for row in self.rows)
+
+    @property
+    def missing(self) -> int:
+        return sum(row.missing for row in self.rows)
+
+    def any(self, verdict: Verdict) -> bool:
+        return any(verdict in judged.verdicts for judged in self.judged)
+
+    @property
+    def measured_failure(self) -> bool:
+        return any(Verdict.FAIL in judged.verdicts and judged.record.measured for judged in self.judged)
+
+
+def decide(findings: Findings) -> Decision:
+    outcome = _outcome(findings)
+    return Decision(
+        outcome=outcome,
+        accepted=outcome == "ACCEPTED",
+        exit_code=EXIT_CODES[outcome],
+        verdict=worst(row.verdict for row in findings.rows),
+        headline=_headline(outcome, findings),
+        causes=() if outcome == "ACCEPTED" else tuple(_causes(outcome, findings)),
+    )
+
+
+def _outcome(findings: Findings) -> Outcome:
+    """The first that holds. VOID stands before REJECTED: on a spoilt machine a missed target means nothing."""
+    ladder: tuple[tuple[bool, Outcome], ...] = (
+        (findings.interrupted, "INTERRUPTED"),
+        (findings.any(Verdict.VOID), "VOID"),
+        (findings.measured_failure, "REJECTED"),
+        (findings.any(Verdict.ERROR), "ERROR"),
+        (bool(findings.partial), "PARTIAL"),
+        (not findings.demanded or findings.missing > 0, "INCOMPLETE"),
+        (not all(row.verdict.accepted for row in findings.rows), "INCONCLUSIVE"),
+    )
+    return next((outcome for holds, outcome in ladder if holds), "ACCEPTED")
+
+
+def _headline(outcome: Outcome, findings: Findings) -> str:
+    of_verdict = {verdict: sum(row.verdict is verdict for row in findings.rows) for verdict in Verdict}
+    unproven = sum(not row.verdict.accepted for row in findings.rows)
+    measured = f"{findings.demanded - findings.missing} of {plural(findings.demanded, 'demanded check')}"
+    waived = f", {of_verdict[Verdict.CONDITIONAL]} of them by a waiver" if of_verdict[Verdict.CONDITIONAL] else ""
+    lines: dict[Outcome, str] = {
+        "ACCEPTED": f"All {plural(findings.demanded, 'demanded check')} were measured and passed{waived}.",
+        "REJECTED": f"{_failed(findings)} in this run; the release is rejected.",
+        "VOID": "The machine or the device spoilt this run; no result of it counts, good or bad.",
+        "ERROR": f"{plural(of_verdict[Verdict.ERROR], 'check')} could not be carried out, and not by the server's fault.",
+        "PARTIAL": "The run was narrowed on purpose; a narrowed run never certifies.",
+        "INCOMPLETE": f"Only {measured} were measured; what was not measured is not accepted.",
+        "INCONCLUSIVE": f"{plural(unproven, 'check')} gave too little evidence to decide.",
+        "INTERRUPTED": f"The run was stopped before its end; {measured} had been measured.",
+    }
+    return lines[outcome]
+
+
+def _failed(findings: Findings) -> str:
+    failed = {j.record.check for j in findings.judged if Verdict.FAIL in j.verdicts and j.record.measured}
+    return f"{plural(len(failed), 'check')} failed"
+
+
+def _causes(outcome: Outcome, findings: Findings) -> Iterator[str]:
+    narrowed = [f"narrowed: {one_line(reason)}" for reason in findings.partial]
+    if outcome == "INTERRUPTED":
+        yield "interrupted before the end"
+    if not findings.demanded:
+        yield "the manifest demands no check"
+    if outcome == "PARTIAL":
+        yield from narrowed
+    for verdict in _CULPRITS_FIRST:
+        yield from (_cause(row) for row in findings.rows if row.verdict is verdict and not row.missing)
+        yield from (_cause(row) for row in findings.rows if row.verdict is verdict and row.missing)
+    if outcome != "PARTIAL":
+        yield from narrowed
+
+
+def _cause(row: Row) -> str:
+    if not row.missing:
+        what = str(row.verdict)
+    else:
+        what = "not measured" if row.verdict is Verdict.INCONCLUSIVE else f"{row.verdict}, not measured"
+    why = _why(row)
+    return f"{row.check}: {what}" if why in ("", NOT_MEASURED) else f"{row.check}: {what} - {why}"
+
+
+def _why(row: Row) -> str:
+    """The reason, with the numbers that missed where it does not state them itself."""
+    missed = [item for item in row.evidence if item.target and not item.verdict.accepted]
+    numbers = [f"{item.name} {finding(item)}" for item in missed if value_text(item) not in row.reason]
+    return one_line("; ".join([*numbers[:_MOST_NUMBERS], row.reason]))

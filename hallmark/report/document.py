@@ -1,0 +1,106 @@
+"""What a report says: a Report, its rows and its decision. Plain values; knows neither files nor formats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hallmark.core.records import Evidence, Kind
+from hallmark.core.verdict import Verdict
+
+Outcome = Literal["ACCEPTED", "REJECTED", "VOID", "ERROR", "INCONCLUSIVE", "INCOMPLETE", "PARTIAL", "INTERRUPTED"]
+
+EXIT_CODES: Mapping[Outcome, int] = {
+    "ACCEPTED": 0,
+    "REJECTED": 1,
+    "VOID": 3,
+    "ERROR": 3,
+    "INCONCLUSIVE": 4,
+    "INCOMPLETE": 4,
+    "PARTIAL": 4,
+    "INTERRUPTED": 130,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Whether the cell may be released, and every reason why not."""
+
+    outcome: Outcome
+    accepted: bool
+    exit_code: int
+    verdict: Verdict
+    """The worst of all records; INCONCLUSIVE at best while a demanded check is missing."""
+    headline: str
+    causes: tuple[str, ...] = ()
+    """One line for each culprit; empty where the run is accepted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What became of one check, whether the manifest demands it or not."""
+
+    check: str
+    title: str
+    kind: Kind
+    verdict: Verdict
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+    duration_s: float = 0.0
+    measured: bool = True
+    demanded: bool = True
+    log: str = ""
+    nodeid: str = ""
+
+    @property
+    def missing(self) -> bool:
+        """True where the spec demands an answer and this run has none."""
+        return self.demanded and not self.measured
+
+    @property
+    def samples(self) -> int:
+        """How many samples the check rests on; metrics of one measurement share theirs."""
+        return max((evidence.n for evidence in self.evidence), default=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A JSON document of the run's folder, or why there is none."""
+
+    content: Mapping[str, Any] = field(default_factory=dict)
+    absent: str = ""
+    """Empty where there is one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One run of one cell. Two reports of the same records are equal."""
+
+    decision: Decision
+    cell: str
+    model: str
+    device: str
+    impl: str
+    workflow: str
+    started_at: str
+    finished_at: str
+    """When the last check ended; empty where no record tells."""
+    duration_s: float
+    demanded: int
+    """How many checks the manifest lists."""
+    counts: Mapping[str, int]
+    """Rows per verdict; a missing check without a record counts as INCONCLUSIVE."""
+    samples: int
+    rows: tuple[Row, ...]
+    """In the order of the manifest, then whatever else was recorded."""
+    missing: tuple[str, ...]
+    """Checks on the manifest that no record measured."""
+    partial: tuple[str, ...]
+    environment: Attachment
+    launch_plan: Attachment
+    settings: Mapping[str, Any]
+    hallmark_version: str
+
+    def of_kind(self, kind: Kind) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.kind == kind)

@@ -1,0 +1,61 @@
+"""What a record is worth: its own verdict, or a worse one where its evidence does not carry it. Never a better one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from hallmark.core.records import Evidence, Record
+from hallmark.core.verdict import Verdict, worst
+from hallmark.report.wording import finding, is_number, misses, one_line
+
+NO_EVIDENCE = "recorded no evidence"
+NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A record, the verdict that it can bear, and why."""
+
+    record: Record
+    verdict: Verdict
+    reason: str
+    evidence: tuple[Evidence, ...]
+
+    @property
+    def verdicts(self) -> frozenset[Verdict]:
+        """All that was found: the worst one must not hide that the machine spoilt the check, nor that it failed."""
+        return frozenset({self.verdict, self.record.verdict, *(evidence.verdict for evidence in self.evidence)})
+
+
+def judge_evidence(evidence: Evidence) -> Evidence:
+    """The evidence with the worst verdict that it gives cause for."""
+    if evidence.verdict.accepted and isinstance(evidence.value, float) and not is_number(evidence.value):
+        return replace(evidence, verdict=Verdict.INCONCLUSIVE, reason=f"{evidence.value} is no measurement")
+    if evidence.verdict.accepted and evidence.n < 1:
+        return replace(evidence, verdict=Verdict.INCONCLUSIVE, reason="rests on no sample")
+    if evidence.verdict is Verdict.PASS and misses(evidence):
+        return replace(evidence, verdict=Verdict.FAIL, reason=f"{finding(evidence)}, although it was recorded as PASS")
+    return evidence
+
+
+def _objections(record: Record, evidence: tuple[Evidence, ...]) -> Iterator[tuple[Verdict, str]]:
+    for item in evidence:
+        if not item.verdict.accepted:
+            yield item.verdict, f"{item.name}: {one_line(item.reason) or finding(item)}"
+        elif item.verdict is Verdict.CONDITIONAL:
+            yield item.verdict, f"{item.name}: {one_line(item.reason)}" if item.reason else record.reason
+    if not record.measured:
+        yield Verdict.INCONCLUSIVE, NOT_MEASURED
+    elif not evidence:
+        yield Verdict.INCONCLUSIVE, NO_EVIDENCE
+
+
+def judge(record: Record) -> Judged:
+    """The worst of the record's verdict and of every objection to it."""
+    evidence = tuple(judge_evidence(item) for item in record.evidence)
+    objections = list(_objections(record, evidence))
+    verdict = worst([record.verdict, *(found for found, _ in objections)])
+    told = "; ".join(reason for found, reason in objections if found is verdict)
+    reason = record.reason or told if verdict is record.verdict else told
+    return Judged(record=record, verdict=verdict, reason=reason, evidence=evidence)

@@ -1,0 +1,123 @@
+"""What goes where on a page, whatever its format: kinds and their titles, key facts, the launch plan's values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from hallmark.core.records import Kind
+from hallmark.core.verdict import Verdict
+from hallmark.report.document import Report
+from hallmark.report.wording import clean, plural, scalar
+
+KIND_TITLES: Mapping[Kind, str] = {
+    "spec": "Environment and spec",
+    "server": "Server API",
+    "evals": "Accuracy",
+    "perf": "Performance",
+    "extra": "Other checks",
+}
+
+_MOST_KEY_FACTS = 12
+"""A group with more entries than this is a list to look things up in (packages, variables), not something to read."""
+
+
+class Fact(NamedTuple):
+    name: str
+    value: str
+
+
+class PlanRow(NamedTuple):
+    name: str
+    value: str
+    origin: str
+    overrode: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A launch plan as it is shown."""
+
+    command: str
+    values: tuple[PlanRow, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """A JSON document in two parts: what a reader wants first, and long lists by name."""
+
+    key: tuple[Fact, ...]
+    long: tuple[tuple[str, tuple[Fact, ...]], ...]
+
+
+def facts_of(document: Mapping[str, Any]) -> Facts:
+    """Single values first, then small groups; whatever is long is set apart. Nothing is dropped."""
+    plain = tuple(Fact(clean(name), _shown(value)) for name, value in document.items() if not _is_group(value))
+    groups = [(clean(name), tuple(_leaves(value, prefix=""))) for name, value in document.items() if _is_group(value)]
+    short = tuple(
+        Fact(_joined(name, leaf.name), leaf.value) for name, leaves in groups if len(leaves) <= _MOST_KEY_FACTS for leaf in leaves
+    )
+    return Facts(key=plain + short, long=tuple(group for group in groups if len(group[1]) > _MOST_KEY_FACTS))
+
+
+def _is_group(value: object) -> bool:
+    return isinstance(value, dict | list) and bool(value)
+
+
+def _joined(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name
+
+
+def _leaves(value: Any, *, prefix: str) -> Iterator[Fact]:
+    if isinstance(value, list) and any(_is_group(item) for item in value):
+        value = {str(place): item for place, item in enumerate(value, start=1)}
+    if not isinstance(value, dict) or not value:
+        yield Fact(prefix, _shown(value))
+        return
+    for name, item in value.items():
+        yield from _leaves(item, prefix=_joined(prefix, clean(name)))
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(_shown(item) for item in value) or "none"
+    if isinstance(value, dict):
+        return clean(json.dumps(value, ensure_ascii=False)) if value else "none"
+    return "none" if value is None else scalar(value)
+
+
+def plan_of(plan: Mapping[str, Any]) -> Plan:
+    """The parts of a launch plan; whatever is not shaped like one is left out rather than guessed at."""
+    rows = [row for row in _listed(plan.get("values")) if isinstance(row, dict)]
+    return Plan(
+        command=clean(str(plan.get("command", ""))),
+        values=tuple(PlanRow(*(clean(str(row.get(field, ""))) for field in PlanRow._fields)) for row in rows),
+        warnings=tuple(clean(str(warning)) for warning in _listed(plan.get("warnings"))),
+    )
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def tally(report: Report) -> str:
+    """How many checks came to which end, worst first; a check that nobody measured is called that."""
+    unmeasured = sum(row.missing and row.verdict is Verdict.INCONCLUSIVE for row in report.rows)
+    counts = {verdict.value: report.counts.get(verdict, 0) for verdict in reversed(Verdict)}
+    counts[Verdict.INCONCLUSIVE.value] -= unmeasured
+    named = [f"{count} {name}" for name, count in [*counts.items(), ("not measured", unmeasured)] if count]
+    return ", ".join(named) or "none"
+
+
+def manifest_line(report: Report) -> str:
+    if not report.demanded:
+        return "The manifest demands no check, so there is nothing that this run could certify."
+    bare = sum(row.demanded and not row.evidence for row in report.rows)
+    if not report.missing and bare:
+        return f"Each of {plural(report.demanded, 'demanded check')} has a record, but {bare} of them without evidence."
+    if not report.missing:
+        return f"All {plural(report.demanded, 'demanded check')} have evidence."
+    return f"{len(report.missing)} of {plural(report.demanded, 'demanded check')} were not measured:"

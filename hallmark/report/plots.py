@@ -1,0 +1,195 @@
+"""Inline SVG, one small drawing per measured value. Positions are percentages and texts keep their size, so that a
+drawing is as legible at 300 pixels as at 900. Colours come from the page's style sheet; shapes tell the same story."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from hallmark.core.records import Evidence
+from hallmark.report.wording import clean, compared, finding, is_number, number
+
+_SCORE_HEIGHT = 58
+_MIDDLE = 27
+_BAR_HEIGHT = 22
+_WIDEST_RATIO = 2.0
+"""A bar's scale ends at twice its limit, so that the limit is at the same place in every bar."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """The part of the scale of scores that the drawings share."""
+
+    low: float
+    high: float
+
+    def at(self, value: float) -> float:
+        """The place of `value`, in percent of the width, kept within the drawing."""
+        return round(min(100.0, max(0.0, 100 * (value - self.low) / (self.high - self.low))), 3)
+
+    def ticks(self) -> tuple[float, ...]:
+        steps = next(s for s in (0.01, 0.02, 0.05, 0.1, 0.2) if (self.high - self.low) / s <= 6)
+        first = math.ceil(round(self.low / steps, 6))
+        last = math.floor(round(self.high / steps, 6))
+        return tuple(round(step * steps, 6) for step in range(first, last + 1))
+
+
+def score(evidence: Evidence) -> float | None:
+    """The value where it can be drawn on a scale of scores."""
+    value = evidence.value
+    if not isinstance(value, int | float) or not is_number(value) or evidence.unit or not 0 <= value <= 1:
+        return None
+    return float(value)
+
+
+def limit(evidence: Evidence) -> float | None:
+    """The numeric line that decides, where there is one."""
+    line = evidence.target.limit if evidence.target else None
+    return float(line) if isinstance(line, int | float) and is_number(line) else None
+
+
+def _reference(evidence: Evidence) -> float | None:
+    return evidence.target.reference if evidence.target else None
+
+
+def axis_of(shown: Iterable[Evidence]) -> Axis:
+    """A scale that holds every score, interval, floor and reference, with room for their labels."""
+    marks = [mark for evidence in shown for mark in _marks(evidence) if mark is not None and math.isfinite(mark)]
+    if not marks:
+        return Axis(low=0.0, high=1.0)
+    margin = max(0.03, 0.15 * (max(marks) - min(marks)))
+    low = max(0.0, math.floor(round(20 * (min(marks) - margin), 6)) / 20)
+    high = min(1.0, math.ceil(round(20 * (max(marks) + margin), 6)) / 20)
+    return Axis(low=low, high=high)
+
+
+def _marks(evidence: Evidence) -> tuple[float | None, ...]:
+    interval = evidence.interval
+    ends = (interval.low, interval.high) if interval else ()
+    return (score(evidence), limit(evidence), _reference(evidence), *ends)
+
+
+def score_plot(evidence: Evidence, *, axis: Axis) -> Markup:
+    """A score with its interval, the floor that it must clear, and the reference that the floor comes from."""
+    value, floor, reference = score(evidence), limit(evidence), _reference(evidence)
+    parts = [_missed_zone(axis.at(floor)) if floor is not None else Markup(), _track(_MIDDLE)]
+    if reference is not None:
+        parts.append(_upright(axis.at(reference), top=_MIDDLE - 9, bottom=_MIDDLE + 9, style="reference"))
+    if floor is not None:
+        parts.append(_upright(axis.at(floor), top=_MIDDLE - 13, bottom=_MIDDLE + 13, style="limit"))
+        parts.append(_text(axis.at(floor), _SCORE_HEIGHT - 5, _lines_label(floor, reference), style="small"))
+    if evidence.interval:
+        parts.append(_whisker(axis.at(evidence.interval.low), axis.at(evidence.interval.high), middle=_MIDDLE))
+    if value is not None:
+        label = compared(value, floor)[0] if floor is not None else number(value)
+        parts.append(_mark(axis.at(value), accepted=evidence.verdict.accepted))
+        parts.append(_text(axis.at(value), 10, label, style="value"))
+    return _svg(parts, height=_SCORE_HEIGHT, label=f"{evidence.name}: {finding(evidence)}")
+
+
+def empty_plot(*, reason: str) -> Markup:
+    """The place of a score that was not measured."""
+    parts = [_track(_MIDDLE), _text(50, _MIDDLE - 8, reason, style="small")]
+    return _svg(parts, height=_SCORE_HEIGHT, label=reason)
+
+
+def axis_plot(axis: Axis) -> Markup:
+    parts = [_upright(0, top=0, bottom=0, style="tick")]
+    for tick in axis.ticks():
+        parts.append(_upright(axis.at(tick), top=0, bottom=5, style="tick"))
+        parts.append(_text(axis.at(tick), 18, number(tick), style="small"))
+    return _svg(parts, height=22, label=f"scale from {number(axis.low)} to {number(axis.high)}")
+
+
+def ratio(evidence: Evidence) -> float | None:
+    """The value as a multiple of its limit."""
+    line, value = limit(evidence), evidence.value
+    if not isinstance(value, int | float) or not is_number(value) or line is None or line <= 0 or value < 0:
+        return None
+    return value / line
+
+
+def ratio_text(evidence: Evidence) -> str:
+    """How far from the limit, such as `0.62 x limit`; never rounded to the limit itself."""
+    share = ratio(evidence)
+    if share is None:
+        return ""
+    return f"{compared(share, 1.0)[0] if abs(share - 1) < 0.01 else number(share, digits=3)} x limit"
+
+
+def bar_plot(evidence: Evidence) -> Markup:
+    """A bar against its limit, which stands in the middle; the hatched side is the wrong one."""
+    share = ratio(evidence)
+    if share is None or evidence.target is None:
+        return Markup()
+    wrong_is_left = evidence.target.relation == ">="
+    zone = _zone(0 if wrong_is_left else 50, 50, top=2, height=_BAR_HEIGHT - 4)
+    style = "bar" if evidence.verdict.accepted else "bar missed"
+    width = _place(share)
+    fill = Markup('<rect class="{}" x="0" y="6" width="{:g}%" height="10" rx="2"/>').format(style, width)
+    parts = [zone, fill, _upright(50, top=0, bottom=_BAR_HEIGHT, style="limit"), *_bar_marks(evidence)]
+    if share > _WIDEST_RATIO:
+        # The bar leaves the scale: the cut says so, and the ratio in words says by how much.
+        parts.append(Markup('<svg x="97%" y="4" overflow="visible"><path class="cut" d="M-4 14 0 0M0 14 4 0"/></svg>'))
+    return _svg(parts, height=_BAR_HEIGHT, label=f"{evidence.name}: {finding(evidence)}, {ratio_text(evidence)}")
+
+
+def _place(share: float) -> float:
+    return round(min(100.0, 100 * share / _WIDEST_RATIO), 3)
+
+
+def _bar_marks(evidence: Evidence) -> list[Markup]:
+    line, reference, parts = limit(evidence), _reference(evidence), []
+    if line and reference and 0 < reference / line <= _WIDEST_RATIO and reference != line:
+        parts.append(_upright(_place(reference / line), top=2, bottom=_BAR_HEIGHT - 2, style="reference"))
+    if line and evidence.interval and evidence.interval.high / line <= _WIDEST_RATIO:
+        low, high = (_place(max(0.0, end) / line) for end in (evidence.interval.low, evidence.interval.high))
+        parts.append(_whisker(low, high, middle=11))
+    return parts
+
+
+def _lines_label(floor: float, reference: float | None) -> str:
+    return f"floor {number(floor)}" + (f" · ref. {number(reference)}" if reference is not None else "")
+
+
+def _svg(parts: Iterable[Markup], *, height: int, label: str) -> Markup:
+    opening = Markup('<svg class="plot" role="img" aria-label="{}" width="100%" height="{}">').format(clean(label), height)
+    return opening + Markup().join(parts) + Markup("</svg>")
+
+
+def _track(y: int) -> Markup:
+    return Markup('<line class="track" x1="0" x2="100%" y1="{y}" y2="{y}"/>').format(y=y)
+
+
+def _zone(x: float, width: float, *, top: int, height: int) -> Markup:
+    return Markup('<rect class="zone" x="{:g}%" y="{}" width="{:g}%" height="{}"/>').format(x, top, width, height)
+
+
+def _missed_zone(floor_at: float) -> Markup:
+    return _zone(0, floor_at, top=_MIDDLE - 9, height=18)
+
+
+def _upright(x: float, *, top: int, bottom: int, style: str) -> Markup:
+    return Markup('<line class="{}" x1="{x:g}%" x2="{x:g}%" y1="{}" y2="{}"/>').format(style, top, bottom, x=x)
+
+
+def _whisker(low: float, high: float, *, middle: int) -> Markup:
+    line = Markup('<line class="whisker" x1="{:g}%" x2="{:g}%" y1="{y}" y2="{y}"/>').format(low, high, y=middle)
+    caps = (_upright(end, top=middle - 5, bottom=middle + 5, style="whisker") for end in (low, high))
+    return line + Markup().join(caps)
+
+
+def _mark(x: float, *, accepted: bool) -> Markup:
+    """A dot, or a diamond where the score does not do: the shape must tell without the colour."""
+    if accepted:
+        return Markup('<circle class="dot" cx="{:g}%" cy="{}" r="5"/>').format(x, _MIDDLE)
+    diamond = Markup('<svg x="{:g}%" y="{}" overflow="visible"><path class="dot missed" d="M-7 0 0-7 7 0 0 7Z"/></svg>')
+    return diamond.format(x, _MIDDLE)
+
+
+def _text(x: float, y: int, text: str, *, style: str) -> Markup:
+    anchor = "start" if x < 15 else "end" if x > 85 else "middle"
+    return Markup('<text class="{}" x="{:g}%" y="{}" text-anchor="{}">{}</text>').format(style, x, y, anchor, clean(text))

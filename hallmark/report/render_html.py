@@ -1,0 +1,141 @@
+"""Report -> one self-contained page: no script, no network, nothing of a model's output that a browser would obey."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from hallmark.core.records import Evidence
+from hallmark.core.verdict import Verdict
+from hallmark.report import plots, wording
+from hallmark.report.document import Outcome, Report, Row
+from hallmark.report.layout import KIND_TITLES, facts_of, manifest_line, plan_of, tally
+
+_LONGEST_VALUE = 140
+_LONGEST_LIST = 6
+_LONGEST_DETAIL = 20_000
+_SHOWN_CAUSES = 10
+
+SYMBOLS: Mapping[Verdict, str] = {
+    Verdict.PASS: "✓",
+    Verdict.CONDITIONAL: "~",
+    Verdict.INCONCLUSIVE: "?",
+    Verdict.VOID: "∅",
+    Verdict.FAIL: "✕",
+    Verdict.ERROR: "!",
+}
+_TONES: Mapping[Outcome, tuple[str, str]] = {
+    "ACCEPTED": ("good", "✓"),
+    "REJECTED": ("bad", "✕"),
+    "ERROR": ("bad", "!"),
+    "VOID": ("open", "∅"),
+    "INCONCLUSIVE": ("open", "?"),
+    "INCOMPLETE": ("open", "…"),
+    "PARTIAL": ("open", "◐"),
+    "INTERRUPTED": ("open", "■"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One line of the accuracy plot: an eval and one of its scores, or an eval without any."""
+
+    row: Row
+    evidence: Evidence | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One card of the performance plot: what is held against a limit, and what is only observed."""
+
+    row: Row
+    held: tuple[Evidence, ...]
+    observed: tuple[Evidence, ...]
+
+
+def render_html(report: Report) -> str:
+    tasks, points = _tasks(report.of_kind("evals")), [_point(row) for row in report.of_kind("perf")]
+    tone, symbol = _TONES[report.decision.outcome]
+    return _template().render(
+        report=report,
+        tone=tone,
+        outcome_symbol=symbol,
+        shown_causes=_SHOWN_CAUSES,
+        kinds=[(kind, title, report.of_kind(kind)) for kind, title in KIND_TITLES.items() if report.of_kind(kind)],
+        bad={kind: sum(not row.verdict.accepted for row in report.of_kind(kind)) for kind in KIND_TITLES},
+        tally=tally(report),
+        tasks=tasks,
+        axis=plots.axis_of(task.evidence for task in tasks if task.evidence),
+        points=points,
+        logs=[row for row in report.rows if row.log and row.verdict is not Verdict.PASS],
+        facts=facts_of(report.environment.content),
+        plan=plan_of(report.launch_plan.content),
+        settings=facts_of(report.settings),
+        manifest_line=manifest_line(report),
+    )
+
+
+def _tasks(rows: Sequence[Row]) -> list[Task]:
+    """Every demanded eval has a line, also one that was not measured: a gap must be seen."""
+    tasks: list[Task] = []
+    for row in rows:
+        drawn = [Task(row=row, evidence=item) for item in row.evidence if plots.score(item) is not None]
+        tasks.extend(drawn or [Task(row=row, evidence=None)])
+    return tasks
+
+
+def _point(row: Row) -> Point:
+    held = tuple(item for item in row.evidence if plots.ratio(item) is not None)
+    return Point(row=row, held=held, observed=tuple(item for item in row.evidence if item not in held))
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_cleaned,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals.update(plots=plots, symbols=SYMBOLS, longest_value=_LONGEST_VALUE, longest_list=_LONGEST_LIST)
+    environment.filters.update(
+        one_line=wording.one_line,
+        count="{:,}".format,
+        plural=wording.plural,
+        duration=wording.duration,
+        when=wording.when,
+        value=wording.value_text,
+        limit=wording.limit_text,
+        origin=wording.origin_text,
+        interval=wording.interval_text,
+        detail=_detail,
+        log=_end_of_log,
+    )
+    return environment.get_template("report.html.j2")
+
+
+def _cleaned(value: object) -> object:
+    """Whatever the template prints; drawings are Markup and are clean already."""
+    return wording.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _detail(detail: Mapping[str, Any]) -> str:
+    """What a check noted beside a value, shortened to what a person would scroll through."""
+    text = wording.clean(json.dumps(detail, indent=2, ensure_ascii=False, default=str))
+    return text if len(text) <= _LONGEST_DETAIL else text[:_LONGEST_DETAIL] + "\n… the rest is in report.json"
+
+
+def _end_of_log(text: str) -> str:
+    """The end of a log is where the reason stands."""
+    shown = wording.clean(text)
+    return shown if len(shown) <= _LONGEST_DETAIL else "the rest is in report.json …\n" + shown[-_LONGEST_DETAIL:]

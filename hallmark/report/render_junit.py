@@ -1,0 +1,82 @@
+"""Report -> JUnit XML for CI servers. It is green exactly when the run is accepted: a gap is an error, never a skip."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+
+from hallmark.core.verdict import Verdict
+from hallmark.report.document import Decision, Report, Row
+from hallmark.report.wording import clean, finding, limit_text, one_line, scalar
+
+
+def render_junit(report: Report) -> str:
+    suite = ET.Element("testsuite", name=clean(report.cell))
+    if report.started_at:
+        suite.set("timestamp", clean(report.started_at))
+    _properties(suite, _facts(report))
+    _decision(suite, report.decision)
+    for row in report.rows:
+        _case(suite, row)
+    cases = suite.findall("testcase")
+    suite.set("tests", str(len(cases)))
+    suite.set("failures", str(len(suite.findall("testcase/failure"))))
+    suite.set("errors", str(len(suite.findall("testcase/error"))))
+    suite.set("skipped", "0")
+    suite.set("time", f"{report.duration_s:.3f}")
+    root = ET.Element("testsuites", name="hallmark")
+    root.append(suite)
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _facts(report: Report) -> list[tuple[str, str]]:
+    return [
+        ("model", report.model),
+        ("device", report.device),
+        ("impl", report.impl),
+        ("workflow", report.workflow),
+        ("outcome", report.decision.outcome),
+        ("hallmark", report.hallmark_version),
+        *(("partial", reason) for reason in report.partial),
+    ]
+
+
+def _decision(suite: ET.Element, decision: Decision) -> None:
+    """The decision as a case of its own: without it a narrowed run whose checks all pass would look green."""
+    case = ET.SubElement(suite, "testcase", classname="hallmark", name="decision", time="0")
+    if not decision.accepted:
+        tag = "failure" if decision.outcome == "REJECTED" else "error"
+        problem = ET.SubElement(case, tag, type=decision.outcome, message=one_line(decision.headline))
+        problem.text = clean("\n".join(decision.causes))
+
+
+def _case(suite: ET.Element, row: Row) -> None:
+    case = ET.SubElement(suite, "testcase", classname=f"hallmark.{row.kind}", name=clean(row.check), time=f"{row.duration_s:.3f}")
+    _properties(case, _numbers(row))
+    if row.missing or not row.verdict.accepted:
+        tag = "failure" if row.verdict is Verdict.FAIL and not row.missing else "error"
+        told = row.reason if row.verdict is Verdict.INCONCLUSIVE or not row.missing else f"{row.verdict}: {row.reason}"
+        problem = ET.SubElement(case, tag, type="missing" if row.missing else str(row.verdict), message=one_line(told))
+        problem.text = clean("\n".join([told, *(f"{item.name}: {finding(item)}" for item in row.evidence)]))
+    if row.log:
+        ET.SubElement(case, "system-out").text = clean(row.log)
+
+
+def _numbers(row: Row) -> list[tuple[str, str]]:
+    named: list[tuple[str, str]] = [("verdict", str(row.verdict))]
+    for item in row.evidence:
+        named.append((item.name, str(item.value) if isinstance(item.value, float) else scalar(item.value)))
+        named.append((f"{item.name}.n", str(item.n)))
+        if item.target:
+            named.append((f"{item.name}.target", limit_text(item)))
+        if item.interval:
+            named.append((f"{item.name}.low", str(item.interval.low)))
+            named.append((f"{item.name}.high", str(item.interval.high)))
+    return named
+
+
+def _properties(parent: ET.Element, named: Sequence[tuple[str, str]]) -> None:
+    holder = ET.SubElement(parent, "properties")
+    for name, value in named:
+        ET.SubElement(holder, "property", name=clean(name), value=clean(value))

@@ -1,0 +1,159 @@
+"""The decision table: each way of not being accepted, and which of several wins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hallmark.core.records import Evidence, Record, Target
+from hallmark.core.verdict import Verdict
+from hallmark.report.build import build
+from hallmark.report.document import EXIT_CODES
+from selftests.report.samples import manifest, record
+
+PASS, CONDITIONAL, INCONCLUSIVE, VOID, FAIL, ERROR = Verdict
+GOOD = record("server.a")
+
+
+def bad(verdict: Verdict, *, measured: bool = True, check: str = "server.b") -> Record:
+    return record(check, verdict, reason="told why", measured=measured)
+
+
+TABLE = {
+    "all good": ([GOOD, record("server.b")], {}, "ACCEPTED", PASS),
+    "waived": ([GOOD, record("server.b", CONDITIONAL)], {}, "ACCEPTED", CONDITIONAL),
+    "extra good": ([GOOD, record("server.b"), record("x")], {}, "ACCEPTED", PASS),
+    "nothing at all": ([], {}, "INCOMPLETE", INCONCLUSIVE),
+    "no record": ([GOOD], {}, "INCOMPLETE", INCONCLUSIVE),
+    "skipped": ([GOOD, bad(INCONCLUSIVE, measured=False)], {}, "INCOMPLETE", INCONCLUSIVE),
+    "passed without being measured": ([GOOD, record("server.b", measured=False)], {}, "INCOMPLETE", INCONCLUSIVE),
+    "failed without being measured": ([GOOD, bad(FAIL, measured=False)], {}, "INCOMPLETE", FAIL),
+    "inconclusive": ([GOOD, bad(INCONCLUSIVE)], {}, "INCONCLUSIVE", INCONCLUSIVE),
+    "fail": ([GOOD, bad(FAIL)], {}, "REJECTED", FAIL),
+    "fail and missing": ([replace(GOOD, verdict=FAIL)], {}, "REJECTED", FAIL),
+    "error": ([GOOD, bad(ERROR)], {}, "ERROR", ERROR),
+    "error before anything was measured": ([bad(ERROR, measured=False)], {}, "ERROR", ERROR),
+    "fail and error": ([bad(FAIL, check="server.a"), bad(ERROR)], {}, "REJECTED", ERROR),
+    "unmeasured fail and error": ([bad(FAIL, check="server.a", measured=False), bad(ERROR)], {}, "ERROR", ERROR),
+    "void": ([GOOD, bad(VOID)], {}, "VOID", VOID),
+    "void and fail": ([bad(VOID, check="server.a"), bad(FAIL)], {}, "VOID", FAIL),
+    "void and error": ([bad(VOID, check="server.a"), bad(ERROR)], {}, "VOID", ERROR),
+    "void of an extra": ([GOOD, record("server.b"), bad(VOID, check="x")], {}, "VOID", VOID),
+    "extra failing": ([GOOD, record("server.b"), bad(FAIL, check="x")], {}, "REJECTED", FAIL),
+    "extra error": ([GOOD, record("server.b"), bad(ERROR, check="x")], {}, "ERROR", ERROR),
+    "extra unmeasured fail": ([GOOD, record("server.b"), bad(FAIL, check="x", measured=False)], {}, "INCONCLUSIVE", FAIL),
+    "partial and all good": ([GOOD, record("server.b")], {"partial": ("--limit 5",)}, "PARTIAL", PASS),
+    "partial and missing": ([GOOD], {"partial": ("-k a",)}, "PARTIAL", INCONCLUSIVE),
+    "partial and inconclusive": ([GOOD, bad(INCONCLUSIVE)], {"partial": ("-k a",)}, "PARTIAL", INCONCLUSIVE),
+    "partial and fail": ([GOOD, bad(FAIL)], {"partial": ("-k a",)}, "REJECTED", FAIL),
+    "partial and error": ([GOOD, bad(ERROR)], {"partial": ("-k a",)}, "ERROR", ERROR),
+    "retried until it passed": ([GOOD, bad(FAIL), record("server.b")], {}, "REJECTED", FAIL),
+    "passed, then failed": ([GOOD, record("server.b"), bad(FAIL)], {}, "REJECTED", FAIL),
+    "error hides no failure of the same check": ([GOOD, bad(FAIL), bad(ERROR)], {}, "REJECTED", ERROR),
+    "failure hides no void of the same check": ([GOOD, bad(FAIL), bad(VOID)], {}, "VOID", FAIL),
+    "retried after a skip": ([GOOD, bad(INCONCLUSIVE, measured=False), record("server.b")], {}, "INCONCLUSIVE", INCONCLUSIVE),
+    "another cell's record": ([GOOD, record("server.b", cell="other")], {}, "ERROR", ERROR),
+    "empty manifest": ([record("x")], {"entries": ()}, "INCOMPLETE", PASS),
+}
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_table(case: str) -> None:
+    records, fields, outcome, verdict = TABLE[case]
+    decision = build(manifest("server.a", "server.b", **fields), records).decision
+    assert (decision.outcome, decision.verdict) == (outcome, verdict)
+    assert decision.exit_code == EXIT_CODES[outcome]
+    assert decision.accepted == (outcome == "ACCEPTED") == (decision.exit_code == 0) == (not decision.causes)
+    assert decision.headline
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_an_interrupted_run_is_never_accepted(case: str) -> None:
+    records, fields, _, _ = TABLE[case]
+    decision = build(manifest("server.a", "server.b", **fields), records, interrupted=True).decision
+    assert (decision.outcome, decision.exit_code, decision.accepted) == ("INTERRUPTED", 130, False)
+    assert decision.causes[0] == "interrupted before the end"
+
+
+def judged(*evidence: Evidence, verdict: Verdict = PASS) -> tuple[str, Verdict, str]:
+    only = replace(record("server.a"), evidence=evidence, verdict=verdict, reason="said to be fine")
+    report = build(manifest("server.a"), [only])
+    return report.decision.outcome, report.rows[0].verdict, report.rows[0].reason
+
+
+@pytest.mark.parametrize("verdict", [PASS, CONDITIONAL])
+def test_a_pass_without_evidence_is_inconclusive(verdict: Verdict) -> None:
+    assert judged(verdict=verdict) == ("INCONCLUSIVE", INCONCLUSIVE, "recorded no evidence")
+
+
+def test_worse_evidence_wins_over_the_record() -> None:
+    outcome, verdict, reason = judged(Evidence(name="e", value=1, verdict=FAIL, reason="too low"), Evidence(name="f", value=2))
+    assert (outcome, verdict, reason) == ("REJECTED", FAIL, "e: too low")
+
+
+def test_void_evidence_is_not_hidden_by_a_worse_record() -> None:
+    outcome, verdict, _ = judged(Evidence(name="e", value=1, verdict=VOID), verdict=FAIL)
+    assert (outcome, verdict) == ("VOID", FAIL)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "verdict", "outcome"),
+    [
+        (Evidence(name="e", value=float("nan")), INCONCLUSIVE, "INCONCLUSIVE"),
+        (Evidence(name="e", value=float("inf")), INCONCLUSIVE, "INCONCLUSIVE"),
+        (Evidence(name="e", value=0.0, n=0), INCONCLUSIVE, "INCONCLUSIVE"),
+        (Evidence(name="e", value=0.9, target=Target(relation=">=", limit=0.95)), FAIL, "REJECTED"),
+        (Evidence(name="e", value=21, target=Target(relation="<=", limit=20)), FAIL, "REJECTED"),
+        (Evidence(name="e", value=20, target=Target(relation="<=", limit=20)), PASS, "ACCEPTED"),
+        (Evidence(name="e", value="2.1", target=Target(relation=">=", limit="10.0")), PASS, "ACCEPTED"),
+        (Evidence(name="e", value=0.9, verdict=CONDITIONAL, target=Target(relation=">=", limit=0.95)), CONDITIONAL, "ACCEPTED"),
+    ],
+)
+def test_a_pass_that_its_own_numbers_deny(evidence: Evidence, verdict: Verdict, outcome: str) -> None:
+    assert judged(evidence)[:2] == (outcome, verdict)
+
+
+def test_causes_name_each_culprit_with_its_numbers() -> None:
+    evidence = Evidence(name="exact_match", value=0.902, verdict=FAIL, target=Target(relation=">=", limit=0.95))
+    records = [record("server.a", FAIL, evidence), bad(ERROR), record("server.d", INCONCLUSIVE, reason="skipped", measured=False)]
+    report = build(manifest("server.a", "server.b", "server.c", "server.d", partial=("-k a",)), records)
+    assert report.decision.causes == (
+        "server.a: FAIL - exact_match: 0.902 < 0.95",
+        "server.b: ERROR - told why",
+        "server.c: not measured - no record of it",
+        "server.d: not measured - skipped",
+        "narrowed: -k a",
+    )
+
+
+def test_a_cause_adds_the_numbers_that_the_reason_leaves_out() -> None:
+    evidence = Evidence(name="ttft_mean_ms", value=62.5, unit="ms", verdict=FAIL, target=Target(relation="<=", limit=50.0))
+    told = record("server.a", FAIL, evidence, reason="too slow")
+    assert build(manifest("server.a"), [told]).decision.causes == ("server.a: FAIL - ttft_mean_ms 62.5 ms > 50; too slow",)
+    telling = replace(told, reason="62.5 ms is too slow")
+    assert build(manifest("server.a"), [telling]).decision.causes == ("server.a: FAIL - 62.5 ms is too slow",)
+
+
+def test_a_cause_is_one_line_whatever_the_reason_holds() -> None:
+    report = build(manifest("server.a"), [record("server.a", FAIL, reason="first\nsecond\r\n" + "x" * 1000)])
+    (cause,) = report.decision.causes
+    assert "\n" not in cause
+    assert len(cause) < 400
+
+
+def test_rows_keep_the_manifests_order_and_extras_come_last() -> None:
+    report = build(manifest("server.b", "server.a"), [record("x"), record("server.a")])
+    assert [(row.check, row.demanded, row.missing) for row in report.rows] == [
+        ("server.b", True, True),
+        ("server.a", True, False),
+        ("x", False, False),
+    ]
+    assert report.missing == ("server.b",)
+    assert report.counts == {"PASS": 2, "CONDITIONAL": 0, "INCONCLUSIVE": 1, "VOID": 0, "FAIL": 0, "ERROR": 0}
+
+
+def test_several_records_of_a_check_are_told() -> None:
+    report = build(manifest("server.a"), [GOOD, bad(FAIL, check="server.a")])
+    assert report.rows[0].reason == "told why (worst of 2 records)"
+    assert report.rows[0].duration_s == 3.0

@@ -1,0 +1,173 @@
+"""JSON, JUnit and Markdown: they parse, they count, and nothing that a model wrote escapes from its cell."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+
+from hallmark.core.records import Evidence, Interval, Target
+from hallmark.core.verdict import Verdict
+from hallmark.report.build import build
+from hallmark.report.document import Report
+from hallmark.report.render import RENDERERS
+from hallmark.report.render_json import read_json, render_json
+from hallmark.report.render_junit import render_junit
+from hallmark.report.render_markdown import render_markdown
+from selftests.report.samples import (
+    ENVIRONMENT,
+    LAUNCH_PLAN,
+    accepted_run,
+    incomplete_run,
+    manifest,
+    record,
+    rejected_run,
+    void_run,
+)
+
+RUNS = {"accepted": accepted_run(), "rejected": rejected_run(), "incomplete": incomplete_run(), "void": void_run()}
+
+
+def report_of(name: str) -> Report:
+    return build(*RUNS[name], environment=ENVIRONMENT, launch_plan=LAUNCH_PLAN)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_json_round_trips(name: str) -> None:
+    report = report_of(name)
+    assert read_json(render_json(report)) == report
+
+
+def test_json_is_strict_json() -> None:
+    text = render_json(build(manifest("server.a"), [record("server.a", Verdict.PASS, Evidence(name="e", value=float("nan")))]))
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    plain = json.loads(text, parse_constant=refuse)
+    assert plain["schema_version"] == 1
+    assert plain["rows"][0]["evidence"][0]["value"] == "nan"
+
+
+def suite_of(report: Report) -> ET.Element:
+    root = ET.fromstring(render_junit(report))
+    (suite,) = root
+    cases = suite.findall("testcase")
+    assert suite.get("tests") == str(len(cases)) == str(len(report.rows) + 1)
+    assert suite.get("failures") == str(len(suite.findall("testcase/failure")))
+    assert suite.get("errors") == str(len(suite.findall("testcase/error")))
+    assert not suite.findall("testcase/skipped")
+    return suite
+
+
+def problems(suite: ET.Element) -> dict[str, tuple[str, str | None]]:
+    found = {}
+    for case in suite.findall("testcase"):
+        for tag in ("failure", "error"):
+            if (problem := case.find(tag)) is not None:
+                found[case.get("name") or ""] = (tag, problem.get("type"))
+    return found
+
+
+def test_junit_of_an_accepted_run_is_green() -> None:
+    assert not problems(suite_of(report_of("accepted")))
+
+
+def test_junit_tells_a_failure_from_an_error_and_from_a_gap() -> None:
+    records = [
+        record("a.fail", Verdict.FAIL),
+        record("a.error", Verdict.ERROR),
+        record("a.void", Verdict.VOID),
+        record("a.open", Verdict.INCONCLUSIVE),
+        record("a.waived", Verdict.CONDITIONAL),
+        record("a.skipped", Verdict.INCONCLUSIVE, measured=False),
+        record("a.lost", Verdict.FAIL, measured=False),
+    ]
+    names = [item.check for item in records]
+    assert problems(suite_of(build(manifest(*names, "a.absent"), records))) == {
+        "decision": ("error", "VOID"),
+        "a.fail": ("failure", "FAIL"),
+        "a.error": ("error", "ERROR"),
+        "a.void": ("error", "VOID"),
+        "a.open": ("error", "INCONCLUSIVE"),
+        "a.skipped": ("error", "missing"),
+        "a.lost": ("error", "missing"),
+        "a.absent": ("error", "missing"),
+    }
+
+
+def test_junit_of_a_narrowed_run_is_not_green_although_all_its_checks_pass() -> None:
+    report = build(manifest("server.a", partial=("--limit 5",)), [record("server.a")])
+    assert problems(suite_of(report)) == {"decision": ("error", "PARTIAL")}
+
+
+def test_junit_of_a_rejected_run_fails() -> None:
+    assert problems(suite_of(report_of("rejected")))["decision"] == ("failure", "REJECTED")
+
+
+def test_junit_carries_the_numbers() -> None:
+    suite = suite_of(report_of("accepted"))
+    case = next(case for case in suite.findall("testcase") if case.get("name") == "evals.gsm8k")
+    told = {item.get("name"): item.get("value") for item in case.findall("properties/property")}
+    assert told["exact_match"] == "0.942"
+    assert told["exact_match.n"] == "1319"
+    assert told["exact_match.target"] == "≥ 0.9"
+    assert float(told["exact_match.low"] or "") < 0.942 < float(told["exact_match.high"] or "")
+
+
+NASTY = "a\x00b\x1b[31mred\x1b[0m \ud800 \uffff ]]> <script>|`*[x](y)\n# no heading\n\n---"
+
+
+def nasty_report() -> Report:
+    evidence = Evidence(
+        name=NASTY,
+        value=NASTY,
+        unit=NASTY,
+        verdict=Verdict.FAIL,
+        reason=NASTY,
+        target=Target(relation="==", limit=NASTY, tier=NASTY, source=NASTY),
+        interval=Interval(low=0, high=1),
+    )
+    told = record(NASTY, Verdict.FAIL, evidence, reason=NASTY, log=NASTY, nodeid=NASTY)
+    return build(
+        manifest(NASTY, NASTY + "2", partial=(NASTY,)), [told], environment={NASTY: NASTY}, launch_plan={"command": NASTY}
+    )
+
+
+def test_junit_survives_what_xml_cannot_hold() -> None:
+    suite = suite_of(nasty_report())
+    assert "red" in (suite.findall("testcase")[1].findtext("system-out") or "")
+
+
+def test_every_format_can_be_written_as_utf_8() -> None:
+    for render in RENDERERS.values():
+        render(nasty_report()).encode("utf-8")
+
+
+def test_markdown_keeps_every_value_in_its_cell() -> None:
+    text = render_markdown(nasty_report())
+    assert not [line for line in text.splitlines() if "<script>" in line and not line.startswith("    ")]
+    assert "\x1b" not in text
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    for line in tables:
+        assert len(re.findall(r"(?<!\\)\|", line)) in (3, 8)
+    assert "\n# no heading" not in text
+
+
+def test_markdown_says_what_was_decided_and_why() -> None:
+    text = render_markdown(report_of("rejected"))
+    assert text.startswith("# Llama-3.3-70B on t3k: REJECTED\n")
+    assert "**REJECTED** (exit code 1). 3 checks failed in this run" in text
+    assert "- evals.ifeval: FAIL - exact_match 0.812" in text
+    for title in ("## Environment and spec", "## Server API", "## Accuracy", "## Performance", "## Other checks", "## Manifest"):
+        assert title in text
+    assert "| **FAIL** | evals.ifeval | exact_match | 0.812" in text
+    assert "packages: 180 entries, in report.json" in text
+
+
+def test_markdown_lists_what_is_missing() -> None:
+    text = render_markdown(report_of("incomplete"))
+    assert "5 of 11 demanded checks were not measured:\n\n- evals.gsm8k\n" in text
+    assert "**INCONCLUSIVE** (not measured)" in text

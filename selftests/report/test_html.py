@@ -1,0 +1,147 @@
+"""The page: what it must say, and that nothing of it obeys a model or needs a network."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+
+from hallmark.report.build import build
+from hallmark.report.render_html import render_html
+from selftests.report.samples import (
+    ENVIRONMENT,
+    LAUNCH_PLAN,
+    SCRIPT,
+    accepted_run,
+    incomplete_run,
+    manifest,
+    record,
+    rejected_run,
+    speed,
+    void_run,
+)
+from selftests.report.test_formats import nasty_report
+
+VOID_TAGS = {"meta", "line", "rect", "circle", "path", "br", "link", "img"}
+
+
+class Page(HTMLParser):
+    """The page's tags and its text; refuses a page whose tags do not close in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self._open, self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID_TAGS:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def count(self, tag: str, style: str) -> int:
+        return sum(name == tag and style in (attrs.get("class") or "").split() for name, attrs in self.tags)
+
+
+def page_of(run: tuple[object, object]) -> Page:
+    return Page(render_html(build(*run, environment=ENVIRONMENT, launch_plan=LAUNCH_PLAN)))  # type: ignore[arg-type]
+
+
+RUNS = {"accepted": accepted_run, "rejected": rejected_run, "incomplete": incomplete_run, "void": void_run}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_banner_states_the_outcome_in_words(name: str) -> None:
+    page = page_of(RUNS[name]())
+    report = build(*RUNS[name]())
+    assert f"{report.decision.outcome} {report.decision.headline}" in page.text
+    for cause in report.decision.causes:
+        assert " ".join(cause.split()) in page.text
+    assert "style-src 'unsafe-inline'" in str(page.tags)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_page_needs_no_network_and_no_script(name: str) -> None:
+    page = page_of(RUNS[name]())
+    assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in page.tags}
+    targets = [value for _, attrs in page.tags for key, value in attrs.items() if key in ("href", "src")]
+    ids = {attrs.get("id") for _, attrs in page.tags}
+    assert targets
+    assert all(target and target[0] == "#" and target[1:] in ids for target in targets)
+    assert not [key for _, attrs in page.tags for key in attrs if key.startswith("on")]
+
+
+def test_what_a_model_wrote_is_text() -> None:
+    text = render_html(build(*accepted_run()))
+    assert SCRIPT not in text
+    assert SCRIPT in Page(text).text
+
+
+def test_a_nasty_run_still_makes_a_page() -> None:
+    text = render_html(nasty_report())
+    assert "\x00" not in text
+    assert "\x1b" not in text
+    text.encode("utf-8")
+    assert "script" not in {tag for tag, _ in Page(text).tags}
+
+
+def test_every_check_has_a_row_and_every_measurement_a_drawing() -> None:
+    run = accepted_run()
+    page = page_of(run)
+    for entry in run[0].entries:
+        assert entry.check in page.text
+    assert page.count("div", "task") == 3 + 1
+    assert page.count("div", "point") == 3
+    assert page.count("rect", "bar") == 9 + 1
+    assert page.count("circle", "dot") == 3 + 1
+    assert "11 of 11" in page.text
+    assert "All 11 demanded checks have evidence." in page.text
+    assert "n = 12,032" in page.text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "published score of the model card" in page.text
+    assert "max-num-seqs 32 command line 64" in page.text
+
+
+def test_a_gap_is_seen() -> None:
+    page = page_of(incomplete_run())
+    assert "6 of 11" in page.text
+    assert "NOT MEASURED" in page.text
+    assert "5 of 11 demanded checks were not measured" in page.text
+
+
+def test_a_run_without_environment_says_so() -> None:
+    text = Page(render_html(build(*void_run()))).text
+    assert "Absent: this run wrote no runtime_environment.json. Nothing here says what the server ran on." in text
+
+
+def test_packages_are_folded_and_key_facts_are_not() -> None:
+    page = page_of(accepted_run())
+    assert "packages (180 entries)" in page.text
+    assert page.text.index("engine.version") < page.text.index("packages (180 entries)")
+
+
+@pytest.mark.parametrize("points", [1, 20])
+def test_any_number_of_points(points: int) -> None:
+    records = [speed(f"isl{64 * place}-osl32-c{place}", share=0.1 * place) for place in range(1, points + 1)]
+    page = page_of((manifest(*(r.check for r in records), kind="perf"), records))
+    assert page.count("div", "point") == points
+
+
+def test_a_point_without_limits_claims_none() -> None:
+    bare = record("perf.isl1-osl2-c1", kind="perf")
+    assert "Nothing here is held against a limit." in page_of((manifest(bare.check, kind="perf"), [bare])).text
