@@ -1,0 +1,155 @@
+"""One keep-alive HTTP/1.1 connection that notes when bytes come and understands as little of them as it can.
+
+In the timed path a piece is stamped, kept, and looked at only far enough to know whether the answer has ended:
+what a client does per token, it measures as the server's. `reading.py` takes the pieces apart afterwards, strictly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+_CHUNKED_END = b"\r\n0\r\n\r\n"
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request on the wire; grows while the answer comes."""
+
+    start: float
+    pieces: list[tuple[float, bytes]] = field(default_factory=list)
+    end: float = 0.0
+    lost: str = ""
+    """Why the answer never ended; empty for an answer that did."""
+    completed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where requests go, and what stands above each body."""
+
+    host: str
+    port: int
+    tls: bool
+    head: bytes
+
+    @classmethod
+    def of(cls, base_url: str, path: str, *, api_key: str = "") -> Address:
+        url = urlsplit(base_url)
+        tls = url.scheme == "https"
+        lines = [
+            f"POST {url.path.rstrip('/')}{path} HTTP/1.1",
+            f"Host: {url.netloc.rpartition('@')[2]}",
+            "Content-Type: application/json",
+            "Accept: text/event-stream",
+            # Compressed, a stream would come in the compressor's time and not the server's.
+            "Accept-Encoding: identity",
+            *([f"Authorization: Bearer {api_key}"] if api_key else []),
+        ]
+        head = "\r\n".join(lines).encode("latin-1")
+        return cls(host=url.hostname or "", port=url.port or (443 if tls else 80), tls=tls, head=head)
+
+    def request(self, body: bytes) -> bytes:
+        return b"%b\r\nContent-Length: %d\r\n\r\n%b" % (self.head, len(body), body)
+
+
+class Connection(asyncio.Protocol):
+    """Carries one exchange at a time."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._exchange: Exchange | None = None
+        self._answered: asyncio.Future[None] | None = None
+        self._head = b""
+        self._tail = b""
+        self._chunked = False
+        self._missing: int | None = None
+        self._last = False
+
+    @classmethod
+    async def open(cls, address: Address) -> Connection:
+        loop = asyncio.get_running_loop()
+        context = ssl.create_default_context() if address.tls else None
+        _, connection = await loop.create_connection(cls, address.host, address.port, ssl=context)
+        return connection
+
+    @property
+    def usable(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    def close(self) -> None:
+        if self._transport:
+            self._transport.abort()
+
+    async def send(self, request: bytes, exchange: Exchange) -> None:
+        """Write `request` and return when its answer has ended or was lost, which `exchange` then says."""
+        if self._transport is None or self._transport.is_closing():
+            exchange.lost = "connection lost: closed by the server"
+            return
+        self._exchange, self._head, self._tail, self._chunked, self._missing = exchange, b"", b"", False, None
+        self._answered = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        await self._answered
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        now = time.perf_counter()
+        exchange = self._exchange
+        if exchange is None:
+            self.close()  # bytes that nobody asked for: whatever follows on this connection could not be trusted
+            return
+        exchange.pieces.append((now, data))
+        if self._ends_with(data):
+            self._finish(now)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        exchange = self._exchange
+        if exchange is None or exchange.lost:
+            return
+        whole = exc is None and bool(exchange.pieces) and self._head.find(b"\r\n\r\n") >= 0
+        if not (whole and not self._chunked and self._missing is None):  # else: an answer that ends with its connection
+            exchange.lost = f"connection lost: {exc or 'closed by the server'}"
+        self._finish(time.perf_counter())
+
+    def _finish(self, now: float) -> None:
+        exchange, self._exchange = self._exchange, None
+        if exchange:
+            exchange.end, exchange.completed = now, not exchange.lost
+        if self._last:
+            self.close()
+        if self._answered and not self._answered.done():
+            self._answered.set_result(None)
+
+    def _ends_with(self, data: bytes) -> bool:
+        """Whether the answer's last byte is in `data`."""
+        if not self._chunked and self._missing is None:
+            self._head += data
+            split = self._head.find(b"\r\n\r\n")
+            if split < 0:
+                return False
+            self._take_head(self._head[:split].lower())
+            data = self._head[split + 4 :] if self._missing is not None else self._head
+            self._head = self._head[: split + 4]
+        if self._chunked:
+            self._tail = data[-7:] if len(data) >= 7 else (self._tail + data)[-7:]
+            return self._tail == _CHUNKED_END
+        if self._missing is None:
+            return False
+        self._missing -= len(data)
+        return self._missing <= 0
+
+    def _take_head(self, head: bytes) -> None:
+        for line in head.split(b"\r\n")[1:]:
+            name, _, value = line.partition(b":")
+            if name == b"transfer-encoding" and b"chunked" in value:
+                self._chunked = True
+            elif name == b"content-length" and value.strip().isdigit():
+                self._missing = int(value)
+            elif name == b"connection" and b"close" in value:
+                self._last = True

@@ -1,0 +1,154 @@
+"""A measured point against its spec: one Evidence per metric, one for the requests, one for the client. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from hallmark.core.records import Evidence, Target
+from hallmark.core.verdict import Verdict
+from hallmark.perf.sample import PointResult
+from hallmark.perf.summary import summarise
+from hallmark.specs.model import Metric, PerfPoint, Tier
+from hallmark.stats.estimate import Absent, Estimate
+from hallmark.stats.judge import judge_limit
+
+ABSENT = "absent"
+_ERRORS_SHOWN = 5
+
+
+def judge_point(result: PointResult, point: PerfPoint, *, required: Tier, tier_factors: Mapping[Tier, float]) -> list[Evidence]:
+    """All evidence of one point. Targets are held at the `required` tier: reaching a lower one is a FAIL that says so."""
+    requests = judge_requests(result, point)
+    metrics = [
+        _judge_metric(metric, found, point=point, required=required, tier_factors=tier_factors)
+        for metric, found in summarise(result).items()
+    ]
+    if requests.verdict is not Verdict.PASS:
+        metrics = [_unsupported(evidence) for evidence in metrics]
+    return [requests, *metrics, client_delay(result)]
+
+
+def judge_requests(result: PointResult, point: PerfPoint) -> Evidence:
+    """PASS only when every request of warm-up and window was answered in full."""
+    good, failed = len(result.samples), len(result.failures)
+    unsent = point.requests - good - failed
+    errors = result.distinct_errors()[:_ERRORS_SHOWN]
+    passed = result.faultless and good == point.requests
+    reason = f"{good} of {point.requests} requests were answered in full"
+    if not passed:
+        parts = [
+            f"{failed} failed" if failed else "",
+            f"{len(result.warmup_failures)} failed in the warm-up" if result.warmup_failures else "",
+            f"{unsent} were not sent" if unsent else "",
+            f"ended early: {result.stopped}" if result.stopped else "",
+            *(f"{count} x {error}" for error, count in errors),
+        ]
+        reason = "; ".join([reason, *filter(None, parts)])
+    return Evidence(
+        name="requests",
+        value=good,
+        n=point.requests,
+        verdict=Verdict.PASS if passed else Verdict.FAIL,
+        reason=reason,
+        target=Target(relation="==", limit=float(point.requests), source="every request counts"),
+        detail={
+            "failed": failed,
+            "warmup_failed": len(result.warmup_failures),
+            "not_sent": unsent,
+            "stopped": result.stopped,
+            "errors": [{"error": error, "count": count} for error, count in errors],
+            "window_s": round(result.window_s, 6),
+            "seed": result.seed,
+            "salt": result.salt,
+        },
+    )
+
+
+def client_delay(result: PointResult) -> Evidence:
+    """How late the load generator itself ran, so that a reader can tell its error from the server's."""
+    mean, most = result.client_delay_mean_s * 1000, result.client_delay_max_s * 1000
+    reason = f"the client's event loop ran {mean:.2f} ms late on average, {most:.2f} ms at most; it adds to every time above"
+    return Evidence(
+        name="client_delay_max_ms", value=round(most, 3), unit="ms", reason=reason, detail={"mean_ms": round(mean, 3)}
+    )
+
+
+def unit_of(metric: Metric) -> str:
+    if not metric.higher_is_better:
+        return "ms"
+    return "1/s" if metric is Metric.REQUESTS else "tokens/s"
+
+
+def tier_limit(metric: Metric, reference: float, factor: float) -> float:
+    """The reference at a tier: a part of its throughput, or a multiple of its latency."""
+    return reference * factor if metric.higher_is_better else reference / factor
+
+
+def _judge_metric(
+    metric: Metric, found: Estimate | Absent, *, point: PerfPoint, required: Tier, tier_factors: Mapping[Tier, float]
+) -> Evidence:
+    target = _target(metric, point, required=required, tier_factors=tier_factors)
+    if isinstance(found, Absent):
+        verdict = Verdict.INCONCLUSIVE if target else Verdict.PASS
+        return Evidence(
+            name=metric.value, value=ABSENT, unit=unit_of(metric), n=0, verdict=verdict, reason=found.reason, target=target
+        )
+    verdict, reason = Verdict.PASS, "no target"
+    detail: dict[str, Any] = {}
+    if target:
+        verdict, reason, detail = _judge_tiers(
+            metric, found, reference=point.targets[metric], required=required, tier_factors=tier_factors
+        )
+    return Evidence(
+        name=metric.value,
+        value=found.value,
+        unit=unit_of(metric),
+        n=found.n,
+        verdict=verdict,
+        reason=reason,
+        target=target,
+        interval=found.interval,
+        detail=detail,
+    )
+
+
+def _target(metric: Metric, point: PerfPoint, *, required: Tier, tier_factors: Mapping[Tier, float]) -> Target | None:
+    reference = point.targets.get(metric)
+    if reference is None:
+        return None
+    return Target(
+        relation=">=" if metric.higher_is_better else "<=",
+        limit=tier_limit(metric, reference, tier_factors[required]),
+        reference=reference,
+        tier=required.value,
+        source=point.source,
+    )
+
+
+def _judge_tiers(
+    metric: Metric, found: Estimate, *, reference: float, required: Tier, tier_factors: Mapping[Tier, float]
+) -> tuple[Verdict, str, dict[str, Any]]:
+    """The verdict at the required tier, and in the detail what became of each tier."""
+    limits = {tier: tier_limit(metric, reference, tier_factors[tier]) for tier in Tier}
+    judged = {
+        tier: judge_limit(found.value, found.interval, limit=limit, higher_is_better=metric.higher_is_better)
+        for tier, limit in limits.items()
+    }
+    reached = [tier for tier in Tier if judged[tier][0] is Verdict.PASS]
+    best = str(reached[-1]) if reached else "none"
+    verdict, reason = judged[required]
+    reason = f"{reason} (tier {required})"
+    if verdict is not Verdict.PASS:
+        reason += f"; tier reached: {best}"
+    tiers = {str(tier): {"limit": limits[tier], "verdict": str(judged[tier][0])} for tier in Tier}
+    return verdict, reason, {"reached": best, "tiers": tiers}
+
+
+def _unsupported(evidence: Evidence) -> Evidence:
+    """What the requests that did succeed say under a load that was not the one asked for: shown, never a PASS."""
+    if evidence.target is None or evidence.verdict is not Verdict.PASS:
+        return evidence
+    reason = f"not all requests succeeded, so the load was not the point's; of those that did: {evidence.reason}"
+    return replace(evidence, verdict=Verdict.INCONCLUSIVE, reason=reason)

@@ -1,0 +1,169 @@
+"""The closed loop: `concurrency` users, each of whom sends the next request when the last one's answer has ended.
+
+Everything that costs time is done before the window (making requests) or after it (reading answers). What is left in
+it is stamped bytes, and a tick that watches the server and the loop's own lateness.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from hallmark.perf.connection import Address, Connection, Exchange
+from hallmark.perf.reading import read_exchange
+from hallmark.perf.sample import Failed, PointResult, Sample
+from hallmark.perf.workload import COMPLETIONS, make_workload
+from hallmark.specs.model import PerfPoint
+
+TICK_S = 0.02
+POLL_S = 0.1
+
+
+def never_stop() -> str | None:
+    return None
+
+
+def no_progress(done: int, total: int) -> None:
+    """Show nothing."""
+
+
+def measure(
+    base_url: str,
+    model: str,
+    point: PerfPoint,
+    *,
+    vocabulary: Sequence[int],
+    api_key: str = "",
+    seed: int = 0,
+    salt: str = "",
+    should_stop: Callable[[], str | None] = never_stop,
+    progress: Callable[[int, int], None] = no_progress,
+) -> PointResult:
+    """Send the point's warm-up and window, and return what came of every request.
+
+    `should_stop` is asked ten times a second and ends the measurement with the reason that it gives; so does the
+    point's `timeout_s`, which holds for warm-up and window together. Without a `salt` a fresh one is drawn, so that
+    no earlier run's prompts lie in the server's cache; both are in the result, to send the same requests again.
+    """
+    workload = make_workload(point, model, vocabulary=vocabulary, seed=seed, salt=salt or secrets.token_hex(8))
+    address = Address.of(base_url, COMPLETIONS, api_key=api_key)
+    loop = ClosedLoop(address, point, should_stop=should_stop)
+    with _no_garbage_collection():
+        asyncio.run(loop.run(workload.warmup, workload.window, progress=progress))
+    warmup, window = (
+        [read_exchange(e, isl=point.isl, osl=point.osl) for e in sent] for sent in (loop.warmup_sent, loop.window_sent)
+    )
+    samples = tuple(s for s in window if isinstance(s, Sample))
+    return PointResult(
+        samples=samples,
+        failures=tuple(f for f in window if isinstance(f, Failed)),
+        warmup_failures=tuple(f for f in warmup if isinstance(f, Failed)),
+        window_s=max((s.end for s in samples), default=0.0) - min((s.start for s in samples), default=0.0),
+        stopped=loop.stopped,
+        seed=workload.seed,
+        salt=workload.salt,
+        client_delay_mean_s=sum(loop.delays) / max(1, len(loop.delays)),
+        client_delay_max_s=max(loop.delays, default=0.0),
+    )
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """A collection in the window would stop the clock's reader for milliseconds; what is kept there has no cycles."""
+    was_on = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+class ClosedLoop:
+    """The users, their connections, and the watch over them."""
+
+    def __init__(self, address: Address, point: PerfPoint, *, should_stop: Callable[[], str | None]) -> None:
+        self._address = address
+        self._point = point
+        self._should_stop = should_stop
+        self._deadline = 0.0
+        self._idle: list[Connection] = []
+        self.warmup_sent: list[Exchange] = []
+        self.window_sent: list[Exchange] = []
+        self.delays: list[float] = []
+        self.stopped = ""
+
+    async def run(self, warmup: Sequence[bytes], window: Sequence[bytes], *, progress: Callable[[int, int], None]) -> None:
+        self._deadline = time.perf_counter() + self._point.timeout_s
+        try:
+            await self._phase(warmup, self.warmup_sent, done=no_progress)
+            self.delays.clear()
+            progress(0, len(window))
+            if not self.stopped:
+                await self._phase(window, self.window_sent, done=progress)
+        finally:
+            for connection in self._idle:
+                connection.close()
+
+    async def _phase(self, bodies: Sequence[bytes], sent: list[Exchange], *, done: Callable[[int, int], None]) -> None:
+        """Send `bodies`, `concurrency` at a time; on a stop, what is under way counts as lost."""
+        ahead = iter([self._address.request(body) for body in bodies])
+        answered = itertools.count(1)
+        users = [self._user(ahead, sent, lambda: done(next(answered), len(bodies))) for _ in range(self._point.concurrency)]
+        everyone: asyncio.Future[Any] = asyncio.gather(*users)
+        watch = asyncio.create_task(self._watch())
+        both: set[asyncio.Future[Any]] = {everyone, watch}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if not everyone.done():
+            self.stopped = watch.result()
+            everyone.cancel()
+        watch.cancel()
+        with suppress(asyncio.CancelledError):
+            await watch
+        with suppress(asyncio.CancelledError):
+            await everyone
+        for exchange in sent:
+            if not exchange.completed and not exchange.lost:
+                exchange.lost = f"not answered when the measurement ended: {self.stopped}"
+
+    async def _user(self, ahead: Iterator[bytes], sent: list[Exchange], done: Callable[[], None]) -> None:
+        connection: Connection | None = self._idle.pop() if self._idle else None
+        try:
+            for request in ahead:
+                exchange = Exchange(time.perf_counter())
+                sent.append(exchange)
+                try:
+                    if connection is None or not connection.usable:
+                        connection = await Connection.open(self._address)
+                    await connection.send(request, exchange)
+                except OSError as exc:
+                    exchange.lost = f"connection lost: {exc.strerror or exc}"
+                done()
+                if exchange.lost:
+                    # Of a server that is gone all the rest fails at once: give the watch the time to say that it is.
+                    await asyncio.sleep(POLL_S)
+        finally:
+            if connection:
+                self._idle.append(connection)
+
+    async def _watch(self) -> str:
+        """Return why to stop, when there is a reason; note at each tick how late the loop is."""
+        asked = 0.0
+        while True:
+            due = time.perf_counter() + TICK_S
+            await asyncio.sleep(TICK_S)
+            now = time.perf_counter()
+            self.delays.append(max(0.0, now - due))
+            if now > self._deadline:
+                return f"the point's {self._point.timeout_s} s are over"
+            if now - asked >= POLL_S:
+                asked = now
+                if reason := self._should_stop():
+                    return reason

@@ -1,0 +1,92 @@
+"""What one request and one point measured. A request that failed is a Failed, never a Sample with holes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """A request that did all that was asked. Times are `time.perf_counter()` seconds."""
+
+    start: float
+    """When the request was due: before its connection was opened, where that was needed."""
+    token_times: tuple[float, ...]
+    """When each event that carries tokens was complete; never empty."""
+    end: float
+    """When the last byte of the answer came."""
+    prompt_tokens: int
+    output_tokens: int
+
+    @property
+    def ttft_s(self) -> float:
+        return self.token_times[0] - self.start
+
+    @property
+    def e2e_s(self) -> float:
+        """To the last token; what the server says after it is not what a user waits for."""
+        return self.token_times[-1] - self.start
+
+    @property
+    def tpot_s(self) -> float:
+        """Mean time per output token after the first."""
+        return (self.e2e_s - self.ttft_s) / (self.output_tokens - 1)
+
+    @property
+    def arrivals(self) -> int:
+        """At how many distinct moments tokens came; few for many tokens means that something buffered them."""
+        return len(set(self.token_times))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A request that did not, and why."""
+
+    start: float
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointResult:
+    """One closed-loop measurement as it was."""
+
+    samples: tuple[Sample, ...]
+    failures: tuple[Failed, ...]
+    warmup_failures: tuple[Failed, ...]
+    window_s: float
+    """From the first request's start to the last one's last byte."""
+    stopped: str
+    """Why it ended before all requests were answered; empty for a whole one."""
+    seed: int
+    salt: str
+    client_delay_mean_s: float
+    client_delay_max_s: float
+    """How late the client's own event loop ran: the size of its error, always to the server's disadvantage."""
+
+    @property
+    def faultless(self) -> bool:
+        return not (self.failures or self.warmup_failures or self.stopped) and bool(self.samples)
+
+    def distinct_errors(self) -> list[tuple[str, int]]:
+        """Each error with how often it came, the most frequent first."""
+        errors = [f.error for f in self.failures] + [f"warm-up: {f.error}" for f in self.warmup_failures]
+        return Counter(errors).most_common()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One plain row per request, for a run's folder."""
+        first = min([s.start for s in self.samples] + [f.start for f in self.failures], default=0.0)
+        good: list[dict[str, Any]] = [
+            {
+                "start_s": round(s.start - first, 6),
+                "ttft_ms": round(s.ttft_s * 1000, 3),
+                "tpot_ms": round(s.tpot_s * 1000, 4),
+                "e2e_ms": round(s.e2e_s * 1000, 3),
+                "output_tokens": s.output_tokens,
+                "arrivals": s.arrivals,
+            }
+            for s in self.samples
+        ]
+        bad = [{"start_s": round(f.start - first, 6), "error": f.error} for f in self.failures]
+        return sorted([*good, *bad], key=lambda row: row["start_s"])

@@ -1,0 +1,88 @@
+"""The requests of a perf point: prompts of an exact number of tokens that no prefix cache has seen.
+
+Prompts are token ids, so that their length needs no tokenizer here and is exact; the server's own count must agree.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hallmark.client.wire import WireClient
+from hallmark.core.errors import HarnessError
+from hallmark.specs.model import PerfPoint
+
+COMPLETIONS = "/v1/completions"
+_HEAD = 8
+"""Two prompts differ within so many tokens: well inside one block of any prefix cache."""
+_ORDINARY = (
+    "The weather report said that rain would come before evening, so the farmers brought their tools under the roof and "
+    "counted 12 baskets of apples, 37 of pears and 4850 loose plums. A small river runs behind the old mill; people used "
+    "to cross it by boat, but since the bridge was finished in 1968 nobody keeps one. My sister asked: why does the clock "
+    "always stop at nine? It needs winding, perhaps, or a new spring. Quick brown foxes jump over lazy dogs, vexing wizards "
+    "make toxic brew for jovial knights, and six big jet planes zoom quietly past. Money, music, language, science, history "
+    "and law were taught upstairs; the younger children learned reading below."
+)
+
+
+def fetch_vocabulary(client: WireClient) -> tuple[int, ...]:
+    """Ids of ordinary tokens, asked once from the server's /tokenize."""
+    answer = client.post("/tokenize", client.body(prompt=_ORDINARY, add_special_tokens=False))
+    if answer.status != 200:
+        raise HarnessError(
+            f"{answer.what} answered {answer.status}", where=client.base_url, hint="prompts of an exact length need /tokenize"
+        )
+    ids = answer.json().get("tokens")
+    if not isinstance(ids, list) or not all(isinstance(i, int) for i in ids) or len(set(ids)) < 2:
+        raise HarnessError(f"{answer.what} gave no token ids: {answer.excerpt}", where=client.base_url)
+    return tuple(sorted(set(ids)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """The request bodies of one point, made before the clock starts."""
+
+    warmup: tuple[bytes, ...]
+    window: tuple[bytes, ...]
+    seed: int
+    salt: str
+
+
+def make_workload(point: PerfPoint, model: str, *, vocabulary: Sequence[int], seed: int, salt: str) -> Workload:
+    """Warm-up and window of `point`. One (seed, salt) gives one workload; a fresh salt shares no prompt with any other."""
+    warmup = point.warmup or point.concurrency
+    prompts = _distinct_prompts(point.isl, warmup + point.requests, vocabulary=vocabulary, rng=random.Random(f"{seed} {salt}"))  # noqa: S311
+    bodies = [_body(model, prompt, osl=point.osl, seed=seed) for prompt in prompts]
+    return Workload(warmup=tuple(bodies[:warmup]), window=tuple(bodies[warmup:]), seed=seed, salt=salt)
+
+
+def _distinct_prompts(isl: int, count: int, *, vocabulary: Sequence[int], rng: random.Random) -> list[list[int]]:
+    """`count` prompts, no two of which begin alike, so that neither warm-up nor window can fill a cache for another."""
+    head = min(isl, _HEAD)
+    if len(set(vocabulary)) ** head < 2 * count:
+        raise HarnessError(f"{len(set(vocabulary))} tokens make too few prompts of {isl} tokens for {count} distinct ones")
+    seen: set[tuple[int, ...]] = set()
+    prompts: list[list[int]] = []
+    while len(prompts) < count:
+        prompt = rng.choices(vocabulary, k=isl)
+        if (begin := tuple(prompt[:head])) not in seen:
+            seen.add(begin)
+            prompts.append(prompt)
+    return prompts
+
+
+def _body(model: str, prompt: list[int], *, osl: int, seed: int) -> bytes:
+    # No min_tokens: ignore_eos is enough to reach OSL, and masking the end token would cost the server time at each step.
+    body = {
+        "model": model,
+        "prompt": prompt,
+        "max_tokens": osl,
+        "ignore_eos": True,
+        "temperature": 0,
+        "seed": seed,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    return json.dumps(body, separators=(",", ":")).encode()

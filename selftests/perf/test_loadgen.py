@@ -1,0 +1,142 @@
+"""measure() on a clean server and on each fault; how well it measures, held against the server's own log."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hallmark.core.verdict import Verdict
+from hallmark.perf.judge import judge_requests
+from hallmark.perf.loadgen import measure
+from hallmark.perf.sample import PointResult
+from hallmark.specs.model import Metric, PerfPoint
+from selftests.faulty import MODEL, Faulty, free_port, running
+
+VOCABULARY = range(69, 95)
+
+
+def a_point(**given: Any) -> PerfPoint:
+    fields: dict[str, Any] = {
+        "isl": 24,
+        "osl": 12,
+        "concurrency": 4,
+        "requests": 16,
+        "targets": {Metric.TTFT_MEAN: 1.0},
+        "source": "x",
+    }
+    return PerfPoint(**(fields | given))
+
+
+def send(server: Faulty, point: PerfPoint, **options: Any) -> PointResult:
+    return measure(server.base_url, server.model, point, vocabulary=VOCABULARY, **options)
+
+
+def test_a_clean_server_answers_everything() -> None:
+    seen: list[tuple[int, int]] = []
+    with running(api_key="open-sesame") as server:
+        result = send(server, a_point(), api_key="open-sesame", progress=lambda done, total: seen.append((done, total)))
+    assert result.faultless
+    assert len(result.samples) == 16
+    assert all(s.prompt_tokens == 24 and s.output_tokens == 12 for s in result.samples)
+    assert all(0 < s.ttft_s <= s.e2e_s <= s.end - s.start for s in result.samples)
+    assert seen == [(done, 16) for done in range(17)]
+    assert judge_requests(result, a_point()).verdict is Verdict.PASS
+    assert len(result.rows()) == 16
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ("error-all", "HTTP 500"),
+        ("error-after=10", "HTTP 500"),
+        ("truncate-stream", "without [DONE]"),
+        ("truncate-stream=abort", "connection lost"),
+        ("sse-error", "reports an error"),
+        ("short-output", "6 completion tokens, 12 were asked for"),
+        ("usage-off=-1", "11 completion tokens, 12 were asked for"),
+        ("prompt-usage-off", "25 prompt tokens, 24 were sent"),
+        ("no-usage", "usage is missing"),
+    ],
+)
+def test_each_fault_fails_the_point_and_is_named(fault: str, error: str) -> None:
+    with running(fault) as server:
+        result = send(server, a_point())
+    assert not result.faultless
+    evidence = judge_requests(result, a_point())
+    assert evidence.verdict is Verdict.FAIL
+    assert error in evidence.reason
+
+
+def test_a_server_that_dies_ends_the_measurement_within_a_second() -> None:
+    with running("die-after=6", itl_ms=2) as server:
+        began = time.monotonic()
+        result = send(
+            server, a_point(requests=2000), should_stop=lambda: server.process.poll() and f"died with {server.process.poll()}"
+        )
+        took = time.monotonic() - began
+    assert took < 2
+    assert result.stopped == "died with 17"
+    evidence = judge_requests(result, a_point(requests=2000))
+    assert evidence.verdict is Verdict.FAIL
+    assert "died with 17" in evidence.reason
+    assert "were not sent" in evidence.reason
+
+
+def test_a_server_that_hangs_is_ended_by_the_reason_or_by_the_point_s_time() -> None:
+    with running("stuck=5") as server:
+        asked = iter([None, None, "enough"])
+        assert send(server, a_point(), should_stop=lambda: next(asked, "enough")).stopped == "enough"
+    with running("stuck") as server:
+        result = send(server, a_point(timeout_s=1))
+    assert result.stopped == "the point's 1 s are over"
+    assert not result.samples
+    assert "not answered" in result.warmup_failures[0].error
+
+
+def test_no_server_at_all_fails_every_request() -> None:
+    result = measure(f"http://127.0.0.1:{free_port()}", MODEL, a_point(requests=4), vocabulary=VOCABULARY)
+    assert len(result.failures) == 4
+    assert "connection lost" in result.failures[0].error
+
+
+def test_a_paced_server_is_measured_as_it_logs_itself(tmp_path: Path) -> None:
+    log = tmp_path / "times.jsonl"
+    point = a_point(osl=40, concurrency=8, requests=32)
+    with running(ttft_ms=50, itl_ms=5, time_log=log) as server:
+        result = send(server, point)
+    assert result.faultless
+    truth = [json.loads(line) for line in log.read_text().splitlines()][-point.requests :]
+    ttft = statistics.median(s.ttft_s for s in result.samples)
+    tpot = statistics.median(s.tpot_s for s in result.samples)
+    said_ttft = statistics.median(row["first"] - row["began"] for row in truth)
+    said_tpot = statistics.median((row["last"] - row["first"]) / (row["tokens"] - 1) for row in truth)
+    # Medians and wide margins: this machine may be busy, and a median error of 10 ms would still be a broken client.
+    assert said_ttft <= ttft < said_ttft + 0.010
+    assert tpot == pytest.approx(said_tpot, rel=0.1)
+    # Closed loop: 32 requests of about 245 ms by 8 users take four turns.
+    assert 4 * 0.23 < result.window_s < 4 * 0.5
+
+
+def test_users_are_as_many_as_the_point_says() -> None:
+    point = a_point(osl=8, concurrency=6, requests=24)
+    with running(ttft_ms=10, itl_ms=1) as server:
+        result = send(server, point)
+    edges = sorted([(s.start, 1) for s in result.samples] + [(s.end, -1) for s in result.samples])
+    under_way, most = 0, 0
+    for _, step in edges:
+        under_way += step
+        most = max(most, under_way)
+    assert most == 6
+
+
+def test_one_salt_sends_the_same_requests_and_each_run_draws_its_own() -> None:
+    with running() as server:
+        first, second = send(server, a_point()), send(server, a_point())
+        again = send(server, a_point(), salt=first.salt)
+    assert first.salt != second.salt
+    assert again.salt == first.salt

@@ -1,0 +1,129 @@
+"""Bytes and moments become a Sample or a Failed, the same however the bytes were split."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hallmark.core.errors import CheckFailed
+from hallmark.perf.connection import Exchange
+from hallmark.perf.reading import Dechunker, read_exchange
+from hallmark.perf.sample import Failed, Sample
+
+ISL, OSL = 3, 4
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n"
+USAGE = {"prompt_tokens": ISL, "completion_tokens": OSL}
+
+
+def event(body: object) -> bytes:
+    text = body if isinstance(body, str) else json.dumps(body)
+    return f"data: {text}\n\n".encode()
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def token(text: str) -> bytes:
+    return event({"choices": [{"index": 0, "text": text}], "usage": None})
+
+
+TAIL = (event({"choices": [], "usage": USAGE}), event("[DONE]"))
+
+
+def answer(*events: bytes, head: bytes = HEAD, end: bytes = b"0\r\n\r\n") -> list[bytes]:
+    return [head, *map(chunk, events), end]
+
+
+def read(parts: list[bytes], *, lost: str = "") -> Sample | Failed:
+    """Each part comes at its own number, counted from 1; the request started at 0."""
+    pieces = [(float(number), part) for number, part in enumerate(parts, start=1)]
+    return read_exchange(Exchange(start=0.0, pieces=pieces, end=float(len(parts)), lost=lost), isl=ISL, osl=OSL)
+
+
+def test_a_whole_answer_is_timed_by_its_tokens() -> None:
+    sample = read(answer(*map(token, "abcd"), *TAIL))
+    assert isinstance(sample, Sample)
+    assert sample.token_times == (2, 3, 4, 5)  # part 1 is the head
+    assert (sample.ttft_s, sample.e2e_s, sample.tpot_s, sample.end) == (2, 5, 1, 8)
+    assert sample.arrivals == 4
+
+
+@given(cuts=st.lists(st.integers(0, 2000), max_size=30))
+def test_however_the_bytes_are_split_the_tokens_are_the_same(cuts: list[int]) -> None:
+    data = b"".join(answer(*map(token, ("é", "☃", "", "x\n")), *TAIL))
+    places = sorted({0, len(data), *(c % len(data) for c in cuts)})
+    sample = read([data[a:b] for a, b in itertools.pairwise(places)])
+    assert isinstance(sample, Sample)
+    assert len(sample.token_times) == OSL
+    assert list(sample.token_times) == sorted(sample.token_times)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40), max_size=8), st.lists(st.integers(0, 500), max_size=12))
+def test_chunked_framing_comes_off_whatever_is_inside(payloads: list[bytes], cuts: list[int]) -> None:
+    data = b"".join(map(chunk, payloads)) + b"0\r\n\r\n"
+    places = sorted({0, len(data), *(c % len(data) for c in cuts)})
+    dechunker = Dechunker()
+    assert b"".join(dechunker.feed(data[a:b]) for a, b in itertools.pairwise(places)) == b"".join(payloads)
+    assert dechunker.finished
+
+
+def test_framing_that_is_none_is_refused() -> None:
+    with pytest.raises(CheckFailed, match="size of an HTTP chunk"):
+        Dechunker().feed(b"nonsense\r\n")
+
+
+def test_an_empty_event_cannot_make_the_first_token_early() -> None:
+    early = read(answer(token(""), *map(token, "abcd"), *TAIL))
+    packed = read(answer(token(""), token("ab"), token("cd"), *TAIL))
+    unfinished = read(answer(token(""), *map(token, "bcd"), *TAIL))
+    assert isinstance(early, Sample)
+    assert isinstance(packed, Sample)
+    assert isinstance(unfinished, Sample)
+    assert early.ttft_s == packed.ttft_s == 3
+    assert unfinished.ttft_s == 2  # one event for each token: the empty one is half a character
+
+
+PLAIN = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+BROKEN = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy"
+
+
+def with_usage(**usage: Any) -> list[bytes]:
+    return answer(*map(token, "abcd"), event({"choices": [], "usage": USAGE | usage}), event("[DONE]"))
+
+
+@pytest.mark.parametrize(
+    ("parts", "error"),
+    [
+        (answer(*map(token, "abcd"), TAIL[0]), "without [DONE]"),
+        (answer(*map(token, "abcd"), *TAIL, end=b""), "inside its chunks"),
+        (answer(*map(token, "abcd"), event("[DONE]")), "usage is missing"),
+        (answer(token("a"), event({"error": {"message": "oom"}}), *TAIL), "oom"),
+        (answer(*map(token, "abcd"), *TAIL, token("e")), "after [DONE]"),
+        (answer(*map(token, "abcde"), *TAIL), "5 events carry text"),
+        (answer(*TAIL), "no event of the stream carries text"),
+        (answer(event("{nope"), *TAIL), "not JSON"),
+        (with_usage(completion_tokens=3), "3 completion tokens, 4"),
+        (with_usage(completion_tokens=None), "None completion tokens"),
+        (with_usage(prompt_tokens=9), "9 prompt tokens, 3"),
+        (with_usage(prompt_tokens_details={"cached_tokens": 2}), "prefix cache"),
+        ([PLAIN], "application/json"),
+        ([BROKEN], "HTTP 503 Service Unavailable: busy"),
+        ([b"garbage\r\n\r\n"], "HTTP garbage"),
+        ([], "empty"),
+    ],
+)
+def test_whatever_is_not_a_whole_answer_failed(parts: list[bytes], error: str) -> None:
+    failed = read(parts)
+    assert isinstance(failed, Failed)
+    assert error in failed.error
+
+
+def test_a_lost_connection_failed_however_much_came() -> None:
+    failed = read(answer(*map(token, "abcd"), *TAIL), lost="connection lost")
+    assert failed == Failed(start=0.0, error="connection lost")

@@ -1,0 +1,70 @@
+"""Prompts of the exact length, no two of which a prefix cache could confuse."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from hallmark.client.wire import WireClient
+from hallmark.core.errors import HarnessError
+from hallmark.perf.workload import Workload, fetch_vocabulary, make_workload
+from hallmark.specs.model import Metric, PerfPoint
+from selftests.faulty import running
+
+
+def a_point(**given: Any) -> PerfPoint:
+    fields: dict[str, Any] = {
+        "isl": 12,
+        "osl": 4,
+        "concurrency": 4,
+        "requests": 50,
+        "targets": {Metric.TTFT_MEAN: 1.0},
+        "source": "x",
+    }
+    return PerfPoint(**(fields | given))
+
+
+def make(point: PerfPoint, *, salt: str = "s", vocabulary: range | tuple[int, ...] = range(5, 90)) -> Workload:
+    return make_workload(point, "m", vocabulary=vocabulary, seed=1, salt=salt)
+
+
+def prompts(workload: Workload) -> list[tuple[int, ...]]:
+    return [tuple(json.loads(body)["prompt"]) for body in (*workload.warmup, *workload.window)]
+
+
+def test_a_body_asks_for_exactly_the_point() -> None:
+    body = json.loads(make(a_point()).window[0])
+    assert len(body["prompt"]) == 12
+    assert (body["max_tokens"], body["ignore_eos"], body["stream"]) == (4, True, True)
+    assert body["stream_options"] == {"include_usage": True}
+    assert (body["temperature"], body["seed"]) == (0, 1)
+
+
+def test_counts_and_one_warm_up_per_user_where_none_is_stated() -> None:
+    assert [len(make(a_point()).warmup), len(make(a_point()).window)] == [4, 50]
+    assert len(make(a_point(warmup=7)).warmup) == 7
+
+
+def test_no_two_prompts_begin_alike_even_over_few_tokens() -> None:
+    few = prompts(make(a_point(isl=8), vocabulary=(1, 2, 3)))
+    assert len({p[:8] for p in few}) == len(few) == 54
+
+
+def test_a_salt_makes_the_same_again_and_another_nothing_of_it() -> None:
+    one, again, other = (prompts(make(a_point(), salt=salt)) for salt in ("a", "a", "b"))
+    assert one == again
+    assert not {p[:8] for p in one} & {p[:8] for p in other}
+
+
+def test_a_vocabulary_too_small_for_distinct_prompts_is_our_error() -> None:
+    with pytest.raises(HarnessError, match="too few prompts"):
+        make(a_point(isl=1), vocabulary=(1, 2))
+
+
+def test_the_vocabulary_is_the_server_s_ordinary_tokens() -> None:
+    with running() as server, WireClient(server.base_url, server.model) as client:
+        vocabulary = fetch_vocabulary(client)
+    assert len(vocabulary) > 40
+    assert min(vocabulary) > 4  # none of the specials
