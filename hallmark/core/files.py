@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` so that a reader sees the old file or the new one, never half of it."""
     partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
+        # What a model says may hold half a surrogate pair; that is no reason to lose a report.
+        partial.write_text(text, encoding="utf-8", errors="replace")
+        partial.replace(path)
     except OSError as exc:
         partial.unlink(missing_ok=True)
         raise InfrastructureError(
@@ -25,8 +27,8 @@ def write_text(path: Path, text: str) -> None:
         ) from exc
 
 
-def write_json(path: Path, value: Any) -> None:
-    write_text(path, json.dumps(value, indent=2, sort_keys=False, ensure_ascii=False) + "\n")
+def write_json(path: Path, value: Any, *, redact: Callable[[str], str] = str) -> None:
+    write_text(path, redact(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
 
 
 def new_folder(parent: Path, name: str) -> Path:

@@ -36,7 +36,7 @@ class Target:
     """What a value is held against: `value relation limit`."""
 
     relation: Relation
-    limit: float | str
+    limit: int | float | str
     """The line that decides: a reference less its tolerance, or a reference scaled to the required tier."""
     reference: float | None = None
     """The number that the spec states, before tolerance or tier."""
@@ -49,7 +49,7 @@ class Evidence:
     """One thing that was measured or observed in this run."""
 
     name: str
-    value: float | int | bool | str
+    value: bool | int | float | str
     unit: str = ""
     n: int = 1
     """How many samples the value rests on."""
@@ -112,6 +112,10 @@ def to_plain(value: object) -> Any:
     return TypeAdapter(type(value)).dump_python(value, mode="json")
 
 
+def record_from_plain(plain: Any) -> Record:
+    return _RECORD.validate_python(plain, strict=False)
+
+
 class RecordLog:
     """Appends records to `records.jsonl`, redacted, one flushed line each; NaN is refused: absence needs a reason."""
 
@@ -122,7 +126,7 @@ class RecordLog:
     def append(self, record: Record) -> None:
         line = self._redactor(json.dumps(to_plain(record), ensure_ascii=False, allow_nan=False))
         try:
-            with self.path.open("a", encoding="utf-8") as stream:
+            with self.path.open("a", encoding="utf-8", errors="replace") as stream:
                 stream.write(line + "\n")
         except OSError as exc:
             raise InfrastructureError(
@@ -131,9 +135,10 @@ class RecordLog:
 
 
 def read_records(path: Path) -> list[Record]:
-    """All records of a run; a line cut short by a kill is an error that names its number."""
+    """All records of a run. A last line that a kill cut short is left out: its check then counts as missing."""
     records = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    whole_lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    for number, line in enumerate(whole_lines, start=1):
         try:
             records.append(_RECORD.validate_json(line))
         except ValidationError as exc:

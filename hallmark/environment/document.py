@@ -57,9 +57,16 @@ def _line(finding: Finding) -> str:
 
 
 def _spec(cell: Demanding) -> dict[str, Any]:
-    env_vars = {name: MASK if is_secret_name(name) else value for name, value in cell.env_vars.items()}
-    deps = {"system_deps": dict(cell.impl.system_deps), "python_deps": dict(cell.impl.python_deps), "env_vars": env_vars}
-    return {"model_id": cell.id, **deps, **to_plain(cell)}
+    deps = {"system_deps": dict(cell.impl.system_deps), "python_deps": dict(cell.impl.python_deps)}
+    masked: dict[str, Any] = _masked({"model_id": cell.id, **deps, "env_vars": dict(cell.env_vars), **to_plain(cell)})
+    return masked
+
+
+def _masked(value: Any) -> Any:
+    """The same data without the text that stands under a secret's name: a spec may set a variable such as HF_TOKEN."""
+    if isinstance(value, dict):
+        return {key: MASK if isinstance(v, str) and is_secret_name(key) else _masked(v) for key, v in value.items()}
+    return [_masked(item) for item in value] if isinstance(value, list) else value
 
 
 def _machine(facts: Facts) -> dict[str, Any]:
@@ -72,5 +79,6 @@ def _machine(facts: Facts) -> dict[str, Any]:
         "glibc": facts.glibc,
         "environment": dict(facts.environment),
         "looked": {vendor: list(lines) for vendor, lines in facts.looked.items()},
-        "unknown": dict(facts.reasons),
+        "unknown": dict(facts.reasons)
+        | ({} if facts.accelerators else {"gpu_models": "no accelerator was found where `looked` says"}),
     }

@@ -329,10 +329,17 @@ def _packages(machine: Machine) -> list[str]:
         extra.append(site.getusersitepackages())
     found: dict[str, str] = {}
     for distribution in metadata.distributions(path=extra + sys.path):
-        name = distribution.metadata["Name"]
+        name, version = _named(distribution)
         if name:  # the first on the path is the one that is imported
-            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), f"{name}=={distribution.version}")
+            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), f"{name}=={version}")
     return [found[key] for key in sorted(found)]
+
+
+def _named(distribution: metadata.Distribution) -> tuple[str, str]:
+    try:
+        return distribution.metadata["Name"] or "", distribution.version or ""
+    except Exception:  # what a half-removed distribution raises differs from Python to Python
+        return "", ""
 
 
 def _environment(machine: Machine) -> dict[str, str]:

@@ -19,12 +19,15 @@ NETWORK = "check the network, the proxy, and the index that pip is configured wi
 TELLING: tuple[tuple[str, str], ...] = (
     (r"No space left on device.*", "free some space"),
     (
-        r"(?:ResolutionImpossible|Cannot install .* because .*)",
-        "two of the demanded versions exclude each other: change the spec",
+        r"Cannot install .* because .*",
+        "the demanded versions exclude each other: change the spec",
     ),
     (r"Temporary failure in name resolution|NewConnectionError.*|dns error.*|CERTIFICATE_VERIFY_FAILED.*", NETWORK),
     (r"No matching distribution found for .*", "check the name and the version; is it on the index or the find-links of pip?"),
-    (r"Because .* (?:was|were) not found in .*", "check the name and the version; is it on the index or the find-links of pip?"),
+    (
+        r"Because (?:there (?:is|are) no versions? of .*|.* (?:was|were) not found in .*)",
+        "check the name and the version; is it on the index or the find-links of pip?",
+    ),
     (
         r"(?:Failed to build|Failed building wheel for|Failed to build installable wheels) .*",
         "its build needs something: see the log",

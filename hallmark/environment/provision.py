@@ -25,6 +25,7 @@ from hallmark.core.errors import ProvisionError
 from hallmark.environment.installers import InstallFailed, Order, Shell, install_with_pip, install_with_uv
 
 MARKER = ".hallmark-environment.json"
+PARTIAL = MARKER + ".partial"
 UNWANTED = (
     "PYTHONPATH",
     "PYTHONHOME",
@@ -201,7 +202,8 @@ def _empty(order: Order) -> None:
     """Make the folder anew, marked as ours from its first moment, so that a killed build is known for what it is."""
     folder, old = order.folder, _beside(order.folder, ".old")
     shutil.rmtree(old, ignore_errors=True)
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / MARKER).exists():
+    names = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+    if names - {PARTIAL} and MARKER not in names:
         raise ProvisionError(
             "holds something that hallmark did not make", where=str(folder), hint="move it away, or name another"
         )
@@ -222,6 +224,6 @@ def _mark(order: Order, *, key: str, installer: str, seconds: float) -> None:
         "installer": installer,
         "seconds": seconds,
     }
-    partial = order.folder / (MARKER + ".partial")
+    partial = order.folder / PARTIAL
     partial.write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
     partial.replace(order.folder / MARKER)

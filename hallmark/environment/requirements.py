@@ -118,9 +118,9 @@ SYSTEM_FACTS: dict[str, SystemFact] = {
 
 def requirements(cell: Demanding) -> list[Requirement]:
     """Every demand, known without any machine; SpecError for a specifier that cannot be meant."""
-    impl, found = cell.impl, []
-    for kind, wanted in (("system", impl.system_deps), ("python", impl.python_deps)):
-        found += [_versioned(kind, name, text, cell=cell) for name, text in wanted.items()]  # type: ignore[arg-type]
+    impl = cell.impl
+    found = [_versioned("system", name, specifier, cell=cell) for name, specifier in impl.system_deps.items()]
+    found += [_versioned("python", name, specifier, cell=cell) for name, specifier in impl.python_deps.items()]
     found += [Requirement(kind="python", name=name, specifier=ABSENT) for name in impl.python_excluded]
     found += [Requirement(kind="env", name=name, specifier=value) for name, value in cell.env_vars.items()]
     return found

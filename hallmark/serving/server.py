@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -71,14 +72,16 @@ class LaunchPlan:
 class Death:
     """How a server ended that should have gone on."""
 
-    exit_code: int
-    """As `Popen.returncode`: negative for a signal."""
+    exit_code: int | None
+    """As `Popen.returncode`: negative for a signal; None where it is not ours to see."""
     at: float
     """`time.time()` when it was noticed."""
     log_tail: str
 
     def __str__(self) -> str:
-        how = f"killed by signal {-self.exit_code}" if self.exit_code < 0 else f"exit code {self.exit_code}"
+        if self.exit_code is None:
+            return "the server is gone (its port refuses connections)"
+        how = f"signal {-self.exit_code}" if self.exit_code < 0 else f"exit code {self.exit_code}"
         return f"the server died ({how})"
 
 
@@ -102,6 +105,14 @@ class RunningServer(ABC):
         """How it died, or None while it lives."""
 
     @abstractmethod
+    def died_within(self, seconds: float) -> bool:
+        """Wait at most `seconds` for its death to be noticed, and tell whether it was."""
+
+    @abstractmethod
+    def on_death(self, call: Callable[[Death], None]) -> None:
+        """Have `call` run, in a thread of its own, once the server dies by itself."""
+
+    @abstractmethod
     def stop(self) -> None:
         """End the server and all its processes; safe to call twice."""
 
@@ -122,5 +133,5 @@ class Launcher(ABC):
     """The value of `--server`."""
 
     @abstractmethod
-    def start(self, plan: LaunchPlan) -> RunningServer:
-        """Return a ready server, or raise LaunchError and leave nothing behind."""
+    def start(self, plan: LaunchPlan, progress: Callable[[str], None]) -> RunningServer:
+        """Return a ready server, or raise LaunchError and leave nothing behind; `progress` hears what it waits for."""

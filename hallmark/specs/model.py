@@ -74,7 +74,7 @@ class EvalTarget(Strict):
     """The name that lm-eval knows the task by."""
     task_dir: str = ""
     """Folder with the task's YAML, relative to the spec file; empty for a task that ships with lm-eval."""
-    metrics: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+    metrics: Annotated[tuple[str, ...], Field(min_length=1)]
     """lm-eval metric keys such as `exact_match,none`; several are averaged."""
     reference: Fraction
     tolerance: Fraction
@@ -129,7 +129,7 @@ class PerfPoint(Strict):
     warmup: Annotated[int, Field(ge=0)] = 0
     """Requests sent before the window; 0 stands for one per user."""
     timeout_s: Positive = 600
-    targets: Annotated[dict[Metric, Annotated[float, Field(gt=0)]], Field(min_length=1, strict=False)]
+    targets: Annotated[dict[Metric, Annotated[float, Field(gt=0)]], Field(min_length=1)]
     """Reference values. The tier factors scale them: latency is divided, throughput multiplied."""
     source: str
     """Where the reference values come from."""
@@ -172,8 +172,8 @@ class DeviceEntry(Strict):
     max_context: Positive
     """Tokens; what `/v1/models` must state as max_model_len."""
     startup_timeout_s: Positive = 1800
-    perf: tuple[PerfPoint, ...] = Field(default=(), strict=False)
-    limits: tuple[str, ...] = Field(default=(), strict=False)
+    perf: tuple[PerfPoint, ...] = Field(default=())
+    limits: tuple[str, ...] = Field(default=())
     """Known limits, for the report."""
 
     @model_validator(mode="after")
@@ -193,12 +193,12 @@ class Impl(Strict):
     commits: dict[str, str] = Field(default_factory=dict)
     system_deps: dict[str, Specifier] = Field(default_factory=dict)
     python_deps: dict[str, Specifier] = Field(default_factory=dict)
-    python_excluded: tuple[str, ...] = Field(default=(), strict=False)
+    python_excluded: tuple[str, ...] = Field(default=())
     """Distributions that a dependency pulls in and the server must not have."""
     env_vars: dict[str, str] = Field(default_factory=dict)
-    features: tuple[Feature, ...] = Field(default=tuple(Feature), strict=False)
+    features: tuple[Feature, ...] = Field(default=tuple(Feature))
     tier_factors: dict[Tier, Annotated[float, Field(gt=0, le=1)]] = Field(
-        default={Tier.FUNCTIONAL: 0.1, Tier.COMPLETE: 0.5, Tier.TARGET: 1.0}, strict=False
+        default={Tier.FUNCTIONAL: 0.1, Tier.COMPLETE: 0.5, Tier.TARGET: 1.0}
     )
     devices: Annotated[dict[Name, DeviceEntry], Field(min_length=1)]
 
@@ -216,10 +216,10 @@ class FamilySpec(Strict):
     schema_version: Literal[1]
     family: Name
     architecture: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    weights: Annotated[tuple[Weights, ...], Field(min_length=1, strict=False)]
-    evals: dict[Name, Annotated[tuple[EvalTarget, ...], Field(strict=False)]] = Field(default_factory=dict)
+    weights: Annotated[tuple[Weights, ...], Field(min_length=1)]
+    evals: dict[Name, tuple[EvalTarget, ...]] = Field(default_factory=dict)
     """Targets per weights name: accuracy depends on the weights, not on what runs them."""
-    impls: Annotated[tuple[Impl, ...], Field(min_length=1, strict=False)]
+    impls: Annotated[tuple[Impl, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _references(self) -> FamilySpec:

@@ -159,6 +159,7 @@ def test_files_are_read_below_the_root(root: Path) -> None:
 def test_packages_of_pythonpath_count_and_shadow_the_others(root: Path, tmp_path: Path) -> None:
     for folder, version in (("first", "2.0"), ("second", "1.0")):
         fakes.files(tmp_path, {f"{folder}/Odd_Name-{version}.dist-info/METADATA": f"Name: Odd_Name\nVersion: {version}"})
+    (tmp_path / "first/half_removed-1.0.dist-info").mkdir()
     path = os.pathsep.join(str(tmp_path / folder) for folder in ("first", "second"))
     packages = probe.collect(fakes.machine(root, PYTHONPATH=path))["installed_packages"]
     assert [package for package in packages if package.startswith("Odd_Name")] == ["Odd_Name==2.0"]

@@ -1,0 +1,1 @@
+"""Floor 4: spec + machine -> LaunchPlan, and the testbed that applies it."""

@@ -1,0 +1,81 @@
+"""Processes that we start: held by a keeper, noticed when they die, ended whole."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hallmark.core import keeper
+
+GRACE_S = 5.0
+_TAIL_BYTES = 16_384
+
+
+def tail(path: Path, lines: int = 30) -> str:
+    """The last `lines` lines of a file that may not exist yet."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(0, 2)
+            stream.seek(max(0, stream.tell() - _TAIL_BYTES))
+            text = stream.read().decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+class KeptProcess:
+    """A command in its own session that ends when this process ends, whatever ends it.
+
+    `ended` is set the moment the command is gone; `exit_code` is then its return code (negative: a signal).
+    """
+
+    def __init__(self, argv: Sequence[str], *, env: Mapping[str, str], log_path: Path, grace_s: float = GRACE_S) -> None:
+        self.ended = threading.Event()
+        self.exit_code: int | None = None
+        self.ended_at = 0.0
+        self.pid: int | None = None
+        self.stopping = False
+        self._grace_s = grace_s
+        with log_path.open("ab") as log:
+            self._keeper = subprocess.Popen(
+                [sys.executable, "-I", keeper.__file__, str(grace_s), *argv],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=dict(env),
+                start_new_session=True,
+            )
+        self._watcher = threading.Thread(target=self._watch, name="hallmark-keeper-watch", daemon=True)
+        self._watcher.start()
+
+    def _watch(self) -> None:
+        """Follow the keeper's events; its silence (it was killed) counts as the command's end."""
+        assert self._keeper.stdout is not None
+        for line in self._keeper.stdout:
+            event = json.loads(line)
+            self.pid = event.get("pid", self.pid)
+            if "exit" in event:
+                self.exit_code = int(event["exit"])
+                break
+        if self.exit_code is None:
+            self.exit_code = -9
+        self.ended_at = time.time()
+        self.ended.set()
+
+    def stop(self) -> int:
+        """End the command and everything it started; returns its exit code. Safe to call twice."""
+        self.stopping = True
+        if self._keeper.stdin and not self._keeper.stdin.closed:
+            self._keeper.stdin.close()
+        # The keeper promises to be done after its grace; what it cannot end, nobody can.
+        self._keeper.wait(self._grace_s + 30)
+        self.ended.wait(5)
+        assert self._keeper.stdout is not None
+        self._watcher.join(5)
+        self._keeper.stdout.close()
+        return self.exit_code if self.exit_code is not None else -9

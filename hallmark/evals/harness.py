@@ -1,0 +1,116 @@
+"""The parent's side of the lm-eval worker: start early, ask, stop waiting the moment the server is lost."""
+
+from __future__ import annotations
+
+import json
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hallmark.core.errors import HarnessError
+from hallmark.core.process import tail
+
+_POLL_S = 0.1
+_OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalRequest:
+    """One task to evaluate, in lm-eval's terms."""
+
+    task: str
+    task_dir: str
+    """Folder with the task's YAML; a task from there needs no network."""
+    model_type: str
+    model_args: Mapping[str, Any]
+    gen_kwargs: Mapping[str, Any]
+    limit: int | None
+    samples_path: str
+
+    def to_plain(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalScores:
+    """What lm-eval measured."""
+
+    metrics: Mapping[str, float]
+    n: int
+    """Items that were scored."""
+    total: int
+    """Items that the task has."""
+    lm_eval: str
+    """lm-eval's version."""
+
+
+class Harness:
+    """lm-eval in a process of its own. It imports for some ten seconds, so start it before it is needed."""
+
+    def __init__(self, *, environ: Mapping[str, str], log_path: Path, python: str = sys.executable, offline: bool = True) -> None:
+        self.log_path = log_path
+        self._answers: queue.Queue[dict[str, Any]] = queue.Queue()
+        with log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [python, "-m", "hallmark.evals.lm_eval_worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**environ, **(_OFFLINE if offline else {})},
+                start_new_session=True,
+            )
+        threading.Thread(target=self._read, name="hallmark-lm-eval", daemon=True).start()
+        self._ready = False
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._answers.put(json.loads(line))
+        self._answers.put({"error": f"the lm-eval process ended (exit code {self._process.wait()})"})
+
+    def evaluate(self, request: EvalRequest, *, timeout_s: float, check: Callable[[], None]) -> EvalScores:
+        """Evaluate one task. `check` is called ten times a second and may raise (a lost server, say) to end the wait.
+
+        Raises HarnessError when lm-eval raises, dies, or takes longer than `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        if not self._ready:
+            self._next(deadline, check)
+            self._ready = True
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(request.to_plain()).encode() + b"\n")
+        self._process.stdin.flush()
+        answer = self._next(deadline, check)
+        return EvalScores(metrics=answer["metrics"], n=answer["n"], total=answer["total"], lm_eval=answer["lm_eval"])
+
+    def _next(self, deadline: float, check: Callable[[], None]) -> dict[str, Any]:
+        while True:
+            check()
+            try:
+                answer = self._answers.get(timeout=_POLL_S)
+                break
+            except queue.Empty:
+                if time.monotonic() > deadline:
+                    raise HarnessError("lm-eval took longer than the spec allows", hint="raise timeout_s of the eval") from None
+        if "error" in answer:
+            why = answer["error"].strip().splitlines()[0][:300]
+            raise HarnessError(f"lm-eval failed: {why}", hint=f"see {self.log_path.name}\n{_explanation(answer, self.log_path)}")
+        return answer
+
+    def stop(self) -> None:
+        """End the worker, whatever it is doing."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream:
+                stream.close()
+
+
+def _explanation(answer: Mapping[str, Any], log_path: Path) -> str:
+    return str(answer.get("traceback") or tail(log_path))

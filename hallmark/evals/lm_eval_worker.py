@@ -1,0 +1,94 @@
+"""The one importer of lm_eval: a program that imports it once and evaluates tasks on request.
+
+One JSON request a line on standard input, one JSON answer a line on what was standard output when it started;
+everything that lm-eval prints goes to standard error. It ends when its standard input closes, also in the
+middle of a task, so it cannot outlive its parent. A request holds `task`, `task_dir`, `model_type`,
+`model_args`, `gen_kwargs`, `limit` and `samples_path`; an answer holds `metrics`, `n`, `total`, `version`,
+`versions` or, when lm-eval raised, `error` and `traceback`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any, TextIO
+
+SEED = 1234
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    requests: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_read, args=(requests,), daemon=True).start()
+    import lm_eval
+    import lm_eval.models.openai_completions  # imported now: it is slow, and the first task should not wait for it
+    import lm_eval.tasks
+
+    _tell(answers, {"ready": True, "lm_eval": lm_eval.__version__})
+    while True:
+        _tell(answers, _answer(json.loads(requests.get()), lm_eval))
+
+
+def _read(requests: queue.Queue[str]) -> None:
+    for line in sys.stdin:
+        requests.put(line)
+    os._exit(0)  # the parent is gone: whatever is being evaluated is of no use to anyone
+
+
+def _tell(answers: TextIO, value: dict[str, Any]) -> None:
+    answers.write(json.dumps(value) + "\n")
+    answers.flush()
+
+
+def _answer(request: dict[str, Any], lm_eval: Any) -> dict[str, Any]:
+    try:
+        return _evaluate(request, lm_eval)
+    except BaseException as exc:  # lm-eval may raise anything, SystemExit included
+        return {"error": f"{type(exc).__name__}: {exc}", "traceback": traceback.format_exc()}
+
+
+def _evaluate(request: dict[str, Any], lm_eval: Any) -> dict[str, Any]:
+    task = request["task"]
+    if request["task_dir"]:
+        os.chdir(request["task_dir"])  # a task's YAML names its data relative to itself
+    tasks = lm_eval.tasks.TaskManager(include_path=request["task_dir"] or None, include_defaults=not request["task_dir"])
+    results = lm_eval.simple_evaluate(
+        model=request["model_type"],
+        model_args=request["model_args"],
+        tasks=[task],
+        task_manager=tasks,
+        gen_kwargs=request["gen_kwargs"] or None,
+        limit=request["limit"],
+        log_samples=True,
+        bootstrap_iters=0,
+        random_seed=SEED,
+        numpy_random_seed=SEED,
+        torch_random_seed=SEED,
+        fewshot_random_seed=SEED,
+        apply_chat_template=request["model_type"] == "local-chat-completions",
+    )
+    _write_samples(Path(request["samples_path"]), results["samples"][task])
+    counts = results["n-samples"][task]
+    return {
+        "metrics": {k: v for k, v in results["results"][task].items() if isinstance(v, int | float)},
+        "n": counts["effective"],
+        "total": counts["original"],
+        "versions": results.get("versions", {}),
+        "lm_eval": lm_eval.__version__,
+    }
+
+
+def _write_samples(path: Path, samples: list[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8") as stream:
+        for sample in samples:
+            stream.write(json.dumps(sample, default=str) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""An eval target of a spec -> a request to lm-eval -> Evidence with its verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hallmark.core.errors import HarnessError
+from hallmark.core.records import Evidence, Target
+from hallmark.evals.harness import EvalRequest, EvalScores
+from hallmark.serving.server import Endpoint
+from hallmark.specs.cell import Cell
+from hallmark.specs.model import EvalTarget
+from hallmark.stats.intervals import wilson_interval
+from hallmark.stats.judge import judge_score
+
+_MAX_RETRIES = 2
+"""lm-eval repeats a request that failed; many repeats would hide a server that answers every third time."""
+
+
+def make_request(cell: Cell, target: EvalTarget, endpoint: Endpoint, *, folder: Path, limit: int | None) -> EvalRequest:
+    """What to ask of lm-eval for `target`; samples are written below `folder`."""
+    chat = target.api == "chat"
+    path = "/v1/chat/completions" if chat else "/v1/completions"
+    model_args = {
+        "model": endpoint.model,
+        "base_url": endpoint.base_url + path,
+        "num_concurrent": target.num_concurrent,
+        "max_retries": _MAX_RETRIES,
+        "timeout": target.timeout_s,
+        "batch_size": 1 if chat else target.batch_size,
+        "max_length": target.max_length or cell.entry.max_context,
+    }
+    if not chat:
+        model_args |= {"tokenizer_backend": "huggingface", "tokenizer": cell.weights_source}
+    return EvalRequest(
+        task=target.task,
+        task_dir=str(cell.beside_spec(target.task_dir)) if target.task_dir else "",
+        model_type="local-chat-completions" if chat else "local-completions",
+        model_args=model_args,
+        gen_kwargs=target.gen_kwargs,
+        limit=limit,
+        samples_path=str(folder / f"{target.name}.samples.jsonl"),
+    )
+
+
+def judge(target: EvalTarget, scores: EvalScores) -> Evidence:
+    """The score (the mean, where there are several metrics) with its interval, held against the target's floor."""
+    score = sum(_metric(scores, name) for name in target.metrics) / len(target.metrics)
+    interval = wilson_interval(score, scores.n)
+    verdict, reason = judge_score(score, scores.n, reference=target.reference, tolerance=target.tolerance, interval=interval)
+    return Evidence(
+        name=" + ".join(target.metrics),
+        value=score,
+        n=scores.n,
+        interval=interval,
+        target=Target(relation=">=", limit=target.floor, reference=target.reference, source=target.source),
+        verdict=verdict,
+        reason=reason,
+        detail={"task": target.task, "items_of_task": scores.total, "lm_eval": scores.lm_eval, "tolerance": target.tolerance},
+    )
+
+
+def _metric(scores: EvalScores, name: str) -> float:
+    if name not in scores.metrics:
+        raise HarnessError(f"lm-eval reports no metric '{name}'", hint="it has: " + ", ".join(sorted(scores.metrics)))
+    return float(scores.metrics[name])

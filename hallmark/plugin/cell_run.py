@@ -1,0 +1,89 @@
+"""One cell's part of a run: its folder, its manifest, its records, its testbed and, at the end, its report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hallmark.configure.plan import LaunchSettings
+from hallmark.configure.testbed import Testbed, TestbedSettings
+from hallmark.core.files import new_folder, write_json
+from hallmark.core.records import Manifest, Record, RecordLog, to_plain
+from hallmark.core.redact import Redactor
+from hallmark.plugin.options import API_KEY_VARIABLE, Options
+from hallmark.report.build import load
+from hallmark.report.document import Report
+from hallmark.report.render import write_all
+from hallmark.specs.cell import Cell
+from hallmark.specs.checks import demanded
+
+SUBFOLDERS = ("evals", "perf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStamp:
+    """What the folders of one run have in common."""
+
+    utc: str
+    """Start of the run, e.g. 20261121T093000Z."""
+    artifacts: Path
+    started_at: str
+    """The same moment in ISO 8601."""
+
+
+def open_folder(cell: Cell, options: Options, stamp: RunStamp) -> Path:
+    """A new folder for `cell`, with its manifest written before anything runs."""
+    folder = new_folder(stamp.artifacts, f"{stamp.utc}-{cell.id}-{options.workflow}")
+    for name in SUBFOLDERS:
+        (folder / name).mkdir()
+    manifest = Manifest(
+        cell=cell.id,
+        model=cell.model,
+        device=cell.device,
+        impl=cell.impl.name,
+        workflow=options.workflow,
+        started_at=stamp.started_at,
+        entries=demanded(cell),
+        partial=options.narrowed_by,
+        settings={s.name: {"value": s.value, "origin": s.origin} for s in options.settings if s.value},
+    )
+    write_json(folder / "manifest.json", to_plain(manifest))
+    return folder
+
+
+class CellRun:
+    """Writes down what becomes of one cell. Lives where the reports arrive: in the xdist controller, if there is one."""
+
+    def __init__(self, cell: Cell, folder: Path, *, redactor: Redactor) -> None:
+        self.cell = cell
+        self.folder = folder
+        self._log = RecordLog(folder / "records.jsonl", redactor)
+
+    def append(self, record: Record) -> None:
+        self._log.append(record)
+
+    def finish(self, *, interrupted: bool) -> Report:
+        """Build the report from what stands in the folder, and render it there."""
+        report = load(self.folder, interrupted=interrupted)
+        write_all(report, self.folder)
+        return report
+
+
+def make_testbed(
+    cell: Cell,
+    options: Options,
+    *,
+    folder: Path,
+    root: Path,
+    environ: Mapping[str, str],
+    redactor: Redactor,
+    progress: Callable[[str], None],
+) -> Testbed:
+    settings = TestbedSettings(
+        server=options.server,
+        launch=LaunchSettings(port=options.port, server_url=options.server_url, api_key=environ.get(API_KEY_VARIABLE, "")),
+        server_python=options.server_python,
+        environments=root / ".hallmark" / "environments",
+    )
+    return Testbed(cell, settings, folder=folder, environ=environ, progress=progress, redact=redactor)

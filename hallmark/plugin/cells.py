@@ -1,0 +1,74 @@
+"""Tests x cells: what `cell`, `requirement`, `eval_target` and `perf_point` in a test's signature expand to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
+
+import pytest
+
+from hallmark.core.records import Kind
+from hallmark.plugin.checks import CheckRef
+from hallmark.plugin.marks import KINDS
+from hallmark.specs.cell import Cell
+from hallmark.specs.checks import requirement_ids
+
+REF = pytest.StashKey[CheckRef]()
+
+_PER_CELL: dict[str, Callable[[Cell], Iterable[tuple[Any, str]]]] = {
+    "requirement": lambda cell: ((id_, id_) for id_, _ in requirement_ids(cell)),
+    "eval_target": lambda cell: ((target, target.name) for target in cell.evals),
+    "perf_point": lambda cell: ((point, point.name) for point in cell.perf),
+}
+
+
+def parametrise(metafunc: pytest.Metafunc, cells: Sequence[Cell]) -> None:
+    """Parametrise over cells, and with them over what each cell has of the one per-cell argument that is named."""
+    names = metafunc.fixturenames
+    inner = next((name for name in _PER_CELL if name in names), None)
+    if inner:
+        rows = [((cell, value), f"{cell.id}-{label}") for cell in cells for value, label in _PER_CELL[inner](cell)]
+        metafunc.parametrize(("cell", inner), [row for row, _ in rows], ids=[id_ for _, id_ in rows], scope="session")
+    elif "cell" in names:
+        metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells], scope="session")
+
+
+def refer(items: list[pytest.Item], cells: Sequence[Cell]) -> None:
+    """Tell each item its check and its cell's marker, and drop those that stand for no cell at all."""
+    devices = {cell.device: getattr(pytest.mark, cell.device) for cell in cells}
+    kept = []
+    for item in items:
+        params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        cell = params.get("cell")
+        if isinstance(cell, Cell):
+            item.stash[REF] = _ref(item, cell, params)
+            item.add_marker(devices[cell.device])
+        elif "cell" in params:
+            continue  # pytest's stand-in for an empty set, such as the evals of a model that has none
+        kept.append(item)
+    items[:] = kept
+
+
+def in_order(items: list[pytest.Item], cells: Sequence[Cell]) -> list[pytest.Item]:
+    """Cell by cell, and within a cell kind by kind: what needs no server comes first, what loads it most comes last."""
+    cell_places = {cell.id: number for number, cell in enumerate(cells)}
+
+    def place(item: pytest.Item) -> tuple[int, int]:
+        ref = item.stash.get(REF, None)
+        if ref is None:
+            return (-1, 0)
+        return cell_places[ref.cell], KINDS.index(ref.kind) if ref.kind in KINDS else len(KINDS)
+
+    return sorted(items, key=place)
+
+
+def _ref(item: pytest.Item, cell: Cell, params: dict[str, Any]) -> CheckRef:
+    marker = item.get_closest_marker("check")
+    if marker is None:
+        # A test that somebody added for a cell counts too: it cannot pass unnoticed, nor fail unnoticed.
+        return CheckRef(check="extra." + re.sub(r"\[.*", "", item.nodeid), cell=cell.id, kind="extra")
+    template = marker.args[0]
+    check = template.format(**params) if "{" in template else template
+    kind = check.partition(".")[0]
+    return CheckRef(check=check, cell=cell.id, kind=cast("Kind", kind) if kind in KINDS else "extra")

@@ -1,0 +1,156 @@
+"""The fixtures that acceptance tests use. Each is a thin door to a floor below."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hallmark.client.oracle import TokenOracle
+from hallmark.client.wire import WireClient
+from hallmark.configure.testbed import Testbed
+from hallmark.core.errors import Void
+from hallmark.core.files import write_json
+from hallmark.core.records import Evidence
+from hallmark.environment.requirements import Finding
+from hallmark.plugin.checks import Check
+from hallmark.plugin.session import CHECK, AcceptanceSession
+from hallmark.serving.server import RunningServer, ServerLost
+from hallmark.specs.cell import Cell
+from hallmark.specs.model import EvalTarget, PerfPoint
+
+if TYPE_CHECKING:
+    from hallmark.evals.harness import Harness
+
+PERF_SEED = 20261121
+"""Of the random prompts; the salt in front of each keeps runs apart from each other's caches."""
+
+
+def _session(config: pytest.Config) -> AcceptanceSession:
+    session = config.pluginmanager.get_plugin("hallmark-session")
+    assert isinstance(session, AcceptanceSession)
+    return session
+
+
+@pytest.fixture
+def check(request: pytest.FixtureRequest) -> Check:
+    """The recorder of this test's check: `check.observe(...)`, `check.equal(...)`, `check.add(Evidence(...))`."""
+    recorder: Check = request.node.stash[CHECK]
+    return recorder
+
+
+@pytest.fixture(scope="session")
+def testbed(cell: Cell, request: pytest.FixtureRequest) -> Testbed:
+    """The cell's device, environment and server, each made ready when first needed."""
+    return _session(request.config).testbed(cell)
+
+
+@pytest.fixture
+def finding_of(testbed: Testbed) -> Callable[[str], Finding]:
+    """Requirement id (`python.torch`) -> what was found in the server's environment."""
+    testbed.write_environment()
+    findings = {finding.id: finding for finding in testbed.findings}
+    return lambda requirement: findings[requirement]
+
+
+@pytest.fixture(scope="session")
+def server(cell: Cell, testbed: Testbed, request: pytest.FixtureRequest) -> Iterator[RunningServer]:
+    """The cell's running server: one per session, started when first needed, gone at the end."""
+    session = _session(request.config)
+    if any("evaluate" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue("harness")  # lm-eval imports while the server starts
+    running = testbed.server
+    running.on_death(lambda death: session.announce(cell, death))
+    yield running
+    death = testbed.death
+    testbed.close()
+    if death and session.unblamed(cell):
+        raise ServerLost(death)
+
+
+@pytest.fixture
+def client(server: RunningServer) -> Iterator[WireClient]:
+    """Our own wire client, able to send wrong things."""
+    with WireClient(server.endpoint.base_url, server.endpoint.model, api_key=server.endpoint.api_key) as wire:
+        yield wire
+
+
+@pytest.fixture(scope="session")
+def harness(cell: Cell, testbed: Testbed) -> Iterator[Harness]:
+    """lm-eval, imported once in a process of its own."""
+    from hallmark.evals.harness import Harness
+
+    environ = dict(os.environ)
+    if key := testbed.plan.endpoint.api_key:
+        environ["OPENAI_API_KEY"] = key
+    local = all(target.task_dir for target in cell.evals)
+    running = Harness(environ=environ, log_path=testbed.folder / "evals" / "lm_eval.log", offline=local)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def evaluate(
+    cell: Cell, testbed: Testbed, server: RunningServer, harness: Harness, request: pytest.FixtureRequest
+) -> Callable[[EvalTarget], Evidence]:
+    """Have lm-eval run one eval against the server, and judge its score."""
+    from hallmark.evals.task import judge, make_request
+
+    session = _session(request.config)
+
+    def run(target: EvalTarget) -> Evidence:
+        session.progress(f"lm-eval: {target.task}")
+        asked = make_request(cell, target, server.endpoint, folder=testbed.folder / "evals", limit=session.options.limit)
+        scores = harness.evaluate(asked, timeout_s=target.timeout_s, check=server.require_alive)
+        return judge(target, scores)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tokenizer(cell: Cell) -> TokenOracle:
+    """The model's own tokenizer and chat template, read from its weights."""
+    if cell.weights.path:
+        return TokenOracle.from_folder(cell.beside_spec(cell.weights.path))
+    from huggingface_hub import snapshot_download
+
+    patterns = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"]
+    return TokenOracle.from_folder(
+        Path(snapshot_download(cell.weights.repo, revision=cell.weights.revision or None, allow_patterns=patterns))
+    )
+
+
+@pytest.fixture
+def measure(
+    cell: Cell, testbed: Testbed, server: RunningServer, tokenizer: TokenOracle, request: pytest.FixtureRequest
+) -> Callable[[PerfPoint], list[Evidence]]:
+    """Measure one perf point with our own load generator, judge it, and have pytest-benchmark record it."""
+    from hallmark.perf.judge import judge_point
+    from hallmark.perf.loadgen import measure as run_point
+    from hallmark.plugin.benchmark_record import PointRecorder
+
+    session, recorder = _session(request.config), PointRecorder(request)
+    if hasattr(request.config, "workerinput"):
+        raise Void("performance cannot be measured under pytest-xdist: other workers share the machine")
+
+    def run(point: PerfPoint) -> list[Evidence]:
+        result = run_point(
+            server.endpoint.base_url,
+            server.endpoint.model,
+            point,
+            api_key=server.endpoint.api_key,
+            vocabulary=tokenizer.ordinary_ids(),
+            seed=PERF_SEED,
+            should_stop=lambda: str(server.death) if server.death else None,
+            progress=lambda done, total: session.progress(f"perf {point.name}: {done} of {total} requests"),
+        )
+        server.require_alive()
+        write_json(testbed.folder / "perf" / f"{point.name}.json", result.rows())
+        evidence = judge_point(result, point, required=cell.impl.status.required_tier, tier_factors=cell.impl.tier_factors)
+        recorder.record(result, evidence, cell=cell.id, point=point.name)
+        return evidence
+
+    return run

@@ -1,0 +1,64 @@
+"""What an exception in a test means for its check: verdict, one line, and whether anything was measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from hallmark.core.errors import CheckFailed, HallmarkError, Inconclusive, LaunchError, Void
+from hallmark.core.verdict import Verdict
+from hallmark.serving.server import ServerLost
+
+LINE = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    verdict: Verdict
+    reason: str
+    measured: bool = True
+    log: str = ""
+
+
+class LostBefore(Exception):
+    """The server died in an earlier check, which carries the blame; this one was never measured."""
+
+
+def outcome_of(exc: BaseException, *, during_call: bool) -> Outcome:
+    """`during_call`: the test's own body raised, not its set-up."""
+    match exc:
+        case pytest.skip.Exception():
+            return Outcome(verdict=Verdict.INCONCLUSIVE, reason=f"skipped: {exc.msg}", measured=False)
+        case LostBefore():
+            return Outcome(verdict=Verdict.INCONCLUSIVE, reason=str(exc), measured=False)
+        case Void():
+            return Outcome(verdict=Verdict.VOID, reason=str(exc), measured=False)
+        case Inconclusive():
+            return Outcome(verdict=Verdict.INCONCLUSIVE, reason=_line(exc))
+        case ServerLost():
+            return Outcome(verdict=Verdict.FAIL, reason=_line(exc), log=exc.death.log_tail)
+        case LaunchError():
+            return Outcome(verdict=Verdict.ERROR, reason=str(exc), measured=False, log=exc.log_tail)
+        case HallmarkError():
+            return Outcome(verdict=Verdict.ERROR, reason=_line(exc), measured=False, log=_rest(exc))
+        case CheckFailed() | pytest.fail.Exception():
+            return Outcome(verdict=Verdict.FAIL, reason=_line(exc), log=_rest(exc))
+        case AssertionError() if during_call:
+            return Outcome(verdict=Verdict.FAIL, reason=_line(exc), log=_rest(exc))
+        case _:
+            return Outcome(verdict=Verdict.ERROR, reason=f"{type(exc).__name__}: {_line(exc)}", measured=False)
+
+
+def _line(exc: BaseException) -> str:
+    lines = str(exc).strip().splitlines()
+    return lines[0][:LINE] if lines else type(exc).__name__
+
+
+def _rest(exc: BaseException) -> str:
+    return "\n".join(str(exc).strip().splitlines()[1:])
+
+
+def speaks_for_itself(exc: BaseException) -> bool:
+    """True where one line says all, and a traceback through hallmark would only bury it."""
+    return isinstance(exc, HallmarkError | CheckFailed | Inconclusive | Void | LostBefore)

@@ -1,0 +1,64 @@
+"""The pytest plugin's front door. It stays asleep (options and one marker only) where no model specs are configured."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType
+
+import pytest
+
+from hallmark.core.errors import HallmarkError
+from hallmark.plugin.decisions import stopped
+from hallmark.plugin.options import add_options, read_options, require_own_ini, spec_dirs
+
+KIND_MARKERS = (
+    "spec: the cell's requirements hold (no server)",
+    "server: the API behaves",
+    "evals: accuracy reaches its targets",
+    "perf: performance reaches its targets",
+    "check(id): the check of the manifest that a test gives evidence for; {names} are filled from its parameters",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for marker in KIND_MARKERS:
+        config.addinivalue_line("markers", marker)
+    try:
+        require_own_ini(config)
+    except HallmarkError as exc:
+        raise stopped(config, exc) from exc
+    if not (config.getini("hallmark_spec_dirs") or config.option.spec_dir):
+        return
+    # Imported here: a pytest run that has nothing to do with hallmark should not pay for it.
+    from hallmark.plugin import fixtures
+    from hallmark.plugin.marks import reachable
+    from hallmark.plugin.session import AcceptanceSession
+    from hallmark.specs.catalogue import load_catalogue
+
+    try:
+        catalogue = load_catalogue(spec_dirs(config, os.environ))
+        options = read_options(config, environ=os.environ, devices=frozenset(catalogue.devices))
+        cells = reachable(catalogue.select(options.selection), config.option.markexpr)
+    except HallmarkError as exc:
+        raise stopped(config, exc) from exc
+    for name, device in catalogue.devices.items():
+        config.addinivalue_line("markers", f"{name}: {device.title}")
+    config.pluginmanager.register(fixtures, "hallmark-fixtures")
+    config.pluginmanager.register(AcceptanceSession(config, options, catalogue, cells), "hallmark-session")
+    _end_tidily_on_sigterm()
+
+
+def _end_tidily_on_sigterm() -> None:
+    """SIGTERM (a CI job that is cancelled) ends the run as Ctrl-C does: fixtures torn down, report written."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt("SIGTERM")
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, interrupt)

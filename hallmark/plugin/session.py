@@ -1,0 +1,306 @@
+"""One acceptance session: which cells, and what hooks do with their items, reports and ends.
+
+Records travel on the test reports, so that one recorder serves a plain run and the controller of an
+xdist run alike; only the process that has the terminal writes manifest, records and report.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hallmark import __version__
+from hallmark.client.errors import ConnectionLost
+from hallmark.configure.testbed import Testbed
+from hallmark.core.errors import HallmarkError, HarnessError
+from hallmark.core.records import Record, record_from_plain, to_plain
+from hallmark.core.redact import Redactor
+from hallmark.core.verdict import Verdict
+from hallmark.plugin.cell_run import CellRun, RunStamp, make_testbed, open_folder
+from hallmark.plugin.cells import REF, in_order, parametrise, refer
+from hallmark.plugin.checks import Check, CheckRef
+from hallmark.plugin.decisions import stopped, write_decisions
+from hallmark.plugin.options import Options
+from hallmark.plugin.outcome import LostBefore, Outcome, outcome_of, speaks_for_itself
+from hallmark.plugin.progress import Progress
+from hallmark.report.document import Report
+from hallmark.serving.server import Death, ServerLost
+from hallmark.specs.catalogue import Catalogue
+from hallmark.specs.cell import Cell
+
+CHECK = pytest.StashKey[Check]()
+OUTCOME = pytest.StashKey[Outcome]()
+STARTED = pytest.StashKey[str]()
+WORKER_FOLDERS = "hallmark_folders"
+RECORD = "hallmark_record"
+_DEATH_SHOWS_WITHIN_S = 0.5
+"""A connection breaks before the process that held it is reaped."""
+
+
+class AcceptanceSession:
+    """Registered as a plugin once there is something to certify."""
+
+    def __init__(self, config: pytest.Config, options: Options, catalogue: Catalogue, cells: Sequence[Cell]) -> None:
+        self.config = config
+        self.options = options
+        self.catalogue = catalogue
+        self.cells = {cell.id: cell for cell in cells}
+        self.progress = Progress()
+        self.redactor = Redactor.of_environment(os.environ)
+        now = datetime.now(UTC)
+        self.stamp = RunStamp(
+            utc=now.strftime("%Y%m%dT%H%M%SZ"), artifacts=options.artifacts, started_at=now.isoformat(timespec="seconds")
+        )
+        self.reports: list[Report] = []
+        self.interrupted = False
+        self._runs: dict[str, CellRun] = {}
+        self._testbeds: dict[str, Testbed] = {}
+        self._error: HallmarkError | None = None
+        """What ended the run itself, such as a full disk."""
+        self._blamed: dict[str, str] = {}
+        """Cell -> the check that carries the blame for the server's death."""
+
+    # -- collection ----------------------------------------------------------------------------------------------
+
+    def pytest_report_header(self) -> list[str]:
+        shown = ", ".join(list(self.cells)[:4]) + (f" and {len(self.cells) - 4} more" if len(self.cells) > 4 else "")
+        return [f"hallmark {__version__}: {shown}", f"  {self.redactor(self.options.header())}"]
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        parametrise(metafunc, list(self.cells.values()))
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, None, None]:
+        cells = list(self.cells.values())
+        refer(items, cells)
+        ordered = {item: place for place, item in enumerate(in_order(items, cells))}
+        self._group(items)
+        yield
+        # Afterwards, because pytest itself regroups items by the parameters of session fixtures.
+        items.sort(key=lambda item: ordered.get(item, -1))
+
+    def _group(self, items: list[pytest.Item]) -> None:
+        if self.config.pluginmanager.hasplugin("dsession") or hasattr(self.config, "workerinput"):
+            for item in items:
+                if ref := item.stash.get(REF, None):
+                    item.add_marker(pytest.mark.xdist_group(ref.cell))  # a cell has one server, hence one worker
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        if self.config.option.collectonly or hasattr(self.config, "workerinput"):
+            return
+        refs = [ref for item in session.items if (ref := item.stash.get(REF, None))]
+        for cell in dict.fromkeys(ref.cell for ref in refs):
+            self.run_of(cell)
+
+    # -- runs and testbeds ---------------------------------------------------------------------------------------
+
+    def run_of(self, cell_id: str) -> CellRun:
+        if cell_id not in self._runs:
+            cell = self.cells[cell_id]
+            try:
+                folder = open_folder(cell, self.options, self.stamp)
+            except HallmarkError as exc:
+                raise stopped(self.config, exc) from exc
+            self._runs[cell_id] = CellRun(cell, folder, redactor=self.redactor)
+        return self._runs[cell_id]
+
+    def folder_of(self, cell_id: str) -> Path:
+        """The cell's folder; a worker is told by its controller."""
+        told: dict[str, str] | None = getattr(self.config, "workerinput", {}).get(WORKER_FOLDERS)
+        return Path(told[cell_id]) if told is not None else self.run_of(cell_id).folder
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """xdist: the controller opens the folders and tells its workers where they are."""
+        node.workerinput[WORKER_FOLDERS] = {cell: str(self.run_of(cell).folder) for cell in self.cells}
+
+    def testbed(self, cell: Cell) -> Testbed:
+        if cell.id not in self._testbeds:
+            self._testbeds[cell.id] = make_testbed(
+                cell,
+                self.options,
+                folder=self.folder_of(cell.id),
+                root=self.config.rootpath,
+                environ=os.environ,
+                redactor=self.redactor,
+                progress=self.progress,
+            )
+        return self._testbeds[cell.id]
+
+    def unblamed(self, cell: Cell) -> bool:
+        """True while no check carries the blame for the death of the cell's server."""
+        return cell.id not in self._blamed
+
+    def announce(self, cell: Cell, death: Death) -> None:
+        """Called from the watching thread the moment a server dies, once."""
+        lines = "\n    ".join(death.log_tail.splitlines()[-8:])
+        self.progress.say(self.redactor(f"SERVER LOST - {cell.id}: {death}" + (f"\n    {lines}" if lines else "")))
+
+    # -- running -------------------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        ref = item.stash.get(REF, None)
+        if ref is None:
+            return
+        item.stash[STARTED] = datetime.now(UTC).isoformat(timespec="milliseconds")
+        item.stash[CHECK] = Check(ref)
+        testbed = self.testbed(self.cells[ref.cell])
+        testbed.require_device()
+        if ref.cell in self._blamed:
+            self._require_server_unneeded(item, ref)
+
+    def _require_server_unneeded(self, item: pytest.Item, ref: CheckRef) -> None:
+        if "server" in getattr(item, "fixturenames", ()):
+            raise LostBefore(f"server lost (see {self._blamed[ref.cell]})")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        result = yield
+        if check := item.stash.get(CHECK, None):
+            check.settle()
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        ref = item.stash.get(REF, None)
+        if ref is None:
+            return report
+        if call.excinfo is not None:
+            exc = self._root_cause(ref, call.excinfo.value)
+            self._note(item, outcome_of(exc, during_call=call.when == "call"))
+            if speaks_for_itself(exc) and not self.config.option.verbose > 0:
+                report.longrepr = self.redactor(str(exc))
+        if call.when == "teardown":
+            setattr(report, RECORD, to_plain(self._record(item, ref)))
+        return report
+
+    def _root_cause(self, ref: CheckRef, exc: BaseException) -> BaseException:
+        """A check that fails because the server died is about that death; the first one carries the blame."""
+        if isinstance(exc, LostBefore | pytest.skip.Exception):
+            return exc
+        testbed = self.testbed(self.cells[ref.cell])
+        wait_s = _DEATH_SHOWS_WITHIN_S if isinstance(exc, ConnectionLost | HarnessError) else 0.0
+        if not testbed.has_died(within_s=wait_s) or testbed.death is None:
+            return exc
+        first = self._blamed.setdefault(ref.cell, ref.check)
+        return ServerLost(testbed.death) if first == ref.check else LostBefore(f"server lost (see {first})")
+
+    @staticmethod
+    def _note(item: pytest.Item, outcome: Outcome) -> None:
+        """Keep the worst of what set-up, call and teardown came to."""
+        before = item.stash.get(OUTCOME, None)
+        if before is None or outcome.verdict.rank > before.verdict.rank:
+            item.stash[OUTCOME] = outcome
+
+    def _record(self, item: pytest.Item, ref: CheckRef) -> Record:
+        check = item.stash.get(CHECK, None)
+        evidence = tuple(check.evidence) if check else ()
+        outcome = item.stash.get(OUTCOME, None)
+        if outcome is None:
+            outcome = Outcome(verdict=Verdict.PASS, reason="; ".join(e.reason for e in evidence if e.reason))
+        started = item.stash.get(STARTED, self.stamp.started_at)
+        return Record(
+            check=ref.check,
+            cell=ref.cell,
+            kind=ref.kind,
+            verdict=outcome.verdict,
+            reason=outcome.reason,
+            evidence=evidence,
+            duration_s=(datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds(),
+            started_at=started,
+            nodeid=item.nodeid,
+            measured=outcome.measured,
+            log=outcome.log,
+        )
+
+    # -- recording and the end -----------------------------------------------------------------------------------
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.progress.clear()
+        plain = getattr(report, RECORD, None)
+        if plain is not None and not hasattr(self.config, "workerinput"):
+            try:
+                record = record_from_plain(plain)
+                self.run_of(record.cell).append(record)
+            except HallmarkError as exc:
+                self._error = exc
+                pytest.exit(str(exc), returncode=exc.exit_code)
+
+    def pytest_keyboard_interrupt(self) -> None:
+        self.interrupted = self._error is None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """After the fixtures are torn down: close what is open, decide, and let no green hide a missing check."""
+        self.progress.clear()
+        for testbed in self._testbeds.values():
+            testbed.close()
+        if hasattr(self.config, "workerinput") or self.config.option.collectonly:
+            return
+        if self.interrupted:
+            self._note_interruption()
+        try:
+            self.reports = [run.finish(interrupted=self.interrupted) for run in self._runs.values()]
+        except HallmarkError as exc:
+            self._error = self._error or exc
+        self._write_decisions()
+        if self._error:
+            session.exitstatus = self._error.exit_code
+            return
+        undecided = [r for r in self.reports if not r.decision.accepted and r.decision.outcome != "PARTIAL"]
+        if undecided and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _note_interruption(self) -> None:
+        """On record too, so that a report which is rendered again still knows."""
+        for cell, run in self._runs.items():
+            reason = "interrupted before its end"
+            run.append(
+                Record(
+                    check="extra.interrupted",
+                    cell=cell,
+                    kind="extra",
+                    verdict=Verdict.INCONCLUSIVE,
+                    reason=reason,
+                    measured=False,
+                )
+            )
+
+    def _write_decisions(self) -> None:
+        """For run.py, which turns them into its exit code."""
+        if self.options.decisions:
+            rows: list[dict[str, object]] = [
+                {
+                    "cell": report.cell,
+                    "folder": str(self._runs[report.cell].folder),
+                    "outcome": report.decision.outcome,
+                    "headline": report.decision.headline,
+                    "exit_code": report.decision.exit_code,
+                }
+                for report in self.reports
+            ]
+            write_decisions(self.config, rows, self._error)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._error:
+            terminalreporter.write_line(f"hallmark: {self._error}", red=True, bold=True)
+        for report in self.reports:
+            self._summarise(terminalreporter, report)
+
+    def _summarise(self, terminal: pytest.TerminalReporter, report: Report) -> None:
+        decision = report.decision
+        colour = "green" if decision.accepted else "yellow" if decision.outcome in ("PARTIAL", "INCONCLUSIVE") else "red"
+        terminal.write_sep("=", f"hallmark: {decision.outcome}", **{colour: True}, bold=True)
+        terminal.write_line(f"{report.cell}: {decision.headline}")
+        for cause in decision.causes:
+            terminal.write_line(self.redactor(f"  - {cause}"))
+        terminal.write_line(f"report: {self._runs[report.cell].folder / 'report.html'}")

@@ -1,0 +1,83 @@
+"""The attach launcher: a server that runs already, somewhere. It is never started, never stopped, and read back."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+
+import httpx
+
+from hallmark.core.errors import LaunchError
+from hallmark.serving.readiness import headers, wait_until_ready
+from hallmark.serving.server import Death, Endpoint, Launcher, LaunchPlan, RunningServer
+
+_WATCH_EVERY_S = 0.3
+
+
+class AttachedServer(RunningServer):
+    """Watched from outside: it counts as dead when its port refuses two connections in a row."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.started_in_s = 0.0
+        self._stopped = threading.Event()
+        self._dead = threading.Event()
+        self._death: Death | None = None
+        threading.Thread(target=self._watch, name="hallmark-attach-watch", daemon=True).start()
+
+    def _watch(self) -> None:
+        refused = 0
+        with httpx.Client(base_url=self.endpoint.base_url, headers=headers(self.endpoint), timeout=5) as client:
+            while refused < 2 and not self._stopped.wait(_WATCH_EVERY_S):
+                try:
+                    client.get("/health")
+                    refused = 0
+                except httpx.ConnectError:
+                    refused += 1
+                except httpx.HTTPError:
+                    refused = 0  # slow or odd, but there
+        if refused >= 2:
+            self._death = Death(exit_code=None, at=time.time(), log_tail="")
+            self._dead.set()
+
+    @property
+    def death(self) -> Death | None:
+        return self._death
+
+    def died_within(self, seconds: float) -> bool:
+        return self._dead.wait(seconds)
+
+    def on_death(self, call: Callable[[Death], None]) -> None:
+        def watch() -> None:
+            self._dead.wait()
+            if self._death:
+                with contextlib.suppress(Exception):
+                    call(self._death)
+
+        threading.Thread(target=watch, name="hallmark-death-watch", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def log_tail(self) -> str:
+        return ""
+
+
+class AttachLauncher(Launcher):
+    name = "attach"
+
+    def start(self, plan: LaunchPlan, progress: Callable[[str], None]) -> RunningServer:
+        reason = wait_until_ready(plan.endpoint, timeout_s=plan.startup_timeout_s, gone=_pause, progress=progress)
+        if reason:
+            raise LaunchError(
+                f"the server is not ready: {reason}", where=plan.endpoint.base_url, hint="check --server-url and the server's log"
+            )
+        return AttachedServer(plan.endpoint)
+
+
+def _pause(seconds: float) -> bool:
+    """Nothing of ours can end here: just wait between two polls."""
+    threading.Event().wait(seconds)
+    return False

@@ -1,0 +1,85 @@
+"""The local launcher: the server as a process of this machine, in the environment that the spec describes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from hallmark.core.errors import LaunchError
+from hallmark.core.process import KeptProcess, tail
+from hallmark.serving.readiness import require_free_port, wait_until_ready
+from hallmark.serving.server import Death, Launcher, LaunchPlan, RunningServer
+
+
+class LocalServer(RunningServer):
+    def __init__(self, plan: LaunchPlan, process: KeptProcess, started_in_s: float) -> None:
+        self.endpoint = plan.endpoint
+        self.started_in_s = started_in_s
+        self._plan = plan
+        self._process = process
+
+    @property
+    def death(self) -> Death | None:
+        if not self._process.ended.is_set() or self._process.stopping:
+            return None
+        return Death(exit_code=self._process.exit_code, at=self._process.ended_at, log_tail=self.log_tail())
+
+    def died_within(self, seconds: float) -> bool:
+        self._process.ended.wait(seconds)
+        return self.death is not None
+
+    def on_death(self, call: Callable[[Death], None]) -> None:
+        def watch() -> None:
+            self._process.ended.wait()
+            if death := self.death:
+                call(death)
+
+        threading.Thread(target=watch, name="hallmark-death-watch", daemon=True).start()
+
+    def stop(self) -> None:
+        self._process.stop()
+
+    def log_tail(self) -> str:
+        return tail(self._plan.log_path)
+
+
+class LocalLauncher(Launcher):
+    name = "local"
+
+    def start(self, plan: LaunchPlan, progress: Callable[[str], None]) -> RunningServer:
+        address = urlsplit(plan.endpoint.base_url)
+        require_free_port(address.hostname or "127.0.0.1", address.port or 80)
+        began = time.monotonic()
+        process = KeptProcess(plan.argv, env=plan.env, log_path=plan.log_path)
+        try:
+            reason = wait_until_ready(
+                plan.endpoint,
+                timeout_s=plan.startup_timeout_s,
+                gone=process.ended.wait,
+                progress=lambda why: progress(_phase(plan) or why),
+            )
+        except BaseException:
+            process.stop()
+            raise
+        if reason:
+            raise _failure(plan, process, reason)
+        return LocalServer(plan, process, time.monotonic() - began)
+
+
+def _phase(plan: LaunchPlan) -> str:
+    """What the server's log said last, as progress."""
+    return tail(plan.log_path, lines=1).strip()[:120]
+
+
+def _failure(plan: LaunchPlan, process: KeptProcess, reason: str) -> LaunchError:
+    ended = process.ended.is_set()
+    code = process.stop()
+    if ended:
+        message = f"{Death(exit_code=code, at=process.ended_at, log_tail='')} before it was ready"
+    else:
+        message = f"the server was not ready after {plan.startup_timeout_s:g} s: {reason}"
+    return LaunchError(
+        message, where=plan.cell, hint=f"read {plan.log_path.name} in the run's folder", log_tail=tail(plan.log_path)
+    )

@@ -1,0 +1,71 @@
+"""The workflows that are a pytest run: release, and its parts."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MARKS = {"release": "", "spec": "spec", "server": "server", "evals": "evals", "benchmarks": "perf"}
+"""Workflow -> the tests it selects; a part never certifies."""
+
+# The order in which outcomes of several cells win: interrupted, rejected, infrastructure, usage, undecided.
+_PRECEDENCE = (130, 1, 3, 2, 4)
+_OF_PYTEST = {2: 130, 3: 3, 4: 2, 5: 4}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a workflow ended: the exit code, and the last lines that a person reads."""
+
+    exit_code: int
+    lines: tuple[str, ...]
+
+
+def run_acceptance(workflow: str, arguments: Sequence[str], *, root: Path) -> Ended:
+    """Run pytest over the checkout at `root` and turn what it decided into an exit code."""
+    with tempfile.TemporaryDirectory(prefix="hallmark-") as scratch:
+        decisions = Path(scratch) / "decisions.json"
+        command = [sys.executable, "-m", "pytest", "--workflow", workflow, "--decisions", str(decisions), *arguments]
+        if MARKS[workflow]:
+            command += ["-m", MARKS[workflow]]
+        code = _run(command, root)
+        found = json.loads(decisions.read_text(encoding="utf-8")) if decisions.is_file() else {"cells": [], "error": None}
+    return _conclude(code, found)
+
+
+def _run(command: list[str], root: Path) -> int:
+    """Run in the foreground; SIGINT and SIGTERM are the child's to handle, so that it can end its server and report."""
+    process = subprocess.Popen(command, cwd=root)
+    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue  # the terminal sent it to the child as well
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _conclude(code: int, found: dict[str, Any]) -> Ended:
+    cells, error = found["cells"], found["error"]
+    lines = [line for cell in cells for line in (f"report: {cell['folder']}/report.html", _verdict(cell, many=len(cells) > 1))]
+    codes = [cell["exit_code"] for cell in cells]
+    if error:
+        codes.append(error["exit_code"])
+    elif code and not any(codes):
+        # pytest is unhappy and no cell says why: a failing test of somebody's own, a crash, nothing collected.
+        codes.append(_OF_PYTEST.get(code, 130 if code < 0 else 1))
+        lines.append(f"verdict: not accepted (pytest ended with {code})")
+    return Ended(exit_code=next((c for c in _PRECEDENCE if c in codes), 0 if cells else 4), lines=tuple(lines))
+
+
+def _verdict(cell: dict[str, Any], *, many: bool) -> str:
+    return f"verdict: {cell['headline']}" + (f" [{cell['cell']}]" if many else "")

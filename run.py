@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+"""Certify a model on a device, from nothing but Python 3.11: makes .venv, installs hallmark into it, and runs it there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+
+if sys.version_info < (3, 11):
+    sys.exit(f"run.py needs Python 3.11 or later, this is {sys.version.split()[0]} - start it with a newer python3")
+
+sys.path.insert(0, str(ROOT))
+
+from hallmark.core.errors import HallmarkError  # noqa: E402 - the checkout is importable only now
+from hallmark.environment.provision import EnvironmentPlan, ensure  # noqa: E402
+
+
+def main() -> int:
+    """Build the suite's environment if it is not there yet, and hand over to it."""
+    plan = EnvironmentPlan(requirements=(), editable=ROOT, extras=("evals", "selftest"))
+    try:
+        python = ensure(plan, ROOT / ".venv", log=lambda text: print(f"hallmark: {text}", file=sys.stderr, flush=True))
+    except HallmarkError as exc:
+        print(f"run.py: {exc}", file=sys.stderr)
+        return exc.exit_code
+    except KeyboardInterrupt:
+        return 130
+    os.execv(python, [str(python), "-m", "hallmark", *sys.argv[1:]])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

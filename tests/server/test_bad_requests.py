@@ -1,0 +1,38 @@
+"""Bad requests get a 4xx with an OpenAI error body, and leave the server healthy."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.server
+
+PATH = "/v1/completions"
+
+
+def bodies(client, cell):
+    """Case -> what is posted; text is sent as it is."""
+    return {
+        "invalid-json": '{"model": ',
+        "unknown-model": {"model": "no-such-model", "prompt": "a", "max_tokens": 1},
+        "missing-prompt": {"model": client.model, "max_tokens": 1},
+        "wrong-type": client.body(prompt="a", max_tokens="many"),
+        "out-of-range": client.body(prompt="a", max_tokens=1, temperature=-5),
+        "context-overflow": client.body(prompt=[50] * (cell.entry.max_context + 8), max_tokens=1),
+    }
+
+
+@pytest.mark.parametrize(
+    "case", ["invalid-json", "unknown-model", "missing-prompt", "wrong-type", "out-of-range", "context-overflow"]
+)
+@pytest.mark.check("server.bad-request.{case}")
+def test_a_bad_request_is_refused(case, client, cell, check):
+    body = bodies(client, cell)[case]
+    answer = client.post(PATH, content=body) if isinstance(body, str) else client.post(PATH, body)
+    assert 400 <= answer.status < 500, f"answered {answer.status} instead of 4xx: {answer.excerpt}\n{answer.curl()[:500]}"
+    error = answer.json().get("error")
+    assert isinstance(error, dict), f"no OpenAI error body: {answer.excerpt}"
+    assert error.get("message"), f"an error without a message: {answer.excerpt}"
+    check.observe("status", answer.status, detail={"message": str(error["message"])[:200]})
+    assert client.get("/health").status == 200, "the server is not healthy after it"
+    after = client.post(PATH, client.body(prompt="a", max_tokens=1)).status
+    check.equal("status of a good request after it", after, 200)

@@ -1,0 +1,69 @@
+"""/v1/chat/completions: the template works, streams are true, counts are right, schemas are obeyed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from hallmark.client.text import joined_text, last_usage
+
+pytestmark = pytest.mark.server
+
+PATH = "/v1/chat/completions"
+SENTENCE = "The deep lake kept 42 golden lamps."
+MESSAGES = [{"role": "user", "content": f"repeat: {SENTENCE}"}]
+SCHEMA = {
+    "type": "object",
+    "properties": {"name": {"enum": ["Ada", "Bob"]}, "age": {"enum": [31, 64]}, "known": {"type": "boolean"}},
+    "required": ["name", "age", "known"],
+    "additionalProperties": False,
+}
+
+
+def chat(client, **fields):
+    body = {"messages": MESSAGES, "temperature": 0, "max_tokens": 64, **fields}
+    return client.post(PATH, client.body(**body)).require(200).json()
+
+
+@pytest.mark.check("server.chat")
+def test_a_sentence_is_given_back(client, check):
+    """Only a server with the model's right chat template and stop token gives the sentence back and ends."""
+    answer = chat(client)
+    choice = answer["choices"][0]
+    check.equal("object", answer["object"], "chat.completion")
+    check.equal("role", choice["message"]["role"], "assistant")
+    text = choice["message"]["content"] or ""
+    check.observe("answer", text, detail={"asked": MESSAGES[0]["content"]})
+    assert SENTENCE.lower().rstrip(".") in text.lower(), f"asked to repeat {SENTENCE!r}, it said {text!r}"
+    check.equal("finish_reason", choice["finish_reason"], "stop")
+
+
+@pytest.mark.check("server.stream-chat")
+def test_a_stream_equals_a_whole_answer(client, check):
+    whole = chat(client)
+    body = client.body(messages=MESSAGES, temperature=0, max_tokens=64, stream=True, stream_options={"include_usage": True})
+    events = list(client.stream(PATH, body))
+    check.equal("text", joined_text(events), whole["choices"][0]["message"]["content"], detail={"events": len(events)})
+    check.equal("usage", last_usage(events), whole["usage"]["completion_tokens"])
+
+
+@pytest.mark.check("server.usage-chat")
+def test_usage_agrees_with_template_and_tokenizer(client, tokenizer, check):
+    """Prompt tokens are those of the rendered chat template: a template that adds or drops tokens shows here."""
+    usage = chat(client)["usage"]
+    check.equal("prompt_tokens", usage["prompt_tokens"], tokenizer.count_chat(MESSAGES))
+    check.equal("total_tokens", usage["total_tokens"], usage["prompt_tokens"] + usage["completion_tokens"])
+
+
+@pytest.mark.check("server.structured-output")
+def test_an_answer_obeys_its_schema(client, check):
+    shape = {"type": "json_schema", "json_schema": {"name": "person", "schema": SCHEMA}}
+    messages = [{"role": "user", "content": "json: Ada 31"}]
+    text = chat(client, messages=messages, response_format=shape, max_tokens=120)["choices"][0]["message"]["content"]
+    value = json.loads(text)
+    assert set(value) == {"name", "age", "known"}, f"keys {sorted(value)}"
+    assert value["name"] in ("Ada", "Bob"), value
+    assert value["age"] in (31, 64), value
+    assert isinstance(value["known"], bool), value
+    check.observe("answer", text, detail={"schema": SCHEMA})

@@ -1,0 +1,42 @@
+"""The server is the one that the spec describes: read back from it, not believed."""
+
+from __future__ import annotations
+
+import pytest
+from packaging.specifiers import SpecifierSet
+
+from hallmark.core.errors import CheckFailed, Inconclusive
+
+pytestmark = pytest.mark.server
+
+
+@pytest.mark.check("server.health")
+def test_health(client, server, check):
+    answer = client.get("/health").require(200)
+    check.observe("/health", answer.status)
+    check.observe("start", round(server.started_in_s, 2), unit="s")
+
+
+@pytest.mark.check("server.version")
+def test_version_is_the_pinned_one(cell, client, check):
+    """`/version` satisfies the spec's engine version."""
+    version = client.get("/version").require(200).json().get("version", "")
+    wanted = cell.impl.engine.version
+    check.observe("engine version", version or "none stated", detail={"spec": wanted})
+    if not wanted:
+        raise Inconclusive(f"the spec pins no engine version; the server states {version!r}")
+    if not version or not SpecifierSet(wanted).contains(version, prereleases=True):
+        raise CheckFailed(f"the server runs {cell.impl.engine.name} {version or 'of no stated version'}, the spec says {wanted}")
+
+
+@pytest.mark.check("server.model")
+def test_served_model_is_the_specs(cell, client, check):
+    """`/v1/models` lists the spec's model, with the context length that the spec states."""
+    models = client.get("/v1/models").require(200).json()["data"]
+    served = {model["id"]: model for model in models}
+    check.observe("served models", ", ".join(served))
+    if cell.model not in served:
+        raise CheckFailed(f"the server serves {', '.join(served) or 'nothing'}, the spec says {cell.model}")
+    check.equal("max_model_len", served[cell.model].get("max_model_len"), cell.entry.max_context)
+    if root := served[cell.model].get("root"):
+        check.equal("weights", root, cell.weights_source)

@@ -1,0 +1,67 @@
+"""The cell's demands hold on this machine and in the server's environment."""
+
+from __future__ import annotations
+
+import pytest
+
+from hallmark.core.errors import CheckFailed, Inconclusive
+
+pytestmark = pytest.mark.spec
+
+
+@pytest.mark.check("spec.device")
+def test_device_is_present(testbed, check):
+    """The device of the cell is in this machine; where it is not, the run is void before it starts."""
+    if testbed.attached:
+        raise Inconclusive("an attached server's device cannot be seen from here")
+    check.observe("device", testbed.presence.found, detail={"looked": list(testbed.presence.looked)})
+
+
+@pytest.mark.check("spec.environment")
+def test_environment_is_known(testbed, check):
+    """The server's own interpreter tells what it has; without that, runtime_environment.json would be hearsay."""
+    facts = testbed.facts
+    testbed.write_environment()
+    check.observe("python", facts.python_version, detail={"interpreter": facts.python_executable})
+    check.observe("packages", len(facts.installed_packages))
+    assert facts.installed_packages, "the interpreter reports no package at all"
+
+
+@pytest.mark.check("spec.weights")
+def test_weights_are_where_the_spec_says(cell, check):
+    """A local folder holds a config and weights; a repository is named with its owner."""
+    if not cell.weights.path:
+        if "/" not in cell.weights.repo:
+            raise CheckFailed(f"'{cell.weights.repo}' is not <owner>/<name>")
+        check.observe("repository", cell.weights.repo, detail={"revision": cell.weights.revision or "not pinned"})
+        return
+    folder = cell.beside_spec(cell.weights.path)
+    tensors = sorted(folder.glob("*.safetensors"))
+    assert (folder / "config.json").is_file(), f"no config.json in {folder}"
+    assert tensors, f"no *.safetensors in {folder}"
+    check.observe("weights", sum(t.stat().st_size for t in tensors), unit="bytes", n=len(tensors))
+
+
+@pytest.mark.check("spec.targets")
+def test_spec_states_targets(cell, check):
+    """Without a target in accuracy and one in performance there is nothing to certify against."""
+    absent = [what for what, there in (("eval", cell.evals), ("perf", cell.perf)) if not there]
+    if absent:
+        raise Inconclusive(f"the spec states no {' and no '.join(absent)} target for {cell.model} on {cell.device}")
+    check.observe("eval targets", len(cell.evals))
+    check.observe("perf targets", sum(len(point.targets) for point in cell.perf))
+
+
+@pytest.mark.check("spec.{requirement}")
+def test_requirement_holds(requirement, finding_of, check):
+    """One requirement, checked by the server's own interpreter. Unknown is never satisfied."""
+    finding = finding_of(requirement)
+    if finding.state == "unknown":
+        raise Inconclusive(f"{requirement}: {finding.reason}")
+    check.observe(
+        requirement,
+        finding.found or "absent",
+        detail={"required": finding.required, "state": finding.state, "why": finding.reason},
+    )
+    if not finding.satisfied:
+        raise CheckFailed(f"{requirement}: {finding.reason} (required: {finding.required or 'any version'})")
