@@ -91,6 +91,12 @@ def test_the_spec_is_embedded_with_its_demands_and_the_whole_cell() -> None:
     assert spec["impl"]["status"] == "complete"
 
 
+def test_a_secret_in_a_spec_is_not_embedded() -> None:
+    written = document(env_vars={"HF_TOKEN": "hf_in_the_spec"})
+    assert written["tt_model_spec"]["env_vars"]["HF_TOKEN"] == "[redacted]"
+    assert "hf_in_the_spec" not in json.dumps(written)
+
+
 def test_a_machine_that_meets_all_says_so() -> None:
     results = document(system_deps={"gcc": ">=9"}, python_deps={"torch": ">=2"})["dependency_check_results"]
     assert results == {

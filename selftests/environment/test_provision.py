@@ -136,6 +136,10 @@ class TestWithUv:
         ensure(EnvironmentPlan(("other",)), tmp_path / "env", python=str(own), log=lambda _: None, environ=uv.environ)
         assert importable(own, "json")
 
+    def test_a_folder_left_by_the_first_moment_of_a_killed_build_is_ours(self, tmp_path: Path, uv: FakeUv) -> None:
+        fakes.files(tmp_path, {f"env/{provision.PARTIAL}": "{"})
+        assert ensure(PLAN, tmp_path / "env", log=lambda _: None, environ=uv.environ).exists()
+
     @pytest.mark.parametrize("content", ["pyvenv.cfg", "thesis.txt"])
     def test_what_hallmark_did_not_make_is_not_deleted(self, tmp_path: Path, uv: FakeUv, *, content: str) -> None:
         fakes.files(tmp_path, {f"env/{content}": "mine"})
@@ -282,6 +286,10 @@ def test_the_key_covers_all_that_decides_the_content(tmp_path: Path) -> None:
         (
             "ERROR: Cannot install a and b because these conflict\nERROR: ResolutionImpossible: see",
             "Cannot install a and b because these conflict",
+        ),
+        (
+            "error: No solution\n  Because there is no version of a==9 and you\n  require it",
+            "Because there is no version of a==9 and you",
         ),
         ("something else\nKilled\n\n", "Killed"),
         ("", "it printed nothing"),
