@@ -47,9 +47,10 @@ def measure(
 ) -> PointResult:
     """Send the point's warm-up and window, and return what came of every request.
 
-    `should_stop` is asked ten times a second and ends the measurement with the reason that it gives; so does the
-    point's `timeout_s`, which holds for warm-up and window together. Without a `salt` a fresh one is drawn, so that
-    no earlier run's prompts lie in the server's cache; both are in the result, to send the same requests again.
+    `should_stop` is asked ten times a second, on the clock's own thread, so it must answer at once; it ends the
+    measurement with the reason that it gives. So does the point's `timeout_s`, which holds for warm-up and window
+    together. Without a `salt` a fresh one is drawn, so that no earlier run's prompts lie in the server's cache; both
+    are in the result, to send the same requests again.
     """
     workload = make_workload(point, model, vocabulary=vocabulary, seed=seed, salt=salt or secrets.token_hex(8))
     address = Address.of(base_url, COMPLETIONS, api_key=api_key)

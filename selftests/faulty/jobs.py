@@ -187,7 +187,7 @@ def _sampling(body: dict[str, Any], *, longest: int, default: int) -> Sampling:
         raise Refused(f"{name}={wanted} is too large: {longest} tokens are left in the context", param=name)
     return Sampling(
         max_tokens=wanted,
-        temperature=_number(body, "temperature", 1.0, low=0, high=100),
+        temperature=_number(body, "temperature", 1.0, low=0, high=2),
         top_p=_number(body, "top_p", 1.0, low=1e-9, high=1),
         top_k=_integer(body, "top_k", 0, low=-1),
         seed=_integer(body, "seed", 0) if body.get("seed") is not None else None,

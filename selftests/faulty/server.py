@@ -115,8 +115,8 @@ class StandIn:
             case "POST", "/detokenize":
                 return Reply.json({"prompt": decode(parse_body(body).get("tokens", []))})
         if path in ("/v1/completions", "/v1/chat/completions", "/health", "/v1/models"):
-            raise Refused("Method Not Allowed", 405)
-        raise Refused("Not Found", 404)
+            return Reply.json({"detail": "Method Not Allowed"}, 405)
+        return Reply.json({"detail": "Not Found"}, 404)
 
     def _tokenize(self, body: dict[str, Any]) -> Reply:
         text = chat_text(body["messages"]) if "messages" in body else body.get("prompt")

@@ -138,6 +138,13 @@ def test_exit_at_start_and_unknown_flags_as_a_launcher_gives_them() -> None:
     assert subprocess.run([sys.executable, str(SERVER), *flags], capture_output=True, check=False).returncode == 9
 
 
+def test_faults_may_come_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAND_IN_FAULTS", "wrong-version error-all=503")
+    with running() as server:
+        assert httpx.get(server.base_url + "/version").json() == {"version": "0.0.1"}
+        assert ask(server, prompt="1+1=").status_code == 503
+
+
 def test_wrong_answers_are_about_the_share_asked_for() -> None:
     model = Model(wrong_share=0.2)
     prompts = [f"{a}+{b}=" for a in range(20) for b in range(20)]
