@@ -15,7 +15,7 @@ from hallmark.core.records import Kind, Manifest, ManifestEntry, Record, read_ma
 from hallmark.core.verdict import Verdict
 from hallmark.report.decide import Findings, decide
 from hallmark.report.document import Attachment, Report, Row
-from hallmark.report.judge import Judged, judge
+from hallmark.report.judge import NO_RECORD, Judged, judge
 from hallmark.report.wording import moment, plural
 
 ENVIRONMENT_FILE = "runtime_environment.json"
@@ -105,7 +105,7 @@ def _row(entry: ManifestEntry, judged: Sequence[Judged], *, demanded: bool) -> R
             title=entry.title,
             kind=entry.kind,
             verdict=Verdict.INCONCLUSIVE,
-            reason="no record of it",
+            reason=NO_RECORD,
             measured=False,
         )
     speaker = max(judged, key=lambda item: item.verdict.rank)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from hallmark.core.verdict import Verdict, worst
 from hallmark.report.document import EXIT_CODES, Decision, Outcome, Row
-from hallmark.report.judge import NOT_MEASURED, Judged
+from hallmark.report.judge import NO_RECORD, NOT_MEASURED, Judged
 from hallmark.report.wording import finding, one_line, plural, value_text
 
 _CULPRITS_FIRST = (Verdict.VOID, Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
 _MOST_NUMBERS = 3
+_MOST_NAMES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,19 +100,38 @@ def _causes(outcome: Outcome, findings: Findings) -> Iterator[str]:
     if outcome == "PARTIAL":
         yield from narrowed
     for verdict in _CULPRITS_FIRST:
-        yield from (_cause(row) for row in findings.rows if row.verdict is verdict and not row.missing)
-        yield from (_cause(row) for row in findings.rows if row.verdict is verdict and row.missing)
+        rows = [row for row in findings.rows if row.verdict is verdict]
+        yield from _grouped(sorted(rows, key=lambda row: row.missing), narrowed=_fewer_checks(findings.partial))
     if outcome != "PARTIAL":
         yield from narrowed
 
 
-def _cause(row: Row) -> str:
+def _fewer_checks(partial: tuple[str, ...]) -> bool:
+    """Whether checks were left out on purpose; a limit leaves out samples only."""
+    return any(not reason.startswith("--limit") for reason in partial)
+
+
+def _grouped(rows: Sequence[Row], *, narrowed: bool) -> Iterator[str]:
+    """A line for each cause; checks that share one share its line."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        groups.setdefault((_what(row), _why(row)), []).append(row.check)
+    for (what, why), checks in groups.items():
+        if narrowed and why == NO_RECORD and len(checks) > 1:
+            yield f"{plural(len(checks), 'check')} were not asked for"
+        else:
+            yield f"{_named(checks)}: {what}" + (f" - {why}" if why not in ("", NOT_MEASURED) else "")
+
+
+def _named(checks: Sequence[str]) -> str:
+    more = len(checks) - _MOST_NAMES
+    return ", ".join(checks[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _what(row: Row) -> str:
     if not row.missing:
-        what = str(row.verdict)
-    else:
-        what = "not measured" if row.verdict is Verdict.INCONCLUSIVE else f"{row.verdict}, not measured"
-    why = _why(row)
-    return f"{row.check}: {what}" if why in ("", NOT_MEASURED) else f"{row.check}: {what} - {why}"
+        return str(row.verdict)
+    return "not measured" if row.verdict is Verdict.INCONCLUSIVE else f"{row.verdict}, not measured"
 
 
 def _why(row: Row) -> str:

@@ -11,6 +11,7 @@ from hallmark.report.wording import finding, is_number, misses, one_line
 
 NO_EVIDENCE = "recorded no evidence"
 NOT_MEASURED = "not measured"
+NO_RECORD = "no record of it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +29,16 @@ class Judged:
         return frozenset({self.verdict, self.record.verdict, *(evidence.verdict for evidence in self.evidence)})
 
 
+def says_nothing(evidence: Evidence) -> bool:
+    """True for a value that is absent and that nothing was demanded of, such as a quantile of too few samples."""
+    return evidence.n < 1 and evidence.target is None and isinstance(evidence.value, str)
+
+
 def judge_evidence(evidence: Evidence) -> Evidence:
     """The evidence with the worst verdict that it gives cause for."""
     if evidence.verdict.accepted and isinstance(evidence.value, float) and not is_number(evidence.value):
         return replace(evidence, verdict=Verdict.INCONCLUSIVE, reason=f"{evidence.value} is no measurement")
-    if evidence.verdict.accepted and evidence.n < 1:
+    if evidence.verdict.accepted and evidence.n < 1 and not says_nothing(evidence):
         return replace(evidence, verdict=Verdict.INCONCLUSIVE, reason="rests on no sample")
     if evidence.verdict is Verdict.PASS and misses(evidence):
         return replace(evidence, verdict=Verdict.FAIL, reason=f"{finding(evidence)}, although it was recorded as PASS")
@@ -47,7 +53,7 @@ def _objections(record: Record, evidence: tuple[Evidence, ...]) -> Iterator[tupl
             yield item.verdict, f"{item.name}: {one_line(item.reason)}" if item.reason else record.reason
     if not record.measured:
         yield Verdict.INCONCLUSIVE, NOT_MEASURED
-    elif not evidence:
+    elif all(says_nothing(item) for item in evidence):
         yield Verdict.INCONCLUSIVE, NO_EVIDENCE
 
 

@@ -103,6 +103,8 @@ def test_void_evidence_is_not_hidden_by_a_worse_record() -> None:
         (Evidence(name="e", value=float("nan")), INCONCLUSIVE, "INCONCLUSIVE"),
         (Evidence(name="e", value=float("inf")), INCONCLUSIVE, "INCONCLUSIVE"),
         (Evidence(name="e", value=0.0, n=0), INCONCLUSIVE, "INCONCLUSIVE"),
+        (Evidence(name="e", value="absent", n=0), INCONCLUSIVE, "INCONCLUSIVE"),
+        (Evidence(name="e", value="absent", n=0, target=Target(relation="<=", limit=1)), INCONCLUSIVE, "INCONCLUSIVE"),
         (Evidence(name="e", value=0.9, target=Target(relation=">=", limit=0.95)), FAIL, "REJECTED"),
         (Evidence(name="e", value=21, target=Target(relation="<=", limit=20)), FAIL, "REJECTED"),
         (Evidence(name="e", value=20, target=Target(relation="<=", limit=20)), PASS, "ACCEPTED"),
@@ -112,6 +114,34 @@ def test_void_evidence_is_not_hidden_by_a_worse_record() -> None:
 )
 def test_a_pass_that_its_own_numbers_deny(evidence: Evidence, verdict: Verdict, outcome: str) -> None:
     assert judged(evidence)[:2] == (outcome, verdict)
+
+
+def test_a_quantile_that_is_absent_and_not_asked_for_spoils_nothing() -> None:
+    absent = Evidence(name="ttft_p99_ms", value="absent", n=0, reason="8 samples are too few")
+    assert judged(Evidence(name="ttft_mean_ms", value=20.0, n=8), absent)[:2] == ("ACCEPTED", PASS)
+
+
+def test_checks_that_share_a_cause_share_its_line() -> None:
+    names = [f"server.{place}" for place in range(6)]
+    told = record(names[0], VOID, reason="no t3k here", measured=False)
+    others = [record(name, VOID, reason=f"same cause as {names[0]}", measured=False) for name in names[1:]]
+    assert build(manifest(*names), [told, *others]).decision.causes == (
+        "server.0: VOID, not measured - no t3k here",
+        "server.1, server.2, server.3 and 2 more: VOID, not measured - same cause as server.0",
+    )
+
+
+@pytest.mark.parametrize(
+    ("partial", "causes"),
+    [
+        (("-k a",), ("narrowed: -k a", "2 checks were not asked for")),
+        (("--limit 5",), ("narrowed: --limit 5", "server.b, server.c: not measured - no record of it")),
+    ],
+)
+def test_checks_that_a_narrowed_run_left_out_are_counted(partial: tuple[str, ...], causes: tuple[str, ...]) -> None:
+    report = build(manifest("server.a", "server.b", "server.c", partial=partial), [GOOD])
+    assert report.decision.causes == causes
+    assert report.missing == ("server.b", "server.c")
 
 
 def test_causes_name_each_culprit_with_its_numbers() -> None:
