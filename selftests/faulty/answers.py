@@ -78,7 +78,8 @@ def completion_logprobs(output: Output, count: int, *, model: Model, echo: bool)
     offset = 0
     for place, token in enumerate(ids, start=start):
         before, name = decode(everything[:place]), token_text(token)
-        top = model.top(before, token, count=count, last=place == len(output.prompt) - 1) if place else None
+        last, generated = place == len(output.prompt) - 1, place >= len(output.prompt)
+        top = model.top(before, token, count=count, last=last, generated=generated) if place else None
         tokens.append(name)
         values.append(top[token] if top else None)
         tops.append({token_text(t): lp for t, lp in top.items()} if top else None)
@@ -90,7 +91,7 @@ def completion_logprobs(output: Output, count: int, *, model: Model, echo: bool)
 def chat_logprobs(output: Output, count: int, *, model: Model) -> dict[str, Any]:
     rows = []
     for place, token in enumerate(output.ids):
-        top = model.top(decode((*output.prompt, *output.ids[:place])), token, count=count)
+        top = model.top(decode((*output.prompt, *output.ids[:place])), token, count=count, generated=True)
         named = [{"token": token_text(t), "logprob": lp, "bytes": [*token_bytes(t)]} for t, lp in top.items()]
         own = {"token": token_text(token), "logprob": top[token], "bytes": [*token_bytes(token)]}
         rows.append({**own, "top_logprobs": named[:count]})

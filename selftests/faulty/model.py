@@ -183,9 +183,12 @@ class Model:
         stops_short = last and question and len(question.given) > len(question.said) + 1
         return -3.0 if stops_short else -0.02
 
-    def top(self, before: str, token: int, *, count: int, last: bool = False) -> dict[int, float]:
-        """The `count` likeliest tokens and `token` itself, with log-probabilities, likeliest first."""
-        ranked = {self.expected(before): -0.02, token: self.logprob(before, token, last=last)}
+    def top(self, before: str, token: int, *, count: int, last: bool = False, generated: bool = False) -> dict[int, float]:
+        """The `count` likeliest tokens and `token` itself, with log-probabilities, likeliest first.
+
+        What was `generated` was the likeliest, also where the end was ignored.
+        """
+        ranked = {token: -0.02} if generated else {self.expected(before): -0.02, token: self.logprob(before, token, last=last)}
         others = (encode(c)[0] for c in "0123456789 abcdefghijklmnop")
         for place, other in enumerate(o for o in others if o not in ranked):
             if len(ranked) >= max(count, 2):
