@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hallmark.configure.plan import LaunchSettings
 from hallmark.configure.testbed import Testbed, TestbedSettings
-from hallmark.core.files import new_folder, write_json
+from hallmark.core.files import new_folder, write_json, write_text
 from hallmark.core.records import Manifest, Record, RecordLog, to_plain
 from hallmark.core.redact import Redactor
 from hallmark.plugin.options import API_KEY_VARIABLE, Options
@@ -19,6 +19,8 @@ from hallmark.specs.cell import Cell
 from hallmark.specs.checks import demanded
 
 SUBFOLDERS = ("evals", "perf")
+LOGS_OF_OTHERS = ("server.log", "evals/lm_eval.log")
+"""Written by other programs as they run; what secrets those print is taken out when they have ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,16 +60,25 @@ class CellRun:
     def __init__(self, cell: Cell, folder: Path, *, redactor: Redactor) -> None:
         self.cell = cell
         self.folder = folder
+        self._redactor = redactor
         self._log = RecordLog(folder / "records.jsonl", redactor)
 
     def append(self, record: Record) -> None:
         self._log.append(record)
 
     def finish(self, *, interrupted: bool) -> Report:
-        """Build the report from what stands in the folder, and render it there."""
+        """Build the report from what stands in the folder, and render it there. The server has been stopped by now."""
+        self._redact_logs()
         report = load(self.folder, interrupted=interrupted)
         write_all(report, self.folder)
         return report
+
+    def _redact_logs(self) -> None:
+        for path in (self.folder / name for name in LOGS_OF_OTHERS):
+            if path.is_file():
+                said = path.read_text(encoding="utf-8", errors="replace")
+                if (shown := self._redactor(said)) != said:
+                    write_text(path, shown)
 
 
 def make_testbed(

@@ -20,12 +20,16 @@ class CheckRef:
     kind: Kind
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Check:
     """Collects the evidence of one check. A test that passes without any is INCONCLUSIVE."""
 
     ref: CheckRef
     evidence: list[Evidence] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        """Short: it stands in every traceback of a check."""
+        return f"<check {self.ref.check}>"
 
     def observe(
         self, name: str, value: float | bool | str, *, unit: str = "", n: int = 1, detail: Mapping[str, Any] | None = None

@@ -12,12 +12,13 @@ import pytest
 from hallmark.client.oracle import TokenOracle
 from hallmark.client.wire import WireClient
 from hallmark.configure.testbed import Testbed
-from hallmark.core.errors import Void
 from hallmark.core.files import write_json
 from hallmark.core.records import Evidence
 from hallmark.environment.requirements import Finding
 from hallmark.plugin.checks import Check
-from hallmark.plugin.session import CHECK, AcceptanceSession
+from hallmark.plugin.item_record import CHECK
+from hallmark.plugin.outcome import NotMeasured
+from hallmark.plugin.session import AcceptanceSession
 from hallmark.serving.server import RunningServer, ServerLost
 from hallmark.specs.cell import Cell
 from hallmark.specs.model import EvalTarget, PerfPoint
@@ -134,7 +135,7 @@ def measure(
 
     session, recorder = _session(request.config), PointRecorder(request)
     if hasattr(request.config, "workerinput"):
-        raise Void("performance cannot be measured under pytest-xdist: other workers share the machine")
+        raise NotMeasured("performance cannot be measured under pytest-xdist: other workers share the machine")
 
     def run(point: PerfPoint) -> list[Evidence]:
         result = run_point(

@@ -21,8 +21,8 @@ class Outcome:
     log: str = ""
 
 
-class LostBefore(Exception):
-    """The server died in an earlier check, which carries the blame; this one was never measured."""
+class NotMeasured(Exception):
+    """The check never ran to an answer, for a reason that lies outside of it (the server was lost in an earlier one, say)."""
 
 
 def outcome_of(exc: BaseException, *, during_call: bool) -> Outcome:
@@ -30,7 +30,7 @@ def outcome_of(exc: BaseException, *, during_call: bool) -> Outcome:
     match exc:
         case pytest.skip.Exception():
             return Outcome(verdict=Verdict.INCONCLUSIVE, reason=f"skipped: {exc.msg}", measured=False)
-        case LostBefore():
+        case NotMeasured():
             return Outcome(verdict=Verdict.INCONCLUSIVE, reason=str(exc), measured=False)
         case Void():
             return Outcome(verdict=Verdict.VOID, reason=str(exc), measured=False)
@@ -61,4 +61,4 @@ def _rest(exc: BaseException) -> str:
 
 def speaks_for_itself(exc: BaseException) -> bool:
     """True where one line says all, and a traceback through hallmark would only bury it."""
-    return isinstance(exc, HallmarkError | CheckFailed | Inconclusive | Void | LostBefore)
+    return isinstance(exc, HallmarkError | CheckFailed | Inconclusive | Void | NotMeasured)

@@ -51,7 +51,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{name}: {device.title}")
     config.pluginmanager.register(fixtures, "hallmark-fixtures")
     config.pluginmanager.register(AcceptanceSession(config, options, catalogue, cells), "hallmark-session")
+    _keep_cells_together(config)
     _end_tidily_on_sigterm()
+
+
+def _keep_cells_together(config: pytest.Config) -> None:
+    """xdist may spread cells over its workers, never the checks of one cell: they share one server and one folder."""
+    if getattr(config.option, "dist", "no") != "no":
+        config.option.dist = "loadgroup"
 
 
 def _end_tidily_on_sigterm() -> None:

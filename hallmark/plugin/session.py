@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,23 +22,25 @@ from hallmark.core.errors import HallmarkError, HarnessError
 from hallmark.core.records import Record, record_from_plain, to_plain
 from hallmark.core.redact import Redactor
 from hallmark.core.verdict import Verdict
+from hallmark.plugin.causes import Causes
 from hallmark.plugin.cell_run import CellRun, RunStamp, make_testbed, open_folder
 from hallmark.plugin.cells import REF, in_order, parametrise, refer
 from hallmark.plugin.checks import Check, CheckRef
 from hallmark.plugin.decisions import stopped, write_decisions
+from hallmark.plugin.item_record import CHECK, STARTED, note, record_of
 from hallmark.plugin.options import Options
-from hallmark.plugin.outcome import LostBefore, Outcome, outcome_of, speaks_for_itself
+from hallmark.plugin.outcome import NotMeasured, outcome_of, speaks_for_itself
 from hallmark.plugin.progress import Progress
+from hallmark.plugin.summary import summarise
 from hallmark.report.document import Report
 from hallmark.serving.server import Death, ServerLost
 from hallmark.specs.catalogue import Catalogue
 from hallmark.specs.cell import Cell
 
-CHECK = pytest.StashKey[Check]()
-OUTCOME = pytest.StashKey[Outcome]()
-STARTED = pytest.StashKey[str]()
 WORKER_FOLDERS = "hallmark_folders"
 RECORD = "hallmark_record"
+REPEATS = "hallmark_repeats"
+"""On a report whose cause another check has told already."""
 _DEATH_SHOWS_WITHIN_S = 0.5
 """A connection breaks before the process that held it is reaped."""
 
@@ -62,8 +65,7 @@ class AcceptanceSession:
         self._testbeds: dict[str, Testbed] = {}
         self._error: HallmarkError | None = None
         """What ended the run itself, such as a full disk."""
-        self._blamed: dict[str, str] = {}
-        """Cell -> the check that carries the blame for the server's death."""
+        self._causes = Causes()
 
     # -- collection ----------------------------------------------------------------------------------------------
 
@@ -105,6 +107,7 @@ class AcceptanceSession:
             try:
                 folder = open_folder(cell, self.options, self.stamp)
             except HallmarkError as exc:
+                self._error = exc
                 raise stopped(self.config, exc) from exc
             self._runs[cell_id] = CellRun(cell, folder, redactor=self.redactor)
         return self._runs[cell_id]
@@ -134,7 +137,7 @@ class AcceptanceSession:
 
     def unblamed(self, cell: Cell) -> bool:
         """True while no check carries the blame for the death of the cell's server."""
-        return cell.id not in self._blamed
+        return not self._causes.of_death(cell.id)
 
     def announce(self, cell: Cell, death: Death) -> None:
         """Called from the watching thread the moment a server dies, once."""
@@ -152,12 +155,9 @@ class AcceptanceSession:
         item.stash[CHECK] = Check(ref)
         testbed = self.testbed(self.cells[ref.cell])
         testbed.require_device()
-        if ref.cell in self._blamed:
-            self._require_server_unneeded(item, ref)
-
-    def _require_server_unneeded(self, item: pytest.Item, ref: CheckRef) -> None:
-        if "server" in getattr(item, "fixturenames", ()):
-            raise LostBefore(f"server lost (see {self._blamed[ref.cell]})")
+        first = self._causes.of_death(ref.cell)
+        if first and "server" in getattr(item, "fixturenames", ()):
+            raise NotMeasured(f"server lost (see {first})")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -175,52 +175,42 @@ class AcceptanceSession:
         if ref is None:
             return report
         if call.excinfo is not None:
-            exc = self._root_cause(ref, call.excinfo.value)
-            self._note(item, outcome_of(exc, during_call=call.when == "call"))
-            if speaks_for_itself(exc) and not self.config.option.verbose > 0:
-                report.longrepr = self.redactor(str(exc))
+            self._tell(item, ref, report, exc=self._root_cause(ref, call.excinfo.value), during_call=call.when == "call")
         if call.when == "teardown":
-            setattr(report, RECORD, to_plain(self._record(item, ref)))
+            setattr(report, RECORD, to_plain(record_of(item, ref, default_start=self.stamp.started_at)))
         return report
+
+    def _tell(
+        self, item: pytest.Item, ref: CheckRef, report: pytest.TestReport, *, exc: BaseException, during_call: bool
+    ) -> None:
+        """Note what `exc` means for the check, and say it on the terminal in one line, once."""
+        outcome = outcome_of(exc, during_call=during_call)
+        first = self._causes.first_to_meet(exc, ref)
+        if first != ref.check:
+            outcome = replace(outcome, reason=f"same cause as {first}", log="")
+        note(item, outcome)
+        if first != ref.check or isinstance(exc, NotMeasured):
+            setattr(report, REPEATS, True)
+            report.longrepr = outcome.reason
+        elif speaks_for_itself(exc) and not self.config.option.verbose > 0:
+            report.longrepr = self.redactor(str(exc))
 
     def _root_cause(self, ref: CheckRef, exc: BaseException) -> BaseException:
         """A check that fails because the server died is about that death; the first one carries the blame."""
-        if isinstance(exc, LostBefore | pytest.skip.Exception):
+        if isinstance(exc, NotMeasured | pytest.skip.Exception):
             return exc
         testbed = self.testbed(self.cells[ref.cell])
         wait_s = _DEATH_SHOWS_WITHIN_S if isinstance(exc, ConnectionLost | HarnessError) else 0.0
         if not testbed.has_died(within_s=wait_s) or testbed.death is None:
             return exc
-        first = self._blamed.setdefault(ref.cell, ref.check)
-        return ServerLost(testbed.death) if first == ref.check else LostBefore(f"server lost (see {first})")
+        first = self._causes.blame_death(ref)
+        return ServerLost(testbed.death) if first == ref.check else NotMeasured(f"server lost (see {first})")
 
-    @staticmethod
-    def _note(item: pytest.Item, outcome: Outcome) -> None:
-        """Keep the worst of what set-up, call and teardown came to."""
-        before = item.stash.get(OUTCOME, None)
-        if before is None or outcome.verdict.rank > before.verdict.rank:
-            item.stash[OUTCOME] = outcome
-
-    def _record(self, item: pytest.Item, ref: CheckRef) -> Record:
-        check = item.stash.get(CHECK, None)
-        evidence = tuple(check.evidence) if check else ()
-        outcome = item.stash.get(OUTCOME, None)
-        if outcome is None:
-            outcome = Outcome(verdict=Verdict.PASS, reason="; ".join(e.reason for e in evidence if e.reason))
-        started = item.stash.get(STARTED, self.stamp.started_at)
-        return Record(
-            check=ref.check,
-            cell=ref.cell,
-            kind=ref.kind,
-            verdict=outcome.verdict,
-            reason=outcome.reason,
-            evidence=evidence,
-            duration_s=(datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds(),
-            started_at=started,
-            nodeid=item.nodeid,
-            measured=outcome.measured,
-            log=outcome.log,
-        )
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """One cause fills the terminal once: what it kept from being measured is counted, not listed."""
+        if getattr(report, REPEATS, False):
+            return "not measured", "-", "NOT MEASURED"
+        return None
 
     # -- recording and the end -----------------------------------------------------------------------------------
 
@@ -290,17 +280,10 @@ class AcceptanceSession:
             ]
             write_decisions(self.config, rows, self._error)
 
+    @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Last of all summaries: what was decided is what a person came for."""
         if self._error:
             terminalreporter.write_line(f"hallmark: {self._error}", red=True, bold=True)
         for report in self.reports:
-            self._summarise(terminalreporter, report)
-
-    def _summarise(self, terminal: pytest.TerminalReporter, report: Report) -> None:
-        decision = report.decision
-        colour = "green" if decision.accepted else "yellow" if decision.outcome in ("PARTIAL", "INCONCLUSIVE") else "red"
-        terminal.write_sep("=", f"hallmark: {decision.outcome}", **{colour: True}, bold=True)
-        terminal.write_line(f"{report.cell}: {decision.headline}")
-        for cause in decision.causes:
-            terminal.write_line(self.redactor(f"  - {cause}"))
-        terminal.write_line(f"report: {self._runs[report.cell].folder / 'report.html'}")
+            summarise(terminalreporter, report, folder=self._runs[report.cell].folder, redact=self.redactor)

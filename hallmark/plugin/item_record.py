@@ -1,0 +1,46 @@
+"""From a test item to its Record: what its set-up, its call and its teardown came to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from hallmark.core.records import Record
+from hallmark.core.verdict import Verdict
+from hallmark.plugin.checks import Check, CheckRef
+from hallmark.plugin.outcome import Outcome
+
+CHECK = pytest.StashKey[Check]()
+STARTED = pytest.StashKey[str]()
+_OUTCOME = pytest.StashKey[Outcome]()
+
+
+def note(item: pytest.Item, outcome: Outcome) -> None:
+    """Keep the worst of what set-up, call and teardown came to."""
+    before = item.stash.get(_OUTCOME, None)
+    if before is None or outcome.verdict.rank > before.verdict.rank:
+        item.stash[_OUTCOME] = outcome
+
+
+def record_of(item: pytest.Item, ref: CheckRef, *, default_start: str) -> Record:
+    """The record of an item that has run. Whether a PASS stands is decided by its evidence, in the report."""
+    check = item.stash.get(CHECK, None)
+    evidence = tuple(check.evidence) if check else ()
+    outcome = item.stash.get(_OUTCOME, None)
+    if outcome is None:
+        outcome = Outcome(verdict=Verdict.PASS, reason="; ".join(e.reason for e in evidence if e.reason))
+    started = item.stash.get(STARTED, default_start)
+    return Record(
+        check=ref.check,
+        cell=ref.cell,
+        kind=ref.kind,
+        verdict=outcome.verdict,
+        reason=outcome.reason,
+        evidence=evidence,
+        duration_s=(datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds(),
+        started_at=started,
+        nodeid=item.nodeid.removesuffix(f"@{ref.cell}"),  # xdist appends the group
+        measured=outcome.measured,
+        log=outcome.log,
+    )
