@@ -46,6 +46,8 @@ class EvalScores:
     """Items that were scored."""
     total: int
     """Items that the task has."""
+    seconds: float
+    """What lm-eval took for requests and scoring."""
     lm_eval: str
     """lm-eval's version."""
 
@@ -87,7 +89,9 @@ class Harness:
         self._process.stdin.write(json.dumps(request.to_plain()).encode() + b"\n")
         self._process.stdin.flush()
         answer = self._next(deadline, check)
-        return EvalScores(metrics=answer["metrics"], n=answer["n"], total=answer["total"], lm_eval=answer["lm_eval"])
+        return EvalScores(
+            metrics=answer["metrics"], n=answer["n"], total=answer["total"], seconds=answer["seconds"], lm_eval=answer["lm_eval"]
+        )
 
     def _next(self, deadline: float, check: Callable[[], None]) -> dict[str, Any]:
         while True:

@@ -3,8 +3,8 @@
 One JSON request a line on standard input, one JSON answer a line on what was standard output when it started;
 everything that lm-eval prints goes to standard error. It ends when its standard input closes, also in the
 middle of a task, so it cannot outlive its parent. A request holds `task`, `task_dir`, `model_type`,
-`model_args`, `gen_kwargs`, `limit` and `samples_path`; an answer holds `metrics`, `n`, `total`, `version`,
-`versions` or, when lm-eval raised, `error` and `traceback`.
+`model_args`, `gen_kwargs`, `limit` and `samples_path`; an answer holds `metrics`, `n`, `total`, `seconds`,
+`lm_eval` or, when lm-eval raised, `error` and `traceback`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import queue
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 from typing import Any, TextIO
@@ -58,6 +59,7 @@ def _evaluate(request: dict[str, Any], lm_eval: Any) -> dict[str, Any]:
     if request["task_dir"]:
         os.chdir(request["task_dir"])  # a task's YAML names its data relative to itself
     tasks = lm_eval.tasks.TaskManager(include_path=request["task_dir"] or None, include_defaults=not request["task_dir"])
+    began = time.monotonic()
     results = lm_eval.simple_evaluate(
         model=request["model_type"],
         model_args=request["model_args"],
@@ -73,13 +75,14 @@ def _evaluate(request: dict[str, Any], lm_eval: Any) -> dict[str, Any]:
         fewshot_random_seed=SEED,
         apply_chat_template=request["model_type"] == "local-chat-completions",
     )
+    seconds = time.monotonic() - began
     _write_samples(Path(request["samples_path"]), results["samples"][task])
     counts = results["n-samples"][task]
     return {
         "metrics": {k: v for k, v in results["results"][task].items() if isinstance(v, int | float)},
         "n": counts["effective"],
         "total": counts["original"],
-        "versions": results.get("versions", {}),
+        "seconds": round(seconds, 3),
         "lm_eval": lm_eval.__version__,
     }
 

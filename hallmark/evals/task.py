@@ -56,7 +56,13 @@ def judge(target: EvalTarget, scores: EvalScores) -> Evidence:
         target=Target(relation=">=", limit=target.floor, reference=target.reference, source=target.source),
         verdict=verdict,
         reason=reason,
-        detail={"task": target.task, "items_of_task": scores.total, "lm_eval": scores.lm_eval, "tolerance": target.tolerance},
+        detail={
+            "task": target.task,
+            "items_of_task": scores.total,
+            "seconds": scores.seconds,
+            "lm_eval": scores.lm_eval,
+            "tolerance": target.tolerance,
+        },
     )
 
 
