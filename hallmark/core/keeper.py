@@ -60,12 +60,6 @@ def _signal_all(number: int) -> bool:
     return bool(pids)
 
 
-def _reap() -> None:
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-
-
 def _end(child: subprocess.Popen[bytes], grace_s: float) -> None:
     """The ladder: SIGTERM, grace, SIGKILL until nobody is left."""
     _signal_all(signal.SIGTERM)
@@ -74,9 +68,8 @@ def _end(child: subprocess.Popen[bytes], grace_s: float) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(0.05)
     while _signal_all(signal.SIGKILL):
-        child.poll()
-        _reap()
         time.sleep(0.01)  # the kernel needs a moment to turn a killed process into one that can be reaped
+    child.wait()
 
 
 def main(arguments: list[str]) -> int:

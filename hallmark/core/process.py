@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -12,7 +15,8 @@ from pathlib import Path
 
 from hallmark.core import keeper
 
-GRACE_S = 5.0
+GRACE_S = 4.0
+"""How long SIGTERM may take. Whatever ends pytest, no server may be left five seconds later."""
 _TAIL_BYTES = 16_384
 
 
@@ -63,9 +67,16 @@ class KeptProcess:
                 self.exit_code = int(event["exit"])
                 break
         if self.exit_code is None:
-            self.exit_code = -9
+            self._end_orphans()
+            self.exit_code = -signal.SIGKILL
         self.ended_at = time.time()
         self.ended.set()
+
+    def _end_orphans(self) -> None:
+        """The keeper was killed: the kernel ends the command with it, but not the children of the command."""
+        if self.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
 
     def stop(self) -> int:
         """End the command and everything it started; returns its exit code. Safe to call twice."""
@@ -78,4 +89,4 @@ class KeptProcess:
         assert self._keeper.stdout is not None
         self._watcher.join(5)
         self._keeper.stdout.close()
-        return self.exit_code if self.exit_code is not None else -9
+        return self.exit_code if self.exit_code is not None else -signal.SIGKILL
