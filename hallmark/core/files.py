@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hallmark.core.errors import InfrastructureError
+from hallmark.core.redact import redacted
 
 LEAST_FREE_BYTES = 64 * 1024 * 1024
 
@@ -21,14 +23,15 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8", errors="replace")
         partial.replace(path)
     except OSError as exc:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise InfrastructureError(
             f"cannot write: {exc.strerror}", where=str(path), hint="free some space or choose --artifacts"
         ) from exc
 
 
 def write_json(path: Path, value: Any, *, redact: Callable[[str], str] = str) -> None:
-    write_text(path, redact(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
+    write_text(path, json.dumps(redacted(value, redact), indent=2, ensure_ascii=False) + "\n")
 
 
 def new_folder(parent: Path, name: str) -> Path:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from hallmark.core.errors import InfrastructureError
-from hallmark.core.redact import Redactor
+from hallmark.core.redact import Redactor, redacted
 from hallmark.core.verdict import Verdict
 
 Relation = Literal[">=", "<=", "=="]
@@ -105,6 +105,7 @@ class Manifest:
 
 _RECORD = TypeAdapter(Record)
 _MANIFEST = TypeAdapter(Manifest)
+_HINT = "name the folder of a whole run"
 
 
 def to_plain(value: object) -> Any:
@@ -124,7 +125,7 @@ class RecordLog:
         self._redactor = redactor
 
     def append(self, record: Record) -> None:
-        line = self._redactor(json.dumps(to_plain(record), ensure_ascii=False, allow_nan=False))
+        line = json.dumps(redacted(to_plain(record), self._redactor), ensure_ascii=False, allow_nan=False)
         try:
             with self.path.open("a", encoding="utf-8", errors="replace") as stream:
                 stream.write(line + "\n")
@@ -137,17 +138,31 @@ class RecordLog:
 def read_records(path: Path) -> list[Record]:
     """All records of a run. A last line that a kill cut short is left out: its check then counts as missing."""
     records = []
-    whole_lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    # Bytes: the kill may have cut a character in two.
+    whole_lines = _read(path, "a record").split(b"\n")[:-1]
     for number, line in enumerate(whole_lines, start=1):
         try:
             records.append(_RECORD.validate_json(line))
         except ValidationError as exc:
-            raise InfrastructureError(f"not a record: {exc}", where=f"{path}:{number}") from exc
+            raise InfrastructureError(f"not a record: {_first_of(exc)}", where=f"{path}:{number}", hint=_HINT) from exc
     return records
 
 
 def read_manifest(path: Path) -> Manifest:
     try:
-        return _MANIFEST.validate_json(path.read_bytes())
-    except (OSError, ValidationError) as exc:
-        raise InfrastructureError(f"not a manifest: {exc}", where=str(path)) from exc
+        return _MANIFEST.validate_json(_read(path, "a manifest"))
+    except ValidationError as exc:
+        raise InfrastructureError(f"not a manifest: {_first_of(exc)}", where=str(path), hint=_HINT) from exc
+
+
+def _read(path: Path, what: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise InfrastructureError(f"not {what}: {exc.strerror}", where=str(path), hint=_HINT) from exc
+
+
+def _first_of(exc: ValidationError) -> str:
+    """The first of pydantic's complaints, in one line."""
+    first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 SECRET_NAME = re.compile(r"(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_?KEY|CREDENTIAL|PRIVATE_?KEY)", re.IGNORECASE)
-_KNOWN_SHAPES = re.compile(r"\b(hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|AKIA[0-9A-Z]{16}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{4,})")
+_KNOWN_SHAPES = re.compile(
+    r"(?<![A-Za-z0-9])(hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|AKIA[0-9A-Z]{16}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{4,})"
+)
 _SHORTEST = 6
 MASK = "[redacted]"
 
@@ -14,6 +17,23 @@ MASK = "[redacted]"
 def is_secret_name(name: str) -> bool:
     """True for a variable or option whose value must never be shown."""
     return bool(SECRET_NAME.search(name))
+
+
+def redacted(value: Any, redact: Callable[[str], str]) -> Any:
+    """Plain JSON data with `redact` applied to each text in it.
+
+    Before it is encoded: JSON escapes quotes and backslashes, so a secret that holds one would not be found
+    afterwards, and a secret of digits would be cut out of the middle of a number.
+    """
+    match value:
+        case str():
+            return redact(value)
+        case Mapping():
+            return {redacted(key, redact): redacted(item, redact) for key, item in value.items()}
+        case list() | tuple():
+            return [redacted(item, redact) for item in value]
+        case _:
+            return value
 
 
 class Redactor:
