@@ -1,0 +1,135 @@
+"""No secret reaches a file: planted by its variable's name, by its shape, and where JSON would disguise it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hallmark.core.files import write_json
+from hallmark.core.records import Evidence, Record, RecordLog, read_records
+from hallmark.core.redact import MASK, Redactor, is_secret_name
+from hallmark.core.verdict import Verdict
+
+pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+
+SHAPES = {
+    "hugging face": "hf_" + "aB3" * 8,
+    "openai": "sk-" + "a1B2_" * 5,
+    "openai project": "sk-proj-" + "a1B2-" * 5,
+    "aws": "AKIA" + "ABCD1234" * 2,
+    "jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ0ZXN0In0.c2lnbmF0dXJl",
+}
+
+
+def leak_everywhere(secret: str) -> Record:
+    """A record that holds `secret` in every text that a server or a tool can fill."""
+    found = Evidence(name=secret, value=secret, reason=secret, unit=secret, detail={secret: [secret, {"deep": secret}]})
+    return Record(check="a", cell="c", kind="server", verdict=Verdict.FAIL, reason=f"x_{secret}_y", evidence=(found,), log=secret)
+
+
+def written(folder: Path, secret: str, redactor: Redactor) -> str:
+    log = RecordLog(folder / "records.jsonl", redactor)
+    log.path.unlink(missing_ok=True)
+    log.append(leak_everywhere(secret))
+    write_json(folder / "plan.json", {secret: [secret, {"command": f"--key={secret}"}]}, redact=redactor)
+    return log.path.read_text(encoding="utf-8") + (folder / "plan.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "HF_TOKEN",
+        "JWT_SECRET",
+        "AWS_SECRET_ACCESS_KEY",
+        "OPENAI_API_KEY",
+        "HALLMARK_API_KEY",
+        "db_password",
+        "X_PASSWD",
+        "MY_APIKEY",
+    ],
+)
+def test_a_variable_with_such_a_name_is_a_secret(tmp_path: Path, name: str) -> None:
+    assert is_secret_name(name)
+    text = written(tmp_path, "correct-horse-battery", Redactor.of_environment({name: "correct-horse-battery", "HOME": "/root"}))
+    assert "correct-horse" not in text
+    assert MASK in text
+
+
+@pytest.mark.parametrize("name", ["HOME", "PATH", "VLLM_USE_V1", "KEYBOARD", "MESH_DEVICE"])
+def test_an_ordinary_variable_is_shown(tmp_path: Path, name: str) -> None:
+    assert not is_secret_name(name)
+    assert "plain-value" in written(tmp_path, "plain-value", Redactor.of_environment({name: "plain-value"}))
+
+
+@pytest.mark.parametrize("token", SHAPES.values(), ids=SHAPES.keys())
+def test_what_looks_like_a_token_is_masked_though_nobody_named_it(tmp_path: Path, token: str) -> None:
+    text = written(tmp_path, token, Redactor())
+    assert token not in text
+    assert token[8:] not in text
+
+
+@pytest.mark.parametrize("harmless", ["task-sk-short", "hf_hub", "AKIA", "eyJ.not.one", "risk-assessment"])
+def test_what_only_begins_like_a_token_is_shown(harmless: str) -> None:
+    assert Redactor()(harmless) == harmless
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        'pa"ss"word',
+        "back\\slash\\secret",
+        "two\nlines\nof key",
+        "tab\tseparated\tkey",
+        "ünï-cödé-☃",
+        "/slashes/",
+        "\x7f\x00nul\x1f",
+    ],
+)
+def test_a_secret_that_json_writes_differently_is_found(tmp_path: Path, secret: str) -> None:
+    """Redacting the finished JSON would miss these: it holds `pa\\"ss\\"word`."""
+    text = written(tmp_path, secret, Redactor([secret]))
+    assert secret not in text
+    assert json.dumps(secret)[1:-1] not in text
+    assert json.dumps(secret, ensure_ascii=False)[1:-1] not in text
+    assert read_records(tmp_path / "records.jsonl")[0].log == MASK
+
+
+def test_a_secret_that_holds_another_is_masked_whole() -> None:
+    redact = Redactor(["abcdef", "abcdef-ghijkl", "xx-abcdef-ghijkl-yy"])
+    assert redact("1 xx-abcdef-ghijkl-yy 2 abcdef-ghijkl 3 abcdef") == f"1 {MASK} 2 {MASK} 3 {MASK}"
+
+
+def test_a_secret_of_digits_breaks_no_number(tmp_path: Path) -> None:
+    """MAX_TOKENS=131072 has a secret's name: cut out of the finished JSON it would leave no JSON behind."""
+    log = RecordLog(tmp_path / "records.jsonl", Redactor.of_environment({"MAX_TOKENS": "131072"}))
+    log.append(
+        Record(
+            check="a", cell="c", kind="server", verdict=Verdict.PASS, reason="", evidence=(Evidence(name="len", value=131072),)
+        )
+    )
+    assert read_records(log.path)[0].evidence[0].value == 131072
+
+
+def test_short_values_are_no_secrets() -> None:
+    """A variable such as USE_TOKEN=1 must not blot out every 1."""
+    assert Redactor.of_environment({"USE_TOKEN": "1", "X_SECRET": ""})("1 of 10") == "1 of 10"
+
+
+def test_given_values_are_masked_besides_those_of_the_environment() -> None:
+    redact = Redactor.of_environment({"HF_TOKEN": "from-the-environment"}, extra=["from-an-option"])
+    assert redact("from-the-environment from-an-option") == f"{MASK} {MASK}"
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=6, max_size=20))
+def test_no_text_of_any_kind_leaks_as_a_secret(tmp_path: Path, secret: str) -> None:
+    log = RecordLog(tmp_path / "records.jsonl", Redactor([secret]))
+    log.path.unlink(missing_ok=True)
+    log.append(Record(check="a", cell="c", kind="server", verdict=Verdict.FAIL, reason="", log=f"<{secret}>"))
+    back = read_records(log.path)[0].log
+    # The secret may be part of the mask itself, such as "redact".
+    assert back == f"<{MASK}>"
