@@ -12,7 +12,7 @@ from hallmark.core.records import Kind
 from hallmark.plugin.checks import CheckRef
 from hallmark.plugin.marks import KINDS
 from hallmark.specs.cell import Cell
-from hallmark.specs.checks import requirement_ids
+from hallmark.specs.checks import requirement_ids, undeclared_checks
 
 REF = pytest.StashKey[CheckRef]()
 
@@ -34,20 +34,28 @@ def parametrise(metafunc: pytest.Metafunc, cells: Sequence[Cell]) -> None:
         metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells], scope="session")
 
 
-def refer(items: list[pytest.Item], cells: Sequence[Cell]) -> None:
-    """Tell each item its check and its cell's marker, and drop those that stand for no cell at all."""
+def refer(items: list[pytest.Item], cells: Sequence[Cell]) -> list[pytest.Item]:
+    """Tell each item its check and its cell's marker, and drop those that stand for no cell at all.
+
+    Returns those that are left out because their cell does not declare the feature that they check.
+    """
     devices = {cell.device: getattr(pytest.mark, cell.device) for cell in cells}
-    kept = []
+    undeclared = {cell.id: frozenset(undeclared_checks(cell)) for cell in cells}
+    kept, left_out = [], []
     for item in items:
         params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
         cell = params.get("cell")
         if isinstance(cell, Cell):
-            item.stash[REF] = _ref(item, cell, params)
+            item.stash[REF] = ref = _ref(item, cell, params)
             item.add_marker(devices[cell.device])
+            if ref.check in undeclared[cell.id]:
+                left_out.append(item)
+                continue
         elif "cell" in params:
             continue  # pytest's stand-in for an empty set, such as the evals of a model that has none
         kept.append(item)
     items[:] = kept
+    return left_out
 
 
 def in_order(items: list[pytest.Item], cells: Sequence[Cell]) -> list[pytest.Item]:

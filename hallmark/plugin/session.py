@@ -79,7 +79,8 @@ class AcceptanceSession:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, None, None]:
         cells = list(self.cells.values())
-        refer(items, cells)
+        if left_out := refer(items, cells):
+            self.config.hook.pytest_deselected(items=left_out)
         ordered = {item: place for place, item in enumerate(in_order(items, cells))}
         self._group(items)
         yield

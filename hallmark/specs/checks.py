@@ -75,9 +75,17 @@ def requirement_ids(cell: Cell) -> Iterator[tuple[str, str]]:
         yield f"env.{name}", f"{name}={value} in the server's environment"
 
 
-def _server(cell: Cell) -> Iterator[ManifestEntry]:
+def undeclared_checks(cell: Cell) -> Iterator[str]:
+    """The API checks of features that the cell does not declare: nothing is demanded there, so nothing is asked."""
     for check in SERVER_CHECKS:
-        if check.feature is None or check.feature in cell.impl.features:
+        if check.feature is not None and check.feature not in cell.impl.features:
+            yield check.id
+
+
+def _server(cell: Cell) -> Iterator[ManifestEntry]:
+    undeclared = frozenset(undeclared_checks(cell))
+    for check in SERVER_CHECKS:
+        if check.id not in undeclared:
             yield ManifestEntry(check=check.id, kind="server", title=check.title)
 
 
