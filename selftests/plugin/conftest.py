@@ -1,0 +1,105 @@
+"""Fixtures of the whole-command tests: a place with a spec of its own, and the run without a fault."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from selftests.plugin.commands import Command, Ended, processes_with, wait_for
+from selftests.plugin.stand_in_spec import DEVICE, MODEL, ROOT, eval_target, family, perf_point, write_spec, write_task
+
+_FOREIGN = ("PYTEST_", "HALLMARK_", "STAND_IN_", "HF_", "COV_", "COVERAGE_")
+
+
+class Place:
+    """A folder with specs, tasks, plugins and artifacts of its own, and the commands that use them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.specs, self.artifacts, self.plugins = folder / "specs", folder / "artifacts", folder / "plugins"
+        self.plugins.mkdir(parents=True)
+        self.specs.mkdir()
+        self.mark = f"HALLMARK_SELFTEST_MARK={uuid.uuid4()}"
+        self._python_path = f"{ROOT}{os.pathsep}{self.plugins}"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        own = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+        mark, _, value = self.mark.partition("=")
+        return own | {
+            "PYTHONPATH": self._python_path,
+            "PYTEST_ADDOPTS": f"-o cache_dir={self.folder}/cache",
+            "HF_HOME": f"{self.folder}/hf",
+            mark: value,
+        }
+
+    def spec(self, *, items: int = 60, task: dict[str, Any] | None = None, **fields: Any) -> Path:
+        """Write the spec; without fields it has no fault, and neither evals nor perf points."""
+        if fields.get("evals"):
+            write_task(self.folder / "tasks", items=items, **(task or {}))
+        return write_spec(self.specs, family(environment={"PYTHONPATH": self._python_path}, **fields))
+
+    def whole_spec(self, *, items: int = 60, task: dict[str, Any] | None = None, **fields: Any) -> Path:
+        """Write a spec with one eval and one perf point, which a clean server fulfils."""
+        return self.spec(items=items, task=task, **{"evals": [eval_target()], "perf": [perf_point()], **fields})
+
+    def plugin(self, name: str, source: str) -> str:
+        """A module that `-p` can load."""
+        (self.plugins / f"{name}.py").write_text(source, encoding="utf-8")
+        return name
+
+    def _options(self, model: str, *, server: bool = True) -> list[str]:
+        local = [f"--server-python={sys.executable}"] if server else []
+        return [f"--model={model}", f"--device={DEVICE}", f"--spec-dir={self.specs}", f"--artifacts={self.artifacts}", *local]
+
+    def start(self, argv: list[str], *, cwd: Path = ROOT, **environ: str) -> Command:
+        return Command([sys.executable, "-m", *argv], cwd=cwd, env=self.environ | environ, artifacts=self.artifacts)
+
+    def release(self, *more: str, model: str = MODEL, workflow: str = "release", **environ: str) -> Command:
+        """`run.py --workflow release`, less the making of its environment."""
+        return self.start(["hallmark", f"--workflow={workflow}", *self._options(model), *more], **environ)
+
+    def pytest(self, *more: str, model: str = MODEL, cwd: Path = ROOT, **environ: str) -> Command:
+        return self.start(["pytest", *self._options(model), *more], cwd=cwd, **environ)
+
+    def checkout(self) -> Path:
+        """A copy of the acceptance tests with an ini file of their own, to be changed by a test."""
+        copy = self.folder / "checkout"
+        shutil.copytree(ROOT / "tests", copy / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+        (copy / "conftest.py").write_text('pytest_plugins = ["hallmark.plugin.plugin"]\n', encoding="utf-8")
+        addopts = "--strict-markers --import-mode=importlib"
+        ini = f"[pytest]\ntestpaths = tests\naddopts = {addopts}\nhallmark_spec_dirs = {ROOT}/model_specs\n"
+        (copy / "pytest.ini").write_text(ini, encoding="utf-8")
+        return copy
+
+    def require_nobody_left(self, *, within_s: float = 5.0) -> None:
+        """Every process that a command of this place started is gone."""
+        wait_for(lambda: not processes_with(self.mark), "end of all processes", deadline_s=within_s)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path / "place")
+    yield made
+    for pid in processes_with(made.mark):
+        os.kill(pid, 9)
+
+
+@pytest.fixture(scope="session")
+def clean_place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return Place(tmp_path_factory.mktemp("clean") / "place")
+
+
+@pytest.fixture(scope="session")
+def clean(clean_place: Place) -> Ended:
+    """The clean twin: a whole release run of a server without faults, with a secret in its environment."""
+    clean_place.whole_spec()
+    book = clean_place.folder / "benchmark.json"
+    return clean_place.release("--", f"--benchmark-json={book}").end()

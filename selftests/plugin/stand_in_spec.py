@@ -1,0 +1,103 @@
+"""Specs made for a test: the stand-in server as engine, a small eval of its own, limits that a busy machine keeps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+WEIGHTS = ROOT / "fixtures" / "hallmark_tiny"
+DEVICE = "cpu"
+IMPL = "stand-in-server"
+TASK = "stand_in_addition"
+POINT = "isl16-osl8-c2"
+MODEL = "stand-in"
+
+
+def write_task(folder: Path, *, items: int, name: str = TASK, **changes: Any) -> None:
+    """An lm-eval task of the first `items` additions of the fixtures."""
+    folder.mkdir(exist_ok=True)
+    with (WEIGHTS / "data" / "addition.jsonl").open(encoding="utf-8") as stream:
+        (folder / "items.jsonl").write_text("".join(islice(stream, items)), encoding="utf-8")
+    task = {
+        "task": name,
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": "items.jsonl"}},
+        "test_split": "test",
+        "output_type": "generate_until",
+        "doc_to_text": "{{prompt}}",
+        "doc_to_target": "{{answer}}",
+        "target_delimiter": "",
+        "generation_kwargs": {"until": ["\n"], "max_gen_toks": 16, "do_sample": False},
+        "metric_list": [{"metric": "exact_match", "aggregation": "mean", "higher_is_better": True}],
+        "num_fewshot": 0,
+    }
+    (folder / "task.yaml").write_text(yaml.safe_dump(task | changes), encoding="utf-8")
+
+
+def eval_target(**changes: Any) -> dict[str, Any]:
+    target = {"name": "addition", "task": TASK, "task_dir": "../tasks", "metrics": ["exact_match,none"], "source": "the stand-in"}
+    return {**target, "reference": 1.0, "tolerance": 0.2, "batch_size": 10, **changes}
+
+
+def perf_point(**changes: Any) -> dict[str, Any]:
+    targets = {"ttft_mean_ms": 5000, "tokens_per_s": 0.5}
+    return {"isl": 16, "osl": 8, "concurrency": 2, "requests": 8, "targets": targets, "source": "the stand-in", **changes}
+
+
+def family(
+    *,
+    environment: Mapping[str, str],
+    models: Sequence[str] = (MODEL,),
+    faults: str = "",
+    evals: Sequence[Mapping[str, Any]] = (),
+    perf: Sequence[Mapping[str, Any]] = (),
+    status: str = "complete",
+    impl: Mapping[str, Any] | None = None,
+    engine_args: Mapping[str, Any] | None = None,
+    device: str = DEVICE,
+    **entry: Any,
+) -> dict[str, Any]:
+    """The data of one spec file.
+
+    `faults` go to the stand-in; `impl` changes the implementation, and whatever else is given the device's entry.
+    """
+    arguments = {"ttft_ms": 2, **(engine_args or {}), **({"fault": faults} if faults else {})}
+    return {
+        "schema_version": 1,
+        "family": "stand-in",
+        "weights": [{"name": model, "path": str(WEIGHTS)} for model in models],
+        "evals": {model: [dict(target) for target in evals] for model in models} if evals else {},
+        "impls": [
+            {
+                "name": IMPL,
+                "status": status,
+                "engine": {"name": "vllm", "version": "==0.32.0", "module": "selftests.faulty.server"},
+                "python_deps": {"pytest": ">=8"},
+                "env_vars": dict(environment),
+                **(impl or {}),
+                "devices": {
+                    device: {
+                        "default": True,
+                        "engine_args": arguments,
+                        "max_context": 512,
+                        "startup_timeout_s": 60,
+                        "perf": [dict(point) for point in perf],
+                        **entry,
+                    }
+                },
+            }
+        ],
+    }
+
+
+def write_spec(folder: Path, data: Mapping[str, Any]) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / "stand-in.yaml"
+    path.write_text(yaml.safe_dump(json.loads(json.dumps(data)), sort_keys=False), encoding="utf-8")
+    return path

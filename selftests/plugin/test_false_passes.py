@@ -1,0 +1,220 @@
+"""Nothing false passes: each whole run here has one thing wrong with it, and ends not accepted with that thing named."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from selftests.faulty import running
+from selftests.plugin.commands import Ended
+from selftests.plugin.conftest import Place
+from selftests.plugin.stand_in_spec import DEVICE, IMPL, MODEL, POINT, eval_target, perf_point
+
+pytestmark = pytest.mark.e2e
+
+CELL = f"id_{IMPL}_{MODEL}_{DEVICE}"
+EVAL, PERF = "evals.addition", f"perf.{POINT}"
+NO_FEATURES = {"features": []}
+BEFORE_EVALS = 7
+"""Completions that a server without features is asked for before the first eval: one to see that it is ready, and one
+after each of the six bad requests."""
+
+
+def test_the_clean_twin_is_accepted(clean: Ended) -> None:
+    clean.must_end(0, "ACCEPTED")
+    report = clean.report
+    assert report["demanded"] == len(report["rows"]) == len(clean.records)
+    assert not report["missing"]
+    assert not report["partial"]
+    assert {EVAL, PERF, "server.chat", "spec.device"} <= clean.rows.keys()
+    assert clean.rows[EVAL]["evidence"][0]["value"] == 1.0
+    assert clean.out.splitlines()[-1].startswith("verdict: ")
+
+
+# -- the server is lost or never there -------------------------------------------------------------------------------
+
+
+def test_a_server_that_dies_in_the_middle_of_an_eval(place: Place) -> None:
+    target = eval_target(num_concurrent=1)
+    place.whole_spec(evals=[target], impl=NO_FEATURES, faults=f"die-after={BEFORE_EVALS + 2}")
+    ended = place.release().end().must_end(1, "REJECTED")
+    assert ended.bad == {EVAL: "FAIL", PERF: "INCONCLUSIVE"}
+    assert "the server died (exit code 17)" in ended.rows[EVAL]["reason"]
+    assert "dies on purpose" in ended.rows[EVAL]["log"]
+    assert ended.rows[PERF]["reason"] == f"server lost (see {EVAL})"
+    assert PERF in ended.report["missing"]
+
+
+def test_a_server_that_dies_at_start(place: Place) -> None:
+    place.whole_spec(faults="exit-at-start=3")
+    ended = place.release().end().must_end(3, "ERROR")
+    assert "the server died (exit code 3) before it was ready" in ended.causes
+    told = [row for row in ended.rows.values() if "cannot start, on purpose" in row["log"]]
+    assert len(told) == 1, "the first check tells the cause with the server's log, the others point there"
+    assert all(
+        row["reason"] == f"same cause as {told[0]['check']}" for c, row in ended.rows.items() if c in ended.bad and row != told[0]
+    )
+
+
+def test_a_server_that_hangs_at_start(place: Place) -> None:
+    place.whole_spec(faults="hang-at-start", startup_timeout_s=2)
+    ended = place.release().end().must_end(3, "ERROR")
+    assert "the server was not ready after 2 s" in ended.causes
+    assert {EVAL, PERF, "server.chat"} <= set(ended.report["missing"])
+
+
+def test_a_point_of_which_every_request_fails(place: Place) -> None:
+    place.spec(perf=[perf_point()], impl=NO_FEATURES, faults=f"error-after={BEFORE_EVALS}")
+    ended = place.release().end().must_end(1, "REJECTED")
+    assert ended.bad == {"spec.targets": "INCONCLUSIVE", PERF: "FAIL"}
+    assert "0 of 8 requests were answered in full; 8 failed" in ended.rows[PERF]["reason"]
+    assert "500" in ended.causes
+
+
+# -- evals -----------------------------------------------------------------------------------------------------------
+
+
+def test_lm_eval_itself_raises(place: Place) -> None:
+    place.whole_spec(task={"output_type": "no_such_type"})
+    ended = place.release().end().must_end(3, "ERROR")
+    assert ended.bad == {EVAL: "ERROR"}
+    assert "lm-eval failed" in ended.causes
+    assert "no_such_type" in ended.rows[EVAL]["reason"] + ended.rows[EVAL]["log"]
+
+
+def test_an_eval_scored_on_too_few_samples(place: Place) -> None:
+    place.whole_spec(evals=[eval_target(tolerance=0.02)])
+    ended = place.release().end().must_end(4, "INCONCLUSIVE")
+    assert ended.bad == {EVAL: "INCONCLUSIVE"}
+    assert "samples are needed to tell" in ended.causes
+
+
+def test_old_results_in_the_artifacts_folder_count_for_nothing(place: Place, clean: Ended) -> None:
+    """A whole accepted run lies there already, also under every name that this run could give its own folder."""
+    now = datetime.now(UTC)
+    names = [f"{now + timedelta(seconds=s):%Y%m%dT%H%M%SZ}-{CELL}-release" for s in range(90)]
+    for name in names:
+        shutil.copytree(clean.folder, place.artifacts / name)
+    for stale in ("report.json", "records.jsonl"):
+        shutil.copy(clean.folder / stale, place.artifacts / stale)
+    shutil.copytree(clean.folder / "evals", place.artifacts / "evals")
+    place.whole_spec(faults="wrong-answers=0.9")
+    ended = place.release().end()
+    ended.must_end(1, "REJECTED")
+    assert ended.folder.name.endswith("-release-2")
+    assert ended.bad[EVAL] == "FAIL"
+    assert "is below the floor" in ended.causes
+    old = place.artifacts / names[0] / "records.jsonl"
+    assert old.read_bytes() == (clean.folder / "records.jsonl").read_bytes()
+
+
+# -- checks that did not run -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("forgotten", "checks"),
+    [
+        ("server/test_chat.py", {"server.chat", "server.stream-chat", "server.usage-chat", "server.structured-output"}),
+        ("evals/test_accuracy.py", {EVAL}),
+    ],
+)
+def test_a_check_of_the_manifest_that_no_test_makes(place: Place, forgotten: str, checks: set[str]) -> None:
+    place.whole_spec()
+    checkout = place.checkout()
+    (checkout / "tests" / forgotten).unlink()
+    ended = place.pytest(cwd=checkout).end().must_end(1, "INCOMPLETE")
+    assert set(ended.report["missing"]) == checks
+    assert "no record of it" in ended.causes
+    assert min(checks) in (ended.folder / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_check_that_is_deselected(place: Place) -> None:
+    place.whole_spec()
+    ended = place.release("--", "-k", "not logprobs").end().must_end(4, "PARTIAL")
+    assert ended.report["missing"] == ["server.logprobs"]
+    assert "narrowed: -k 'not logprobs'" in ended.causes
+
+
+def test_a_limit_on_samples(place: Place) -> None:
+    place.whole_spec(evals=[eval_target(tolerance=0.6)])
+    ended = place.release("--limit=30").end().must_end(4, "PARTIAL")
+    assert not ended.bad
+    assert ended.rows[EVAL]["evidence"][0]["n"] == 30
+    assert "narrowed: --limit 30" in ended.causes
+
+
+def test_a_test_that_is_skipped_as_it_runs(place: Place) -> None:
+    place.whole_spec()
+    skips = (
+        "import pytest\ndef pytest_runtest_setup(item):\n    if 'max_tokens' in item.name:\n        pytest.skip('not today')\n"
+    )
+    ended = place.release("--", "-p", place.plugin("skips_one", skips)).end().must_end(4, "INCOMPLETE")
+    assert ended.report["missing"] == ["server.max-tokens"]
+    assert "server.max-tokens: not measured - skipped: not today" in ended.causes
+
+
+# -- what is served, and what is asked of it -------------------------------------------------------------------------
+
+
+def attached(place: Place, *faults: str) -> Ended:
+    place.spec(perf=[perf_point()])
+    with running(*faults, model=MODEL) as server:
+        return place.release(f"--server-url={server.base_url}").end()
+
+
+def test_another_model_and_another_version_under_the_url(place: Place) -> None:
+    ended = attached(place, "wrong-model-name", "wrong-version=0.31.9").must_end(1, "REJECTED")
+    assert "server.version: FAIL - the server runs vllm 0.31.9, the spec says ==0.32.0" in ended.causes
+    assert "server.model: FAIL - the server serves some-other-model, the spec says stand-in" in ended.causes
+
+
+def test_a_right_server_under_the_url_lacks_only_what_cannot_be_seen_from_here(place: Place) -> None:
+    ended = attached(place).must_end(4, "INCONCLUSIVE")
+    assert ended.bad == {"spec.device": "INCONCLUSIVE", "spec.targets": "INCONCLUSIVE"}
+
+
+@pytest.mark.parametrize(("status", "code", "outcome"), [("complete", 1, "REJECTED"), ("functional", 0, "ACCEPTED")])
+def test_a_point_that_meets_a_lower_tier(place: Place, status: str, code: int, outcome: str) -> None:
+    """40 ms to the first token: functional is up to 1,600 ms, complete up to 16 ms."""
+    factors = {"functional": 0.005, "complete": 0.5, "target": 1.0}
+    point = perf_point(targets={"ttft_mean_ms": 8})
+    place.whole_spec(perf=[point], status=status, impl={"tier_factors": factors}, engine_args={"ttft_ms": 40})
+    ended = place.release().end().must_end(code, outcome)
+    if outcome == "REJECTED":
+        assert ended.bad == {PERF: "FAIL"}
+        assert "tier complete" in ended.causes
+        assert "tier reached: functional" in ended.causes
+
+
+# -- tests of somebody's own -----------------------------------------------------------------------------------------
+
+
+def with_test(place: Place, source: str) -> Ended:
+    place.whole_spec()
+    checkout = place.checkout()
+    (checkout / "tests" / "test_own.py").write_text(source, encoding="utf-8")
+    return place.pytest(cwd=checkout).end()
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome", "reason"),
+    [
+        ("pass", "INCONCLUSIVE", "the test recorded no evidence"),
+        ("assert cell.model == 'another', 'my own demand'", "REJECTED", "my own demand"),
+        ("raise OSError('my own bug')", "ERROR", "my own bug"),
+    ],
+)
+def test_a_test_of_somebodys_own(place: Place, body: str, outcome: str, reason: str) -> None:
+    ended = with_test(place, f"def test_mine(cell, check):\n    {body}\n").must_end(1, outcome)
+    (extra,) = ended.bad
+    assert extra == "extra.tests/test_own.py::test_mine"
+    assert reason in ended.causes
+
+
+def test_a_test_of_no_cell_cannot_fail_unnoticed(place: Place, clean: Ended) -> None:
+    """It says nothing about the cell, so the report stands; but pytest is not happy, and neither is the command."""
+    ended = with_test(place, "def test_mine():\n    assert False, 'my own demand'\n")
+    assert ended.code == 1
+    assert "my own demand" in ended.out
