@@ -118,7 +118,9 @@ class Testbed:
         self.require_device()
         impl = self.cell.impl
         plan = EnvironmentPlan(
-            requirements=tuple(name + specifier for name, specifier in impl.python_deps.items()), excluded=impl.python_excluded
+            requirements=tuple(name + specifier for name, specifier in impl.python_deps.items()),
+            excluded=impl.python_excluded,
+            index=impl.python_index,
         )
         return ensure(plan, self._settings.environments / f"server-{impl.name}-{plan.key[:12]}", log=self._progress)
 

@@ -63,6 +63,8 @@ class Order:
     """The interpreter that the environment is made from."""
     requirements: tuple[str, ...]
     excluded: tuple[str, ...] = ()
+    index: str = ""
+    """An index to look at besides, when what pip is configured with cannot serve the order."""
     editable: str = ""
     """A checkout, with extras if any (`/src/hallmark[evals]`); empty for none."""
 
@@ -73,6 +75,11 @@ class Order:
     @property
     def arguments(self) -> list[str]:
         return [*self.requirements, *(("--editable", self.editable) if self.editable else ())]
+
+    @property
+    def attempts(self) -> list[list[str]]:
+        """The options of each attempt to install: as configured, then with the spec's index besides."""
+        return [[], *([["--extra-index-url", self.index]] if self.index else [])]
 
     @property
     def title(self) -> str:
@@ -105,6 +112,16 @@ class Shell:
                 raise
         if process.returncode != 0:
             raise InstallFailed(self._since(offset))
+
+    def try_each(self, command: Sequence[str], order: Order, what: str, *, environ: Mapping[str, str] | None = None) -> None:
+        """Run an install command once for each of the order's attempts, until one succeeds; the last failure counts."""
+        for number, options in enumerate(order.attempts, start=1):
+            try:
+                return self.run([*command, *options, *order.arguments], what, environ=environ)
+            except InstallFailed as exc:
+                if number == len(order.attempts):
+                    raise
+                self.log(f"{what}: {exc}; trying {order.index} besides")
 
     def _start(self, command: Sequence[str], output: int, environ: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
         env = dict(self.environ if environ is None else environ)
@@ -152,7 +169,7 @@ def install_with_uv(uv: str, order: Order, shell: Shell) -> None:
     venv = [uv, "venv", "--quiet", "--no-project", "--allow-existing", "--python", order.base, str(order.folder)]
     shell.run(venv, "uv makes the environment", environ=environ)
     command = [uv, "pip", "install", "--python", str(order.python), *pip_settings.uv_flags(options), *_overrides(order)]
-    shell.run([*command, *order.arguments], what, environ=environ)
+    shell.try_each(command, order, what, environ=environ)
 
 
 def _overrides(order: Order) -> list[str]:
@@ -178,7 +195,7 @@ def install_with_pip(order: Order, shell: Shell) -> None:
     _make_venv(order, shell)
     pip = [str(order.python), "-m", "pip"]
     try:
-        shell.run([*pip, "install", "--no-input", "--progress-bar", "off", *order.arguments], f"pip installs {order.title}")
+        shell.try_each([*pip, "install", "--no-input", "--progress-bar", "off"], order, f"pip installs {order.title}")
         if order.excluded:
             shell.run([*pip, "uninstall", "--yes", *order.excluded], f"pip removes {', '.join(order.excluded)}")
     except InstallFailed as exc:

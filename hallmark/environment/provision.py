@@ -56,6 +56,8 @@ class EnvironmentPlan:
     """Extras of the editable checkout."""
     files: tuple[Path, ...] = ()
     """Files whose content decides what gets installed, such as a constraints file."""
+    index: str = ""
+    """An index to look at besides, when the configured ones cannot serve the requirements. Not part of the key."""
     extra_key: str = ""
 
     @property
@@ -81,7 +83,7 @@ class EnvironmentPlan:
     def order(self, folder: Path, base: str) -> Order:
         extras = f"[{','.join(self.extras)}]" if self.extras else ""
         editable = f"{self.editable}{extras}" if self.editable else ""
-        return Order(folder=folder, base=base, requirements=self.requirements, excluded=self.excluded, editable=editable)
+        return Order(folder=folder, base=base, requirements=self.requirements, excluded=self.excluded, index=self.index, editable=editable)
 
 
 def ensure(

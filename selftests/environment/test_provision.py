@@ -55,7 +55,7 @@ def no_pip_config(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def wheel(folder: Path, name: str, version: str, *requires: str) -> None:
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     info = f"{name}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n" + "".join(f"Requires-Dist: {r}\n" for r in requires)
     with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
@@ -80,6 +80,18 @@ def test_pip_installs_and_removes_what_is_excluded(tmp_path: Path) -> None:
     assert said[-1].startswith("env: ready after ")
     stated = json.loads((tmp_path / "env" / MARKER).read_text(encoding="utf-8"))
     assert (stated["key"], stated["installer"]) == (PLAN.key, "pip")
+
+
+def test_the_specs_index_is_asked_when_the_configured_ones_cannot(tmp_path: Path) -> None:
+    """As for the +cpu build of torch on a machine that knows PyPI alone; the clean twin above never asks it."""
+    wheel(tmp_path / "simple" / "tiny", "tiny", "1.0")
+    (tmp_path / "simple" / "tiny" / "index.html").write_text('<a href="tiny-1.0-py3-none-any.whl">tiny</a>', encoding="utf-8")
+    index = (tmp_path / "simple").as_uri()
+    plan, said = EnvironmentPlan(("tiny==1.0",), index=index), list[str]()
+    configured = {"PATH": "/bin:/usr/bin", "PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": (tmp_path / "empty").as_uri()}
+    python = ensure(plan, tmp_path / "env", log=said.append, environ=configured)
+    assert importable(python, "tiny")
+    assert any(f"No matching distribution found for tiny==1.0; trying {index} besides" in line for line in said)
 
 
 def test_a_package_that_is_not_there_is_named_in_one_line(tmp_path: Path, uv: FakeUv) -> None:
