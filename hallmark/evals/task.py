@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hallmark.core.errors import HarnessError
 from hallmark.core.records import Evidence, Target
+from hallmark.core.verdict import Verdict
 from hallmark.evals.harness import EvalRequest, EvalScores
 from hallmark.serving.server import Endpoint
 from hallmark.specs.cell import Cell
@@ -48,6 +49,9 @@ def judge(target: EvalTarget, scores: EvalScores) -> Evidence:
     score = sum(_metric(scores, name) for name in target.metrics) / len(target.metrics)
     interval = wilson_interval(score, scores.n)
     verdict, reason = judge_score(score, scores.n, reference=target.reference, tolerance=target.tolerance, interval=interval)
+    if verdict is Verdict.PASS and target.n is not None and scores.total != target.n:
+        verdict = Verdict.INCONCLUSIVE
+        reason = f"the task has {scores.total} items, the spec says {target.n}: its reference may be of another task"
     return Evidence(
         name=" + ".join(target.metrics),
         value=score,
