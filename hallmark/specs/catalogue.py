@@ -11,6 +11,7 @@ from hallmark.core.errors import SpecError, UsageError, nearest
 from hallmark.specs.cell import Cell
 from hallmark.specs.loader import DEVICES_FILE, load_devices, load_family
 from hallmark.specs.model import DeviceSpec, FamilySpec, Impl, Weights
+from hallmark.specs.yaml_source import line_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +100,7 @@ def load_catalogue(folders: Iterable[Path]) -> Catalogue:
             raise UsageError("is not a folder", where=f"--spec-dir {folder}", hint="name a folder of *.yaml specs")
         for path in sorted(folder.glob("*.yaml")):
             if path.name == DEVICES_FILE:
-                devices |= load_devices(path).devices
+                devices = _merged(devices, load_devices(path).devices, path)
             else:
                 families.append((path, load_family(path)))
     cells: dict[str, Cell] = {}
@@ -109,6 +110,18 @@ def load_catalogue(folders: Iterable[Path]) -> Catalogue:
                 raise SpecError(f"cell id '{cell.id}' exists already", where=str(path), hint=f"see {cells[cell.id].spec_file}")
             cells[cell.id] = cell
     return Catalogue(tuple(cells.values()), devices)
+
+
+def _merged(devices: dict[str, DeviceSpec], more: dict[str, DeviceSpec], path: Path) -> dict[str, DeviceSpec]:
+    """Private specs may add devices; another meaning of a name would change what the public ones certify."""
+    for name, device in more.items():
+        if devices.get(name, device) != device:
+            raise SpecError(
+                f"device '{name}' exists already with other values",
+                where=line_of(path, ("devices", name)),
+                hint="give it another name",
+            )
+    return devices | more
 
 
 def expand(family: FamilySpec, path: Path, devices: dict[str, DeviceSpec]) -> Iterator[Cell]:
@@ -121,7 +134,12 @@ def expand(family: FamilySpec, path: Path, devices: dict[str, DeviceSpec]) -> It
 
 def _cell(family: FamilySpec, weights: Weights, impl: Impl, *, device: str, path: Path, devices: dict[str, DeviceSpec]) -> Cell:
     if device not in devices:
-        raise SpecError(f"impls.{impl.name}.devices: unknown device '{device}'", where=str(path), hint=nearest(device, devices))
+        place = [i.name for i in family.impls].index(impl.name)
+        raise SpecError(
+            f"impls.{impl.name}.devices: unknown device '{device}'",
+            where=line_of(path, ("impls", place, "devices", device)),
+            hint=nearest(device, devices),
+        )
     return Cell(
         weights=weights,
         impl=impl,

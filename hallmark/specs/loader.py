@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from hallmark.core.errors import SpecError, nearest
 from hallmark.specs.model import DeviceCatalogue, FamilySpec
-from hallmark.specs.yaml_source import YamlSource, read
+from hallmark.specs.yaml_source import KeyPath, YamlSource, read
 
 DEVICES_FILE = "devices.yaml"
 Model = TypeVar("Model", bound=BaseModel)
@@ -41,24 +43,36 @@ def _no_json(value: object) -> dict[str, str]:
 
 def _as_spec_error(exc: ValidationError, model: type[BaseModel], source: YamlSource) -> SpecError:
     """The first problem in the order of the file, with how many more there are."""
-    found = exc.errors(include_url=False, include_context=False)
+    found = exc.errors(include_url=False)
     # A container that lost its bad items is reported as too short besides: only the items are worth a line.
     problems = [p for p in found if not any(q["loc"][: len(p["loc"])] == p["loc"] and q is not p for q in found)]
-    first = min(problems, key=lambda p: source.lines.get(_known(p["loc"], source), 1))
-    loc = tuple(part for part in first["loc"] if part != "[key]")
-    message, hint = _words(first, loc, model)
-    if len(problems) > 1:
-        hint += f" (and {len(problems) - 1} more)"
+    # A key that is misspelt is missing as well: the misspelling is what to look at.
+    misspelt = {p["loc"][:-1] for p in problems if p["type"] == "extra_forbidden"}
+    places: dict[KeyPath, list[Any]] = {}
+    for problem in (p for p in problems if not (p["type"] == "missing" and p["loc"][:-1] in misspelt)):
+        places.setdefault(_place(problem, source), []).append(problem)
+    loc = min(places, key=lambda place: source.lines.get(source.known(place), 1))
+    message, hint = _words(places[loc], loc, model)
+    if len(places) > 1:
+        hint += f" (and {len(places) - 1} more)"
     return SpecError(message, where=source.where(loc), hint=hint)
 
 
-def _known(loc: tuple[int | str, ...], source: YamlSource) -> tuple[int | str, ...]:
-    while loc and loc not in source.lines:
-        loc = loc[:-1]
-    return loc
+def _place(problem: Any, source: YamlSource) -> KeyPath:
+    """The key path to look at: in the file, but for a key that is missing there."""
+    loc = tuple(part for part in problem["loc"] if part != "[key]")
+    match problem["type"]:
+        case "missing":
+            return loc
+        case "value_error":
+            return source.known((*loc, *getattr(problem["ctx"]["error"], "at", ())))
+        case _:
+            return source.known(loc)  # what pydantic adds is the type that it tried
 
 
-def _words(problem: Any, loc: tuple[int | str, ...], model: type[BaseModel]) -> tuple[str, str]:
+def _words(problems: Sequence[Any], loc: KeyPath, model: type[BaseModel]) -> tuple[str, str]:
+    """(message, hint) about one place; several problems are what it tried one after the other."""
+    problem = problems[0]
     name = ".".join(map(str, loc)) or "the file"
     match problem["type"]:
         case "extra_forbidden":
@@ -67,9 +81,18 @@ def _words(problem: Any, loc: tuple[int | str, ...], model: type[BaseModel]) -> 
             return f"'{name}' is missing", "add it"
         case "value_error":
             return f"{name}: {problem['msg'].removeprefix('Value error, ')}", "correct the numbers or names"
+        case "enum" | "literal_error":
+            return f"'{name}': unknown value {problem['input']!r:.60}", _nearest_of(problem)
         case _:
-            given = problem.get("input")
-            return f"'{name}': {problem['msg'][0].lower()}{problem['msg'][1:]}, not {given!r:.60}", "correct the value"
+            wanted = " or ".join(dict.fromkeys(p["msg"].removeprefix("Input should be ") for p in problems))
+            should = "should be " if problem["msg"].startswith("Input should be ") else ""
+            return f"'{name}': {should}{wanted}, not {problem['input']!r:.60}", "correct the value"
+
+
+def _nearest_of(problem: Any) -> str:
+    expected = str(problem["ctx"]["expected"])
+    choices = re.findall(r"'([^']*)'", expected)
+    return nearest(str(problem["input"]), choices) if choices else f"known: {expected}"
 
 
 def _keys_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:

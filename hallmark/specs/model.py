@@ -6,9 +6,11 @@ that serve them on devices. Nothing here reads a file or knows a machine.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Literal
 
+from packaging.utils import canonicalize_name
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
@@ -17,8 +19,27 @@ Positive = Annotated[int, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
+class Contradiction(ValueError):
+    """Values that are fine one by one; `at` is the key path, below the model that objects, of the one to look at."""
+
+    def __init__(self, message: str, *at: str | int) -> None:
+        super().__init__(message)
+        self.at = at
+
+
+def _second(names: Iterable[str]) -> int | None:
+    """The place of the first name that was there before."""
+    seen: set[str] = set()
+    for place, name in enumerate(names):
+        if name in seen:
+            return place
+        seen.add(name)
+    return None
+
+
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+    # An infinite latency target would be no target.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class Tier(StrEnum):
@@ -62,7 +83,7 @@ class Weights(Strict):
     @model_validator(mode="after")
     def _one_place(self) -> Weights:
         if bool(self.repo) == bool(self.path):
-            raise ValueError("give either `repo` or `path`")
+            raise Contradiction("give either `repo` or `path`", "path")
         return self
 
 
@@ -82,7 +103,7 @@ class EvalTarget(Strict):
     source: str
     """Where the reference comes from."""
     n: Positive | None = None
-    """How many items the task has; a run with fewer is narrowed. None where the task decides."""
+    """How many items the task has; a task of another size cannot pass. None where the task decides."""
     api: Literal["completions", "chat"] = "completions"
     batch_size: Positive = 1
     num_concurrent: Positive = 8
@@ -93,6 +114,12 @@ class EvalTarget(Strict):
     @property
     def floor(self) -> float:
         return self.reference - self.tolerance
+
+    @model_validator(mode="after")
+    def _can_be_missed(self) -> EvalTarget:
+        if self.floor <= 0:
+            raise Contradiction(f"no score can miss reference {self.reference:g} - tolerance {self.tolerance:g}", "tolerance")
+        return self
 
 
 class Metric(StrEnum):
@@ -142,12 +169,13 @@ class PerfPoint(Strict):
     def _possible(self) -> PerfPoint:
         total, each = self.targets.get(Metric.TOKENS), self.targets.get(Metric.TOKENS_PER_USER)
         if total and each and total > each * self.concurrency:
-            raise ValueError(
+            raise Contradiction(
                 f"impossible target: tokens_per_s {total:g} is above "
-                f"tokens_per_s_per_user x concurrency = {each:g} x {self.concurrency}"
+                f"tokens_per_s_per_user x concurrency = {each:g} x {self.concurrency}",
+                *("targets", "tokens_per_s"),
             )
         if self.requests < self.concurrency:
-            raise ValueError(f"requests ({self.requests}) must be at least concurrency ({self.concurrency})")
+            raise Contradiction(f"requests ({self.requests}) must be at least concurrency ({self.concurrency})", "requests")
         return self
 
 
@@ -178,9 +206,8 @@ class DeviceEntry(Strict):
 
     @model_validator(mode="after")
     def _distinct(self) -> DeviceEntry:
-        names = [point.name for point in self.perf]
-        if len(set(names)) < len(names):
-            raise ValueError("two perf points have the same isl, osl and concurrency")
+        if (place := _second(point.name for point in self.perf)) is not None:
+            raise Contradiction("two perf points have the same isl, osl and concurrency", "perf", place)
         return self
 
 
@@ -195,6 +222,8 @@ class Impl(Strict):
     python_deps: dict[str, Specifier] = Field(default_factory=dict)
     python_excluded: tuple[str, ...] = Field(default=())
     """Distributions that a dependency pulls in and the server must not have."""
+    python_index: str = ""
+    """A package index to look at besides, when the user's own cannot serve `python_deps`."""
     env_vars: dict[str, str] = Field(default_factory=dict)
     features: tuple[Feature, ...] = Field(default=tuple(Feature))
     tier_factors: dict[Tier, Annotated[float, Field(gt=0, le=1)]] = Field(
@@ -206,7 +235,17 @@ class Impl(Strict):
     def _tiers_climb(self) -> Impl:
         factors = [self.tier_factors.get(tier) for tier in Tier]
         if None in factors or factors != sorted(factors, key=float):  # type: ignore[arg-type]
-            raise ValueError("tier_factors needs functional <= complete <= target")
+            raise Contradiction("tier_factors needs functional <= complete <= target", "tier_factors")
+        return self
+
+    @model_validator(mode="after")
+    def _packages_once(self) -> Impl:
+        seen: set[str] = set()
+        for field, names in (("python_deps", self.python_deps), ("python_excluded", self.python_excluded)):
+            for place, name in enumerate(names):
+                if canonicalize_name(name) in seen:
+                    raise Contradiction(f"the package '{name}' is there twice", field, name if field == "python_deps" else place)
+                seen.add(canonicalize_name(name))
         return self
 
 
@@ -225,13 +264,13 @@ class FamilySpec(Strict):
     def _references(self) -> FamilySpec:
         names = [w.name for w in self.weights]
         for what, listed in (("weights", names), ("impls", [i.name for i in self.impls])):
-            if len(set(listed)) < len(listed):
-                raise ValueError(f"{what}: a name is there twice")
+            if (place := _second(listed)) is not None:
+                raise Contradiction(f"the name '{listed[place]}' is there twice", what, place)
         for name, targets in self.evals.items():
             if name not in names:
-                raise ValueError(f"evals: '{name}' is not one of the weights ({', '.join(names)})")
-            if len({t.name for t in targets}) < len(targets):
-                raise ValueError(f"evals.{name}: a name is there twice")
+                raise Contradiction(f"'{name}' is not one of the weights ({', '.join(names)})", "evals", name)
+            if (place := _second(target.name for target in targets)) is not None:
+                raise Contradiction(f"the name '{targets[place].name}' is there twice", "evals", name, place)
         return self
 
 

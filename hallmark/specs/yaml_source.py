@@ -15,6 +15,9 @@ from hallmark.core.errors import SpecError
 
 LARGEST_BYTES = 2_000_000
 MOST_NODES = 200_000
+DEEPEST = 50
+_SHALLOW = 10_000
+"""So many openings of a list or mapping do no harm, however they are nested; beyond, libyaml may exhaust the stack."""
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 KeyPath = tuple[str | int, ...]
@@ -31,15 +34,23 @@ class YamlSource:
 
     def where(self, key_path: KeyPath) -> str:
         """`file:line` of the deepest part of `key_path` that exists in the file."""
-        for end in range(len(key_path), -1, -1):
-            if line := self.lines.get(key_path[:end]):
-                return f"{self.path}:{line}"
-        return f"{self.path}:1"
+        return f"{self.path}:{self.lines.get(self.known(key_path), 1)}"
+
+    def known(self, key_path: KeyPath) -> KeyPath:
+        """The deepest part of `key_path` that exists in the file."""
+        while key_path and key_path not in self.lines:
+            key_path = key_path[:-1]
+        return key_path
 
 
 def read(path: Path) -> YamlSource:
     """Read one YAML file; SpecError with file and line for whatever is wrong with it."""
     return parse(_text(path), path)
+
+
+def line_of(path: Path, key_path: KeyPath) -> str:
+    """`file:line` of a key, for an error that shows only when several files are read."""
+    return read(path).where(key_path)
 
 
 def _text(path: Path) -> str:
@@ -56,6 +67,8 @@ def _text(path: Path) -> str:
 def parse(text: str, path: Path) -> YamlSource:
     loader = _Loader(text)
     try:
+        if sum(text.count(opening) for opening in ("[", "{", "- ", "? ")) > _SHALLOW:
+            _require_shallow(text, path)
         node = loader.get_single_node()
         if node is None:
             raise SpecError("is empty", where=f"{path}:1", hint="a spec needs at least schema_version, family, weights, impls")
@@ -71,6 +84,16 @@ def parse(text: str, path: Path) -> YamlSource:
         loader.dispose()
 
 
+def _require_shallow(text: str, path: Path) -> None:
+    """SpecError for nesting that would end the process: composing recurses in C, reading the events does not."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise SpecError("nested too deeply", where=f"{path}:{line}", hint="a spec is a few levels deep")
+
+
 class _Builder:
     """Turns YAML nodes into data and notes their lines."""
 
@@ -84,19 +107,25 @@ class _Builder:
         line = node.start_mark.line + 1
         self.lines.setdefault(key_path, line)
         self._seen += 1
-        if self._seen > MOST_NODES or len(key_path) > 50:
+        if self._seen > MOST_NODES or len(key_path) > DEEPEST:
             raise SpecError("aliases expand to too much", where=f"{self.path}:{line}", hint="write the values out")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, key_path)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(child, (*key_path, i)) for i, child in enumerate(node.value)]
-        return self._loader.construct_object(node)
+        return self._scalar(node)
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        try:
+            return self._loader.construct_object(node)
+        except ValueError as exc:  # 2026-13-45 looks like a date, and a number may have too many digits
+            raise SpecError(f"no such value: {exc}", where=f"{self.path}:{node.start_mark.line + 1}", hint="quote it") from exc
 
     def _mapping(self, node: yaml.MappingNode, key_path: KeyPath) -> dict[str, Any]:
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
             where = f"{self.path}:{key_node.start_mark.line + 1}"
-            key = self._loader.construct_object(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+            key = self._scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
             if not isinstance(key, str):
                 raise SpecError("a key must be text", where=where, hint="quote it")
             if key in result:
