@@ -1,0 +1,227 @@
+"""Each way of getting a spec wrong ends in one line that names the file, the guilty line and what to do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hallmark.core.errors import HallmarkError, SpecError
+from hallmark.specs.catalogue import load_catalogue
+from hallmark.specs.loader import load_devices, load_family
+from hallmark.specs.yaml_source import LARGEST_BYTES
+from selftests.specs.sheets import FAMILY, family_file, line_of, spec_folder, spoilt
+
+# What is spoilt -> (the text, what the error says, what its hint says). `# HERE` marks the guilty line.
+BAD: dict[str, tuple[str, str, str]] = {
+    "unknown key": (spoilt("family: small", "familly: small # HERE"), "unknown key 'familly'", "did you mean family?"),
+    "unknown nested key": (spoilt("max_context: 512", "max_contxt: 512 # HERE"), "max_contxt", "did you mean max_context?"),
+    "unknown key of a perf point": (spoilt("isl: 64", "isl: 64\n            osll: 3 # HERE"), "osll", "osl"),
+    "missing key": (
+        spoilt("      source: measured\n", "").replace("- name: sums", "- name: sums # HERE"),
+        "source' is missing",
+        "add",
+    ),
+    "null section": (
+        FAMILY[: FAMILY.index("evals:")] + "evals: # HERE\n" + FAMILY[FAMILY.index("impls:") :],
+        "'evals'",
+        "correct",
+    ),
+    "null engine arguments": (spoilt("{ max_num_seqs: 8 }", "# HERE"), "engine_args", "correct"),
+    "null value": (spoilt("max_num_seqs: 8 }", "max_num_seqs: } # HERE"), "max_num_seqs", "correct"),
+    "text for a number": (spoilt("isl: 64", "isl: '64' # HERE"), "isl", "correct"),
+    "number for text": (spoilt('A: "1" }', "A: 1 } # HERE"), "env_vars.A", "correct"),
+    "yes for a number": (spoilt("reference: 0.8", "reference: true # HERE"), "reference", "correct"),
+    "a list for a mapping": (spoilt("{ hidden_size: 8 }", "[8] # HERE"), "architecture", "correct"),
+    "a date for text": (spoilt("source: measured", "source: 2026-12-05 # HERE"), "source", "correct"),
+    "a date that is none": (spoilt("source: measured", "source: 2026-13-45 # HERE"), "month", "quote"),
+    "too many digits": (spoilt("isl: 64", f"isl: {'9' * 5000} # HERE"), "digits", "quote"),
+    "duplicate key": (spoilt("isl: 64", "isl: 64\n            isl: 65 # HERE"), "duplicate key 'isl'", "keep one"),
+    "negative number": (spoilt("requests: 8", "requests: -8 # HERE"), "requests", "correct"),
+    "zero": (spoilt("max_context: 512", "max_context: 0 # HERE"), "max_context", "correct"),
+    "infinite target": (spoilt("tokens_per_s: 10,", "ttft_mean_ms: .inf, # HERE\n             "), "finite", "correct"),
+    "NaN reference": (spoilt("reference: 0.8", "reference: .nan # HERE"), "reference", "correct"),
+    "a score above 1": (spoilt("reference: 0.8", "reference: 80 # HERE"), "reference", "correct"),
+    "a floor nobody misses": (spoilt("tolerance: 0.03", "tolerance: 0.9 # HERE"), "no score can miss", "correct"),
+    "unknown device": (spoilt("      t3k:", "      t3kk: # HERE"), "unknown device 't3kk'", "did you mean t3k?"),
+    "unknown status": (spoilt("status: complete", "status: completed # HERE"), "completed", "did you mean complete?"),
+    "unknown metric": (spoilt("tokens_per_s: 10", "tokens_per_sec: 10 # HERE\n             "), "tokens_per_sec", "tokens_per_s"),
+    "unknown feature": (
+        spoilt("status: complete", "status: complete\n    features: [chatt] # HERE"),
+        "chatt",
+        "did you mean chat?",
+    ),
+    "unknown schema": (spoilt("schema_version: 1", "schema_version: 2 # HERE"), "schema_version", "1"),
+    "two weights sources": (
+        spoilt("path: ../weights }", "path: ../weights, repo: a/b } # HERE"),
+        "either `repo` or `path`",
+        "correct",
+    ),
+    "no weights source": (spoilt(", path: ../weights }", " } # HERE"), "either `repo` or `path`", "correct"),
+    "no weights": (
+        FAMILY[: FAMILY.index("weights:")] + "weights: [] # HERE\n" + FAMILY[FAMILY.index("impls:") :],
+        "weights",
+        "correct",
+    ),
+    "weights twice": (
+        spoilt("name: Small-1B-Instruct,", "name: Small-1B, # HERE\n     "),
+        "'Small-1B' is there twice",
+        "correct",
+    ),
+    "implementations twice": (spoilt("- name: other", "- name: plain # HERE"), "'plain' is there twice", "correct"),
+    "impossible throughput": (spoilt("tokens_per_s: 10,", "tokens_per_s: 11, # HERE\n             "), "11 is above", "correct"),
+    "fewer requests than users": (spoilt("requests: 8", "requests: 1 # HERE"), "at least concurrency (2)", "correct"),
+    "descending tiers": (
+        spoilt("functional: 0.1,", "functional: 0.6, # HERE\n     "),
+        "functional <= complete <= target",
+        "correct",
+    ),
+    "a tier too few": (
+        spoilt("functional: 0.1, ", "").replace("tier_factors:", "tier_factors: # HERE\n     "),
+        "functional",
+        "correct",
+    ),
+    "no targets": (spoilt("{ tokens_per_s: 10, tokens_per_s_per_user: 5 }", "{} # HERE"), "targets", "correct"),
+    "evals for unknown weights": (spoilt("  Small-1B-Instruct:", "  Small-2B: # HERE"), "not one of the weights", "correct"),
+    "a package twice": (
+        spoilt("python_deps: {", "python_deps: { vLLM: '',\n     ").replace('"==1.0" }', '"==1.0" } # HERE'),
+        "'vllm' is there twice",
+        "correct",
+    ),
+    "a package demanded and excluded": (
+        spoilt("status: complete", "status: complete\n    python_excluded:\n      - vllm # HERE"),
+        "'vllm' is there twice",
+        "correct",
+    ),
+    "a name with a blank": (spoilt("name: other", "name: the other # HERE"), "pattern", "correct"),
+    "malformed YAML": (spoilt("{ hidden_size: 8 }", "{ hidden_size: 8\nweights: } # HERE"), "malformed YAML", "mend"),
+    "a tab": (spoilt("  - name: other", "\t- name: other # HERE"), "malformed YAML", "mend"),
+    "an object of Python": (spoilt("source: measured", "source: !!python/object:os.system x # HERE"), "malformed YAML", "mend"),
+    "two documents": (FAMILY + "--- # HERE\na: 1\n", "another document", "mend"),
+    "a number as a key": (spoilt('A: "1" }', 'A: "1", 2: "x" } # HERE'), "a key must be text", "quote"),
+    "yes as a key": (spoilt('A: "1" }', 'A: "1", yes: "x" } # HERE'), "a key must be text", "quote"),
+    "a list as a key": (spoilt('A: "1" }', 'A: "1", [a]: "x" } # HERE'), "a key must be text", "quote"),
+    "a list at top": ("- a # HERE\n- b\n", "must be a mapping", "schema_version"),
+    "a number at top": ("3 # HERE\n", "must be a mapping", "schema_version"),
+    "an alias of itself": (FAMILY + "x: &a [*a] # HERE\n", "aliases", "write the values out"),
+    "deep nesting": ("x: " + "[" * 30_000 + "]" * 30_000 + " # HERE\n", "nested too deeply", "few levels"),
+}
+
+DUPLICATE_POINT = FAMILY[FAMILY.index("          - isl") : FAMILY.index("      t3k:")]
+BAD["the same perf point twice"] = (
+    FAMILY.replace(DUPLICATE_POINT, DUPLICATE_POINT + DUPLICATE_POINT.replace("64", "64 # HERE")),
+    "same isl, osl and concurrency",
+    "correct",
+)
+
+
+def one_line(caught: pytest.ExceptionInfo[HallmarkError], *, where: str) -> None:
+    """What, where and what to do, in one line, with exit code 2."""
+    assert caught.value.where == where
+    assert caught.value.exit_code == 2
+    assert caught.value.hint
+    assert len(str(caught.value).splitlines()) == 1
+    assert str(caught.value).startswith(where)
+
+
+def test_the_sheet_that_is_spoilt_is_good(tmp_path: Path) -> None:
+    """The clean twin of the whole table."""
+    assert len(load_catalogue([spec_folder(tmp_path)]).cells) == 6
+    assert len(BAD) >= 25
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_spec_is_one_line(tmp_path: Path, name: str) -> None:
+    text, message, hint = BAD[name]
+    folder = spec_folder(tmp_path, text)
+    with pytest.raises(SpecError) as caught:
+        load_catalogue([folder])
+    one_line(caught, where=f"{folder / 'small.yaml'}:{line_of(text)}")
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+# Content -> (what the error says, whether it names a line).
+UNREADABLE: dict[str, tuple[bytes, str, bool]] = {
+    "empty": (b"", "is empty", True),
+    "only a comment": (b"# nothing\n", "is empty", True),
+    "binary": (bytes(range(256)), "not UTF-8", False),
+    "a zip file": (b"PK\x03\x04\x14\x00\x00\x00", "malformed YAML", True),
+    "latin-1": (FAMILY.replace("A family", "Une famille é").encode("latin-1"), "not UTF-8", False),
+    "UTF-16": (FAMILY.encode("utf-16"), "not UTF-8", False),
+    "a NUL": (FAMILY.encode() + b"\0", "malformed YAML", True),
+    "an alias bomb": (BOMB.encode(), "aliases expand", True),
+    "too large": (b"# " + b"x" * LARGEST_BYTES, "larger than", False),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_a_file_that_is_no_spec_is_one_line(tmp_path: Path, name: str) -> None:
+    content, message, has_line = UNREADABLE[name]
+    folder = spec_folder(tmp_path, content)
+    with pytest.raises(SpecError, match=message) as caught:
+        load_catalogue([folder])
+    one_line(caught, where=f"{folder / 'small.yaml'}{':1' if has_line else ''}")
+
+
+def test_a_folder_where_a_file_should_be_is_one_line(tmp_path: Path) -> None:
+    """Refuses root, too, as a file without permission does not."""
+    (spec_folder(tmp_path) / "odd.yaml").mkdir()
+    with pytest.raises(SpecError, match="cannot be read") as caught:
+        load_catalogue([tmp_path])
+    one_line(caught, where=str(tmp_path / "odd.yaml"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything; the test above plants what refuses root, too")
+def test_a_file_without_permission_is_one_line(tmp_path: Path) -> None:
+    (spec_folder(tmp_path) / "small.yaml").chmod(0)
+    with pytest.raises(SpecError, match="Permission") as caught:
+        load_catalogue([tmp_path])
+    one_line(caught, where=str(tmp_path / "small.yaml"))
+
+
+def test_a_file_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="No such file") as caught:
+        load_family(tmp_path / "gone.yaml")
+    one_line(caught, where=str(tmp_path / "gone.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("schema_version: 1\ndevices:\n  x: {title: X, vendor: y, detect: {how: magic}} # HERE\n", "magic"),
+        ("schema_version: 1\ndevices:\n  x: {title: X, vendor: y, detect: {how: cpu, count: 0}} # HERE\n", "count"),
+        ("schema_version: 1\ndevices:\n  x: {title: X, vendor: y} # HERE\n", "detect"),
+    ],
+)
+def test_a_bad_device_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+    path = family_file(tmp_path, text, "devices.yaml")
+    with pytest.raises(SpecError, match=message) as caught:
+        load_devices(path)
+    one_line(caught, where=f"{path}:{line_of(text)}")
+
+
+def test_the_first_of_several_faults_is_shown_and_the_others_are_counted(tmp_path: Path) -> None:
+    text = FAMILY.replace("max_context: 256", "max_context: -1").replace("reference: 0.8", "reference: 8 # HERE")
+    path = family_file(tmp_path, text)
+    with pytest.raises(SpecError, match="and 1 more") as caught:
+        load_family(path)
+    one_line(caught, where=f"{path}:{line_of(text)}")
+
+
+def test_nesting_that_would_end_the_process_ends_in_an_error(tmp_path: Path) -> None:
+    """Composed in C, so deep a list exhausts the stack: tried in a process of its own."""
+    path = family_file(tmp_path, "x: " + "[" * 500_000)
+    code = f"from hallmark.specs.loader import load_family; from pathlib import Path; load_family(Path({str(path)!r}))"
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2], timeout=60
+    )
+    assert ended.returncode == 1
+    assert "SpecError" in ended.stderr.splitlines()[-1]
+    assert "nested too deeply" in ended.stderr

@@ -1,0 +1,70 @@
+"""The manifest demands every check of a cell, each once, and a feature that the spec does not declare takes its checks away."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from hallmark.specs.catalogue import Catalogue, Selection, load_catalogue
+from hallmark.specs.cell import Cell
+from hallmark.specs.checks import SERVER_CHECKS, demanded
+from hallmark.specs.model import Feature
+from selftests.specs.sheets import spec_folder, spoilt
+
+SHIPPED = load_catalogue([Path(__file__).resolve().parents[2] / "model_specs"])
+KINDS = ("spec", "server", "evals", "perf")
+
+
+def one(catalogue: Catalogue, model: str, device: str) -> Cell:
+    (cell,) = catalogue.select(Selection(models=(model,), device=device, impl=""))
+    return cell
+
+
+@pytest.mark.parametrize("cell", SHIPPED.cells, ids=lambda cell: cell.id)
+def test_each_shipped_cell_demands_all_that_its_spec_states(cell: Cell) -> None:
+    entries = demanded(cell)
+    checks = [entry.check for entry in entries]
+    assert [check for check, times in Counter(checks).items() if times > 1] == []
+    assert {f"evals.{target.name}" for target in cell.evals} == {e.check for e in entries if e.kind == "evals"}
+    assert {f"perf.{point.name}" for point in cell.perf} == {e.check for e in entries if e.kind == "perf"}
+    assert {"spec.device", "spec.environment", "spec.weights", "spec.targets"} <= set(checks)
+    assert {f"spec.env.{name}" for name in cell.env_vars} <= set(checks)
+    assert {f"spec.system.{name}" for name in cell.impl.system_deps} <= set(checks)
+    assert {f"spec.python.{name.lower()}" for name in (*cell.impl.python_deps, *cell.impl.python_excluded)} <= set(checks)
+    assert {check.id for check in SERVER_CHECKS} == {e.check for e in entries if e.kind == "server"}, "all features are declared"
+
+
+@pytest.mark.parametrize("cell", SHIPPED.cells, ids=lambda cell: cell.id)
+def test_entries_are_in_the_order_in_which_they_run(cell: Cell) -> None:
+    kinds = [entry.kind for entry in demanded(cell)]
+    assert kinds == sorted(kinds, key=KINDS.index)
+    assert all(entry.check.startswith(f"{entry.kind}.") and entry.title for entry in demanded(cell))
+
+
+@pytest.mark.parametrize("feature", Feature)
+def test_a_feature_that_is_not_declared_takes_its_checks_away_and_no_others(tmp_path: Path, feature: Feature) -> None:
+    others = [f.value for f in Feature if f is not feature]
+    text = spoilt("status: complete", f"status: complete\n    features: {others}".replace("'", ""))
+    folder = spec_folder(tmp_path, text)
+    less = {entry.check for entry in demanded(one(load_catalogue([folder]), "Small-1B", "cpu"))}
+    whole = {entry.check for entry in demanded(one(load_catalogue([spec_folder(tmp_path)]), "Small-1B", "cpu"))}
+    assert whole - less == {check.id for check in SERVER_CHECKS if check.feature is feature}
+    assert whole - less
+    assert less < whole
+
+
+def test_no_feature_at_all_still_demands_a_healthy_server_of_the_right_identity(tmp_path: Path) -> None:
+    text = spoilt("status: complete", "status: complete\n    features: []")
+    left = {entry.check for entry in demanded(one(load_catalogue([spec_folder(tmp_path, text)]), "Small-1B", "cpu"))}
+    assert {"server.health", "server.version", "server.model"} <= left
+    assert sum(check.startswith("server.bad-request.") for check in left) == 6
+
+
+def test_a_target_that_is_added_to_the_spec_is_demanded(tmp_path: Path) -> None:
+    """A target without a check would be a promise that nobody holds."""
+    text = spoilt("concurrency: 2", "concurrency: 1")
+    before = demanded(one(load_catalogue([spec_folder(tmp_path)]), "Small-1B", "cpu"))
+    after = demanded(one(load_catalogue([spec_folder(tmp_path, text.replace("tokens_per_s: 10, ", ""))]), "Small-1B", "cpu"))
+    assert {e.check for e in after} ^ {e.check for e in before} == {"perf.isl64-osl32-c2", "perf.isl64-osl32-c1"}
