@@ -1,4 +1,4 @@
-"""What a stream said in the end."""
+"""What an answer says, and what a stream said in the end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hallmark.core.errors import CheckFailed
+
+
+def part(answer: Any, *path: str | int) -> Any:
+    """What stands at `path` of an answer; CheckFailed that names it where the server left it out or null."""
+    found = answer
+    for step in path:
+        try:
+            found = found[step]
+        except (LookupError, TypeError):
+            found = None
+        if found is None:
+            raise CheckFailed(f"the answer has no {'.'.join(map(str, path))}: {str(answer)[:300]}")
+    return found
 
 
 def joined_text(events: Iterable[Mapping[str, Any]]) -> str:
@@ -23,4 +36,4 @@ def last_usage(events: Iterable[Mapping[str, Any]]) -> int:
     usages = [event["usage"] for event in events if event.get("usage")]
     if not usages:
         raise CheckFailed("the stream carries no usage, though include_usage asked for it")
-    return int(usages[-1]["completion_tokens"])
+    return int(part(usages[-1], "completion_tokens"))

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from hallmark.client.text import joined_text, last_usage
+from hallmark.client.text import joined_text, last_usage, part
+from hallmark.core.errors import CheckFailed
 
 pytestmark = pytest.mark.server
 
@@ -30,13 +31,12 @@ def chat(client, **fields):
 def test_a_sentence_is_given_back(client, check):
     """Only a server with the model's right chat template and stop token gives the sentence back and ends."""
     answer = chat(client)
-    choice = answer["choices"][0]
-    check.equal("object", answer["object"], "chat.completion")
-    check.equal("role", choice["message"]["role"], "assistant")
-    text = choice["message"]["content"] or ""
+    check.equal("object", part(answer, "object"), "chat.completion")
+    check.equal("role", part(answer, "choices", 0, "message", "role"), "assistant")
+    text = part(answer, "choices", 0, "message", "content")
     check.observe("answer", text, detail={"asked": MESSAGES[0]["content"]})
     assert SENTENCE.lower().rstrip(".") in text.lower(), f"asked to repeat {SENTENCE!r}, it said {text!r}"
-    check.equal("finish_reason", choice["finish_reason"], "stop")
+    check.equal("finish_reason", part(answer, "choices", 0, "finish_reason"), "stop")
 
 
 @pytest.mark.check("server.stream-chat")
@@ -44,26 +44,37 @@ def test_a_stream_equals_a_whole_answer(client, check):
     whole = chat(client)
     body = client.body(messages=MESSAGES, temperature=0, max_tokens=64, stream=True, stream_options={"include_usage": True})
     events = list(client.stream(PATH, body))
-    check.equal("text", joined_text(events), whole["choices"][0]["message"]["content"], detail={"events": len(events)})
-    check.equal("usage", last_usage(events), whole["usage"]["completion_tokens"])
+    said = part(whole, "choices", 0, "message", "content")
+    check.equal("text", joined_text(events), said, detail={"events": len(events)})
+    check.equal("usage", last_usage(events), part(whole, "usage", "completion_tokens"))
 
 
 @pytest.mark.check("server.usage-chat")
 def test_usage_agrees_with_template_and_tokenizer(client, tokenizer, check):
     """Prompt tokens are those of the rendered chat template: a template that adds or drops tokens shows here."""
-    usage = chat(client)["usage"]
-    check.equal("prompt_tokens", usage["prompt_tokens"], tokenizer.count_chat(MESSAGES))
-    check.equal("total_tokens", usage["total_tokens"], usage["prompt_tokens"] + usage["completion_tokens"])
+    usage = part(chat(client), "usage")
+    prompt, completion = part(usage, "prompt_tokens"), part(usage, "completion_tokens")
+    check.equal("prompt_tokens", prompt, tokenizer.count_chat(MESSAGES))
+    check.equal("total_tokens", part(usage, "total_tokens"), prompt + completion)
+
+
+def parsed(text):
+    try:
+        return json.loads(text)
+    except ValueError as exc:
+        raise CheckFailed(f"asked for JSON, it said {text!r} ({exc})") from exc
 
 
 @pytest.mark.check("server.structured-output")
 def test_an_answer_obeys_its_schema(client, check):
     shape = {"type": "json_schema", "json_schema": {"name": "person", "schema": SCHEMA}}
     messages = [{"role": "user", "content": "json: Ada 31"}]
-    text = chat(client, messages=messages, response_format=shape, max_tokens=120)["choices"][0]["message"]["content"]
-    value = json.loads(text)
-    assert set(value) == {"name", "age", "known"}, f"keys {sorted(value)}"
-    assert value["name"] in ("Ada", "Bob"), value
-    assert value["age"] in (31, 64), value
-    assert isinstance(value["known"], bool), value
+    answer = chat(client, messages=messages, response_format=shape, max_tokens=120)
+    text = part(answer, "choices", 0, "message", "content")
+    value = parsed(text)
+    assert isinstance(value, dict), f"no object: {text!r}"
+    assert set(value) == {"name", "age", "known"}, f"keys {sorted(value)} in {text!r}"
+    assert value["name"] in ("Ada", "Bob"), f"name {value['name']!r}"
+    assert value["age"] in (31, 64), f"age {value['age']!r}"
+    assert isinstance(value["known"], bool), f"known {value['known']!r}"
     check.observe("answer", text, detail={"schema": SCHEMA})

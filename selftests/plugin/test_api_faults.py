@@ -1,0 +1,59 @@
+"""Each fault of the API turns exactly its own checks red: as failures of the server, not as errors of ours."""
+
+from __future__ import annotations
+
+import pytest
+
+from hallmark.specs.checks import SERVER_CHECKS
+from selftests.plugin.commands import Ended
+from selftests.plugin.conftest import Place
+
+pytestmark = pytest.mark.e2e
+
+BAD_REQUESTS = {check.id for check in SERVER_CHECKS if check.id.startswith("server.bad-request.")}
+USAGE = {"server.usage-completions", "server.usage-chat"}
+STREAMS = {"server.stream-completions", "server.stream-chat"}
+
+FAULTS = {
+    "prompt-usage-off": (USAGE, "prompt_tokens"),
+    "usage-off": ({"server.usage-completions", "server.max-tokens"}, "completion_tokens is 8, not 7"),
+    "no-usage": (USAGE | STREAMS | {"server.max-tokens"}, "the answer has no usage"),
+    "stream-differs": (STREAMS, "text is '~"),
+    "truncate-stream": (STREAMS, "[DONE]"),
+    "sse-error": (STREAMS, "broken on purpose"),
+    "no-stop": ({"server.stop"}, "text up to the stop sequence"),
+    "nondeterministic": ({"server.seed"}, "samples repeated by their seed is"),
+    "accepts-bad-requests": (BAD_REQUESTS, "answered 200 instead of 4xx"),
+    "plain-text-errors": (BAD_REQUESTS, "not JSON"),
+    "no-logprobs": ({"server.logprobs"}, "the answer has no choices.0.logprobs"),
+    "structured-ignored": ({"server.structured-output"}, "keys ['age', 'name']"),
+    "wrong-version": ({"server.version"}, "the server runs vllm 0.0.1, the spec says ==0.32.0"),
+    "wrong-version=unknown": ({"server.version"}, "the server runs vllm unknown"),
+    "wrong-model-name": ({"server.model", "server.completions"}, "the server serves some-other-model"),
+    "short-output": (
+        {"server.max-tokens", "server.usage-completions", "server.chat", "server.logprobs"},
+        "completion_tokens at max_tokens=5 is 2, not 5",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_turns_its_checks_red(place: Place, fault: str) -> None:
+    checks, reason = FAULTS[fault]
+    place.spec(faults=fault)
+    ended = place.release().end().must_end(1, "REJECTED")
+    assert ended.bad == {"spec.targets": "INCONCLUSIVE", **dict.fromkeys(checks, "FAIL")}
+    assert reason in " ".join(ended.rows[check]["reason"] for check in checks)
+
+
+def test_a_server_that_dies_of_a_bad_request_takes_the_rest_with_it(place: Place) -> None:
+    place.spec(faults="dies-on-bad-request")
+    ended = place.release().end().must_end(1, "REJECTED")
+    failed = [check for check, verdict in ended.bad.items() if verdict == "FAIL"]
+    assert failed == ["server.bad-request.invalid-json"]
+    assert ended.rows["server.chat"]["reason"] == "server lost (see server.bad-request.invalid-json)"
+
+
+def test_the_clean_twin_has_none_of_them_red(clean: Ended) -> None:
+    every = set().union(*(checks for checks, _ in FAULTS.values()))
+    assert {clean.rows[check]["verdict"] for check in every} == {"PASS"}
