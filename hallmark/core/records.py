@@ -18,7 +18,8 @@ from hallmark.core.errors import InfrastructureError
 from hallmark.core.redact import Redactor, redacted
 from hallmark.core.verdict import Verdict
 
-Relation = Literal[">=", "<=", "=="]
+Relation = Literal[">=", "<=", "==", "meets"]
+"""`meets` is for what is no single limit, such as a version specifier."""
 Kind = Literal["spec", "server", "evals", "perf", "extra"]
 
 

@@ -11,8 +11,8 @@ from hallmark.core.records import Evidence, Interval, Target
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 # Everything that XML 1.0 cannot hold, escaped or not; it is of no use on a page either.
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_SIGNS = {">=": "≥", "<=": "≤", "==": "="}
-_MISSED_SIGNS = {">=": "<", "<=": ">", "==": "≠"}
+_SIGNS = {">=": "≥", "<=": "≤", "==": "=", "meets": "meets"}
+_MISSED_SIGNS = {">=": "<", "<=": ">", "==": "≠", "meets": "does not meet"}
 _DIGITS = 4
 _MORE_DIGITS = (_DIGITS, 6, 9, 17)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hallmark.core.errors import CheckFailed, Inconclusive
+from hallmark.core.records import Evidence, Target
+from hallmark.core.verdict import Verdict
 
 pytestmark = pytest.mark.spec
 
@@ -58,10 +60,12 @@ def test_requirement_holds(requirement, finding_of, check):
     finding = finding_of(requirement)
     if finding.state == "unknown":
         raise Inconclusive(f"{requirement}: {finding.reason}")
-    check.observe(
-        requirement,
-        finding.found or "absent",
-        detail={"required": finding.required, "state": finding.state, "why": finding.reason},
+    check.add(
+        Evidence(
+            name="found",
+            value=finding.found or "absent",
+            target=Target(relation="meets", limit=finding.required or "any version"),
+            verdict=Verdict.PASS if finding.satisfied else Verdict.FAIL,
+            reason=f"{requirement}: {finding.reason}",
+        )
     )
-    if not finding.satisfied:
-        raise CheckFailed(f"{requirement}: {finding.reason} (required: {finding.required or 'any version'})")
