@@ -117,11 +117,13 @@ class Shell:
         """Run an install command once for each of the order's attempts, until one succeeds; the last failure counts."""
         for number, options in enumerate(order.attempts, start=1):
             try:
-                return self.run([*command, *options, *order.arguments], what, environ=environ)
+                self.run([*command, *options, *order.arguments], what, environ=environ)
             except InstallFailed as exc:
                 if number == len(order.attempts):
                     raise
                 self.log(f"{what}: {exc}; trying {order.index} besides")
+            else:
+                return
 
     def _start(self, command: Sequence[str], output: int, environ: Mapping[str, str] | None) -> subprocess.Popen[bytes]:
         env = dict(self.environ if environ is None else environ)

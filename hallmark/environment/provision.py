@@ -83,7 +83,9 @@ class EnvironmentPlan:
     def order(self, folder: Path, base: str) -> Order:
         extras = f"[{','.join(self.extras)}]" if self.extras else ""
         editable = f"{self.editable}{extras}" if self.editable else ""
-        return Order(folder=folder, base=base, requirements=self.requirements, excluded=self.excluded, index=self.index, editable=editable)
+        return Order(
+            folder=folder, base=base, requirements=self.requirements, excluded=self.excluded, index=self.index, editable=editable
+        )
 
 
 def ensure(
