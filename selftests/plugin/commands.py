@@ -130,12 +130,11 @@ class Command:
 
     def folder(self) -> Path:
         """The run's folder, as soon as its manifest is there."""
-        found = (path for path in self._artifacts.glob("*/manifest.json") if path.parent not in self._before)
-        return wait_for(lambda: next(found, None), "manifest").parent if self._artifacts.is_dir() else self._later()
 
-    def _later(self) -> Path:
-        wait_for(self._artifacts.is_dir, "artifacts folder")
-        return self.folder()
+        def find() -> list[Path]:
+            return [path.parent for path in self._artifacts.glob("*/manifest.json") if path.parent not in self._before]
+
+        return wait_for(find, "manifest")[0]
 
     def signal_all(self, number: int) -> None:
         """As the terminal does on Ctrl-C: to every process of the group."""
