@@ -5,6 +5,8 @@ Precedence, as everywhere: command line > environment > spec > default.
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +17,8 @@ from hallmark.specs.cell import Cell
 DEFAULT_VARS = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 """No server under test reports about itself to anyone, unless the user says otherwise."""
 
-_OF_THE_SUITE = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTEST_CURRENT_TEST", "PYTEST_PLUGINS", "PYTEST_ADDOPTS")
+_OF_THE_SUITE = re.compile(r"VIRTUAL_ENV|PYTHONPATH|PYTHONHOME|PYTEST_.*|HALLMARK_.*")
+"""Variables that are about the tests; the server that is certified must not hear of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +72,11 @@ def _variables(cell: Cell, environ: Mapping[str, str]) -> tuple[tuple[PlanValue,
 
 
 def _whole_environment(environ: Mapping[str, str], set_vars: tuple[PlanValue, ...], *, python: Path | None) -> dict[str, str]:
-    env = {name: value for name, value in environ.items() if name not in _OF_THE_SUITE}
+    env = {name: value for name, value in environ.items() if not _OF_THE_SUITE.fullmatch(name)}
     env |= {v.name: v.value for v in set_vars}
     if python is not None:
         # Tools that the engine calls by name (ninja, say) are those of its own environment.
-        env["PATH"] = f"{python.parent}:{env.get('PATH', '')}"
+        env["PATH"] = os.pathsep.join(filter(None, [str(python.parent), env.get("PATH")]))
     return env
 
 
@@ -85,7 +88,8 @@ def _engine_arguments(cell: Cell, settings: LaunchSettings) -> tuple[PlanValue, 
     )
     merged: dict[str, PlanValue] = {}
     for origin, layer in layers:
-        for name, value in layer.items():
+        for given, value in layer.items():
+            name = given.replace("-", "_")  # one argument, however it is spelt
             before = merged.get(name)
             overrode = f"{before.origin}: {before.value}" if before and before.value != _text(value) else ""
             merged[name] = PlanValue(name=name, value=_text(value), origin=origin, overrode=overrode)

@@ -22,7 +22,7 @@ from hallmark.environment.document import runtime_environment
 from hallmark.environment.provision import EnvironmentPlan, ensure
 from hallmark.environment.requirements import Finding, check
 from hallmark.serving.launchers import LAUNCHERS
-from hallmark.serving.readiness import free_port, headers
+from hallmark.serving.readiness import connect, free_port
 from hallmark.serving.server import Death, LaunchPlan, RunningServer
 from hallmark.specs.cell import Cell
 
@@ -76,7 +76,7 @@ class Testbed:
         if name not in self._made:
             try:
                 self._made[name] = make()
-            except (HallmarkError, Void, Inconclusive) as exc:
+            except Exception as exc:
                 self._failed[name] = exc
                 raise
         return cast("Made", self._made[name])
@@ -197,7 +197,7 @@ def _with_port(launch: LaunchSettings) -> LaunchSettings:
 def _read_back(server: RunningServer) -> dict[str, Any]:
     """What the server says about itself; an endpoint that it lacks is left out."""
     answers: dict[str, Any] = {"base_url": server.endpoint.base_url}
-    with httpx.Client(base_url=server.endpoint.base_url, headers=headers(server.endpoint), timeout=10) as client:
+    with connect(server.endpoint, timeout_s=10) as client:
         for name, path in _READ_BACK.items():
             try:
                 answer = client.get(path)

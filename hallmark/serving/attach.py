@@ -10,7 +10,7 @@ from collections.abc import Callable
 import httpx
 
 from hallmark.core.errors import LaunchError
-from hallmark.serving.readiness import headers, wait_until_ready
+from hallmark.serving.readiness import connect, wait_until_ready
 from hallmark.serving.server import Death, Endpoint, Launcher, LaunchPlan, RunningServer
 
 _WATCH_EVERY_S = 0.3
@@ -29,7 +29,7 @@ class AttachedServer(RunningServer):
 
     def _watch(self) -> None:
         refused = 0
-        with httpx.Client(base_url=self.endpoint.base_url, headers=headers(self.endpoint), timeout=5) as client:
+        with connect(self.endpoint, timeout_s=5) as client:
             while refused < 2 and not self._stopped.wait(_WATCH_EVERY_S):
                 try:
                     client.get("/health")

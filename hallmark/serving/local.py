@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from hallmark.core.errors import LaunchError
 from hallmark.core.process import KeptProcess, tail
@@ -49,8 +48,7 @@ class LocalLauncher(Launcher):
     name = "local"
 
     def start(self, plan: LaunchPlan, progress: Callable[[str], None]) -> RunningServer:
-        address = urlsplit(plan.endpoint.base_url)
-        require_free_port(address.hostname or "127.0.0.1", address.port or 80)
+        require_free_port(plan.endpoint.base_url)
         began = time.monotonic()
         process = KeptProcess(plan.argv, env=plan.env, log_path=plan.log_path)
         try:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import time
 from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -20,24 +23,36 @@ def headers(endpoint: Endpoint) -> dict[str, str]:
     return {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
 
 
-def not_ready_because(client: httpx.Client, endpoint: Endpoint) -> str:
-    """Why the server is not ready yet; empty when it is."""
+def connect(endpoint: Endpoint, *, timeout_s: float) -> httpx.Client:
+    """A client of the endpoint. A proxy or a .netrc of this machine must not come between it and the server."""
+    return httpx.Client(base_url=endpoint.base_url, headers=headers(endpoint), timeout=timeout_s, trust_env=False)
+
+
+def not_ready_because(client: httpx.Client, *, patience_s: float) -> str:
+    """Why the server is not ready yet; empty when it is. No answer is waited for longer than `patience_s`."""
     try:
-        health = client.get("/health")
+        health = client.get("/health", timeout=min(_PROBE_TIMEOUT_S, patience_s))
         if health.status_code != 200:
             return f"/health answers {health.status_code}"
-        models = client.get("/v1/models")
+        models = client.get("/v1/models", timeout=min(_PROBE_TIMEOUT_S, patience_s))
         if models.status_code != 200:
             return f"/v1/models answers {models.status_code}"
-        served = [model.get("id") for model in models.json().get("data", [])]
         # Whether it is the *right* model is a check of its own; one that serves none can answer nothing.
-        if not served:
+        name = _first_model(models.json())
+        if not name:
             return "/v1/models lists no model"
-        body = {"model": served[0], "prompt": "1", "max_tokens": 1}
-        first = client.post("/v1/completions", json=body, timeout=_FIRST_TOKEN_TIMEOUT_S)
+        body = {"model": name, "prompt": "1", "max_tokens": 1}
+        first = client.post("/v1/completions", json=body, timeout=min(_FIRST_TOKEN_TIMEOUT_S, patience_s))
     except (httpx.HTTPError, ValueError) as exc:
         return f"{type(exc).__name__}: {exc}"
     return "" if first.status_code == 200 else f"the first token: status {first.status_code}"
+
+
+def _first_model(listed: Any) -> str:
+    try:
+        return str(listed["data"][0]["id"])
+    except (LookupError, TypeError):
+        return ""
 
 
 def wait_until_ready(
@@ -49,27 +64,32 @@ def wait_until_ready(
     """
     deadline = time.monotonic() + timeout_s
     reason = "not asked yet"
-    with httpx.Client(base_url=endpoint.base_url, headers=headers(endpoint), timeout=_PROBE_TIMEOUT_S) as client:
-        while time.monotonic() < deadline:
+    with connect(endpoint, timeout_s=_PROBE_TIMEOUT_S) as client:
+        while (left_s := deadline - time.monotonic()) > 0:
             if gone(_POLL_S):
                 return "it ended"
-            reason = not_ready_because(client, endpoint)
+            reason = not_ready_because(client, patience_s=left_s)
             if not reason:
                 return ""
             progress(reason)
     return reason
 
 
-def require_free_port(host: str, port: int) -> None:
-    """LaunchError when something listens on `port` already: what answered there would not be our server."""
+def require_free_port(base_url: str) -> None:
+    """LaunchError when something listens there already: what answered would not be our server."""
+    address = urlsplit(base_url)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
-        except OSError as exc:
-            raise LaunchError(
-                f"port {port} is in use", where=f"{host}:{port}", hint="choose another with --port, or stop what listens there"
-            ) from exc
+            probe.bind((address.hostname or "127.0.0.1", address.port or 80))
+        except (OSError, ValueError) as exc:
+            in_use = isinstance(exc, OSError) and exc.errno == errno.EADDRINUSE
+            why = (
+                f"port {address.port} is in use"
+                if in_use
+                else f"the address cannot be had: {getattr(exc, 'strerror', '') or exc}"
+            )
+            raise LaunchError(why, where=base_url, hint="choose another with --port, or stop what listens there") from exc
 
 
 def free_port(host: str) -> int:

@@ -52,8 +52,11 @@ class LaunchPlan:
     warnings: tuple[str, ...] = ()
 
     def command(self) -> str:
-        """The plan as one line that a person can paste."""
-        return shlex.join([*(f"{v.name}={v.value}" for v in self.set_vars), *self.argv])
+        """The plan as one line that a person can paste; empty where the server runs already."""
+        if not self.argv:
+            return ""
+        # Only the value is quoted: the shell takes 'NAME=a b' in quotes for a command's name.
+        return " ".join([*(f"{v.name}={shlex.quote(v.value)}" for v in self.set_vars), shlex.join(self.argv)])
 
     def to_plain(self) -> dict[str, Any]:
         rows = [*self.set_vars, *self.values]
