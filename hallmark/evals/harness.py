@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import subprocess
@@ -53,28 +54,17 @@ class EvalScores:
 
 
 class Harness:
-    """lm-eval in a process of its own. It imports for some ten seconds, so start it before it is needed."""
+    """lm-eval in a process of its own. It imports for some ten seconds, so start it before it is needed.
+
+    A worker that was not waited for to the end is ended, and the next request gets a new one: the late answer to an
+    earlier request must never be taken for the score of a later one.
+    """
 
     def __init__(self, *, environ: Mapping[str, str], log_path: Path, python: str = sys.executable, offline: bool = True) -> None:
         self.log_path = log_path
-        self._answers: queue.Queue[dict[str, Any]] = queue.Queue()
-        with log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                [python, "-m", "hallmark.evals.lm_eval_worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={**environ, **(_OFFLINE if offline else {})},
-                start_new_session=True,
-            )
-        threading.Thread(target=self._read, name="hallmark-lm-eval", daemon=True).start()
-        self._ready = False
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._answers.put(json.loads(line))
-        self._answers.put({"error": f"the lm-eval process ended (exit code {self._process.wait()})"})
+        self._python = python
+        self._environ = {**environ, **(_OFFLINE if offline else {})}
+        self._worker = _Worker(self._python, self._environ, log_path=log_path)
 
     def evaluate(self, request: EvalRequest, *, timeout_s: float, check: Callable[[], None]) -> EvalScores:
         """Evaluate one task. `check` is called ten times a second and may raise (a lost server, say) to end the wait.
@@ -82,38 +72,84 @@ class Harness:
         Raises HarnessError when lm-eval raises, dies, or takes longer than `timeout_s`.
         """
         deadline = time.monotonic() + timeout_s
-        if not self._ready:
+        if self._worker.stopped:
+            self._worker = _Worker(self._python, self._environ, log_path=self.log_path)
+        if not self._worker.ready:
             self._next(deadline, check)
-            self._ready = True
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(request.to_plain()).encode() + b"\n")
-        self._process.stdin.flush()
+            self._worker.ready = True
+        self._worker.ask(request)
         answer = self._next(deadline, check)
         return EvalScores(
             metrics=answer["metrics"], n=answer["n"], total=answer["total"], seconds=answer["seconds"], lm_eval=answer["lm_eval"]
         )
 
     def _next(self, deadline: float, check: Callable[[], None]) -> dict[str, Any]:
-        while True:
-            check()
-            try:
-                answer = self._answers.get(timeout=_POLL_S)
-                break
-            except queue.Empty:
-                if time.monotonic() > deadline:
-                    raise HarnessError("lm-eval took longer than the spec allows", hint="raise timeout_s of the eval") from None
+        try:
+            answer = self._awaited(deadline, check)
+        except BaseException:
+            self._worker.stop()
+            raise
+        if "ended" in answer:
+            self._worker.stop()
         if "error" in answer:
             why = answer["error"].strip().splitlines()[0][:300]
             raise HarnessError(f"lm-eval failed: {why}", hint=f"see {self.log_path.name}\n{_explanation(answer, self.log_path)}")
         return answer
 
+    def _awaited(self, deadline: float, check: Callable[[], None]) -> dict[str, Any]:
+        while True:
+            check()
+            try:
+                return self._worker.answers.get(timeout=_POLL_S)
+            except queue.Empty:
+                if time.monotonic() > deadline:
+                    raise HarnessError("lm-eval took longer than the spec allows", hint="raise timeout_s of the eval") from None
+
     def stop(self) -> None:
-        """End the worker, whatever it is doing."""
+        """End the worker, whatever it is doing; safe to call twice."""
+        self._worker.stop()
+
+
+class _Worker:
+    """One process of `lm_eval_worker`, and what it answers."""
+
+    def __init__(self, python: str, environ: Mapping[str, str], *, log_path: Path) -> None:
+        self.answers: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.ready = False
+        self.stopped = False
+        with log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [python, "-m", "hallmark.evals.lm_eval_worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=dict(environ),
+                start_new_session=True,
+            )
+        self._reader = threading.Thread(target=self._read, name="hallmark-lm-eval", daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.answers.put(json.loads(line))
+        self.answers.put({"error": f"the lm-eval process ended (exit code {self._process.wait()})", "ended": True})
+
+    def ask(self, request: EvalRequest) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it ended; the reader says so
+            self._process.stdin.write(json.dumps(request.to_plain()).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def stop(self) -> None:
+        self.stopped = True
         self._process.kill()
+        self._reader.join(5)
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream:
-                stream.close()
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
 
 
 def _explanation(answer: Mapping[str, Any], log_path: Path) -> str:

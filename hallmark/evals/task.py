@@ -46,6 +46,8 @@ def make_request(cell: Cell, target: EvalTarget, endpoint: Endpoint, *, folder: 
 
 def judge(target: EvalTarget, scores: EvalScores) -> Evidence:
     """The score (the mean, where there are several metrics) with its interval, held against the target's floor."""
+    if scores.n < 1:
+        raise HarnessError("lm-eval scored no item", where=target.task, hint="see its log")
     score = sum(_metric(scores, name) for name in target.metrics) / len(target.metrics)
     interval = wilson_interval(score, scores.n)
     verdict, reason = judge_score(score, scores.n, reference=target.reference, tolerance=target.tolerance, interval=interval)
@@ -73,4 +75,7 @@ def judge(target: EvalTarget, scores: EvalScores) -> Evidence:
 def _metric(scores: EvalScores, name: str) -> float:
     if name not in scores.metrics:
         raise HarnessError(f"lm-eval reports no metric '{name}'", hint="it has: " + ", ".join(sorted(scores.metrics)))
-    return float(scores.metrics[name])
+    value = float(scores.metrics[name])
+    if not 0 <= value <= 1:  # NaN, too
+        raise HarnessError(f"lm-eval's metric '{name}' is {value:g}, which is no score", hint="name one between 0 and 1")
+    return value
