@@ -1,0 +1,141 @@
+"""The real lm-eval against the stand-in: right scores from a good server, and an end in time with a bad one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hallmark.core.errors import CheckFailed, HarnessError
+from hallmark.evals.harness import EvalRequest, Harness
+from hallmark.specs.cell import Cell
+from selftests.core.polling import comes_true
+from selftests.faulty import Faulty, running
+
+Ask = Callable[..., EvalRequest]
+
+
+def unchecked() -> None:
+    pass
+
+
+@pytest.mark.parametrize("name", ["addition", "sums", "sequences"])
+def test_a_good_server_gets_a_full_score(harness: Harness, ask: Ask, cell: Cell, name: str, tmp_path: Path) -> None:
+    """The stand-in adds and continues sequences without error; the items are the shipped ones."""
+    target = next(t for t in cell.evals if t.name == name)
+    with running() as server:
+        scores = harness.evaluate(ask(name, server.base_url), timeout_s=120, check=unchecked)
+    assert {metric: scores.metrics[metric] for metric in target.metrics} == dict.fromkeys(target.metrics, 1.0)
+    assert scores.n == 20
+    assert scores.total == target.n
+    samples = (tmp_path / f"{name}.samples.jsonl").read_text().splitlines()
+    assert len(samples) == 20
+    assert all(json.loads(line)["doc"] for line in samples)
+
+
+def test_wrong_answers_cost_score(harness: Harness, ask: Ask) -> None:
+    """The gate can fail: a server that is wrong on every prompt scores nothing."""
+    with running("wrong-answers=1") as server:
+        scores = harness.evaluate(ask("addition", server.base_url), timeout_s=120, check=unchecked)
+    assert scores.metrics["exact_match,none"] == 0.0
+
+
+@pytest.mark.parametrize("fault", ["no-logprobs"])
+def test_an_answer_that_cannot_be_scored_is_no_score(harness: Harness, ask: Ask, fault: str) -> None:
+    """Planted: a multiple-choice task on a server that leaves out the log-probabilities."""
+    with running(fault) as server, pytest.raises(HarnessError, match="lm-eval failed") as caught:
+        harness.evaluate(ask("sequences", server.base_url), timeout_s=120, check=unchecked)
+    assert "Traceback" in caught.value.hint
+    assert len(caught.value.message.splitlines()) == 1
+
+
+def test_a_server_that_refuses_everything_is_no_score(harness: Harness, ask: Ask) -> None:
+    request = ask("addition", "")
+    with running("error-all") as server, pytest.raises(HarnessError, match="lm-eval failed"):
+        harness.evaluate(at(request, server), timeout_s=60, check=unchecked)
+
+
+def test_a_server_that_dies_ends_the_wait_at_once(harness: Harness, ask: Ask) -> None:
+    """`check` is what notices: lm-eval itself would go on repeating its requests. A late answer is nobody's score."""
+
+    class Lost(CheckFailed):
+        pass
+
+    with running("die-after=0") as server:  # twenty items are one request
+
+        def alive() -> None:
+            if server.process.poll() is not None:
+                raise Lost
+
+        with pytest.raises(Lost):
+            harness.evaluate(ask("addition", server.base_url), timeout_s=120, check=alive)
+        assert server.process.poll() == 17
+    with running("wrong-answers=1") as other:
+        scores = harness.evaluate(ask("sums", other.base_url), timeout_s=120, check=unchecked)
+    assert scores.metrics["exact_match,none"] < 1.0
+
+
+def test_a_server_that_hangs_is_given_up_and_its_answer_is_not_taken_later(harness: Harness, ask: Ask) -> None:
+    """Planted: a server that answers after our patience. The next score must be that of the next request."""
+    with running("slow", ttft_ms=250) as slow, running("wrong-answers=1") as wrong:
+        began = time.monotonic()
+        with pytest.raises(HarnessError, match="longer than the spec allows"):
+            harness.evaluate(ask("addition", slow.base_url), timeout_s=1, check=unchecked)
+        assert time.monotonic() - began < 9
+        scores = harness.evaluate(ask("addition", wrong.base_url), timeout_s=120, check=unchecked)
+    assert scores.metrics["exact_match,none"] == 0.0
+
+
+def test_a_task_that_does_not_exist_is_named(harness: Harness, ask: Ask) -> None:
+    with pytest.raises(HarnessError, match="no_such_task"):
+        harness.evaluate(replace(ask("addition", "http://127.0.0.1:9"), task="no_such_task"), timeout_s=60, check=unchecked)
+
+
+def test_a_worker_that_cannot_start_is_told_each_time_and_never_waited_for(ask: Ask, tmp_path: Path) -> None:
+    """Planted: an interpreter without lm-eval. The second eval must not wait an hour for a process that is gone."""
+    (tmp_path / "lm_eval.py").write_text("raise ImportError('no lm-eval here')")
+    harness = Harness(environ={**os.environ, "PYTHONPATH": str(tmp_path)}, log_path=tmp_path / "log")
+    for _ in range(2):
+        began = time.monotonic()
+        with pytest.raises(HarnessError, match="the lm-eval process ended") as caught:
+            harness.evaluate(ask("addition", "http://127.0.0.1:9"), timeout_s=600, check=unchecked)
+        assert time.monotonic() - began < 15
+        assert "no lm-eval here" in caught.value.hint
+    harness.stop()
+    harness.stop()
+
+
+def test_the_worker_ends_with_its_parent(tmp_path: Path) -> None:
+    """Its input closes when the parent is gone, however that went."""
+    (tmp_path / "lm_eval.py").write_text("import threading; threading.Event().wait()")
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "hallmark.evals.lm_eval_worker"],
+        stdin=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{Path(__file__).parents[2]}"},
+    )
+    assert worker.stdin is not None
+    assert worker.poll() is None
+    worker.stdin.close()
+    assert comes_true(lambda: worker.poll() is not None)
+
+
+def test_a_request_names_tokenizer_path_and_limit(cell: Cell, ask: Ask) -> None:
+    request = ask("sums", "http://127.0.0.1:8000", limit=7)
+    assert request.model_type == "local-completions"
+    assert request.model_args["base_url"] == "http://127.0.0.1:8000/v1/completions"
+    assert request.model_args["tokenizer"] == cell.weights_source
+    assert request.model_args["batch_size"] == 25
+    assert (request.limit, Path(request.task_dir).is_dir()) == (7, True)
+
+
+def at(request: EvalRequest, server: Faulty) -> EvalRequest:
+    """The same request, to another server, without repeats: lm-eval waits seconds between them."""
+    args = {**request.model_args, "base_url": server.base_url + "/v1/completions", "max_retries": 1}
+    return replace(request, model_args=args)
