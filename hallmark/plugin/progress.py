@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
+from typing import Protocol
 
 from rich.console import Console
 from rich.status import Status
@@ -13,13 +15,26 @@ _QUIET_FOR_S = 15.0
 """Without a terminal, a repeated kind of progress is shown this often."""
 
 
-class Progress:
-    """Safe to call from any thread. Make it while pytest captures nothing: it keeps its own way to standard error."""
+class Line(Protocol):
+    """The part of pytest's terminal writer that is needed to share a terminal with it."""
 
-    def __init__(self) -> None:
+    @property
+    def width_of_current_line(self) -> int: ...
+    def flush(self) -> None: ...
+
+
+class Progress:
+    """Safe to call from any thread. Make it while pytest captures nothing: it keeps its own way to standard error.
+
+    `terminal` is where pytest writes, if it does: the live line stands below, and gives the cursor back when it goes.
+    """
+
+    def __init__(self, terminal: Callable[[], Line | None]) -> None:
         self._stream = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
         self._console = Console(file=self._stream, highlight=False, soft_wrap=True)
+        self._terminal = terminal
         self._status: Status | None = None
+        self._column = 0
         self._lock = threading.Lock()
         self._last = ""
         self._last_at = 0.0
@@ -27,25 +42,37 @@ class Progress:
     def __call__(self, text: str) -> None:
         """Show what is being done right now; replaced by the next."""
         with self._lock:
-            if self._console.is_terminal:
+            if self._console.is_terminal and self._terminal():
                 self._live(text)
             elif text != self._last and time.monotonic() - self._last_at > _QUIET_FOR_S:
-                self._console.print(f"hallmark: {text}", markup=False)
+                self._print(text)
                 self._last_at = time.monotonic()
             self._last = text
 
     def _live(self, text: str) -> None:
         if self._status is None:
+            self._column = self._width() % self._console.width
             self._console.print()
             self._status = self._console.status("")
             self._status.start()
         self._status.update(f"hallmark: {text}".replace("[", "\\["))
 
+    def _width(self) -> int:
+        """How far pytest has written on its current line, all of it shown."""
+        if line := self._terminal():
+            line.flush()
+            return line.width_of_current_line
+        return 0
+
     def say(self, text: str) -> None:
         """Print a line that stays."""
         with self._lock:
             self._clear()
-            self._console.print(f"\nhallmark: {text}", markup=False)
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        begun = "\n" if self._width() else ""
+        self._console.print(f"{begun}hallmark: {text}", markup=False)
 
     def clear(self) -> None:
         """Take the live line away, so that pytest's own output has the screen."""
@@ -56,3 +83,6 @@ class Progress:
         if self._status:
             self._status.stop()
             self._status = None
+            if os.isatty(1):
+                self._stream.write(f"\x1b[1A\x1b[{self._column + 1}G")
+                self._stream.flush()

@@ -30,7 +30,7 @@ from hallmark.plugin.decisions import stopped, write_decisions
 from hallmark.plugin.item_record import CHECK, STARTED, note, record_of
 from hallmark.plugin.options import Options
 from hallmark.plugin.outcome import NotMeasured, outcome_of, speaks_for_itself
-from hallmark.plugin.progress import Progress
+from hallmark.plugin.progress import Line, Progress
 from hallmark.plugin.summary import summarise
 from hallmark.report.document import Report
 from hallmark.serving.server import Death, ServerLost
@@ -53,7 +53,7 @@ class AcceptanceSession:
         self.options = options
         self.catalogue = catalogue
         self.cells = {cell.id: cell for cell in cells}
-        self.progress = Progress()
+        self.progress = Progress(self._terminal)
         self.redactor = Redactor.of_environment(os.environ)
         now = datetime.now(UTC)
         self.stamp = RunStamp(
@@ -66,6 +66,10 @@ class AcceptanceSession:
         self._error: HallmarkError | None = None
         """What ended the run itself, such as a full disk."""
         self._causes = Causes()
+
+    def _terminal(self) -> Line | None:
+        """Where pytest writes; nowhere in a worker of xdist."""
+        return self.config.get_terminal_writer() if self.config.pluginmanager.hasplugin("terminalreporter") else None
 
     # -- collection ----------------------------------------------------------------------------------------------
 
@@ -177,9 +181,16 @@ class AcceptanceSession:
             return report
         if call.excinfo is not None:
             self._tell(item, ref, report, exc=self._root_cause(ref, call.excinfo.value), during_call=call.when == "call")
+        self._redact(report)
         if call.when == "teardown":
             setattr(report, RECORD, to_plain(record_of(item, ref, default_start=self.stamp.started_at)))
         return report
+
+    def _redact(self, report: pytest.TestReport) -> None:
+        """A traceback shows what a test had in its hands."""
+        if report.failed and (shown := self.redactor(report.longreprtext)) != report.longreprtext:
+            report.longrepr = shown
+        report.sections = [(title, self.redactor(content)) for title, content in report.sections]
 
     def _tell(
         self, item: pytest.Item, ref: CheckRef, report: pytest.TestReport, *, exc: BaseException, during_call: bool
@@ -194,7 +205,7 @@ class AcceptanceSession:
             setattr(report, REPEATS, True)
             report.longrepr = outcome.reason
         elif speaks_for_itself(exc) and not self.config.option.verbose > 0:
-            report.longrepr = self.redactor(str(exc))
+            report.longrepr = str(exc)
 
     def _root_cause(self, ref: CheckRef, exc: BaseException) -> BaseException:
         """A check that fails because the server died is about that death; the first one carries the blame."""
@@ -215,8 +226,9 @@ class AcceptanceSession:
 
     # -- recording and the end -----------------------------------------------------------------------------------
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.progress.clear()
+        self.progress.clear()  # before pytest writes its letter
         plain = getattr(report, RECORD, None)
         if plain is not None and not hasattr(self.config, "workerinput"):
             try:
@@ -287,4 +299,5 @@ class AcceptanceSession:
         if self._error:
             terminalreporter.write_line(f"hallmark: {self._error}", red=True, bold=True)
         for report in self.reports:
-            summarise(terminalreporter, report, folder=self._runs[report.cell].folder, redact=self.redactor)
+            folder = None if self.options.decisions else self._runs[report.cell].folder
+            summarise(terminalreporter, report, folder=folder, redact=self.redactor)

@@ -1,24 +1,45 @@
-"""The last lines of a run on the terminal: the outcome, its causes, and where the report is."""
+"""The last lines of a run on the terminal: the outcome, what it rests on or why not, and where the report is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from hallmark.report.document import Report
+from hallmark.report.document import Report, Row
+from hallmark.report.wording import finding
 
 MOST_CAUSES = 15
+MOST_MEASURED = 12
+_MOST_METRICS = 3
 
 
-def summarise(terminal: pytest.TerminalReporter, report: Report, *, folder: Path, redact: Callable[[str], str]) -> None:
+def summarise(terminal: pytest.TerminalReporter, report: Report, *, folder: Path | None, redact: Callable[[str], str]) -> None:
+    """Write them; without a `folder` whoever called pytest says where the report is."""
     decision = report.decision
     colour = "green" if decision.accepted else "yellow" if decision.outcome in ("PARTIAL", "INCONCLUSIVE") else "red"
     terminal.write_sep("=", f"hallmark: {decision.outcome}", **{colour: True}, bold=True)
     terminal.write_line(f"{report.cell}: {decision.headline}")
-    for cause in decision.causes[:MOST_CAUSES]:
-        terminal.write_line(redact(f"  - {cause}"))
-    if (more := len(decision.causes) - MOST_CAUSES) > 0:
-        terminal.write_line(f"  ... and {more} more, see the report")
-    terminal.write_line(f"report: {folder / 'report.html'}")
+    for line in (*_some(_measured(report), MOST_MEASURED), *_some(decision.causes, MOST_CAUSES)):
+        terminal.write_line(redact(f"  {line}"))
+    if folder:
+        terminal.write_line(f"report: {folder / 'report.html'}")
+
+
+def _some(lines: tuple[str, ...], most: int) -> Iterator[str]:
+    yield from (f"- {line}" for line in lines[:most])
+    if len(lines) > most:
+        yield f"... and {len(lines) - most} more, see the report"
+
+
+def _measured(report: Report) -> tuple[str, ...]:
+    """What the targets of an accepted run were held against."""
+    rows = (*report.of_kind("evals"), *report.of_kind("perf")) if report.decision.accepted else ()
+    return tuple(f"{row.check}: {_numbers(row)}" for row in rows)
+
+
+def _numbers(row: Row) -> str:
+    held = [f"{item.name} {finding(item)}" for item in row.evidence if item.target and item.interval]
+    held = held or [f"{item.name} {finding(item)}" for item in row.evidence if item.target]
+    return "; ".join(held[:_MOST_METRICS])
