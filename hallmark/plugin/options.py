@@ -107,6 +107,7 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
     others = [setting("impl"), setting("server-python"), setting("artifacts", default="artifacts")]
     impl, python, artifacts = others
     _check_server(server, url)
+    _check_interpreter(python)
     return Options(
         selection=Selection(models=tuple(filter(None, model.value.split(","))), device=device.value, impl=impl.value),
         server=server.value,
@@ -131,6 +132,13 @@ def _check_server(server: Setting, url: Setting) -> None:
         raise UsageError(f"--server-url does not go with --server {server.value}", hint="drop one of the two")
     if url.value and not re.match(r"https?://[^/\s]+$", url.value.rstrip("/")):
         raise UsageError(f"'{url.value}' is not a server's base URL", where="--server-url", hint="e.g. http://127.0.0.1:8000")
+
+
+def _check_interpreter(python: Setting) -> None:
+    if python.value and not Path(python.value).is_file():
+        raise UsageError(
+            "no such interpreter", where=f"--server-python {python.value}", hint="name the python that has the engine"
+        )
 
 
 def _whole_number(setting: Setting, *, least: int) -> int | None:

@@ -39,6 +39,7 @@ def one_line(ended: Ended, code: int) -> str:
         ("--port=0", "--port: '0' is not a whole number from 1 up"),
         ("--server-url=localhost:8000", "--server-url: 'localhost:8000' is not a server's base URL"),
         ("--spec-dir=/no/such/folder", "--spec-dir /no/such/folder: is not a folder"),
+        ("--server-python=/no/python", "--server-python /no/python: no such interpreter - name the python"),
         ("--server=attach", "--server attach needs --server-url"),
     ],
 )
@@ -141,14 +142,6 @@ def test_a_port_that_is_in_use(place: Place) -> None:
     assert f"127.0.0.1:{port}: port {port} is in use - choose another with --port" in ended.causes
     assert "Traceback" not in ended.said
     assert ended.said.count("is in use") == 2, "once where it happened, once as the cause at the end"
-
-
-def test_an_interpreter_that_is_not_there(place: Place) -> None:
-    place.spec()
-    ended = place.release("--server-python=/no/python").end()
-    assert ended.code in (USAGE, INFRASTRUCTURE)
-    assert "--server-python /no/python: no such interpreter" in ended.said
-    assert "Traceback" not in ended.said
 
 
 def test_a_path_after_a_blank_is_refused_with_what_to_write(place: Place) -> None:
