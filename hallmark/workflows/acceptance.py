@@ -18,6 +18,7 @@ MARKS = {"release": "", "spec": "spec", "server": "server", "evals": "evals", "b
 # The order in which outcomes of several cells win: interrupted, rejected, infrastructure, usage, undecided.
 _PRECEDENCE = (130, 1, 3, 2, 4)
 _OF_PYTEST = {2: 130, 3: 3, 4: 2, 5: 4}
+_CRASHED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,7 @@ def _conclude(code: int, found: dict[str, Any]) -> Ended:
     codes = [cell["exit_code"] for cell in cells]
     if error:
         codes.append(error["exit_code"])
-    elif code and not any(codes):
+    elif code and (code == _CRASHED or not any(codes)):
         # pytest is unhappy and no cell says why: a failing test of somebody's own, a crash, nothing collected.
         codes.append(_OF_PYTEST.get(code, 130 if code < 0 else 1))
         lines.append(f"verdict: not accepted (pytest ended with {code})")
