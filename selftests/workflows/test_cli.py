@@ -1,0 +1,176 @@
+"""run.py's command line: usage errors in one line, reports rendered again from records alone, arguments passed on whole."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hallmark import cli
+from hallmark.core.errors import InfrastructureError
+from hallmark.core.files import write_json
+from hallmark.core.records import Manifest, Record, RecordLog, to_plain
+from hallmark.core.redact import Redactor
+from hallmark.workflows.acceptance import Ended
+from selftests.report.samples import accepted_run, rejected_run
+
+# pydantic has doubts about a whole number in `float | str`; the files hold it well all the same.
+pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+
+ROOT = Path(__file__).resolve().parents[2]
+REPORTS = ("report.html", "report.json", "report.md", "junit.xml")
+
+
+def write_run(folder: Path, run: tuple[Manifest, tuple[Record, ...]]) -> Path:
+    folder.mkdir(parents=True)
+    write_json(folder / "manifest.json", to_plain(run[0]))
+    log = RecordLog(folder / "records.jsonl", Redactor())
+    for record in run[1]:
+        log.append(record)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "nothing to do"),
+        (["--model", "hallmark-tiny"], "nothing to do"),
+        (["--workflow", "release", "--run", "x"], "--run belongs to --workflow reports"),
+        (["--workflow", "spec", "--run", "artifacts"], "--run belongs to --workflow reports"),
+        (["--workflow", "reports", "--run", "/no/such/run"], "holds no run"),
+        (["--workflow", "reports", "--run", __file__], "holds no run"),
+        (["--workflow", "reports", "--artifacts", "/no/such/folder"], "holds no run yet"),
+    ],
+)
+def test_a_usage_error_is_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert cli.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert err.startswith("run.py: ")
+    assert message in err
+    assert " - " in err, "no hint"
+
+
+@pytest.mark.parametrize("arguments", [["--workflow", "relese"], ["--no-such-option"], ["--work", "spec"], ["--limit"]])
+def test_a_wrong_option_names_the_right_ones_without_traceback(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("run.py: error: ")
+
+
+def test_only_verbose_shows_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["-v"]) == 2
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert err.splitlines()[-1].startswith("run.py: nothing to do")
+
+
+def test_an_error_of_the_machine_has_exit_code_3(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(*_: object, **__: object) -> Ended:
+        raise InfrastructureError("no space left", where="/disk", hint="free some")
+
+    monkeypatch.setattr(cli, "run_acceptance", broken)
+    assert cli.main(["--workflow", "release"]) == 3
+    assert capsys.readouterr().err == "run.py: /disk: no space left - free some\n"
+
+
+def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> Ended:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "run_acceptance", interrupted)
+    assert cli.main(["--workflow", "release"]) == 130
+
+
+def test_as_a_program_it_says_the_same() -> None:
+    ended = subprocess.run([sys.executable, "-m", "hallmark"], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def passed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the command line hands to the workflow, which ends with 4 and two lines."""
+    seen: dict[str, Any] = {}
+
+    def note(workflow: str, arguments: list[str], *, root: Path) -> Ended:
+        seen.update(workflow=workflow, arguments=arguments, root=root)
+        return Ended(exit_code=4, lines=("report: x", "verdict: y"))
+
+    monkeypatch.setattr(cli, "run_acceptance", note)
+    return seen
+
+
+def test_options_are_passed_on_whole(passed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path was meant from where the command was typed, which need not be the checkout."""
+    monkeypatch.chdir(tmp_path)
+    words = (
+        "--workflow evals --model a --model b* --device t3k --impl i --server attach --server-url http://h:1 --port 5 --limit 3"
+    )
+    paths = "--spec-dir mine --spec-dir /abs --artifacts out --server-python venv/bin/python -v -- -x -k chat"
+    assert cli.main([*words.split(), *paths.split()]) == 4
+    given = ["--model=a", "--model=b*", "--device=t3k", "--impl=i", "--server=attach", "--server-url=http://h:1", "--port=5"]
+    resolved = [f"--spec-dir={tmp_path}/mine", "--spec-dir=/abs", f"--artifacts={tmp_path}/out", "--limit=3"]
+    python = f"--server-python={tmp_path}/venv/bin/python"
+    assert sorted(passed["arguments"]) == sorted([*given, *resolved, python, "-v", "-x", "-k", "chat"])
+    assert passed["arguments"][-3:] == ["-x", "-k", "chat"]
+    assert (passed["workflow"], passed["root"]) == ("evals", ROOT)
+
+
+def test_its_last_lines_are_report_and_verdict(passed: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--workflow", "release"]) == 4
+    assert capsys.readouterr().out.splitlines()[-2:] == ["report: x", "verdict: y"]
+
+
+@pytest.mark.parametrize(("run", "code"), [(accepted_run(), 0), (rejected_run(), 1)], ids=["accepted", "rejected"])
+def test_a_run_is_rendered_again_with_its_own_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], run: tuple[Manifest, tuple[Record, ...]], code: int
+) -> None:
+    folder = write_run(tmp_path / "run", run)
+    assert cli.main(["--workflow", "reports", "--run", str(folder)]) == code
+    out = capsys.readouterr().out.splitlines()
+    assert out[-2] == f"report: {folder}/report.html"
+    assert out[-1].startswith("verdict: ")
+    first = {name: (folder / name).read_bytes() for name in REPORTS}
+    for name in REPORTS:
+        (folder / name).unlink()
+    assert cli.main(["--workflow", "reports", "--run", str(folder)]) == code
+    assert {name: (folder / name).read_bytes() for name in REPORTS} == first
+
+
+def test_an_old_report_that_says_accepted_counts_for_nothing(tmp_path: Path) -> None:
+    """Only the records speak."""
+    accepted = write_run(tmp_path / "a", accepted_run())
+    assert cli.main(["--workflow", "reports", "--run", str(accepted)]) == 0
+    rejected = write_run(tmp_path / "b", rejected_run())
+    (rejected / "report.json").write_bytes((accepted / "report.json").read_bytes())
+    assert cli.main(["--workflow", "reports", "--run", str(rejected)]) == 1
+    assert json.loads((rejected / "report.json").read_text()) != json.loads((accepted / "report.json").read_text())
+
+
+def test_without_a_run_the_newest_is_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(tmp_path / "20260301T000000Z-x-release", accepted_run())
+    newest = write_run(tmp_path / "20260302T000000Z-a-release", rejected_run())
+    (tmp_path / "20260303T000000Z-no-manifest").mkdir()
+    assert cli.main(["--workflow", "reports", "--artifacts", str(tmp_path)]) == 1
+    assert str(newest) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "content"), [("manifest.json", "{"), ("records.jsonl", "{}\n")])
+def test_a_run_that_is_broken_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: str) -> None:
+    folder = write_run(tmp_path / "run", accepted_run())
+    (folder / name).write_text(content)
+    assert cli.main(["--workflow", "reports", "--run", str(folder)]) == 3
+    err = capsys.readouterr().err
+    assert len(err.splitlines()) == 1
+    assert name in err
