@@ -1,0 +1,67 @@
+"""What `pytest --collect-only` finds and what it costs: every check once, and none of the heavy packages imported."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hallmark.specs.catalogue import Selection, load_catalogue
+from hallmark.specs.checks import SERVER_CHECKS, demanded
+from selftests.house.rules import unmatched
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = frozenset({"torch", "vllm", "lm_eval", "docker", "fastapi", "transformers"})
+CELLS = {"hallmark-tiny": "cpu", "Llama-3.3-70B-Instruct": "t3k", "Llama-3.3-70B": "t3k"}
+
+
+def collected(folder: Path, *arguments: str, planted: str = "") -> dict[str, Any]:
+    """What the probe saw in a `pytest --collect-only` of the checkout; each heavy package could be imported."""
+    for name in HEAVY:
+        (folder / f"{name}.py").write_text("")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("HALLMARK_", "PYTEST_"))}
+    environ |= {"PYTHONPATH": f"{folder}:{ROOT}", "PROBE_OUTPUT": str(folder / "probe.json"), "PROBE_IMPORTS": planted}
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "selftests.house.probe", *arguments]
+    ended = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False, timeout=120)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    found: dict[str, Any] = json.loads((folder / "probe.json").read_text())
+    return found
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Bare pytest, as a newcomer types it."""
+    return collected(tmp_path_factory.mktemp("plain"))
+
+
+def test_collection_imports_nothing_heavy(plain: dict[str, Any], tmp_path: Path) -> None:
+    assert "hallmark" in plain["modules"]
+    assert HEAVY.isdisjoint(plain["modules"])
+    assert "lm_eval" in collected(tmp_path, planted="lm_eval")["modules"], "the probe would not have noticed"
+
+
+def test_a_mismatch_is_noticed() -> None:
+    assert unmatched(["a", "b"], ["b", "a"]) == []
+    assert unmatched(["a", "b"], ["a"]) == ["b: no test carries it"]
+    assert unmatched(["a"], ["a", "c"]) == ["c: no manifest demands it"]
+    assert unmatched(["a"], ["a", "a"]) == ["a: 2 tests carry it"]
+
+
+@pytest.mark.parametrize("model", CELLS)
+def test_tests_and_manifest_are_one_to_one(plain: dict[str, Any], tmp_path: Path, model: str) -> None:
+    """A check without a test could never be shown; a test without a check could fail unnoticed."""
+    (cell,) = load_catalogue([ROOT / "model_specs"]).select(Selection(models=(model,), device=CELLS[model]))
+    carried = plain["checks"] if model == "hallmark-tiny" else collected(tmp_path, "-m", cell.device, "--model", model)["checks"]
+    assert unmatched((entry.check for entry in demanded(cell)), carried) == []
+
+
+def test_every_api_check_is_carried_by_one_test(plain: dict[str, Any]) -> None:
+    """hallmark-tiny declares every feature, so all of SERVER_CHECKS must be there."""
+    carried = [check for check in plain["checks"] if check.startswith("server.")]
+    assert unmatched((check.id for check in SERVER_CHECKS), carried) == []
+    assert len(carried) == len(SERVER_CHECKS) > 15

@@ -1,0 +1,113 @@
+"""The house stands: floors, sizes, names, docstrings, no sleeps. Each rule is shown a fault first."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from selftests.house.rules import badly_named, sleeps, too_long, undocumented
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "hallmark"
+OURS = [
+    ROOT / "run.py",
+    ROOT / "conftest.py",
+    *(p for name in ("hallmark", "tests", "selftests") for p in (ROOT / name).rglob("*.py")),
+]
+SLOW_ON_PURPOSE = ROOT / "selftests" / "faulty" / "server.py"
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def body(lines: int) -> str:
+    return '"""Doc."""\n\n\ndef f() -> None:\n    """Doc."""\n' + "    x = 1\n" * lines
+
+
+def test_length_is_noticed() -> None:
+    assert list(too_long(body(60))) == []
+    assert list(too_long(body(61))) == ["f has 61 lines"]
+    assert list(too_long("x = 1\n" * 501)) == ["the module has 501 lines"]
+
+
+@pytest.mark.parametrize("path", OURS, ids=named)
+def test_no_function_and_no_module_is_too_long(path: Path) -> None:
+    assert list(too_long(path.read_text(encoding="utf-8"))) == []
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    assert badly_named(Path("hallmark/core/utils.py"))
+    assert badly_named(Path("hallmark/helpers/text.py"))
+    assert [named(path) for path in OURS if badly_named(path)] == []
+
+
+def test_every_module_says_what_it_owns() -> None:
+    assert undocumented("x = 1\n")
+    assert [named(path) for path in PACKAGE.rglob("*.py") if undocumented(path.read_text(encoding="utf-8"))] == []
+    packages = {path.parent for path in PACKAGE.rglob("*.py")}
+    assert [named(folder) for folder in packages if not (folder / "__init__.py").is_file()] == []
+
+
+def test_every_folder_of_the_product_has_a_readme() -> None:
+    folders = {path.parent for path in (ROOT / "tests").rglob("test_*.py")}
+    assert [named(folder) for folder in folders if not (folder / "README.md").is_file()] == []
+
+
+def test_no_test_sleeps_a_fixed_time() -> None:
+    assert list(sleeps("import time\ntime.sleep(0.01)\n")) == []
+    assert list(sleeps("import time\ntime.sleep(1)\ntime.sleep(0.5)\ntime.sleep(pause)\n")) == [2, 3, 4]
+    tests = [path for path in OURS if PACKAGE not in path.parents and path != SLOW_ON_PURPOSE]
+    assert {named(path): lines for path in tests if (lines := list(sleeps(path.read_text(encoding="utf-8"))))} == {}
+
+
+def test_nothing_in_tests_knows_the_stand_in() -> None:
+    """No mock stands in for the server anywhere in the product."""
+    assert [named(p) for p in (ROOT / "tests").rglob("*.py") if "selftests" in p.read_text(encoding="utf-8")] == []
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = Path(sys.executable).with_name("lint-imports")
+    if not command.exists():
+        pytest.skip("needs import-linter, of the group `dev`; .ci/run runs it in any case")
+    return subprocess.run([str(command), "--no-cache"], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_imports_only_go_down() -> None:
+    ended = lint_imports(ROOT)
+    assert ended.returncode == 0, ended.stdout
+    assert "0 broken" in ended.stdout
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The package and its contract, to plant in."""
+    shutil.copytree(PACKAGE, tmp_path / "hallmark", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("place", "line"),
+    [
+        ("core/planted.py", "import hallmark.specs.model\n"),
+        ("evals/planted.py", "import hallmark.configure.plan\n"),
+        ("report/planted.py", "import pytest\n"),
+        ("evals/planted.py", "import lm_eval\n"),
+        ("serving/planted.py", "import torch\n"),
+        ("planted/__init__.py", '"""A package of no floor."""\n'),
+    ],
+)
+def test_an_import_that_goes_up_or_out_is_noticed(copy: Path, place: str, line: str) -> None:
+    """Planted in a copy: upwards, sideways, what only one place may import, and a package that has no floor."""
+    assert lint_imports(copy).returncode == 0
+    planted = copy / "hallmark" / place
+    planted.parent.mkdir(exist_ok=True)
+    planted.write_text(line)
+    ended = lint_imports(copy)
+    assert ended.returncode == 1
+    assert "planted" in ended.stdout
