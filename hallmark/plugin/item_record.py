@@ -40,7 +40,7 @@ def record_of(item: pytest.Item, ref: CheckRef, *, default_start: str) -> Record
         evidence=evidence,
         duration_s=(datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds(),
         started_at=started,
-        nodeid=item.nodeid.removesuffix(f"@{ref.cell}"),  # xdist appends the group
+        nodeid=item.nodeid,
         measured=outcome.measured,
         log=outcome.log,
     )

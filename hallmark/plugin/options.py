@@ -1,4 +1,4 @@
-"""The plugin's options: command line > environment (HALLMARK_...) > ini > default, each with its origin."""
+"""What the options come to: command line > environment (HALLMARK_...) > ini > default, each with its origin."""
 
 from __future__ import annotations
 
@@ -17,28 +17,6 @@ from hallmark.specs.catalogue import Selection
 
 API_KEY_VARIABLE = "HALLMARK_API_KEY"
 """Secrets come by environment only: a command line is there for everybody to read."""
-
-
-def add_options(parser: pytest.Parser) -> None:
-    group = parser.getgroup("hallmark", "acceptance of served LLMs (hallmark)")
-    group.addoption("--model", action="append", default=[], metavar="NAME|GLOB", help="model to certify; repeatable")
-    group.addoption("--device", metavar="NAME", help="device of the catalogue")
-    group.addoption("--impl", metavar="NAME", help="implementation, where the device has several")
-    group.addoption("--server", choices=sorted(LAUNCHERS), help="how the server is had (default: local)")
-    group.addoption("--server-url", metavar="URL", help="a server that runs already; implies --server attach")
-    group.addoption("--server-python", metavar="PATH", help="interpreter that holds the vendor's engine; used as it is")
-    group.addoption("--port", metavar="N", help="port for a local server (default: a free one)")
-    group.addoption("--spec-dir", action="append", default=[], metavar="DIR", help="more model specs; repeatable")
-    group.addoption("--artifacts", metavar="DIR", help="where each run makes its folder (default: artifacts)")
-    group.addoption("--limit", metavar="N", help="score only N items of each eval; the run is then PARTIAL")
-    group.addoption("--workflow", metavar="NAME", help=_HIDDEN)
-    group.addoption("--decisions", metavar="FILE", help=_HIDDEN)
-    parser.addini("hallmark_model", "model when neither --model nor a device is given", default="")
-    parser.addini("hallmark_device", "device that goes with hallmark_model", default="")
-    parser.addini("hallmark_spec_dirs", "folders of model specs", type="paths", default=[])
-
-
-_HIDDEN = "for run.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,30 +38,6 @@ class Options:
 
     def header(self) -> str:
         return "  ".join(f"{s.name}={s.value} ({s.origin})" for s in self.settings if s.value)
-
-
-_PATH_OPTIONS = ("--server-python", "--spec-dir", "--artifacts")
-
-
-def require_own_ini(config: pytest.Config) -> None:
-    """UsageError where a path option led pytest away from its ini file.
-
-    pytest looks for its ini file before plugins add their options, and takes a path that follows an option which it
-    does not know yet for a test path; `--option=PATH` is safe.
-    """
-    if config.inipath is not None:
-        return
-    for option in _PATH_OPTIONS:
-        if option in config.invocation_params.args:
-            raise UsageError(
-                f"pytest took the path after {option} for a test path and so found no ini file", hint=f"write {option}=PATH"
-            )
-
-
-def spec_dirs(config: pytest.Config, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """The folders of model specs: those of the ini file, and `--spec-dir` besides."""
-    given = resolve("spec-dir", command_line=",".join(config.option.spec_dir), environ=environ)
-    return (*config.getini("hallmark_spec_dirs"), *(Path(d) for d in given.value.split(",") if d))
 
 
 def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: frozenset[str]) -> Options:

@@ -10,8 +10,8 @@ from types import FrameType
 import pytest
 
 from hallmark.core.errors import HallmarkError
+from hallmark.plugin.arguments import add_options, require_own_ini, spec_dirs
 from hallmark.plugin.decisions import stopped
-from hallmark.plugin.options import add_options, read_options, require_own_ini, spec_dirs
 
 KIND_MARKERS = (
     "spec: the cell's requirements hold (no server)",
@@ -38,6 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Imported here: a pytest run that has nothing to do with hallmark should not pay for it.
     from hallmark.plugin import fixtures
     from hallmark.plugin.marks import reachable
+    from hallmark.plugin.options import read_options
     from hallmark.plugin.session import AcceptanceSession
     from hallmark.specs.catalogue import load_catalogue
 
@@ -51,14 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{name}: {device.title}")
     config.pluginmanager.register(fixtures, "hallmark-fixtures")
     config.pluginmanager.register(AcceptanceSession(config, options, catalogue, cells), "hallmark-session")
-    _keep_cells_together(config)
     _end_tidily_on_sigterm()
-
-
-def _keep_cells_together(config: pytest.Config) -> None:
-    """xdist may spread cells over its workers, never the checks of one cell: they share one server and one folder."""
-    if getattr(config.option, "dist", "no") != "no":
-        config.option.dist = "loadgroup"
 
 
 def _end_tidily_on_sigterm() -> None:

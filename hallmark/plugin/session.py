@@ -86,16 +86,9 @@ class AcceptanceSession:
         if left_out := refer(items, cells):
             self.config.hook.pytest_deselected(items=left_out)
         ordered = {item: place for place, item in enumerate(in_order(items, cells))}
-        self._group(items)
         yield
         # Afterwards, because pytest itself regroups items by the parameters of session fixtures.
         items.sort(key=lambda item: ordered.get(item, -1))
-
-    def _group(self, items: list[pytest.Item]) -> None:
-        if self.config.pluginmanager.hasplugin("dsession") or hasattr(self.config, "workerinput"):
-            for item in items:
-                if ref := item.stash.get(REF, None):
-                    item.add_marker(pytest.mark.xdist_group(ref.cell))  # a cell has one server, hence one worker
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         if self.config.option.collectonly or hasattr(self.config, "workerinput"):
@@ -126,6 +119,13 @@ class AcceptanceSession:
     def pytest_configure_node(self, node: Any) -> None:
         """xdist: the controller opens the folders and tells its workers where they are."""
         node.workerinput[WORKER_FOLDERS] = {cell: str(self.run_of(cell).folder) for cell in self.cells}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        """xdist may spread cells over its workers, never the checks of one cell."""
+        from hallmark.plugin.distribution import CellScheduling
+
+        return CellScheduling(config, log, self.cells)
 
     def testbed(self, cell: Cell) -> Testbed:
         if cell.id not in self._testbeds:
