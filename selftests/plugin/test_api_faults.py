@@ -32,7 +32,7 @@ FAULTS = {
     "wrong-model-name": ({"server.model", "server.completions"}, "the server serves some-other-model"),
     "short-output": (
         {"server.max-tokens", "server.usage-completions", "server.chat", "server.logprobs"},
-        "completion_tokens at max_tokens=5 is 2, not 5",
+        "completion_tokens is 3, not 7",
     ),
 }
 
