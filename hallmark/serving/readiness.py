@@ -16,6 +16,8 @@ from hallmark.serving.server import Endpoint
 
 _POLL_S = 0.1
 _PROBE_TIMEOUT_S = 5.0
+_LEAST_PATIENCE_S = 0.5
+"""A last question asked shortly before the end still gets its answer: `/health answers 503` says more than a time-out."""
 _FIRST_TOKEN_TIMEOUT_S = 120.0
 
 
@@ -68,7 +70,7 @@ def wait_until_ready(
         while (left_s := deadline - time.monotonic()) > 0:
             if gone(_POLL_S):
                 return "it ended"
-            reason = not_ready_because(client, patience_s=left_s)
+            reason = not_ready_because(client, patience_s=max(left_s, _LEAST_PATIENCE_S))
             if not reason:
                 return ""
             progress(reason)
