@@ -19,7 +19,7 @@ from selftests.core.polling import alive, comes_true, marked
 STUBBORN = str(Path(__file__).with_name("stubborn.py"))
 ROOT = Path(__file__).resolve().parents[2]
 EVERYTHING = ("child", "session", "deaf", "orphan", "deaf-itself")
-FEW_S = 0.3
+FEW_S = 0.15
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ PARENT = """
 import os, signal, sys
 from pathlib import Path
 from hallmark.core.process import KeptProcess
-KeptProcess(sys.argv[2:], env=os.environ, log_path=Path(sys.argv[1]), grace_s=0.3)
+KeptProcess(sys.argv[2:], env=os.environ, log_path=Path(sys.argv[1]), grace_s=0.15)
 signal.pause()
 """
 

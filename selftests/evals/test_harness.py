@@ -51,7 +51,7 @@ def test_wrong_answers_cost_score(harness: Harness, ask: Ask) -> None:
 def test_an_answer_that_cannot_be_scored_is_no_score(harness: Harness, ask: Ask, fault: str) -> None:
     """Planted: a multiple-choice task on a server that leaves out the log-probabilities."""
     with running(fault) as server, pytest.raises(HarnessError, match="lm-eval failed") as caught:
-        harness.evaluate(ask("sequences", server.base_url), timeout_s=120, check=unchecked)
+        harness.evaluate(at(ask("sequences", ""), server), timeout_s=120, check=unchecked)
     assert "Traceback" in caught.value.hint
     assert len(caught.value.message.splitlines()) == 1
 
@@ -63,7 +63,7 @@ def test_a_server_that_refuses_everything_is_no_score(harness: Harness, ask: Ask
 
 
 def test_a_server_that_dies_ends_the_wait_at_once(harness: Harness, ask: Ask) -> None:
-    """`check` is what notices: lm-eval itself would go on repeating its requests. A late answer is nobody's score."""
+    """`check` is what notices: lm-eval itself would go on repeating its requests."""
 
     class Lost(CheckFailed):
         pass
@@ -77,17 +77,15 @@ def test_a_server_that_dies_ends_the_wait_at_once(harness: Harness, ask: Ask) ->
         with pytest.raises(Lost):
             harness.evaluate(ask("addition", server.base_url), timeout_s=120, check=alive)
         assert server.process.poll() == 17
-    with running("wrong-answers=1") as other:
-        scores = harness.evaluate(ask("sums", other.base_url), timeout_s=120, check=unchecked)
-    assert scores.metrics["exact_match,none"] < 1.0
 
 
 def test_a_server_that_hangs_is_given_up_and_its_answer_is_not_taken_later(harness: Harness, ask: Ask) -> None:
     """Planted: a server that answers after our patience. The next score must be that of the next request."""
     with running("slow", ttft_ms=250) as slow, running("wrong-answers=1") as wrong:
+        harness.evaluate(ask("addition", wrong.base_url, limit=1), timeout_s=120, check=unchecked)  # lm-eval is imported now
         began = time.monotonic()
         with pytest.raises(HarnessError, match="longer than the spec allows"):
-            harness.evaluate(ask("addition", slow.base_url), timeout_s=1, check=unchecked)
+            harness.evaluate(ask("addition", slow.base_url), timeout_s=0.4, check=unchecked)
         assert time.monotonic() - began < 9
         scores = harness.evaluate(ask("addition", wrong.base_url), timeout_s=120, check=unchecked)
     assert scores.metrics["exact_match,none"] == 0.0

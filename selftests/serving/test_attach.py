@@ -22,7 +22,7 @@ NOTICED_S = 5.0
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks at the server more often than the product does, so that half a second shows what it makes of it."""
+    """Looks at the server more often than the product does, so that a third of a second shows what it makes of it."""
     monkeypatch.setattr(module, "_WATCH_EVERY_S", 0.05)
 
 
@@ -67,16 +67,15 @@ def test_a_server_that_fails_its_health_check_is_not_gone(tmp_path: Path) -> Non
     with running("error-after=1") as theirs:
         server = AttachLauncher().start(plan(tmp_path, theirs.base_url), lambda _: None)
         assert httpx.post(theirs.base_url + "/v1/completions", json={"model": theirs.model, "prompt": "a"}).status_code == 500
-        assert not server.died_within(0.5)
+        assert not server.died_within(0.3)
         server.stop()
 
 
-@pytest.mark.parametrize("fault", ["listen-but-not-healthy", "stuck"])
-def test_a_server_that_is_not_ready_is_given_up_in_time_and_left_alone(tmp_path: Path, fault: str) -> None:
-    with running(fault) as theirs:
+def test_a_server_that_is_not_ready_is_given_up_in_time_and_left_alone(tmp_path: Path) -> None:
+    with running("stuck") as theirs:
         began = time.monotonic()
         with pytest.raises(LaunchError, match="not ready") as caught:
-            AttachLauncher().start(plan(tmp_path, theirs.base_url, timeout_s=0.4), lambda _: None)
+            AttachLauncher().start(plan(tmp_path, theirs.base_url, timeout_s=0.2), lambda _: None)
         assert time.monotonic() - began < 9
         assert "--server-url" in caught.value.hint
         assert theirs.process.poll() is None
@@ -86,13 +85,13 @@ def test_where_nothing_listens_is_told_in_one_line(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port('127.0.0.1')}"
     said: list[str] = []
     with pytest.raises(LaunchError) as caught:
-        AttachLauncher().start(plan(tmp_path, url, timeout_s=0.5), said.append)
+        AttachLauncher().start(plan(tmp_path, url, timeout_s=0.15), said.append)
     assert caught.value.where == url
     assert len(str(caught.value).splitlines()) == 1
     assert said
 
 
-@pytest.mark.parametrize(("key", "ready"), [("right", True), ("wrong", False), ("", False)])
+@pytest.mark.parametrize(("key", "ready"), [("right", True), ("wrong", False)])
 def test_the_key_is_sent(tmp_path: Path, key: str, ready: bool) -> None:
     with running(api_key="right") as theirs:
         keyed = LaunchPlan(
@@ -103,7 +102,7 @@ def test_the_key_is_sent(tmp_path: Path, key: str, ready: bool) -> None:
             set_vars=(),
             values=(),
             log_path=tmp_path / "server.log",
-            startup_timeout_s=20 if ready else 0.5,
+            startup_timeout_s=20 if ready else 0.15,
         )
         if ready:
             AttachLauncher().start(keyed, lambda _: None).stop()

@@ -78,11 +78,11 @@ def test_a_ready_server_answers_and_is_gone_after_stop(tmp_path: Path, start: St
 
 def test_a_slow_start_is_waited_for_with_progress(tmp_path: Path) -> None:
     said: list[str] = []
-    plan = stand_in(tmp_path, "slow-start=0.3")
+    plan = stand_in(tmp_path, "slow-start=0.2")
     server = LocalLauncher().start(plan, said.append)
     server.stop()
     assert said
-    assert server.started_in_s >= 0.3
+    assert server.started_in_s >= 0.2
 
 
 def test_exit_at_start_is_told_with_code_and_log(tmp_path: Path, start: Start) -> None:
@@ -100,11 +100,11 @@ def test_exit_at_start_is_told_with_code_and_log(tmp_path: Path, start: Start) -
 @pytest.mark.parametrize("fault", ["hang-at-start", "listen-but-not-healthy"])
 def test_a_server_that_does_not_become_ready_is_given_up_in_time(tmp_path: Path, start: Start, fault: str) -> None:
     """test_readiness.py has the other ways of not being ready."""
-    plan = stand_in(tmp_path, fault, startup_timeout_s=0.7)
+    plan = stand_in(tmp_path, fault, startup_timeout_s=0.4)
     began = time.monotonic()
-    with pytest.raises(LaunchError, match=r"not ready after 0\.7 s") as caught:
+    with pytest.raises(LaunchError, match=r"not ready after 0\.4 s") as caught:
         start(plan)
-    assert 0.7 <= time.monotonic() - began < 0.7 + PROMPT_S
+    assert 0.4 <= time.monotonic() - began < 0.4 + PROMPT_S
     assert len(str(caught.value).splitlines()) == 1
     assert comes_true(lambda: nothing_left(plan))
 

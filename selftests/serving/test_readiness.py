@@ -40,7 +40,7 @@ def test_a_good_server_is_ready_at_once() -> None:
 def test_a_server_that_cannot_answer_is_not_ready(fault: str, why: str) -> None:
     """`stuck` hangs at the first token, for which a big model may be given minutes, but never more than are left."""
     with running(fault) as server:
-        reason, took_s, said = waited(server.base_url, timeout_s=0.4)
+        reason, took_s, said = waited(server.base_url, timeout_s=0.2)
         assert why in reason
         assert why in said[-1]
         assert took_s < 8
