@@ -15,9 +15,13 @@ class CellScheduling(LoadScopeScheduling):  # type: ignore[misc]
 
     def __init__(self, config: pytest.Config, log: Any, cells: Iterable[str]) -> None:
         super().__init__(config, log)
-        # The longest first: one cell's id may begin with another's.
+        self._cell = self.pattern(cells)
+
+    @staticmethod
+    def pattern(cells: Iterable[str]) -> re.Pattern[str]:
+        """Finds a cell's id in a node id. The longest first: one id may begin with another."""
         ids = sorted(cells, key=len, reverse=True)
-        self._cell = re.compile(r"\[(" + "|".join(map(re.escape, ids)) + r")[-\]]")
+        return re.compile(r"\[(" + "|".join(map(re.escape, ids)) + r")[-\]]")
 
     def _split_scope(self, nodeid: str) -> str:
         """The cell in a node id's parameters; a test of no cell stands for itself."""
