@@ -80,6 +80,8 @@ def _body(model: str, prompt: list[int], *, osl: int, seed: int) -> bytes:
         "prompt": prompt,
         "max_tokens": osl,
         "ignore_eos": True,
+        # Past its end a model repeats its end token: left out of the text, it would make events that say nothing.
+        "skip_special_tokens": False,
         "temperature": 0,
         "seed": seed,
         "stream": True,
