@@ -45,9 +45,13 @@ class TokenOracle:
         return len(self._tokenizer.encode(rendered, add_special_tokens=False).ids)
 
     def ordinary_ids(self) -> list[int]:
-        """Token ids of printable ASCII, fit for random prompts: halves of characters would make a model answer with such."""
+        """Token ids of printable ASCII, for random prompts: halves of characters would be answered with such."""
         special = {token.content for token in self._tokenizer.get_added_tokens_decoder().values()}
-        return sorted(id_ for token, id_ in self._tokenizer.get_vocab().items() if token not in special and token.isascii() and token.isprintable())
+        return sorted(
+            id_
+            for token, id_ in self._tokenizer.get_vocab().items()
+            if token not in special and token.isascii() and token.isprintable()
+        )
 
 
 def _text(token: Any) -> str:
