@@ -41,7 +41,9 @@ def number(value: float, *, digits: int = _DIGITS) -> str:
         return str(value)
     if isinstance(value, int):
         return str(value) if abs(value) < 10_000 else f"{value:,}"
-    magnitude = math.floor(math.log10(abs(value))) if value else 0
+    if not value:
+        return "0"
+    magnitude = math.floor(math.log10(abs(value)))
     if magnitude < -4:
         return f"{value:.{digits}g}"
     text = f"{value:,.{max(0, digits - 1 - magnitude)}f}"

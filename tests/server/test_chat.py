@@ -14,9 +14,11 @@ pytestmark = pytest.mark.server
 PATH = "/v1/chat/completions"
 SENTENCE = "The deep lake kept 42 golden lamps."
 MESSAGES = [{"role": "user", "content": f"repeat: {SENTENCE}"}]
+# What the question asks for breaks this schema, so only a server that constrains the answer can obey it.
+NAMES, AGES = ["Bob", "Eve"], [47, 64]
 SCHEMA = {
     "type": "object",
-    "properties": {"name": {"enum": ["Ada", "Bob"]}, "age": {"enum": [31, 64]}},
+    "properties": {"name": {"enum": NAMES}, "age": {"enum": AGES}},
     "required": ["name", "age"],
     "additionalProperties": False,
 }
@@ -74,6 +76,6 @@ def test_an_answer_obeys_its_schema(client, check):
     value = parsed(text)
     assert isinstance(value, dict), f"no object: {text!r}"
     assert set(value) == {"name", "age"}, f"keys {sorted(value)} in {text!r}"
-    assert value["name"] in ("Ada", "Bob"), f"name {value['name']!r}"
-    assert value["age"] in (31, 64), f"age {value['age']!r}"
+    assert value["name"] in NAMES, f"name {value['name']!r}"
+    assert value["age"] in AGES, f"age {value['age']!r}"
     check.observe("answer", text, detail={"schema": SCHEMA})
