@@ -21,7 +21,7 @@ from hallmark.environment.devices import Presence, detect
 from hallmark.environment.document import runtime_environment
 from hallmark.environment.provision import EnvironmentPlan, ensure
 from hallmark.environment.requirements import Finding, check
-from hallmark.serving.launchers import LAUNCHERS
+from hallmark.serving.launchers import make_launcher
 from hallmark.serving.readiness import connect, free_port
 from hallmark.serving.server import Death, LaunchPlan, RunningServer
 from hallmark.specs.cell import Cell
@@ -154,7 +154,7 @@ class Testbed:
     def _start(self) -> RunningServer:
         self.require_device()
         self._progress(f"starting the server of {self.cell.id}")
-        server = LAUNCHERS[self._settings.server]().start(self.plan, self._progress)
+        server = make_launcher(self._settings.server).start(self.plan, self._progress)
         self._made["server"] = server
         self._progress(f"the server is ready after {server.started_in_s:.1f} s")
         self.served = _read_back(server)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -104,18 +105,23 @@ class Manifest:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-_RECORD = TypeAdapter(Record)
-_MANIFEST = TypeAdapter(Manifest)
 _HINT = "name the folder of a whole run"
 
 
-def to_plain(value: object) -> Any:
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    """Built when first needed: that takes longer than to collect a thousand checks."""
+    return TypeAdapter(kind)
+
+
+def to_plain(value: Any) -> Any:
     """A dataclass of this module as plain JSON data."""
-    return TypeAdapter(type(value)).dump_python(value, mode="json")
+    return _adapter(type(value)).dump_python(value, mode="json")
 
 
 def record_from_plain(plain: Any) -> Record:
-    return _RECORD.validate_python(plain, strict=False)
+    record: Record = _adapter(Record).validate_python(plain, strict=False)
+    return record
 
 
 class RecordLog:
@@ -143,7 +149,7 @@ def read_records(path: Path) -> list[Record]:
     whole_lines = _read(path, "a record").split(b"\n")[:-1]
     for number, line in enumerate(whole_lines, start=1):
         try:
-            records.append(_RECORD.validate_json(line))
+            records.append(_adapter(Record).validate_json(line))
         except ValidationError as exc:
             raise InfrastructureError(f"not a record: {_first_of(exc)}", where=f"{path}:{number}", hint=_HINT) from exc
     return records
@@ -151,9 +157,10 @@ def read_records(path: Path) -> list[Record]:
 
 def read_manifest(path: Path) -> Manifest:
     try:
-        return _MANIFEST.validate_json(_read(path, "a manifest"))
+        manifest: Manifest = _adapter(Manifest).validate_json(_read(path, "a manifest"))
     except ValidationError as exc:
         raise InfrastructureError(f"not a manifest: {_first_of(exc)}", where=str(path), hint=_HINT) from exc
+    return manifest
 
 
 def _read(path: Path, what: str) -> bytes:

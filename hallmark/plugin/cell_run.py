@@ -1,22 +1,20 @@
-"""One cell's part of a run: its folder, its manifest, its records, its testbed and, at the end, its report."""
+"""One cell's part of a run: its folder, its manifest, its records and, at the end, its report."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hallmark.configure.plan import LaunchSettings
-from hallmark.configure.testbed import Testbed, TestbedSettings
 from hallmark.core.files import new_folder, write_json, write_text
 from hallmark.core.records import Manifest, Record, RecordLog, to_plain
 from hallmark.core.redact import Redactor
-from hallmark.plugin.options import API_KEY_VARIABLE, Options
-from hallmark.report.build import load
-from hallmark.report.document import Report
-from hallmark.report.render import write_all
+from hallmark.plugin.options import Options
 from hallmark.specs.cell import Cell
 from hallmark.specs.checks import demanded
+
+if TYPE_CHECKING:
+    from hallmark.report.document import Report
 
 SUBFOLDERS = ("evals", "perf")
 LOGS_OF_OTHERS = ("server.log", "evals/lm_eval.log")
@@ -68,6 +66,9 @@ class CellRun:
 
     def finish(self, *, interrupted: bool) -> Report:
         """Build the report from what stands in the folder, and render it there. The server has been stopped by now."""
+        from hallmark.report.build import load
+        from hallmark.report.render import write_all
+
         self._redact_logs()
         report = load(self.folder, interrupted=interrupted)
         write_all(report, self.folder)
@@ -79,22 +80,3 @@ class CellRun:
                 said = path.read_text(encoding="utf-8", errors="replace")
                 if (shown := self._redactor(said)) != said:
                     write_text(path, shown)
-
-
-def make_testbed(
-    cell: Cell,
-    options: Options,
-    *,
-    folder: Path,
-    root: Path,
-    environ: Mapping[str, str],
-    redactor: Redactor,
-    progress: Callable[[str], None],
-) -> Testbed:
-    settings = TestbedSettings(
-        server=options.server,
-        launch=LaunchSettings(port=options.port, server_url=options.server_url, api_key=environ.get(API_KEY_VARIABLE, "")),
-        server_python=options.server_python,
-        environments=root / ".hallmark" / "environments",
-    )
-    return Testbed(cell, settings, folder=folder, environ=environ, progress=progress, redact=redactor)

@@ -29,9 +29,9 @@ def parametrise(metafunc: pytest.Metafunc, cells: Sequence[Cell]) -> None:
     inner = next((name for name in _PER_CELL if name in names), None)
     if inner:
         rows = [((cell, value), f"{cell.id}-{label}") for cell in cells for value, label in _PER_CELL[inner](cell)]
-        metafunc.parametrize(("cell", inner), [row for row, _ in rows], ids=[id_ for _, id_ in rows], scope="session")
+        metafunc.parametrize(("cell", inner), [row for row, _ in rows], ids=[id_ for _, id_ in rows])
     elif "cell" in names:
-        metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells], scope="session")
+        metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells])
 
 
 def refer(items: list[pytest.Item], cells: Sequence[Cell]) -> list[pytest.Item]:

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from hallmark.client.oracle import TokenOracle
-from hallmark.client.wire import WireClient
-from hallmark.configure.testbed import Testbed
 from hallmark.core.files import write_json
 from hallmark.core.records import Evidence
-from hallmark.environment.requirements import Finding
 from hallmark.plugin.checks import Check
 from hallmark.plugin.item_record import CHECK
 from hallmark.plugin.outcome import NotMeasured
 from hallmark.plugin.session import AcceptanceSession
-from hallmark.serving.server import RunningServer, ServerLost
 from hallmark.specs.cell import Cell
 from hallmark.specs.model import EvalTarget, PerfPoint
 
 if TYPE_CHECKING:
-    from hallmark.evals.harness import Harness
+    # Imported where they are used: collection should not pay for HTTP and tokenizer libraries.
+    from hallmark.client.oracle import TokenOracle
+    from hallmark.client.wire import WireClient
+    from hallmark.configure.testbed import Testbed
+    from hallmark.environment.requirements import Finding
+    from hallmark.serving.server import RunningServer
 
 PERF_SEED = 20261121
 """Of the random prompts; the salt in front of each keeps runs apart from each other's caches."""
@@ -43,10 +41,10 @@ def check(request: pytest.FixtureRequest) -> Check:
     return recorder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def testbed(cell: Cell, request: pytest.FixtureRequest) -> Testbed:
     """The cell's device, environment and server, each made ready when first needed."""
-    return _session(request.config).testbed(cell)
+    return _session(request.config).tools(cell.id).testbed
 
 
 @pytest.fixture
@@ -57,50 +55,34 @@ def finding_of(testbed: Testbed) -> Callable[[str], Finding]:
     return lambda requirement: findings[requirement]
 
 
-@pytest.fixture(scope="session")
-def server(cell: Cell, testbed: Testbed, request: pytest.FixtureRequest) -> Iterator[RunningServer]:
-    """The cell's running server: one per session, started when first needed, gone at the end."""
+@pytest.fixture
+def server(cell: Cell, request: pytest.FixtureRequest) -> RunningServer:
+    """The cell's running server: one for all its checks, started when first needed, gone after the last of them."""
     session = _session(request.config)
-    if any("evaluate" in getattr(item, "fixturenames", ()) for item in request.session.items):
-        request.getfixturevalue("harness")  # lm-eval imports while the server starts
-    running = testbed.server
-    running.on_death(lambda death: session.announce(cell, death))
-    yield running
-    death = testbed.death
-    testbed.close()
-    if death and session.unblamed(cell):
-        raise ServerLost(death)
+    tools = session.tools(cell.id)
+    if cell.id in session.evaluated:
+        tools.prepare_evals()  # lm-eval imports while the server starts
+    return tools.server
 
 
 @pytest.fixture
 def client(server: RunningServer) -> Iterator[WireClient]:
     """Our own wire client, able to send wrong things."""
+    from hallmark.client.wire import WireClient
+
     with WireClient(server.endpoint.base_url, server.endpoint.model, api_key=server.endpoint.api_key) as wire:
         yield wire
 
 
-@pytest.fixture(scope="session")
-def harness(cell: Cell, testbed: Testbed) -> Iterator[Harness]:
-    """lm-eval, imported once in a process of its own."""
-    from hallmark.evals.harness import Harness
-
-    environ = dict(os.environ)
-    if key := testbed.plan.endpoint.api_key:
-        environ["OPENAI_API_KEY"] = key
-    local = all(target.task_dir for target in cell.evals)
-    running = Harness(environ=environ, log_path=testbed.folder / "evals" / "lm_eval.log", offline=local)
-    yield running
-    running.stop()
-
-
 @pytest.fixture
 def evaluate(
-    cell: Cell, testbed: Testbed, server: RunningServer, harness: Harness, request: pytest.FixtureRequest
+    cell: Cell, testbed: Testbed, server: RunningServer, request: pytest.FixtureRequest
 ) -> Callable[[EvalTarget], Evidence]:
     """Have lm-eval run one eval against the server, and judge its score."""
     from hallmark.evals.task import judge, make_request
 
     session = _session(request.config)
+    harness = session.tools(cell.id).harness
 
     def run(target: EvalTarget) -> Evidence:
         session.progress(f"lm-eval: {target.task}")
@@ -111,17 +93,10 @@ def evaluate(
     return run
 
 
-@pytest.fixture(scope="session")
-def tokenizer(cell: Cell) -> TokenOracle:
+@pytest.fixture
+def tokenizer(cell: Cell, request: pytest.FixtureRequest) -> TokenOracle:
     """The model's own tokenizer and chat template, read from its weights."""
-    if cell.weights.path:
-        return TokenOracle.from_folder(cell.beside_spec(cell.weights.path))
-    from huggingface_hub import snapshot_download
-
-    patterns = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"]
-    return TokenOracle.from_folder(
-        Path(snapshot_download(cell.weights.repo, revision=cell.weights.revision or None, allow_patterns=patterns))
-    )
+    return _session(request.config).tools(cell.id).tokenizer
 
 
 @pytest.fixture

@@ -6,10 +6,12 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console
-from rich.status import Status
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
 
 _QUIET_FOR_S = 15.0
 """Without a terminal, a repeated kind of progress is shown this often."""
@@ -31,13 +33,18 @@ class Progress:
 
     def __init__(self, terminal: Callable[[], Line | None]) -> None:
         self._stream = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
-        self._console = Console(file=self._stream, highlight=False, soft_wrap=True)
         self._terminal = terminal
         self._status: Status | None = None
         self._column = 0
         self._lock = threading.Lock()
         self._last = ""
         self._last_at = 0.0
+
+    @cached_property
+    def _console(self) -> Console:
+        from rich.console import Console
+
+        return Console(file=self._stream, highlight=False, soft_wrap=True)
 
     def __call__(self, text: str) -> None:
         """Show what is being done right now; replaced by the next."""

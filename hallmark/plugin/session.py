@@ -6,24 +6,24 @@ xdist run alike; only the process that has the terminal writes manifest, records
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from hallmark import __version__
 from hallmark.client.errors import ConnectionLost
-from hallmark.configure.testbed import Testbed
 from hallmark.core.errors import HallmarkError, HarnessError
 from hallmark.core.records import Record, record_from_plain, to_plain
 from hallmark.core.redact import Redactor
 from hallmark.core.verdict import Verdict
 from hallmark.plugin.causes import Causes
-from hallmark.plugin.cell_run import CellRun, RunStamp, make_testbed, open_folder
+from hallmark.plugin.cell_run import CellRun, RunStamp, open_folder
 from hallmark.plugin.cells import REF, in_order, parametrise, refer
 from hallmark.plugin.checks import Check, CheckRef
 from hallmark.plugin.decisions import stopped, write_decisions
@@ -31,11 +31,13 @@ from hallmark.plugin.item_record import CHECK, STARTED, note, record_of
 from hallmark.plugin.options import Options
 from hallmark.plugin.outcome import NotMeasured, outcome_of, speaks_for_itself
 from hallmark.plugin.progress import Line, Progress
-from hallmark.plugin.summary import summarise
-from hallmark.report.document import Report
 from hallmark.serving.server import Death, ServerLost
 from hallmark.specs.catalogue import Catalogue
 from hallmark.specs.cell import Cell
+
+if TYPE_CHECKING:
+    from hallmark.plugin.cell_tools import CellTools
+    from hallmark.report.document import Report
 
 WORKER_FOLDERS = "hallmark_folders"
 RECORD = "hallmark_record"
@@ -43,6 +45,10 @@ REPEATS = "hallmark_repeats"
 """On a report whose cause another check has told already."""
 _DEATH_SHOWS_WITHIN_S = 0.5
 """A connection breaks before the process that held it is reaped."""
+
+
+def _refs(items: Iterable[pytest.Item]) -> list[CheckRef]:
+    return [ref for item in items if (ref := item.stash.get(REF, None))]
 
 
 class AcceptanceSession:
@@ -61,8 +67,10 @@ class AcceptanceSession:
         )
         self.reports: list[Report] = []
         self.interrupted = False
+        self.evaluated: frozenset[str] = frozenset()
+        """The cells that lm-eval will be asked about."""
         self._runs: dict[str, CellRun] = {}
-        self._testbeds: dict[str, Testbed] = {}
+        self._tools: dict[str, CellTools] = {}
         self._error: HallmarkError | None = None
         """What ended the run itself, such as a full disk."""
         self._causes = Causes()
@@ -85,16 +93,19 @@ class AcceptanceSession:
         cells = list(self.cells.values())
         if left_out := refer(items, cells):
             self.config.hook.pytest_deselected(items=left_out)
-        ordered = {item: place for place, item in enumerate(in_order(items, cells))}
         yield
-        # Afterwards, because pytest itself regroups items by the parameters of session fixtures.
-        items.sort(key=lambda item: ordered.get(item, -1))
+        # Afterwards, because pytest itself regroups items by the parameters of a user's own session fixtures.
+        items[:] = in_order(items, cells)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
+        # What is collected lives until the end. Ten thousand checks would cost each full garbage collection a tenth
+        # of a second and more: one before each perf window, and three at exit.
+        gc.freeze()
+        evals = (item for item in session.items if "evaluate" in getattr(item, "fixturenames", ()))
+        self.evaluated = frozenset(ref.cell for ref in _refs(evals))
         if self.config.option.collectonly or hasattr(self.config, "workerinput"):
             return
-        refs = [ref for item in session.items if (ref := item.stash.get(REF, None))]
-        for cell in dict.fromkeys(ref.cell for ref in refs):
+        for cell in dict.fromkeys(ref.cell for ref in _refs(session.items)):
             self.run_of(cell)
 
     # -- runs and testbeds ---------------------------------------------------------------------------------------
@@ -127,24 +138,24 @@ class AcceptanceSession:
 
         return CellScheduling(config, log, self.cells)
 
-    def testbed(self, cell: Cell) -> Testbed:
-        if cell.id not in self._testbeds:
-            self._testbeds[cell.id] = make_testbed(
+    def tools(self, cell_id: str) -> CellTools:
+        """What the tests of the cell share."""
+        if cell_id not in self._tools:
+            from hallmark.plugin.cell_tools import make_tools  # brings the HTTP and tokenizer libraries
+
+            cell = self.cells[cell_id]
+            self._tools[cell_id] = make_tools(
                 cell,
                 self.options,
-                folder=self.folder_of(cell.id),
+                folder=self.folder_of(cell_id),
                 root=self.config.rootpath,
-                environ=os.environ,
                 redactor=self.redactor,
                 progress=self.progress,
+                on_death=lambda death: self._announce(cell, death),
             )
-        return self._testbeds[cell.id]
+        return self._tools[cell_id]
 
-    def unblamed(self, cell: Cell) -> bool:
-        """True while no check carries the blame for the death of the cell's server."""
-        return not self._causes.of_death(cell.id)
-
-    def announce(self, cell: Cell, death: Death) -> None:
+    def _announce(self, cell: Cell, death: Death) -> None:
         """Called from the watching thread the moment a server dies, once."""
         lines = "\n    ".join(death.log_tail.splitlines()[-8:])
         self.progress.say(self.redactor(f"SERVER LOST - {cell.id}: {death}" + (f"\n    {lines}" if lines else "")))
@@ -158,8 +169,7 @@ class AcceptanceSession:
             return
         item.stash[STARTED] = datetime.now(UTC).isoformat(timespec="milliseconds")
         item.stash[CHECK] = Check(ref)
-        testbed = self.testbed(self.cells[ref.cell])
-        testbed.require_device()
+        self.tools(ref.cell).testbed.require_device()
         first = self._causes.of_death(ref.cell)
         if first and "server" in getattr(item, "fixturenames", ()):
             raise NotMeasured(f"server lost (see {first})")
@@ -169,6 +179,20 @@ class AcceptanceSession:
         result = yield
         if check := item.stash.get(CHECK, None):
             check.settle()
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+        """With the last check of a cell its server goes; a death that no check met is raised here, at the latest."""
+        result = yield
+        ref = item.stash.get(REF, None)
+        following = nextitem.stash.get(REF, None) if nextitem else None
+        if ref and (following is None or following.cell != ref.cell):
+            tools = self.tools(ref.cell)
+            death = tools.testbed.death
+            tools.close()
+            if death and not self._causes.of_death(ref.cell):
+                raise ServerLost(death)
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -211,7 +235,7 @@ class AcceptanceSession:
         """A check that fails because the server died is about that death; the first one carries the blame."""
         if isinstance(exc, NotMeasured | pytest.skip.Exception):
             return exc
-        testbed = self.testbed(self.cells[ref.cell])
+        testbed = self.tools(ref.cell).testbed
         wait_s = _DEATH_SHOWS_WITHIN_S if isinstance(exc, ConnectionLost | HarnessError) else 0.0
         if not testbed.has_died(within_s=wait_s) or testbed.death is None:
             return exc
@@ -245,8 +269,8 @@ class AcceptanceSession:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """After the fixtures are torn down: close what is open, decide, and let no green hide a missing check."""
         self.progress.clear()
-        for testbed in self._testbeds.values():
-            testbed.close()
+        for tools in self._tools.values():
+            tools.close()
         if hasattr(self.config, "workerinput") or self.config.option.collectonly:
             return
         if self.interrupted:
@@ -298,6 +322,10 @@ class AcceptanceSession:
         """Last of all summaries: what was decided is what a person came for."""
         if self._error:
             terminalreporter.write_line(f"hallmark: {self._error}", red=True, bold=True)
+        if not self.reports:
+            return
+        from hallmark.plugin.summary import summarise
+
         for report in self.reports:
             folder = None if self.options.decisions else self._runs[report.cell].folder
             summarise(terminalreporter, report, folder=folder, redact=self.redactor)

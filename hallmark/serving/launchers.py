@@ -1,14 +1,19 @@
-"""The launchers by name. The next one is a file beside this and a line here."""
+"""The launchers by name. The next one is a file beside this and a line here; a launcher's libraries load when it is used."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
+from typing import cast
 
-from hallmark.serving.attach import AttachLauncher
-from hallmark.serving.local import LocalLauncher
 from hallmark.serving.server import Launcher
 
-LAUNCHERS: dict[str, Callable[[], Launcher]] = {
-    LocalLauncher.name: LocalLauncher,
-    AttachLauncher.name: AttachLauncher,
+LAUNCHERS = {
+    "local": "hallmark.serving.local:LocalLauncher",
+    "attach": "hallmark.serving.attach:AttachLauncher",
 }
+
+
+def make_launcher(name: str) -> Launcher:
+    """The launcher of that name; KeyError for one that is not in the table."""
+    module, _, attribute = LAUNCHERS[name].partition(":")
+    return cast("Launcher", getattr(import_module(module), attribute)())

@@ -39,7 +39,9 @@ def _second(names: Iterable[str]) -> int | None:
 
 class Strict(BaseModel):
     # An infinite latency target would be no target.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        defer_build=True, extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
 
 class Tier(StrEnum):

@@ -17,7 +17,7 @@ from hallmark.configure.testbed import Testbed, TestbedSettings
 from hallmark.core.errors import Inconclusive, InfrastructureError, LaunchError, ProvisionError, UsageError, Void
 from hallmark.core.redact import Redactor
 from hallmark.environment.devices import Presence
-from hallmark.serving.launchers import LAUNCHERS
+from hallmark.serving.local import LocalLauncher
 from hallmark.serving.server import Launcher, LaunchPlan, RunningServer
 from hallmark.specs.catalogue import Selection, load_catalogue
 from hallmark.specs.cell import Cell
@@ -83,15 +83,14 @@ class StandInLauncher(Launcher):
     def start(self, plan: LaunchPlan, progress: Callable[[str], None]) -> RunningServer:
         self.started += 1
         real = stand_in(self.folder, *self.faults, startup_timeout_s=20)
-        return LAUNCHERS["really local"]().start(real, progress)
+        return LocalLauncher().start(real, progress)
 
 
 @pytest.fixture
 def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., StandInLauncher]:
     def use(*faults: str) -> StandInLauncher:
         chosen = StandInLauncher(tmp_path, *faults)
-        monkeypatch.setitem(LAUNCHERS, "really local", LAUNCHERS["local"])
-        monkeypatch.setitem(LAUNCHERS, "local", lambda: chosen)
+        monkeypatch.setattr(module, "make_launcher", lambda _: chosen)
         return chosen
 
     return use

@@ -1,0 +1,88 @@
+"""What the tests of one cell share: its testbed with the server, lm-eval, the tokenizer. Each is made when first asked for.
+
+They are held here and not by session-scoped fixtures, for which pytest would regroup ten thousand checks at collection.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from hallmark.client.oracle import TokenOracle
+from hallmark.configure.plan import LaunchSettings
+from hallmark.configure.testbed import Testbed, TestbedSettings
+from hallmark.core.redact import Redactor
+from hallmark.evals.harness import Harness
+from hallmark.plugin.options import API_KEY_VARIABLE, Options
+from hallmark.serving.server import Death, RunningServer
+from hallmark.specs.cell import Cell
+
+
+class CellTools:
+    """Lives where the tests run: in an xdist worker, if there are such."""
+
+    def __init__(self, cell: Cell, testbed: Testbed, *, on_death: Callable[[Death], None]) -> None:
+        self.cell = cell
+        self.testbed = testbed
+        self._on_death = on_death
+
+    @cached_property
+    def server(self) -> RunningServer:
+        """The running server; started when first asked for."""
+        running = self.testbed.server
+        running.on_death(self._on_death)
+        return running
+
+    @cached_property
+    def harness(self) -> Harness:
+        """lm-eval, importing in a process of its own."""
+        environ = dict(os.environ)
+        if key := self.testbed.plan.endpoint.api_key:
+            environ["OPENAI_API_KEY"] = key
+        local = all(target.task_dir for target in self.cell.evals)
+        return Harness(environ=environ, log_path=self.testbed.folder / "evals" / "lm_eval.log", offline=local)
+
+    def prepare_evals(self) -> None:
+        """Start lm-eval now: it imports for seconds, which pass while the server starts."""
+        _ = self.harness
+
+    @cached_property
+    def tokenizer(self) -> TokenOracle:
+        """The model's own tokenizer and chat template, read from its weights."""
+        if self.cell.weights.path:
+            return TokenOracle.from_folder(self.cell.beside_spec(self.cell.weights.path))
+        from huggingface_hub import snapshot_download
+
+        weights, wanted = self.cell.weights, ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"]
+        return TokenOracle.from_folder(
+            Path(snapshot_download(weights.repo, revision=weights.revision or None, allow_patterns=wanted))
+        )
+
+    def close(self) -> None:
+        """End lm-eval and stop the server, where they run; safe to call twice."""
+        if harness := vars(self).get("harness"):
+            harness.stop()
+        self.testbed.close()
+
+
+def make_tools(
+    cell: Cell,
+    options: Options,
+    *,
+    folder: Path,
+    root: Path,
+    redactor: Redactor,
+    progress: Callable[[str], None],
+    on_death: Callable[[Death], None],
+) -> CellTools:
+    """The tools of `cell`, as the command line and this process's environment want them."""
+    settings = TestbedSettings(
+        server=options.server,
+        launch=LaunchSettings(port=options.port, server_url=options.server_url, api_key=os.environ.get(API_KEY_VARIABLE, "")),
+        server_python=options.server_python,
+        environments=root / ".hallmark" / "environments",
+    )
+    testbed = Testbed(cell, settings, folder=folder, environ=os.environ, progress=progress, redact=redactor)
+    return CellTools(cell, testbed, on_death=on_death)
