@@ -102,4 +102,5 @@ def _self_test(options: argparse.Namespace) -> Ended:
 def _reports(options: argparse.Namespace) -> Ended:
     folder = options.run or newest(Path(options.artifacts or ROOT / "artifacts"))
     decision = render_again(folder).decision
-    return Ended(exit_code=decision.exit_code, lines=(f"report: {folder}/report.html", f"verdict: {decision.headline}"))
+    verdict = f"verdict: {decision.outcome} - {decision.headline}"
+    return Ended(exit_code=decision.exit_code, lines=(f"report: {folder}/report.html", verdict))

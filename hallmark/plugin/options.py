@@ -67,7 +67,7 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
         server=server.value,
         server_url=url.value,
         server_python=python.value,
-        port=_whole_number(port, least=1) or 0,
+        port=_whole_number(port, least=1, most=65535) or 0,
         artifacts=config.invocation_params.dir / artifacts.value,
         limit=_whole_number(limit, least=1),
         workflow=option.workflow or "pytest",
@@ -95,12 +95,14 @@ def _check_interpreter(python: Setting) -> None:
         )
 
 
-def _whole_number(setting: Setting, *, least: int) -> int | None:
+def _whole_number(setting: Setting, *, least: int, most: int | None = None) -> int | None:
     if not setting.value:
         return None
-    if not setting.value.isdecimal() or int(setting.value) < least:
-        raise UsageError(f"'{setting.value}' is not a whole number from {least} up", where=f"--{setting.name}", hint="correct it")
-    return int(setting.value)
+    span = f"from {least} to {most}" if most else f"from {least} up"
+    number = int(setting.value) if setting.value.isdecimal() else -1
+    if number < least or (most and number > most):
+        raise UsageError(f"'{setting.value}' is not a whole number {span}", where=f"--{setting.name}", hint="correct it")
+    return number
 
 
 def _narrowed_by(config: pytest.Config, limit: Setting, devices: frozenset[str]) -> tuple[str, ...]:

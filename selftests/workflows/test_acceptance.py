@@ -107,10 +107,10 @@ def test_the_last_lines_name_each_report_and_verdict(tmp_path: Path) -> None:
     tell(tmp_path, 0, cell(0))
     assert run_acceptance("release", [], root=tmp_path).lines == (
         "report: /runs/id_a_b_cpu/report.html",
-        "verdict: headline of id_a_b_cpu",
+        "verdict: X - headline of id_a_b_cpu",
     )
     tell(tmp_path, 1, cell(0, "one"), cell(1, "two"))
-    assert run_acceptance("release", [], root=tmp_path).lines[-1] == "verdict: headline of two [two]"
+    assert run_acceptance("release", [], root=tmp_path).lines[-1] == "verdict: X - headline of two [two]"
 
 
 @pytest.mark.parametrize("workflow", MARKS)
