@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-SECRET_NAME = re.compile(r"(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_?KEY|CREDENTIAL|PRIVATE_?KEY)", re.IGNORECASE)
+SECRET_NAME = re.compile(
+    r"SECRET|PASSWORD|PASSWD|PASSPHRASE|[-_]PASS$|CREDENTIAL|AUTHORIZATION"
+    r"|(API|ACCESS|AUTH|PRIVATE|SIGNING|ENCRYPTION)[-_]?KEY"
+    r"|(API|ACCESS|AUTH|BEARER|HF|REFRESH|SESSION)[-_]?TOKENS"
+    # One token is a secret; tokens, tokenizers and limits on them are what language models are about.
+    r"|(?<!PER_)TOKEN(?!I[SZ]|S(?![A-Z])|_(BUDGET|COUNT|LENGTH|LIMIT|THRESHOLD))",
+    re.IGNORECASE,
+)
+"""What the name of a secret holds; `environment/facts.py`, which runs where hallmark is not, has the same pattern."""
 _KNOWN_SHAPES = re.compile(
     r"(?<![A-Za-z0-9])(hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{16,}|AKIA[0-9A-Z]{16}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{4,})"
+    r"|(?<=://)[^/\s:@]*:[^/\s@]+(?=@)"
 )
+"""Tokens that show themselves, and the name and password of a URL (an index or a proxy may have them)."""
 _SHORTEST = 6
 MASK = "[redacted]"
 
@@ -17,6 +27,11 @@ MASK = "[redacted]"
 def is_secret_name(name: str) -> bool:
     """True for a variable or option whose value must never be shown."""
     return bool(SECRET_NAME.search(name))
+
+
+def secrets_in(values: Mapping[str, object]) -> Iterator[str]:
+    """The texts that stand under a secret's name; a switch (`hf_token: true`) is none."""
+    return (value for name, value in values.items() if isinstance(value, str) and value and is_secret_name(name))
 
 
 def redacted(value: Any, redact: Callable[[str], str]) -> Any:
@@ -47,7 +62,7 @@ class Redactor:
     @classmethod
     def of_environment(cls, environ: Mapping[str, str], extra: Iterable[str] = ()) -> Redactor:
         """A redactor of every variable whose name says that it is secret, and of `extra` values."""
-        return cls([*extra, *(value for name, value in environ.items() if is_secret_name(name))])
+        return cls([*extra, *secrets_in(environ)])
 
     def __call__(self, text: str) -> str:
         if self._values:

@@ -31,9 +31,16 @@ MOST_BYTES = 4_000_000
 TOOL_FOLDERS = ("usr/local/cuda/bin", "opt/rocm/bin")
 """Where vendors put tools without telling PATH."""
 MASK = "[redacted]"
-SECRET = re.compile(r"(TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_?KEY|CREDENTIAL|PRIVATE_?KEY)", re.IGNORECASE)
+SECRET = re.compile(
+    r"SECRET|PASSWORD|PASSWD|PASSPHRASE|[-_]PASS$|CREDENTIAL|AUTHORIZATION"
+    r"|(API|ACCESS|AUTH|PRIVATE|SIGNING|ENCRYPTION)[-_]?KEY"
+    r"|(API|ACCESS|AUTH|BEARER|HF|REFRESH|SESSION)[-_]?TOKENS"
+    r"|(?<!PER_)TOKEN(?!I[SZ]|S(?![A-Z])|_(BUDGET|COUNT|LENGTH|LIMIT|THRESHOLD))",
+    re.IGNORECASE,
+)
+"""As in `hallmark/core/redact.py`, which says why."""
 RELEVANT = re.compile(
-    r"(VLLM_|CUDA_|NVIDIA_|NCCL_|HIP_|ROCR_|ROCM_|HF_|TRANSFORMERS_|TORCH|PYTORCH_|TT_|WH_ARCH|MESH_|ARCH_NAME$|OMP_|MKL_|KMP_"
+    r"(VLLM_|CUDA_|NVIDIA_|NCCL_|HIP_|ROCR_|ROCM_|HF_|TRANSFORMERS_|TOKENIZERS_|TORCH|PYTORCH_|TT_|WH_ARCH|MESH_|ARCH_NAME$|OMP_|MKL_|KMP_"
     r"|LD_LIBRARY_PATH$|LD_PRELOAD$|PYTHONPATH$|DO_NOT_TRACK$)"
 )
 ISA = re.compile(r"avx2|avx_vnni|avx512\w*|amx_\w+|asimd|asimddp|bf16|i8mm|sve|sve2|sme|vxe?")
