@@ -35,10 +35,13 @@ def tail(path: Path, lines: int = 30) -> str:
 class KeptProcess:
     """A command in its own session that ends when this process ends, whatever ends it.
 
+    `held` are descriptors that stay open until the last of its processes is gone (a lock on the device, say).
     `ended` is set the moment the command is gone; `exit_code` is then its return code (negative: a signal).
     """
 
-    def __init__(self, argv: Sequence[str], *, env: Mapping[str, str], log_path: Path, grace_s: float = GRACE_S) -> None:
+    def __init__(
+        self, argv: Sequence[str], *, env: Mapping[str, str], log_path: Path, grace_s: float = GRACE_S, held: Sequence[int] = ()
+    ) -> None:
         self.ended = threading.Event()
         self.exit_code: int | None = None
         self.ended_at = 0.0
@@ -52,6 +55,7 @@ class KeptProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=dict(env),
+                pass_fds=tuple(held),
                 start_new_session=True,
             )
         self._watcher = threading.Thread(target=self._watch, name="hallmark-keeper-watch", daemon=True)

@@ -8,16 +8,19 @@ from collections.abc import Callable
 
 from hallmark.core.errors import LaunchError
 from hallmark.core.process import KeptProcess, tail
-from hallmark.serving.readiness import require_free_port, wait_until_ready
+from hallmark.serving.lease import Lease, hold
+from hallmark.serving.movement import Movement, Startup, caches
+from hallmark.serving.readiness import require_free_port, require_released_port, wait_until_ready
 from hallmark.serving.server import Death, Launcher, LaunchPlan, RunningServer
 
 
 class LocalServer(RunningServer):
-    def __init__(self, plan: LaunchPlan, process: KeptProcess, started_in_s: float) -> None:
+    def __init__(self, plan: LaunchPlan, process: KeptProcess, started_in_s: float, lease: Lease | None = None) -> None:
         self.endpoint = plan.endpoint
         self.started_in_s = started_in_s
         self._plan = plan
         self._process = process
+        self._lease = lease
 
     @property
     def death(self) -> Death | None:
@@ -38,7 +41,11 @@ class LocalServer(RunningServer):
         threading.Thread(target=watch, name="hallmark-death-watch", daemon=True).start()
 
     def stop(self) -> None:
+        """The ladder of the keeper, then the proof: its processes are gone when the keeper is, and its port is free."""
         self._process.stop()
+        if self._lease:
+            self._lease.release()
+        require_released_port(self.endpoint.base_url)
 
     def log_tail(self) -> str:
         return tail(self._plan.log_path)
@@ -48,27 +55,29 @@ class LocalLauncher(Launcher):
     name = "local"
 
     def start(self, plan: LaunchPlan, progress: Callable[[str], None]) -> RunningServer:
+        lease = hold(plan.device, holder=plan.cell, progress=progress) if plan.device else None
+        try:
+            return self._start(plan, progress, lease)
+        except BaseException:
+            if lease:
+                lease.release()
+            raise
+
+    def _start(self, plan: LaunchPlan, progress: Callable[[str], None], lease: Lease | None) -> RunningServer:
         require_free_port(plan.endpoint.base_url)
         began = time.monotonic()
-        process = KeptProcess(plan.argv, env=plan.env, log_path=plan.log_path)
+        process = KeptProcess(plan.argv, env=plan.env, log_path=plan.log_path, held=[lease.fileno()] if lease else [])
+        startup = Startup(plan, Movement(plan.log_path, caches(plan.env)), progress)
         try:
             reason = wait_until_ready(
-                plan.endpoint,
-                timeout_s=plan.startup_timeout_s,
-                gone=process.ended.wait,
-                progress=lambda why: progress(_phase(plan) or why),
+                plan.endpoint, timeout_s=plan.startup_timeout_s, gone=process.ended.wait, progress=startup.waited
             )
         except BaseException:
             process.stop()
             raise
         if reason:
-            raise _failure(plan, process, reason)
-        return LocalServer(plan, process, time.monotonic() - began)
-
-
-def _phase(plan: LaunchPlan) -> str:
-    """What the server's log said last, as progress."""
-    return tail(plan.log_path, lines=1).strip()[:120]
+            raise _failure(plan, process, startup.told(reason))
+        return LocalServer(plan, process, time.monotonic() - began, lease)
 
 
 def _failure(plan: LaunchPlan, process: KeptProcess, reason: str) -> LaunchError:
@@ -77,7 +86,7 @@ def _failure(plan: LaunchPlan, process: KeptProcess, reason: str) -> LaunchError
     if ended:
         message = f"{Death(exit_code=code, at=process.ended_at, log_tail='')} before it was ready"
     else:
-        message = f"the server was not ready after {plan.startup_timeout_s:g} s: {reason}"
+        message = f"the server was not ready {reason}"
     return LaunchError(
         message, where=plan.cell, hint=f"read {plan.log_path.name} in the run's folder", log_tail=tail(plan.log_path)
     )

@@ -58,9 +58,9 @@ def _first_model(listed: Any) -> str:
 
 
 def wait_until_ready(
-    endpoint: Endpoint, *, timeout_s: float, gone: Callable[[float], bool], progress: Callable[[str], None]
+    endpoint: Endpoint, *, timeout_s: float, gone: Callable[[float], bool], progress: Callable[[str], object]
 ) -> str:
-    """Poll until ready and return "", or why not when `timeout_s` is over or the process is gone.
+    """Poll until ready and return "", or why not when `timeout_s` is over, the process is gone, or `progress` says False.
 
     `gone(seconds)` waits that long for the process to end and tells whether it did.
     """
@@ -73,7 +73,8 @@ def wait_until_ready(
             reason = not_ready_because(client, patience_s=max(left_s, _LEAST_PATIENCE_S))
             if not reason:
                 return ""
-            progress(reason)
+            if progress(reason) is False:
+                break
     return reason
 
 
@@ -92,6 +93,24 @@ def require_free_port(base_url: str) -> None:
                 else f"the address cannot be had: {getattr(exc, 'strerror', '') or exc}"
             )
             raise LaunchError(why, where=base_url, hint="choose another with --port, or stop what listens there") from exc
+
+
+def require_released_port(base_url: str, *, within_s: float = 2.0) -> None:
+    """LaunchError when something still listens where a server of ours was stopped: it left a process behind."""
+    address = urlsplit(base_url)
+    deadline = time.monotonic() + within_s
+    while _listens(address.hostname or "127.0.0.1", address.port or 80):
+        if time.monotonic() > deadline:
+            raise LaunchError("something still listens after the server was stopped", where=base_url, hint="end it by hand")
+        time.sleep(_POLL_S)
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def free_port(host: str) -> int:

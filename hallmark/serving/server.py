@@ -49,6 +49,10 @@ class LaunchPlan:
     values: tuple[PlanValue, ...]
     log_path: Path
     startup_timeout_s: float
+    stall_timeout_s: float = 0.0
+    """A start-up that neither logs nor downloads for so long is given up; 0 for never."""
+    device: str = ""
+    """The device of this machine that the server takes for itself; empty for one that is elsewhere."""
     warnings: tuple[str, ...] = ()
 
     def command(self) -> str:
