@@ -1,0 +1,96 @@
+"""One download as its requester sees it: its state, how far it is, how fast, and why it failed."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import time
+import uuid
+from typing import Any
+
+
+class JobState(enum.StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
+
+
+class Job:
+    """Belongs to the event loop: only `Downloads` changes it."""
+
+    def __init__(self, *, source: str, output_dir: str) -> None:
+        self.id = uuid.uuid4().hex
+        self.source = source
+        self.output_dir = output_dir
+        self.state = JobState.QUEUED
+        self.phase = "queued"
+        """What it does just now: queued, locking, listing, downloading, publishing, or its state once it has ended."""
+        self.error = ""
+        self.status = 0
+        """The HTTP status that fits `error`; 0 while there is none."""
+        self.bytes_done = 0
+        self.bytes_total = 0
+        self.bytes_fetched = 0
+        """Bytes that came over in this job; less than `bytes_done` where an earlier try had left some."""
+        self.files_done = 0
+        self.files_total = 0
+        self.retries = 0
+        self.created_at = time.time()
+        self.started_at = 0.0
+        self.ended_at = 0.0
+        self.finished = asyncio.Event()
+
+    @property
+    def rate_bytes_per_s(self) -> float:
+        """Bytes fetched per second since the start."""
+        if not self.started_at:
+            return 0.0
+        return self.bytes_fetched / max((self.ended_at or time.time()) - self.started_at, 1e-3)
+
+    def start(self) -> None:
+        self.state = JobState.RUNNING
+        self.phase = "starting"
+        self.started_at = time.time()
+
+    def progress(self, report: dict[str, Any]) -> None:
+        """Take over what the worker tells; unknown and missing parts are ignored."""
+        for name in ("bytes_done", "bytes_total", "bytes_fetched", "files_done", "files_total", "retries"):
+            if isinstance(report.get(name), int):
+                setattr(self, name, report[name])
+        if isinstance(report.get("phase"), str):
+            self.phase = report["phase"]
+
+    def end(self, state: JobState, error: str = "", status: int = 0) -> None:
+        """The first end counts."""
+        if not self.state.ended:
+            self.state, self.error, self.status = state, error, status
+            self.phase = state.value
+            self.ended_at = time.time()
+            self.finished.set()
+
+    def to_plain(self) -> dict[str, Any]:
+        """JSON data without a secret; times are seconds since the epoch, null where they have not come."""
+        return {
+            "id": self.id,
+            "state": self.state.value,
+            "phase": self.phase,
+            "source": self.source,
+            "output_dir": self.output_dir,
+            "bytes_done": self.bytes_done,
+            "bytes_total": self.bytes_total,
+            "bytes_fetched": self.bytes_fetched,
+            "files_done": self.files_done,
+            "files_total": self.files_total,
+            "rate_bytes_per_s": round(self.rate_bytes_per_s, 1),
+            "retries": self.retries,
+            "error": self.error or None,
+            "created_at": self.created_at,
+            "started_at": self.started_at or None,
+            "ended_at": self.ended_at or None,
+        }
