@@ -150,4 +150,5 @@ def _cell(family: FamilySpec, weights: Weights, impl: Impl, *, device: str, path
         spec_file=path.resolve(),
         family=family.family,
         architecture=family.architecture,
+        base_targets=family.base_targets.get(device, ()),
     )

@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hallmark.specs.model import DeviceEntry, DeviceSpec, EvalTarget, Impl, PerfPoint, Weights
+from hallmark.specs.model import (
+    Architecture,
+    ContainerOptions,
+    DeviceConfig,
+    DeviceEntry,
+    DeviceSpec,
+    EvalTarget,
+    Impl,
+    LoraAdapter,
+    PerfPoint,
+    Weights,
+)
+from hallmark.specs.targets import joined
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +30,9 @@ class Cell:
     evals: tuple[EvalTarget, ...]
     spec_file: Path
     family: str
-    architecture: dict[str, str | int | float | bool]
+    architecture: Architecture
+    base_targets: tuple[PerfPoint, ...] = ()
+    """The performance targets of the architecture on the device; `entry` may add points of its own."""
 
     @property
     def id(self) -> str:
@@ -30,12 +44,28 @@ class Cell:
 
     @property
     def perf(self) -> tuple[PerfPoint, ...]:
-        return self.entry.perf
+        """Every point to measure: those of the architecture with what the implementation adds, then its own."""
+        return joined(self.base_targets, self.entry.perf)
+
+    @property
+    def device_config(self) -> DeviceConfig | None:
+        """What the server needs at the tensor-parallel size that the spec asks for."""
+        return self.entry.device_config
 
     @property
     def env_vars(self) -> dict[str, str]:
-        """What the server's environment must hold; the device's entry wins over the implementation's."""
-        return self.impl.env_vars | self.entry.env_vars
+        """What the server's environment must hold; the nearer wins: implementation < tensor-parallel size < device."""
+        of_size = self.device_config.env_vars if self.device_config else {}
+        return self.impl.env_vars | of_size | self.entry.env_vars
+
+    @property
+    def container(self) -> ContainerOptions:
+        """What a container of this cell is given: the device's options and the implementation's."""
+        return self.impl.container.over(self.device_spec.container)
+
+    @property
+    def lora(self) -> tuple[LoraAdapter, ...]:
+        return self.weights.lora
 
     def beside_spec(self, relative: str) -> Path:
         """A path that the spec file states, made absolute."""

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from hallmark.core.errors import SpecError, nearest
-from hallmark.specs.model import DeviceCatalogue, FamilySpec
+from hallmark.specs.migrations import migrated
+from hallmark.specs.model import SCHEMA_VERSION, DeviceCatalogue, FamilySpec
 from hallmark.specs.yaml_source import KeyPath, YamlSource, read
 
 DEVICES_FILE = "devices.yaml"
@@ -19,16 +20,18 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def load_family(path: Path) -> FamilySpec:
-    return _validate(FamilySpec, read(path))
+    return validate(FamilySpec, migrated(read(path)))
 
 
 def load_devices(path: Path) -> DeviceCatalogue:
-    return _validate(DeviceCatalogue, read(path))
+    return validate(DeviceCatalogue, migrated(read(path)))
 
 
-def _validate(model: type[Model], source: YamlSource) -> Model:
+def validate(model: type[Model], source: YamlSource) -> Model:
+    """The data of `source` as a model; SpecError with file and line for the first thing that is wrong."""
     if not isinstance(source.data, dict):
-        raise SpecError("must be a mapping of keys", where=f"{source.path}:1", hint="start with `schema_version: 1`")
+        hint = f"start with `schema_version: {SCHEMA_VERSION}`"
+        raise SpecError("must be a mapping of keys", where=f"{source.path}:1", hint=hint)
     try:
         # JSON mode is strict about types and still reads enums and tuples from text and lists.
         return model.model_validate_json(json.dumps(source.data, default=_no_json))
@@ -51,11 +54,17 @@ def _as_spec_error(exc: ValidationError, model: type[BaseModel], source: YamlSou
     places: dict[KeyPath, list[Any]] = {}
     for problem in (p for p in problems if not (p["type"] == "missing" and p["loc"][:-1] in misspelt)):
         places.setdefault(_place(problem, source), []).append(problem)
-    loc = min(places, key=lambda place: source.lines.get(source.known(place), 1))
+    loc = min(places, key=lambda place: _order(source, place))
     message, hint = _words(places[loc], loc, model)
     if len(places) > 1:
         hint += f" (and {len(places) - 1} more)"
     return SpecError(message, where=source.where(loc), hint=hint)
+
+
+def _order(source: YamlSource, place: KeyPath) -> tuple[bool, int]:
+    """The file's own faults first, then those of what it inherits; each in the order of its file."""
+    path, line = source.mark(place)
+    return path != source.path, line
 
 
 def _place(problem: Any, source: YamlSource) -> KeyPath:
@@ -63,11 +72,20 @@ def _place(problem: Any, source: YamlSource) -> KeyPath:
     loc = tuple(part for part in problem["loc"] if part != "[key]")
     match problem["type"]:
         case "missing":
-            return loc
+            return (*_in_file(loc[:-1], source), loc[-1])
         case "value_error":
-            return source.known((*loc, *getattr(problem["ctx"]["error"], "at", ())))
+            return _in_file((*loc, *getattr(problem["ctx"]["error"], "at", ())), source)
         case _:
-            return source.known(loc)  # what pydantic adds is the type that it tried
+            return _in_file(loc, source)
+
+
+def _in_file(loc: KeyPath, source: YamlSource) -> KeyPath:
+    """`loc` without what pydantic adds to it, the types that it tried; cut where the file ends."""
+    place: KeyPath = ()
+    for part in loc:
+        if (*place, part) in source.lines:
+            place = (*place, part)
+    return place
 
 
 def _words(problems: Sequence[Any], loc: KeyPath, model: type[BaseModel]) -> tuple[str, str]:

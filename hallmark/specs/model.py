@@ -1,4 +1,4 @@
-"""The shape of a spec file and of the device catalogue: strict, frozen, and readable as JSON Schema.
+"""The shape of a spec file: strict, frozen, and readable as JSON Schema.
 
 A file of `model_specs/` holds one FamilySpec: weights that share an architecture, and the implementations
 that serve them on devices. Nothing here reads a file or knows a machine.
@@ -6,62 +6,76 @@ that serve them on devices. Nothing here reads a file or knows a machine.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import StrEnum
 from typing import Annotated, Literal
 
 from packaging.utils import canonicalize_name
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
-Specifier = Annotated[str, Field(description="a version specifier such as '>=2.0,<3'; empty for any version")]
-Positive = Annotated[int, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+from hallmark.specs.batching import (
+    ChunkedPrefill,
+    ContinuousConfig,
+    DeviceConfig,
+    RuntimeConfigs,
+    StaticConfig,
+    WarmupShape,
+)
+from hallmark.specs.device import ContainerOptions, Detection, DeviceCatalogue, DeviceSpec
+from hallmark.specs.strict import (
+    Contradiction,
+    Fraction,
+    Name,
+    Positive,
+    Scalar,
+    Specifier,
+    Strict,
+    Text,
+    second,
+)
+from hallmark.specs.targets import EvalTarget, Metric, PerfPoint, Status, Tier
+from hallmark.specs.weights import LoraAdapter, LoraCheck, Weights
 
+__all__ = [
+    "SCHEMA_VERSION",
+    "Architecture",
+    "ChunkedPrefill",
+    "ContainerOptions",
+    "ContinuousConfig",
+    "Contradiction",
+    "Detection",
+    "DeviceCatalogue",
+    "DeviceConfig",
+    "DeviceEntry",
+    "DeviceSpec",
+    "Engine",
+    "EvalTarget",
+    "FamilySpec",
+    "Feature",
+    "Fraction",
+    "Impl",
+    "KnownLimit",
+    "LoraAdapter",
+    "LoraCheck",
+    "Metric",
+    "Name",
+    "PerfPoint",
+    "Positive",
+    "RuntimeConfigs",
+    "Specifier",
+    "StaticConfig",
+    "Status",
+    "Strict",
+    "Tier",
+    "WarmupShape",
+    "Weights",
+]
 
-class Contradiction(ValueError):
-    """Values that are fine one by one; `at` is the key path, below the model that objects, of the one to look at."""
+SCHEMA_VERSION = 2
+"""What specs are written in; older ones are migrated (`migrations.py`)."""
 
-    def __init__(self, message: str, *at: str | int) -> None:
-        super().__init__(message)
-        self.at = at
-
-
-def _second(names: Iterable[str]) -> int | None:
-    """The place of the first name that was there before."""
-    seen: set[str] = set()
-    for place, name in enumerate(names):
-        if name in seen:
-            return place
-        seen.add(name)
-    return None
-
-
-class Strict(BaseModel):
-    # An infinite latency target would be no target.
-    model_config = ConfigDict(
-        defer_build=True, extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
-
-
-class Tier(StrEnum):
-    """How much of the reference performance must be reached; each tier includes the ones before it."""
-
-    FUNCTIONAL = "functional"
-    COMPLETE = "complete"
-    TARGET = "target"
-
-
-class Status(StrEnum):
-    """What a model x device cell claims to be; decides the tier that is required of it."""
-
-    FUNCTIONAL = "functional"
-    COMPLETE = "complete"
-    TOP_PERF = "top_perf"
-
-    @property
-    def required_tier(self) -> Tier:
-        return {Status.FUNCTIONAL: Tier.FUNCTIONAL, Status.COMPLETE: Tier.COMPLETE, Status.TOP_PERF: Tier.TARGET}[self]
+Value = Scalar | tuple[Scalar, ...]
+Architecture = dict[str, Value | Annotated[dict[str, Value], Field(min_length=1)]]
+"""Attributes of a Hugging Face config and their values; one level of nesting (`text_config: {hidden_size: 5120}`)."""
 
 
 class Feature(StrEnum):
@@ -71,114 +85,6 @@ class Feature(StrEnum):
     CHAT = "chat"
     LOGPROBS = "logprobs"
     STRUCTURED_OUTPUT = "structured_output"
-
-
-class Weights(Strict):
-    """One set of weights: a folder beside the spec (`path`), or a Hugging Face repository (`repo`)."""
-
-    name: Name
-    repo: str = ""
-    path: str = ""
-    """Relative to the spec file."""
-    revision: str = ""
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Weights:
-        if bool(self.repo) == bool(self.path):
-            raise Contradiction("give either `repo` or `path`", "path")
-        return self
-
-
-class EvalTarget(Strict):
-    """One lm-eval task and the score that it must reach."""
-
-    name: Name
-    task: str
-    """The name that lm-eval knows the task by."""
-    task_dir: str = ""
-    """Folder with the task's YAML, relative to the spec file; empty for a task that ships with lm-eval."""
-    metrics: Annotated[tuple[str, ...], Field(min_length=1)]
-    """lm-eval metric keys such as `exact_match,none`; several are averaged."""
-    reference: Fraction
-    tolerance: Fraction
-    """In points of score: the interval's lower bound must reach reference - tolerance."""
-    source: str
-    """Where the reference comes from."""
-    n: Positive | None = None
-    """How many items the task has; a task of another size cannot pass. None where the task decides."""
-    api: Literal["completions", "chat"] = "completions"
-    batch_size: Positive = 1
-    num_concurrent: Positive = 8
-    max_length: Positive | None = None
-    gen_kwargs: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    timeout_s: Positive = 3600
-
-    @property
-    def floor(self) -> float:
-        return self.reference - self.tolerance
-
-    @model_validator(mode="after")
-    def _can_be_missed(self) -> EvalTarget:
-        if self.floor <= 0:
-            raise Contradiction(f"no score can miss reference {self.reference:g} - tolerance {self.tolerance:g}", "tolerance")
-        return self
-
-
-class Metric(StrEnum):
-    """What a perf point can be held against. Times in milliseconds, rates per second."""
-
-    TTFT_MEAN = "ttft_mean_ms"
-    TTFT_P50 = "ttft_p50_ms"
-    TTFT_P90 = "ttft_p90_ms"
-    TTFT_P99 = "ttft_p99_ms"
-    TPOT_MEAN = "tpot_mean_ms"
-    TPOT_P50 = "tpot_p50_ms"
-    TPOT_P90 = "tpot_p90_ms"
-    TPOT_P99 = "tpot_p99_ms"
-    E2E_MEAN = "e2e_mean_ms"
-    E2E_P50 = "e2e_p50_ms"
-    E2E_P90 = "e2e_p90_ms"
-    E2E_P99 = "e2e_p99_ms"
-    TOKENS_PER_USER = "tokens_per_s_per_user"
-    TOKENS = "tokens_per_s"
-    REQUESTS = "requests_per_s"
-
-    @property
-    def higher_is_better(self) -> bool:
-        return self in (Metric.TOKENS_PER_USER, Metric.TOKENS, Metric.REQUESTS)
-
-
-class PerfPoint(Strict):
-    """One closed-loop measurement: `concurrency` users, `requests` requests of ISL `isl` and OSL `osl` tokens."""
-
-    isl: Positive
-    osl: Annotated[int, Field(gt=1)]
-    concurrency: Positive
-    requests: Positive
-    warmup: Annotated[int, Field(ge=0)] = 0
-    """Requests sent before the window; 0 stands for one per user."""
-    timeout_s: Positive = 600
-    targets: Annotated[dict[Metric, Annotated[float, Field(gt=0)]], Field(min_length=1)]
-    """Reference values. The tier factors scale them: latency is divided, throughput multiplied."""
-    source: str
-    """Where the reference values come from."""
-
-    @property
-    def name(self) -> str:
-        return f"isl{self.isl}-osl{self.osl}-c{self.concurrency}"
-
-    @model_validator(mode="after")
-    def _possible(self) -> PerfPoint:
-        total, each = self.targets.get(Metric.TOKENS), self.targets.get(Metric.TOKENS_PER_USER)
-        if total and each and total > each * self.concurrency:
-            raise Contradiction(
-                f"impossible target: tokens_per_s {total:g} is above "
-                f"tokens_per_s_per_user x concurrency = {each:g} x {self.concurrency}",
-                *("targets", "tokens_per_s"),
-            )
-        if self.requests < self.concurrency:
-            raise Contradiction(f"requests ({self.requests}) must be at least concurrency ({self.concurrency})", "requests")
-        return self
 
 
 class Engine(Strict):
@@ -192,6 +98,13 @@ class Engine(Strict):
     """The Python module that starts the server (`python -m ...`)."""
 
 
+class KnownLimit(Strict):
+    """Something that is known not to work; it is told in reports and excuses nothing."""
+
+    text: Text
+    source: Text
+
+
 class DeviceEntry(Strict):
     """What holds for one implementation on one device."""
 
@@ -203,13 +116,46 @@ class DeviceEntry(Strict):
     """Tokens; what `/v1/models` must state as max_model_len."""
     startup_timeout_s: Positive = 1800
     perf: tuple[PerfPoint, ...] = Field(default=())
-    limits: tuple[str, ...] = Field(default=())
-    """Known limits, for the report."""
+    """Points of this implementation, besides the family's `base_targets` for the device."""
+    runtime_configs: RuntimeConfigs | None = None
+    """The runtime configurations that are supported; None where the engine takes any."""
+    device_configs: dict[Positive, DeviceConfig] = Field(default_factory=dict)
+    """What is needed at each tensor-parallel size."""
+    known_limits: tuple[KnownLimit, ...] = Field(default=())
+
+    @property
+    def tp_size(self) -> int:
+        """The tensor-parallel size that the engine arguments ask for."""
+        return int(self._argument("tensor_parallel_size") or 1)
+
+    @property
+    def device_config(self) -> DeviceConfig | None:
+        """What is needed at the entry's own tensor-parallel size."""
+        return self.device_configs.get(self.tp_size)
+
+    def _argument(self, name: str) -> Scalar | None:
+        spelt = {key.replace("-", "_"): value for key, value in self.engine_args.items()}
+        return spelt.get(name)
 
     @model_validator(mode="after")
     def _distinct(self) -> DeviceEntry:
-        if (place := _second(point.name for point in self.perf)) is not None:
+        if (place := second(point.name for point in self.perf)) is not None:
             raise Contradiction("two perf points have the same isl, osl and concurrency", "perf", place)
+        return self
+
+    @model_validator(mode="after")
+    def _serves_what_is_supported(self) -> DeviceEntry:
+        asked = self._argument("tensor_parallel_size")
+        if asked is not None and (isinstance(asked, bool) or not isinstance(asked, int) or asked < 1):
+            raise Contradiction(f"tensor_parallel_size must be a whole number from 1 up, not {asked!r}", "engine_args")
+        supported = self.runtime_configs
+        if supported is None or not (sizes := supported.tp_sizes):
+            return self
+        if self.tp_size not in sizes:
+            shown = ", ".join(map(str, sizes))
+            raise Contradiction(f"tensor_parallel_size {self.tp_size} is not one that is supported ({shown})", "engine_args")
+        if odd := sorted(set(self.device_configs) - set(sizes)):
+            raise Contradiction(f"no runtime configuration has tp_size {odd[0]}", "device_configs", str(odd[0]))
         return self
 
 
@@ -227,6 +173,12 @@ class Impl(Strict):
     python_index: str = ""
     """A package index to look at besides, when the user's own cannot serve `python_deps`."""
     env_vars: dict[str, str] = Field(default_factory=dict)
+    image: str = Field(default="", pattern=r"^(\S+)?$")
+    """The container image that serves it (`--server docker`)."""
+    container: ContainerOptions = Field(default_factory=ContainerOptions)
+    """What its container is given besides what the device needs."""
+    runtime: bool = False
+    """Whether the runtime sidecar is part of what is certified."""
     features: tuple[Feature, ...] = Field(default=tuple(Feature))
     tier_factors: dict[Tier, Annotated[float, Field(gt=0, le=1)]] = Field(
         default={Tier.FUNCTIONAL: 0.1, Tier.COMPLETE: 0.5, Tier.TARGET: 1.0}
@@ -254,48 +206,55 @@ class Impl(Strict):
 class FamilySpec(Strict):
     """One file of `model_specs/`."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     family: Name
-    architecture: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    extends: str = ""
+    """The family whose architecture, implementations and base targets this one takes over and changes."""
+    architecture: Architecture = Field(default_factory=dict)
+    """What a model's config.json must say to be of this family; `model_type` is needed to match anything."""
+    metadata: dict[str, Scalar] = Field(default_factory=dict)
+    """Facts for people; nothing follows from them."""
     weights: Annotated[tuple[Weights, ...], Field(min_length=1)]
+    """In order: the first one names the architecture."""
     evals: dict[Name, tuple[EvalTarget, ...]] = Field(default_factory=dict)
     """Targets per weights name: accuracy depends on the weights, not on what runs them."""
+    base_targets: dict[Name, tuple[PerfPoint, ...]] = Field(default_factory=dict)
+    """Performance targets per device: those of the architecture (its first weights stand for it), whatever serves it."""
     impls: Annotated[tuple[Impl, ...], Field(min_length=1)]
+
+    @property
+    def default_impl_map(self) -> dict[str, str]:
+        """Device -> the implementation that is taken there when none is named; a device without a default is absent."""
+        return {device: impl.name for impl in self.impls for device, entry in impl.devices.items() if entry.default}
 
     @model_validator(mode="after")
     def _references(self) -> FamilySpec:
         names = [w.name for w in self.weights]
         for what, listed in (("weights", names), ("impls", [i.name for i in self.impls])):
-            if (place := _second(listed)) is not None:
+            if (place := second(listed)) is not None:
                 raise Contradiction(f"the name '{listed[place]}' is there twice", what, place)
         for name, targets in self.evals.items():
             if name not in names:
                 raise Contradiction(f"'{name}' is not one of the weights ({', '.join(names)})", "evals", name)
-            if (place := _second(target.name for target in targets)) is not None:
+            if (place := second(target.name for target in targets)) is not None:
                 raise Contradiction(f"the name '{targets[place].name}' is there twice", "evals", name, place)
         return self
 
+    @model_validator(mode="after")
+    def _architecture_can_match(self) -> FamilySpec:
+        model_type = self.architecture.get("model_type")
+        if self.architecture and not (isinstance(model_type, str) and model_type):
+            raise Contradiction("needs model_type, a text, or it matches no model", "architecture")
+        return self
 
-class Detection(Strict):
-    """How the presence of a device is found out."""
-
-    how: Literal["cpu", "tenstorrent", "nvidia", "amd"]
-    board: str = ""
-    """The board type as the vendor's tool names it, lower case."""
-    count: Positive = 1
-    """How many chips or boards of it make the device."""
-
-
-class DeviceSpec(Strict):
-    """One device of the catalogue; its name is its pytest marker."""
-
-    title: str
-    vendor: str
-    detect: Detection
-
-
-class DeviceCatalogue(Strict):
-    """`model_specs/devices.yaml`."""
-
-    schema_version: Literal[1]
-    devices: dict[Name, DeviceSpec]
+    @model_validator(mode="after")
+    def _base_targets_apply(self) -> FamilySpec:
+        for device, points in self.base_targets.items():
+            if (place := second(point.name for point in points)) is not None:
+                raise Contradiction("two perf points have the same isl, osl and concurrency", "base_targets", device, place)
+            entries = [impl.devices[device] for impl in self.impls if device in impl.devices]
+            if not entries:
+                raise Contradiction(
+                    f"no implementation serves on '{device}', so nothing would check this", "base_targets", device
+                )
+        return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 DEVICES = """\
-schema_version: 1
+schema_version: 2
 devices:
   cpu: { title: CPU, vendor: any, detect: { how: cpu } }
   t3k: { title: T3000, vendor: Tenstorrent, detect: { how: tenstorrent, board: n300, count: 4 } }
@@ -13,9 +13,9 @@ devices:
 
 FAMILY = """\
 # A family of two weights, two implementations and two devices.
-schema_version: 1
+schema_version: 2
 family: small
-architecture: { hidden_size: 8 }
+architecture: { model_type: tiny, hidden_size: 8 }
 weights:
   - name: Small-1B
     repo: someone/Small-1B

@@ -1,0 +1,138 @@
+"""What a cell is held against: eval targets of its weights, performance targets of its points, tiers and statuses."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from hallmark.specs.strict import Contradiction, Count, Fraction, Name, Positive, Strict
+
+
+class Tier(StrEnum):
+    """How much of the reference performance must be reached; each tier includes the ones before it."""
+
+    FUNCTIONAL = "functional"
+    COMPLETE = "complete"
+    TARGET = "target"
+
+
+class Status(StrEnum):
+    """What a model x device cell claims to be; decides the tier that is required of it."""
+
+    FUNCTIONAL = "functional"
+    COMPLETE = "complete"
+    TOP_PERF = "top_perf"
+
+    @property
+    def required_tier(self) -> Tier:
+        return {Status.FUNCTIONAL: Tier.FUNCTIONAL, Status.COMPLETE: Tier.COMPLETE, Status.TOP_PERF: Tier.TARGET}[self]
+
+
+class EvalTarget(Strict):
+    """One lm-eval task and the score that it must reach."""
+
+    name: Name
+    task: str
+    """The name that lm-eval knows the task by."""
+    task_dir: str = ""
+    """Folder with the task's YAML, relative to the spec file; empty for a task that ships with lm-eval."""
+    metrics: Annotated[tuple[str, ...], Field(min_length=1)]
+    """lm-eval metric keys such as `exact_match,none`; several are averaged."""
+    reference: Fraction
+    tolerance: Fraction
+    """In points of score: the interval's lower bound must reach reference - tolerance."""
+    source: str
+    """Where the reference comes from."""
+    n: Positive | None = None
+    """How many items the task has; a task of another size cannot pass. None where the task decides."""
+    api: Literal["completions", "chat"] = "completions"
+    batch_size: Positive = 1
+    num_concurrent: Positive = 8
+    max_length: Positive | None = None
+    gen_kwargs: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    timeout_s: Positive = 3600
+
+    @property
+    def floor(self) -> float:
+        return self.reference - self.tolerance
+
+    @model_validator(mode="after")
+    def _can_be_missed(self) -> EvalTarget:
+        if self.floor <= 0:
+            raise Contradiction(f"no score can miss reference {self.reference:g} - tolerance {self.tolerance:g}", "tolerance")
+        return self
+
+
+class Metric(StrEnum):
+    """What a perf point can be held against. Times in milliseconds, rates per second."""
+
+    TTFT_MEAN = "ttft_mean_ms"
+    TTFT_P50 = "ttft_p50_ms"
+    TTFT_P90 = "ttft_p90_ms"
+    TTFT_P99 = "ttft_p99_ms"
+    TPOT_MEAN = "tpot_mean_ms"
+    TPOT_P50 = "tpot_p50_ms"
+    TPOT_P90 = "tpot_p90_ms"
+    TPOT_P99 = "tpot_p99_ms"
+    E2E_MEAN = "e2e_mean_ms"
+    E2E_P50 = "e2e_p50_ms"
+    E2E_P90 = "e2e_p90_ms"
+    E2E_P99 = "e2e_p99_ms"
+    TOKENS_PER_USER = "tokens_per_s_per_user"
+    TOKENS = "tokens_per_s"
+    REQUESTS = "requests_per_s"
+
+    @property
+    def higher_is_better(self) -> bool:
+        return self in (Metric.TOKENS_PER_USER, Metric.TOKENS, Metric.REQUESTS)
+
+
+class PerfPoint(Strict):
+    """One closed-loop measurement: `concurrency` users, `requests` requests of ISL `isl` and OSL `osl` tokens."""
+
+    isl: Positive
+    osl: Annotated[int, Field(gt=1)]
+    concurrency: Positive
+    requests: Positive
+    warmup: Count = 0
+    """Requests sent before the window; 0 stands for one per user."""
+    timeout_s: Positive = 600
+    targets: Annotated[dict[Metric, Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    """Reference values. The tier factors scale them: latency is divided, throughput multiplied."""
+    source: str
+    """Where the reference values come from."""
+
+    @property
+    def name(self) -> str:
+        return f"isl{self.isl}-osl{self.osl}-c{self.concurrency}"
+
+    def plus(self, own: PerfPoint) -> PerfPoint:
+        """This point with the targets of `own` besides; for the rest `own` says how it is measured."""
+        source = "; ".join(dict.fromkeys((self.source, own.source)))
+        return own.model_copy(update={"targets": {**self.targets, **own.targets}, "source": source})
+
+    def require_possible(self) -> None:
+        """Raise Contradiction for a throughput in total that the users together cannot have."""
+        total, each = self.targets.get(Metric.TOKENS), self.targets.get(Metric.TOKENS_PER_USER)
+        if total and each and total > each * self.concurrency:
+            raise Contradiction(
+                f"impossible target: tokens_per_s {total:g} is above "
+                f"tokens_per_s_per_user x concurrency = {each:g} x {self.concurrency}",
+                *("targets", "tokens_per_s"),
+            )
+
+    @model_validator(mode="after")
+    def _possible(self) -> PerfPoint:
+        self.require_possible()
+        if self.requests < self.concurrency:
+            raise Contradiction(f"requests ({self.requests}) must be at least concurrency ({self.concurrency})", "requests")
+        return self
+
+
+def joined(base: tuple[PerfPoint, ...], own: tuple[PerfPoint, ...]) -> tuple[PerfPoint, ...]:
+    """The points of `base`, each with what `own` adds to it, then those that only `own` has."""
+    additions = {point.name: point for point in own}
+    there = [point.plus(additions.pop(point.name)) if point.name in additions else point for point in base]
+    return (*there, *additions.values())

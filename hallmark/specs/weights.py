@@ -1,0 +1,64 @@
+"""Weights: where they are, and which LoRA adapters belong to them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from hallmark.specs.strict import Contradiction, Name, Positive, Strict, Text, second
+
+
+class LoraCheck(Strict):
+    """A completion that tells whether the adapter is at work: greedy, `expected` is what its text begins with."""
+
+    prompt: Text
+    expected: Text
+    without: str = ""
+    """What the model answers without the adapter; empty where that is not known."""
+    max_tokens: Positive = 16
+
+    @model_validator(mode="after")
+    def _tells_them_apart(self) -> LoraCheck:
+        if self.expected == self.without:
+            raise Contradiction("expected is what the model answers without the adapter, too", "expected")
+        return self
+
+
+def _require_one_place(repo: str, path: str) -> None:
+    if bool(repo) == bool(path):
+        raise Contradiction("give either `repo` or `path`", "path")
+
+
+class LoraAdapter(Strict):
+    """One LoRA adapter: a folder beside the spec (`path`), or a Hugging Face repository (`repo`)."""
+
+    name: Name
+    repo: str = ""
+    path: str = ""
+    """Relative to the spec file."""
+    revision: str = ""
+    checks: Annotated[tuple[LoraCheck, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _one_place(self) -> LoraAdapter:
+        _require_one_place(self.repo, self.path)
+        return self
+
+
+class Weights(Strict):
+    """One set of weights: a folder beside the spec (`path`), or a Hugging Face repository (`repo`)."""
+
+    name: Name
+    repo: str = ""
+    path: str = ""
+    """Relative to the spec file."""
+    revision: str = ""
+    lora: tuple[LoraAdapter, ...] = Field(default=())
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Weights:
+        _require_one_place(self.repo, self.path)
+        if (place := second(adapter.name for adapter in self.lora)) is not None:
+            raise Contradiction(f"the name '{self.lora[place].name}' is there twice", "lora", place)
+        return self
