@@ -1,0 +1,286 @@
+"""One client's connection: reads requests one after another, strictly, and writes each answer before the next begins.
+
+A request that follows before its turn waits in the buffer; when that is full the socket is no longer read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+import uuid
+from enum import Enum
+from math import inf
+from typing import TYPE_CHECKING, cast
+
+from hallmark.gateway import bridge
+from hallmark.gateway.admission import OPEN_PATHS
+from hallmark.gateway.bodies import Body, body_of
+from hallmark.gateway.exchange import Exchange
+from hallmark.gateway.heads import RequestHead, parse_request_head
+from hallmark.gateway.refusals import Refusal, reply
+
+if TYPE_CHECKING:
+    from hallmark.gateway.server import Gateway
+
+_LINGER_S = 2.0
+"""How long a client that is refused may go on sending before the connection is cut: else it would not read why."""
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+
+log = logging.getLogger(__name__)
+
+
+class State(Enum):
+    IDLE = "between requests"
+    HEAD = "within a head"
+    BODY = "within a body"
+    BUSY = "being answered"
+    LINGERING = "answered for the last time"
+
+
+class ClientConnection(asyncio.Protocol):
+    """Reads, admits, dispatches; `deadline_s` (loop time) is looked at by the gateway's sweep, so that no timer is needed."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.deadline_s = inf
+        self.state = State.IDLE
+        self.closes_after_answer = False
+        self.request_id = b""
+        self.address = ""
+        self._gateway = gateway
+        self._settings = gateway.settings
+        self._clock_s = asyncio.get_running_loop().time
+        self._transport: asyncio.Transport | None = None
+        self._buffer = bytearray()
+        self._seen = 0
+        self._read_paused = False
+        self._head: RequestHead | None = None
+        self._body: Body | None = None
+        self._exchange: Exchange | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._began_s = 0.0
+        self._status = 0
+        self._sent = 0
+
+    # -- the transport's callbacks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its bases
+        peer = transport.get_extra_info("peername")
+        self.address = str(peer[0]) if peer else "unknown"
+        self._wait(State.IDLE, self._settings.head_timeout_s)
+        if not self._gateway.admit(self):
+            self.refuse(Refusal(503, "too_many_connections", "too many connections", fields=((b"retry-after", b"1"),)))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._gateway.forget(self)
+        self._transport = None
+        if self.state is State.BUSY:
+            self._note("client gone")
+        self._drop_work()
+
+    def data_received(self, data: bytes) -> None:
+        if self.state is State.LINGERING:
+            return
+        self._buffer += data
+        if self.state is not State.BUSY:
+            self._advance()
+        elif len(self._buffer) > self._settings.max_head_bytes and self._transport:
+            self._read_paused = True
+            self._transport.pause_reading()
+
+    def pause_writing(self) -> None:
+        if self._exchange:
+            self._exchange.pause()
+
+    def resume_writing(self) -> None:
+        if self._exchange:
+            self._exchange.resume()
+
+    # -- reading
+
+    def _advance(self) -> None:
+        if self._transport is None or self.state is State.LINGERING:
+            return
+        try:
+            if self.state in (State.IDLE, State.HEAD) and not self._read_head():
+                return
+            assert self._body is not None
+            if not self._body.feed(self._buffer):
+                self._wait(State.BODY, self._settings.head_timeout_s)
+                return
+        except Refusal as refusal:
+            self.refuse(refusal)
+        else:
+            self._dispatch()
+
+    def _read_head(self) -> bool:
+        """Whether a head is there whole; it is then parsed and admitted, and its body can be read."""
+        if self._buffer.startswith(b"\r\n"):
+            del self._buffer[:2]  # some clients end a body with one line end too many
+        limit = self._settings.max_head_bytes
+        end = self._buffer.find(b"\r\n\r\n", max(0, self._seen - 3), limit)
+        if end < 0:
+            self._seen = len(self._buffer)
+            if self._seen >= limit:
+                raise Refusal(431, "headers_too_large", f"the head is larger than {limit} bytes")
+            if self._buffer and self.state is State.IDLE:
+                self._wait(State.HEAD, self._settings.head_timeout_s)
+            return False
+        raw = bytes(self._buffer[:end])
+        del self._buffer[: end + 4]
+        self._seen, self._began_s, self._status, self._sent, self.request_id = 0, time.perf_counter(), 0, 0, b""
+        self._wait(State.BODY, self._settings.head_timeout_s)
+        self._admit(parse_request_head(raw))
+        return True
+
+    def _admit(self, head: RequestHead) -> None:
+        self._head = head
+        given = head.value(b"x-request-id")
+        self.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex.encode()
+        self.closes_after_answer = not head.keep_alive or self._gateway.draining
+        self._gateway.admission.check(head)
+        known = head.path in OPEN_PATHS or head.path.startswith("/v1/") or head.path in self._settings.passed_paths
+        if not known:
+            raise Refusal(404, "not_found", f"there is no {head.path} here; the engine's API is under /v1/")
+        self._body = body_of(head, limit=self._settings.max_body_bytes)
+        awaited = head.chunked or head.length
+        if head.expects_continue and awaited and not self._buffer and self._transport:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _dispatch(self) -> None:
+        assert self._head is not None
+        assert self._body is not None
+        body = bytes(self._body.content)
+        self._body = None
+        if self._head.path in OPEN_PATHS:
+            self._wait(State.BUSY, self._settings.head_timeout_s)
+            self._task = asyncio.get_running_loop().create_task(self._control(self._head, body))
+            return
+        self._wait(State.BUSY, self._settings.first_byte_timeout_s)
+        gateway = self._gateway
+        self._exchange = Exchange(self, self._head, body, settings=self._settings, engine=gateway.engine, pool=gateway.pool)
+        self._exchange.start()
+
+    # -- answering
+
+    async def _control(self, head: RequestHead, body: bytes) -> None:
+        status, fields, content = await bridge.call(self._gateway.control, head, body)
+        fields = (*fields, (b"x-request-id", self.request_id))
+        self.answer_begins(status)
+        self.send(reply(status, content, fields=fields, close=self.closes_after_answer, head_only=head.method == b"HEAD"))
+        self.answered(keep_alive=True)
+
+    def answer_begins(self, status: int) -> None:
+        self._status = status
+
+    def send(self, data: bytes) -> None:
+        """Bytes of the present answer; each call is a sign that it does not stand still."""
+        if self._transport:
+            self._sent += len(data)
+            self.deadline_s = self._clock_s() + self._settings.idle_timeout_s
+            self._transport.write(data)
+
+    def answered(self, *, keep_alive: bool) -> None:
+        """The present answer is whole; the next request, if it is there already, is read in a turn of its own."""
+        self._note("")
+        self._exchange = self._task = self._head = None
+        if self._transport is None:
+            return
+        if not keep_alive or self.closes_after_answer or self._gateway.draining:
+            self._transport.close()
+            self._wait(State.LINGERING, self._settings.idle_timeout_s)
+            return
+        self._wait(State.IDLE, self._settings.keep_alive_s)
+        if self._read_paused:
+            self._read_paused = False
+            self._transport.resume_reading()
+        if self._buffer:
+            asyncio.get_running_loop().call_soon(self._advance)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer with an error. What was not read whole cannot be followed by another request: the connection then ends."""
+        read_whole = self.state is State.BUSY
+        self._status = refusal.status
+        fields = (*refusal.fields, (b"x-request-id", self.request_id or uuid.uuid4().hex.encode()))
+        close = not read_whole or self.closes_after_answer
+        head_only = self._head is not None and self._head.method == b"HEAD"
+        self.send(reply(refusal.status, refusal.body(), fields=fields, close=close, head_only=head_only))
+        if read_whole:
+            self.answered(keep_alive=True)
+            return
+        self._note(refusal.code)
+        self._drop_work()
+        self._buffer.clear()
+        self._wait(State.LINGERING, _LINGER_S)
+        if self._transport and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def abort(self, reason: str) -> None:
+        """Cut an answer that cannot be finished, so that nobody takes it for whole."""
+        self._note(reason)
+        self._exchange = None
+        self._wait(State.LINGERING, _LINGER_S)
+        if self._transport:
+            # What was sent so far is still delivered; the chunk that would end the answer never comes.
+            self._transport.close()
+
+    # -- time and end
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        match self.state:
+            case State.IDLE:
+                self._close()
+            case State.HEAD | State.BODY:
+                self.refuse(Refusal(408, "request_timeout", "the request did not come in time"))
+            case State.BUSY if self._exchange:
+                self._exchange.timed_out()
+            case _:
+                self.cut()
+
+    def drain(self) -> None:
+        """Take no further request; end now unless one is under way."""
+        self.closes_after_answer = True
+        if self.state is State.IDLE:
+            self._close()
+
+    def _close(self) -> None:
+        if self._transport:
+            self._transport.close()
+
+    def cut(self) -> None:
+        """End at once, whatever is under way."""
+        if self._transport:
+            self._transport.abort()
+
+    def _drop_work(self) -> None:
+        exchange, task = self._exchange, self._task
+        self._exchange = self._task = self._head = self._body = None
+        if exchange:
+            exchange.cancel()
+        if task:
+            task.cancel()
+
+    def _wait(self, state: State, seconds: float) -> None:
+        self.state = state
+        self.deadline_s = self._clock_s() + seconds
+
+    def _note(self, remark: str) -> None:
+        """A line for the access log. The query is left out: it may hold what is private. So are answers to probes."""
+        probed = self._head and self._head.path in OPEN_PATHS
+        if probed or not self._settings.access_log:
+            return
+        what = f"{self._head.method.decode()} {self._head.path}" if self._head else "(no request)"
+        took_ms = (time.perf_counter() - self._began_s) * 1000 if self._began_s else 0.0
+        log.info(
+            "%s %s -> %s, %d bytes, %.1f ms, id %s%s",
+            self.address,
+            what,
+            self._status or "-",
+            self._sent,
+            took_ms,
+            self.request_id.decode() or "-",
+            f" ({remark})" if remark else "",
+        )
