@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from hallmark.core.errors import SpecError, UsageError, nearest
 from hallmark.specs.cell import Cell
-from hallmark.specs.loader import DEVICES_FILE, load_devices, load_family
-from hallmark.specs.model import DeviceSpec, FamilySpec, Impl, Weights
-from hallmark.specs.yaml_source import line_of
+from hallmark.specs.inherit import resolved
+from hallmark.specs.loader import family_of, load_devices, spec_files
+from hallmark.specs.migrations import migrated
+from hallmark.specs.model import DeviceSpec, FamilySpec
+from hallmark.specs.registered import REGISTERED
+from hallmark.specs.yaml_source import YamlSource, line_of, read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +28,24 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
+class Family:
+    """A family and where it was written down."""
+
+    spec: FamilySpec
+    source: YamlSource
+
+    @property
+    def path(self) -> Path:
+        return self.source.path
+
+
+@dataclass(frozen=True, slots=True)
 class Catalogue:
     """Every cell that the spec folders describe, and the devices that they name."""
 
     cells: tuple[Cell, ...]
     devices: dict[str, DeviceSpec]
+    families: tuple[Family, ...] = ()
 
     def select(self, wanted: Selection) -> tuple[Cell, ...]:
         """The cells of `wanted`; UsageError that offers the nearest names when there is none.
@@ -92,24 +108,31 @@ def _default_of(group: Sequence[Cell]) -> Cell:
 
 
 def load_catalogue(folders: Iterable[Path]) -> Catalogue:
-    """Load every `*.yaml` of `folders`; SpecError for the first thing wrong in any of them."""
-    families: list[tuple[Path, FamilySpec]] = []
+    """Load every spec file of `folders` and what code has registered; SpecError for the first thing wrong in any of them."""
+    sources: list[YamlSource] = []
     devices: dict[str, DeviceSpec] = {}
     for folder in folders:
         if not folder.is_dir():
             raise UsageError("is not a folder", where=f"--spec-dir {folder}", hint="name a folder of *.yaml specs")
-        for path in sorted(folder.glob("*.yaml")):
-            if path.name == DEVICES_FILE:
-                devices = _merged(devices, load_devices(path).devices, path)
-            else:
-                families.append((path, load_family(path)))
-    cells: dict[str, Cell] = {}
-    for path, family in families:
-        for cell in expand(family, path, devices):
-            if cell.id in cells:
-                raise SpecError(f"cell id '{cell.id}' exists already", where=str(path), hint=f"see {cells[cell.id].spec_file}")
-            cells[cell.id] = cell
-    return Catalogue(tuple(cells.values()), devices)
+        families, catalogues = spec_files(folder)
+        for path in catalogues:
+            devices = _merged(devices, load_devices(path).devices, path)
+        sources += [migrated(read(path)) for path in families]
+    sources += [migrated(source) for source in REGISTERED.families]
+    devices = REGISTERED.devices | devices
+    loaded = tuple(Family(family_of(source), source) for source in resolved(sources))
+    return Catalogue(tuple(_cells(loaded, devices)), devices, loaded)
+
+
+def _cells(families: Iterable[Family], devices: Mapping[str, DeviceSpec]) -> Iterator[Cell]:
+    seen: dict[str, Cell] = {}
+    for family in families:
+        for cell in expand(family, devices):
+            if cell.id in seen:
+                where, hint = str(family.path), f"see {seen[cell.id].spec_file}"
+                raise SpecError(f"cell id '{cell.id}' exists already", where=where, hint=hint)
+            seen[cell.id] = cell
+            yield cell
 
 
 def _merged(devices: dict[str, DeviceSpec], more: dict[str, DeviceSpec], path: Path) -> dict[str, DeviceSpec]:
@@ -124,31 +147,29 @@ def _merged(devices: dict[str, DeviceSpec], more: dict[str, DeviceSpec], path: P
     return devices | more
 
 
-def expand(family: FamilySpec, path: Path, devices: dict[str, DeviceSpec]) -> Iterator[Cell]:
+def expand(family: Family, devices: Mapping[str, DeviceSpec]) -> Iterator[Cell]:
     """Weights x implementations x devices of one family."""
-    for weights in family.weights:
-        for impl in family.impls:
-            for device in impl.devices:
-                yield _cell(family, weights, impl, device=device, path=path, devices=devices)
-
-
-def _cell(family: FamilySpec, weights: Weights, impl: Impl, *, device: str, path: Path, devices: dict[str, DeviceSpec]) -> Cell:
-    if device not in devices:
-        place = [i.name for i in family.impls].index(impl.name)
-        raise SpecError(
-            f"impls.{impl.name}.devices: unknown device '{device}'",
-            where=line_of(path, ("impls", place, "devices", device)),
-            hint=nearest(device, devices),
-        )
-    return Cell(
-        weights=weights,
-        impl=impl,
-        device=device,
-        device_spec=devices[device],
-        entry=impl.devices[device],
-        evals=family.evals.get(weights.name, ()),
-        spec_file=path.resolve(),
-        family=family.family,
-        architecture=family.architecture,
-        base_targets=family.base_targets.get(device, ()),
-    )
+    spec, spec_file = family.spec, family.path.resolve()
+    for place, impl in enumerate(spec.impls):
+        for device in impl.devices:
+            if device not in devices:
+                raise SpecError(
+                    f"impls.{impl.name}.devices: unknown device '{device}'",
+                    where=family.source.where(("impls", place, "devices", device)),
+                    hint=nearest(device, devices),
+                )
+    for weights in spec.weights:
+        for impl in spec.impls:
+            for device, entry in impl.devices.items():
+                yield Cell(
+                    weights=weights,
+                    impl=impl,
+                    device=device,
+                    device_spec=devices[device],
+                    entry=entry,
+                    evals=spec.evals.get(weights.name, ()),
+                    spec_file=spec_file,
+                    family=spec.family,
+                    architecture=spec.architecture,
+                    base_targets=spec.base_targets.get(device, ()),
+                )

@@ -11,20 +11,38 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from hallmark.core.errors import SpecError, nearest
+from hallmark.specs.inherit import resolved
 from hallmark.specs.migrations import migrated
 from hallmark.specs.model import SCHEMA_VERSION, DeviceCatalogue, FamilySpec
 from hallmark.specs.yaml_source import KeyPath, YamlSource, read
 
-DEVICES_FILE = "devices.yaml"
+SUFFIXES = frozenset({".yaml", ".yml"})
+DEVICES_STEM = "devices"
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def load_family(path: Path) -> FamilySpec:
-    return validate(FamilySpec, migrated(read(path)))
+    """One file by itself; what it `extends` must be beside it in a folder that `load_catalogue` reads."""
+    return family_of(resolved([migrated(read(path))])[0])
 
 
 def load_devices(path: Path) -> DeviceCatalogue:
-    return validate(DeviceCatalogue, migrated(read(path)))
+    return devices_of(read(path))
+
+
+def family_of(source: YamlSource) -> FamilySpec:
+    """The family of a source whose inheritance is resolved."""
+    return validate(FamilySpec, source)
+
+
+def devices_of(source: YamlSource) -> DeviceCatalogue:
+    return validate(DeviceCatalogue, migrated(source))
+
+
+def spec_files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """(families, device catalogues) of a folder, each sorted by name."""
+    paths = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
+    return [p for p in paths if p.stem != DEVICES_STEM], [p for p in paths if p.stem == DEVICES_STEM]
 
 
 def validate(model: type[Model], source: YamlSource) -> Model:

@@ -32,7 +32,7 @@ Mark = tuple[Path, int]
 Lines = dict[KeyPath, Mark]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class YamlSource:
     """The data of one file (or of several that inherit), and where each part of it stands."""
 

@@ -1,0 +1,238 @@
+"""Which registered architecture a model's config.json is. Pure; the answer does not depend on the order of registration.
+
+A pattern holds attributes that a config must have, with equal values. Every pattern that holds is a candidate; the one with
+the most attributes wins, and two with equally many are an error: the first one in some file's order would be a guess.
+A quantised model never matches the pattern of one that is not, nor the other way round.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Literal
+
+from hallmark.core.errors import SpecError
+from hallmark.specs.model import Architecture
+
+Attribute = tuple[str, ...]
+"""`("vocab_size",)` or, one level down, `("text_config", "vocab_size")`."""
+Value = Any
+"""Hashable, as `_comparable` makes it."""
+QUANTISATION = ("quantization_config", "compression_config")
+"""Where configs say that their weights are quantised; compressed-tensors has used both names."""
+_MODEL_TYPE = ("model_type",)
+SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Absent:
+    """Equal to no value of a pattern."""
+
+    def __str__(self) -> str:
+        return "absent"
+
+
+ABSENT = _Absent()
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """What a config must say to be this model."""
+
+    name: str
+    model_type: str
+    constraints: tuple[tuple[Attribute, Value], ...]
+    """Sorted; model_type is not among them."""
+
+    @property
+    def quantised(self) -> bool:
+        return any(attribute[0] in QUANTISATION for attribute, _ in self.constraints)
+
+    @property
+    def specificity(self) -> int:
+        """How many attributes it asks for, besides model_type."""
+        return len(self.constraints)
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One attribute in which a config is not what a pattern asks for."""
+
+    attribute: str
+    wanted: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.attribute} is {self.found}, not {self.wanted}"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A pattern held against a config."""
+
+    name: str
+    specificity: int
+    mismatches: tuple[Mismatch, ...]
+
+    @property
+    def holds(self) -> bool:
+        return not self.mismatches
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Two patterns that one config can match: `tie` where nothing tells which wins, `crossing` where only their sizes do."""
+
+    first: str
+    second: str
+    kind: Literal["tie", "crossing"]
+
+
+def make_pattern(name: str, architecture: Architecture) -> Pattern | None:
+    """The pattern of an architecture; None for one without a model_type, which matches nothing."""
+    model_type = architecture.get("model_type")
+    if not isinstance(model_type, str):
+        return None
+    found: list[tuple[Attribute, Value]] = []
+    for key, value in architecture.items():
+        if isinstance(value, Mapping):
+            found += [((key, inner), _comparable(wanted)) for inner, wanted in value.items()]
+        elif key != "model_type":
+            found.append(((key,), _comparable(value)))
+    return Pattern(name, model_type, tuple(sorted(found, key=lambda constraint: constraint[0])))
+
+
+class Matcher:
+    """All patterns, indexed by model_type and by the attributes that they ask for."""
+
+    def __init__(self, patterns: Iterable[Pattern]) -> None:
+        self.patterns = tuple(sorted(patterns, key=lambda pattern: pattern.name))
+        # model_type -> attributes -> their values -> patterns: a config is looked up once per set of attributes.
+        self._index: dict[str, dict[tuple[Attribute, ...], dict[tuple[Value, ...], list[Pattern]]]] = {}
+        for pattern in self.patterns:
+            attributes = tuple(attribute for attribute, _ in pattern.constraints)
+            values = tuple(value for _, value in pattern.constraints)
+            of_type = self._index.setdefault(pattern.model_type, defaultdict(dict))
+            of_type[attributes].setdefault(values, []).append(pattern)
+
+    def candidates(self, config: object) -> tuple[Pattern, ...]:
+        """Every pattern that holds for `config` (a mapping, a config object, or an object with `hf_config`), best first."""
+        view = _View(config)
+        model_type = view.value(_MODEL_TYPE)
+        held = [
+            pattern
+            for attributes, by_values in self._index.get(model_type if isinstance(model_type, str) else "", {}).items()
+            for pattern in by_values.get(tuple(map(view.value, attributes)), ())
+            if pattern.quantised == view.quantised
+        ]
+        return tuple(sorted(held, key=lambda pattern: (-pattern.specificity, pattern.name)))
+
+    def match(self, config: object) -> Pattern | None:
+        """The most specific pattern that holds, None if none does; SpecError that names the candidates of a tie."""
+        held = self.candidates(config)
+        best = [pattern for pattern in held if pattern.specificity == held[0].specificity]
+        if len(best) > 1:
+            names = ", ".join(pattern.name for pattern in best)
+            raise SpecError(
+                f"a config of model_type {best[0].model_type} matches {len(best)} architectures equally well: {names}",
+                where="matching",
+                hint="add the attribute in which they differ to their `architecture`",
+            )
+        return best[0] if best else None
+
+    def nearest(self, config: object, *, most: int = SHOWN) -> tuple[Comparison, ...]:
+        """The patterns that come nearest to `config`, those that hold first, with each attribute that they failed on."""
+        view = _View(config)
+        compared = [_compare(pattern, view) for pattern in self.patterns]
+        compared.sort(key=lambda c: (len(c.mismatches), -c.specificity, c.name))
+        return tuple(compared[:most])
+
+
+def overlaps(patterns: Iterable[Pattern]) -> Iterator[Overlap]:
+    """Each pair of which one config may match both, unless one asks for all that the other does and more."""
+    of_type: dict[tuple[str, bool], list[Pattern]] = defaultdict(list)
+    for pattern in sorted(patterns, key=lambda pattern: pattern.name):
+        of_type[pattern.model_type, pattern.quantised].append(pattern)
+    for group in of_type.values():
+        for first, second in combinations(group, 2):
+            one, other = dict(first.constraints), dict(second.constraints)
+            if any(one[attribute] != other[attribute] for attribute in one.keys() & other.keys()):
+                continue
+            if len(one) == len(other):
+                yield Overlap(first.name, second.name, "tie")
+            elif not (one.keys() <= other.keys() or other.keys() <= one.keys()):
+                yield Overlap(first.name, second.name, "crossing")
+
+
+class _View:
+    """A config as attributes, whatever it is: a mapping, an object, or vLLM's ModelConfig around one."""
+
+    def __init__(self, config: object) -> None:
+        self._config = _get(config, "hf_config") if _get(config, "hf_config") is not ABSENT else config
+        self._known: dict[Attribute, Value] = {}
+
+    def value(self, attribute: Attribute) -> Value:
+        """What the config says there, in comparable form; ABSENT where it says nothing."""
+        if attribute not in self._known:
+            there: Any = self._config
+            for name in attribute:
+                there = self._quantisation() if name in QUANTISATION else _get(there, name)
+            self._known[attribute] = _comparable(there)
+        return self._known[attribute]
+
+    @property
+    def quantised(self) -> bool:
+        return self._quantisation() is not ABSENT
+
+    def _quantisation(self) -> Any:
+        for inside in (self._config, _get(self._config, "text_config")):
+            for name in QUANTISATION:
+                if (there := _get(inside, name)) and there is not ABSENT:
+                    return there
+        return ABSENT
+
+
+def _get(config: Any, name: str) -> Any:
+    found = config.get(name, ABSENT) if isinstance(config, Mapping) else getattr(config, name, ABSENT)
+    return ABSENT if found is None else found
+
+
+def _comparable(value: Any) -> Value:
+    """Hashable, and equal where the values are: 40 is 40.0, but true is not 1, and '40' is not 40."""
+    if isinstance(value, bool):
+        return ("bool", value)
+    if isinstance(value, str | int | float) or value is ABSENT:
+        return value
+    if isinstance(value, list | tuple):
+        return ("list", *map(_comparable, value))
+    return ABSENT  # a mapping, or an object: equal to no value of a pattern
+
+
+def _compare(pattern: Pattern, view: _View) -> Comparison:
+    wanted = ((_MODEL_TYPE, pattern.model_type), *pattern.constraints)
+    wrong = [
+        Mismatch(".".join(attribute), _shown(value), _shown(found))
+        for attribute, value in wanted
+        if (found := view.value(attribute)) != value
+    ]
+    if pattern.quantised != view.quantised and not any(m.attribute.startswith(QUANTISATION) for m in wrong):
+        wrong.append(Mismatch("quantization", _yes(pattern.quantised), _yes(view.quantised)))
+    return Comparison(pattern.name, pattern.specificity, tuple(wrong))
+
+
+def _yes(quantised: bool) -> str:
+    return "quantised" if quantised else "not quantised"
+
+
+def _shown(value: Value) -> str:
+    match value:
+        case ("bool", flag):
+            return str(flag).lower()
+        case ("list", *items):
+            return "[" + ", ".join(map(_shown, items)) + "]"
+        case str():
+            return repr(value)
+        case _:
+            return str(value)
