@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 from hallmark.core.errors import HallmarkError  # noqa: E402 - the checkout is importable only now
 from hallmark.environment.provision import EnvironmentPlan, ensure  # noqa: E402
+from hallmark.workflows.secrets import moved  # noqa: E402
 
 
 def main() -> int:
@@ -28,7 +29,7 @@ def main() -> int:
         return exc.exit_code
     except KeyboardInterrupt:
         return 130
-    os.execv(python, [str(python), "-m", "hallmark", *sys.argv[1:]])
+    os.execv(python, [str(python), "-m", "hallmark", *moved(sys.argv[1:], os.environ)])
 
 
 if __name__ == "__main__":

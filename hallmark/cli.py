@@ -6,20 +6,54 @@ Exit codes: 0 accepted; 1 rejected; 2 usage or spec error; 3 infrastructure; 4 i
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hallmark.core.errors import HallmarkError, UsageError
+from hallmark.specs.catalogue import Selection, load_catalogue
 from hallmark.workflows.acceptance import MARKS, Ended, run_acceptance
 from hallmark.workflows.reports import newest, render_again
+from hallmark.workflows.secrets import SECRETS, moved
 
 ROOT = Path(__file__).resolve().parents[1]
-_PASSED_ON = ("model", "device", "impl", "server", "server-url", "server-python", "port", "spec-dir", "artifacts", "limit")
-_REPEATABLE = {"model", "spec-dir"}
-_PATHS = {"server-python", "spec-dir", "artifacts"}
+
+SERVING = frozenset({"server", "release", "evals", "benchmarks", "tests"})
+"""The workflows that have a server."""
+RUNS = frozenset(MARKS)
+"""The workflows that are a pytest run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One option with a value: what it says, and the workflows that use it. Elsewhere it is an error, not silence."""
+
+    help: str
+    used_by: frozenset[str]
+    many: bool = False
+    path: bool = False
+
+
+OPTIONS = {
+    "model": Option(help="name or glob of the model; repeatable", used_by=RUNS | SERVING, many=True),
+    "device": Option(help="device of the catalogue (default: the one that is here)", used_by=RUNS | SERVING),
+    "impl": Option(help="implementation, where there are several", used_by=RUNS | SERVING),
+    "server": Option(help="local, docker or attach", used_by=RUNS | SERVING),
+    "server-url": Option(help="a server that runs already; implies --server attach", used_by=RUNS),
+    "server-python": Option(help="interpreter that holds the vendor's engine", used_by=RUNS | SERVING, path=True),
+    "host": Option(help="address to serve at (default: 127.0.0.1)", used_by=frozenset({"server"})),
+    "port": Option(help="port for the server (default: a free one)", used_by=SERVING),
+    "spec-dir": Option(help="more model specs; repeatable", used_by=RUNS | SERVING, many=True, path=True),
+    "artifacts": Option(
+        help="where runs make their folders (default: artifacts)", used_by=RUNS | SERVING | {"reports"}, path=True
+    ),
+    "limit": Option(help="score only N items of each eval (the run is then PARTIAL)", used_by=frozenset({"release", "evals"})),
+    "run": Option(help="the run to render again (default: the newest)", used_by=frozenset({"reports"}), path=True),
+}
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -27,36 +61,28 @@ def make_parser() -> argparse.ArgumentParser:
         prog="run.py", description="Decide whether a served LLM is fit to release on a device.", allow_abbrev=False
     )
     parser.add_argument(
-        "--workflow", choices=[*MARKS, "reports"], help="release = spec, server, evals, benchmarks and the report"
+        "--workflow",
+        choices=[*MARKS, "server", "reports"],
+        help="release = spec, tests (of the API), evals, benchmarks and the report; server = serve until stopped",
     )
     parser.add_argument("--self-test", action="store_true", help="run the project's own tests")
-    for name in _PASSED_ON:
-        action = "append" if name in _REPEATABLE else "store"
-        parser.add_argument(f"--{name}", action=action, metavar=name.upper(), help=_HELP[name])
+    for name, option in OPTIONS.items():
+        parser.add_argument(f"--{name}", action="append" if option.many else "store", metavar=name.upper(), help=option.help)
+    parser.add_argument("--docker", action="store_true", help="the same as --server docker")
     parser.add_argument(
-        "--run", type=Path, metavar="FOLDER", help="with --workflow reports: the run to render (default: the newest)"
+        "--workflow-args", nargs="+", default=[], metavar="K=V", help="engine arguments in place of the spec's; PARTIAL"
     )
+    for name, variable in SECRETS.items():
+        parser.add_argument(name, metavar="SECRET", help=f"better: the environment variable {variable}")
+    parser.add_argument("--print-plan", action="store_true", help="show how the server would be started, and do nothing")
     parser.add_argument("-v", "--verbose", action="store_true", help="show tracebacks, and a line for each test")
     parser.add_argument("pytest_args", nargs="*", metavar="-- PYTEST_ARGUMENT", help="anything after -- goes to pytest")
     return parser
 
 
-_HELP = {
-    "model": "name or glob of the model; repeatable",
-    "device": "device of the catalogue",
-    "impl": "implementation, where there are several",
-    "server": "local or attach",
-    "server-url": "a server that runs already",
-    "server-python": "interpreter that holds the vendor's engine",
-    "port": "port for the server (default: a free one)",
-    "spec-dir": "more model specs; repeatable",
-    "artifacts": "where runs make their folders (default: artifacts)",
-    "limit": "score only N items of each eval (the run is then PARTIAL)",
-}
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = make_parser().parse_args(arguments)
+    given = moved(sys.argv[1:] if arguments is None else arguments, os.environ)
+    options = make_parser().parse_args(given)
     try:
         ended = _dispatch(options)
     except HallmarkError as exc:
@@ -76,22 +102,78 @@ def _dispatch(options: argparse.Namespace) -> Ended:
         return _self_test(options)
     if not options.workflow:
         raise UsageError("nothing to do", hint="pass --workflow release (see --help), or --self-test")
+    _require_used(options)
+    if options.docker:
+        if options.server not in (None, "docker"):
+            raise UsageError(f"--docker and --server {options.server} exclude each other", hint="drop one of the two")
+        options.server = "docker"
     if options.workflow == "reports":
         return _reports(options)
-    if options.run:
-        raise UsageError("--run belongs to --workflow reports", hint="drop it")
+    if options.workflow == "server" or options.print_plan:
+        return _serve(options)
+    if options.model and not (options.device or options.server_url or os.environ.get("HALLMARK_DEVICE")):
+        options.device = _guessed_device(options)
     return run_acceptance(options.workflow, _for_pytest(options), root=ROOT)
+
+
+def _guessed_device(options: argparse.Namespace) -> str:
+    from hallmark.workflows.device import guessed
+
+    return guessed(load_catalogue(_spec_dirs(options)).select(_selection(options)))
+
+
+def _spec_dirs(options: argparse.Namespace) -> tuple[Path, ...]:
+    return (ROOT / "model_specs", *map(Path, options.spec_dir or ()))
+
+
+def _selection(options: argparse.Namespace) -> Selection:
+    return Selection(models=tuple(options.model or ()), device=options.device or "", impl=options.impl or "")
+
+
+def _require_used(options: argparse.Namespace) -> None:
+    """UsageError for an option that the workflow would ignore."""
+    workflow = options.workflow
+    used = {f"--{name}": option.used_by for name, option in OPTIONS.items()}
+    used |= {"--docker": SERVING, "--workflow-args": SERVING, "--print-plan": SERVING, "the arguments after --": RUNS}
+    for name, by in used.items():
+        attribute = "pytest_args" if name.startswith("the ") else name[2:].replace("-", "_")
+        if getattr(options, attribute) and workflow not in by:
+            belongs = ", ".join(sorted(by))
+            raise UsageError(f"--workflow {workflow} does not use {name}", hint=f"drop it; it belongs to {belongs}")
 
 
 def _for_pytest(options: argparse.Namespace) -> list[str]:
     passed = []
-    for name in _PASSED_ON:
+    for name, option in OPTIONS.items():
         given = getattr(options, name.replace("-", "_"))
         for value in given if isinstance(given, list) else [given]:
             if value is not None:
                 # pytest runs in the checkout; a relative path was meant from where the command was typed.
-                passed.append(f"--{name}={Path(value).absolute() if name in _PATHS else value}")
+                passed.append(f"--{name}={Path(value).absolute() if option.path else value}")
+    passed += [f"--engine-arg={pair}" for pair in options.workflow_args]
     return [*passed, *(["-v"] if options.verbose else []), *options.pytest_args]
+
+
+def _serve(options: argparse.Namespace) -> Ended:
+    from hallmark.configure import given
+    from hallmark.workflows import serve
+
+    url = options.server_url or ""
+    request = serve.ServeRequest(
+        selection=_selection(options),
+        spec_dirs=_spec_dirs(options),
+        artifacts=Path(options.artifacts or ROOT / "artifacts"),
+        server=given.launcher(options.server or "", server_url=url),
+        server_url=given.base_url(url),
+        server_python=given.interpreter(options.server_python or ""),
+        host=options.host or "127.0.0.1",
+        port=given.port(options.port or ""),
+        engine_args=given.engine_args(options.workflow_args, option="--workflow-args"),
+        api_key=os.environ.get("HALLMARK_API_KEY", ""),
+    )
+    if options.print_plan:
+        return Ended(exit_code=0, lines=tuple(serve.plan_text(request, root=ROOT).splitlines()))
+    return serve.serve(request, root=ROOT)
 
 
 def _self_test(options: argparse.Namespace) -> Ended:
@@ -100,7 +182,7 @@ def _self_test(options: argparse.Namespace) -> Ended:
 
 
 def _reports(options: argparse.Namespace) -> Ended:
-    folder = options.run or newest(Path(options.artifacts or ROOT / "artifacts"))
+    folder = Path(options.run) if options.run else newest(Path(options.artifacts or ROOT / "artifacts"))
     decision = render_again(folder).decision
     verdict = f"verdict: {decision.outcome} - {decision.headline}"
     return Ended(exit_code=decision.exit_code, lines=(f"report: {folder}/report.html", verdict))

@@ -7,7 +7,7 @@ failure instead of trying again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -27,6 +27,7 @@ from hallmark.serving.server import Death, LaunchPlan, RunningServer
 from hallmark.specs.cell import Cell
 
 Made = TypeVar("Made")
+_USUAL_PORT = 8000
 _READ_BACK = {"version": "/version", "models": "/v1/models"}
 
 
@@ -116,13 +117,18 @@ class Testbed:
         if self.attached:
             raise Inconclusive("the environment of an attached server is not known; name its interpreter with --server-python")
         self.require_device()
+        plan, folder = self._environment()
+        return ensure(plan, folder, log=self._progress)
+
+    def _environment(self) -> tuple[EnvironmentPlan, Path]:
+        """What the server's environment holds, and where it is."""
         impl = self.cell.impl
         plan = EnvironmentPlan(
             requirements=tuple(name + specifier for name, specifier in impl.python_deps.items()),
             excluded=impl.python_excluded,
             index=impl.python_index,
         )
-        return ensure(plan, self._settings.environments / f"server-{impl.name}-{plan.key[:12]}", log=self._progress)
+        return plan, self._settings.environments / f"server-{impl.name}-{plan.key[:12]}"
 
     @property
     def facts(self) -> Facts:
@@ -140,11 +146,23 @@ class Testbed:
     def _make_plan(self) -> LaunchPlan:
         launch = self._settings.launch
         if not self.attached and not launch.port:
-            launch = _with_port(launch)
+            launch = replace(launch, port=free_port(launch.host))
         python = self.python if self._settings.server_python or not self.attached else None
         plan = make_plan(self.cell, launch, python=python, environ=self._environ, folder=self.folder)
         write_json(self.folder / "launch_plan.json", plan.to_plain(), redact=self._redact)
         return plan
+
+    def intended_plan(self) -> LaunchPlan:
+        """The plan as far as it can be told without doing anything: nothing is built, looked for, written or started."""
+        launch = self._settings.launch
+        given = Path(self._settings.server_python) if self._settings.server_python else self._environment()[1] / "bin" / "python"
+        return make_plan(
+            self.cell,
+            launch if launch.port or self.attached else replace(launch, port=_USUAL_PORT),
+            python=None if self.attached else given,
+            environ=self._environ,
+            folder=self.folder,
+        )
 
     @property
     def server(self) -> RunningServer:
@@ -186,12 +204,6 @@ class Testbed:
         server = self._made.get("server")
         if server:
             server.stop()
-
-
-def _with_port(launch: LaunchSettings) -> LaunchSettings:
-    return LaunchSettings(
-        host=launch.host, port=free_port(launch.host), api_key=launch.api_key, engine_args=dict(launch.engine_args)
-    )
 
 
 def _read_back(server: RunningServer) -> dict[str, Any]:

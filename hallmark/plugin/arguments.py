@@ -16,10 +16,17 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--model", action="append", default=[], metavar="NAME|GLOB", help="model to certify; repeatable")
     group.addoption("--device", metavar="NAME", help="device of the catalogue")
     group.addoption("--impl", metavar="NAME", help="implementation, where the device has several")
-    group.addoption("--server", metavar="local|attach", help="how the server is had (default: local)")
+    group.addoption("--server", metavar="local|docker|attach", help="how the server is had (default: local)")
     group.addoption("--server-url", metavar="URL", help="a server that runs already; implies --server attach")
     group.addoption("--server-python", metavar="PATH", help="interpreter that holds the vendor's engine; used as it is")
     group.addoption("--port", metavar="N", help="port for a local server (default: a free one)")
+    group.addoption(
+        "--engine-arg",
+        action="append",
+        default=[],
+        metavar="K=V",
+        help="engine argument in place of the spec's; repeatable; the run is then PARTIAL",
+    )
     group.addoption("--spec-dir", action="append", default=[], metavar="DIR", help="more model specs; repeatable")
     group.addoption("--artifacts", metavar="DIR", help="where each run makes its folder (default: artifacts)")
     group.addoption("--limit", metavar="N", help="score only N items of each eval; the run is then PARTIAL")

@@ -80,7 +80,12 @@ def make_tools(
     """The tools of `cell`, as the command line and this process's environment want them."""
     settings = TestbedSettings(
         server=options.server,
-        launch=LaunchSettings(port=options.port, server_url=options.server_url, api_key=os.environ.get(API_KEY_VARIABLE, "")),
+        launch=LaunchSettings(
+            port=options.port,
+            server_url=options.server_url,
+            api_key=os.environ.get(API_KEY_VARIABLE, ""),
+            engine_args=options.engine_args,
+        ),
         server_python=options.server_python,
         environments=root / ".hallmark" / "environments",
     )

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from hallmark.core.errors import UsageError
+from hallmark.configure import given
 from hallmark.core.settings import Setting, resolve
 from hallmark.plugin.marks import names_in
-from hallmark.serving.launchers import LAUNCHERS
 from hallmark.specs.catalogue import Selection
 
 API_KEY_VARIABLE = "HALLMARK_API_KEY"
@@ -28,6 +26,8 @@ class Options:
     server_url: str
     server_python: str
     port: int
+    engine_args: Mapping[str, str]
+    """What the command line wants of the engine instead of the spec."""
     artifacts: Path
     limit: int | None
     workflow: str
@@ -45,9 +45,9 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
     option = config.option
 
     def setting(name: str, *, ini: str = "", default: str = "") -> Setting:
-        given = getattr(option, name.replace("-", "_"))
-        given = ",".join(given) if isinstance(given, list) else given
-        return resolve(name, command_line=given, environ=environ, ini=ini, default=default)
+        said = getattr(option, name.replace("-", "_"))
+        said = ",".join(said) if isinstance(said, list) else said
+        return resolve(name, command_line=said, environ=environ, ini=ini, default=default)
 
     model, device = setting("model"), setting("device")
     if not (model.value or device.value or names_in(option.markexpr) & devices):
@@ -57,56 +57,29 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
         )
     url = setting("server-url")
     server = setting("server", default="attach" if url.value else "local")
-    limit, port = setting("limit"), setting("port")
+    limit, port, engine_args = setting("limit"), setting("port"), setting("engine-arg")
     others = [setting("impl"), setting("server-python"), setting("artifacts", default="artifacts")]
     impl, python, artifacts = others
-    _check_server(server, url)
-    _check_interpreter(python)
     return Options(
         selection=Selection(models=tuple(filter(None, model.value.split(","))), device=device.value, impl=impl.value),
-        server=server.value,
-        server_url=url.value,
-        server_python=python.value,
-        port=_whole_number(port, least=1, most=65535) or 0,
+        server=given.launcher(server.value, server_url=url.value),
+        server_url=given.base_url(url.value),
+        server_python=given.interpreter(python.value),
+        port=given.port(port.value),
+        engine_args=given.engine_args(option.engine_arg or engine_args.value.split(), option="--engine-arg"),
         artifacts=config.invocation_params.dir / artifacts.value,
-        limit=_whole_number(limit, least=1),
+        limit=given.whole_number(limit.value, name="limit", least=1),
         workflow=option.workflow or "pytest",
         decisions=option.decisions or "",
-        narrowed_by=_narrowed_by(config, limit, devices),
-        settings=(model, device, server, url, limit, port, *others),
+        narrowed_by=_narrowed_by(config, limit, engine_args, devices=devices),
+        settings=(model, device, server, url, limit, port, engine_args, *others),
     )
 
 
-def _check_server(server: Setting, url: Setting) -> None:
-    if server.value not in LAUNCHERS:
-        raise UsageError(f"unknown launcher '{server.value}'", where="--server", hint="known: " + ", ".join(sorted(LAUNCHERS)))
-    if server.value == "attach" and not url.value:
-        raise UsageError("--server attach needs --server-url", hint="say where the server answers, e.g. http://127.0.0.1:8000")
-    if server.value != "attach" and url.value:
-        raise UsageError(f"--server-url does not go with --server {server.value}", hint="drop one of the two")
-    if url.value and not re.match(r"https?://[^/\s]+$", url.value.rstrip("/")):
-        raise UsageError(f"'{url.value}' is not a server's base URL", where="--server-url", hint="e.g. http://127.0.0.1:8000")
-
-
-def _check_interpreter(python: Setting) -> None:
-    if python.value and not Path(python.value).is_file():
-        raise UsageError(
-            "no such interpreter", where=f"--server-python {python.value}", hint="name the python that has the engine"
-        )
-
-
-def _whole_number(setting: Setting, *, least: int, most: int | None = None) -> int | None:
-    if not setting.value:
-        return None
-    span = f"from {least} to {most}" if most else f"from {least} up"
-    number = int(setting.value) if setting.value.isdecimal() else -1
-    if number < least or (most and number > most):
-        raise UsageError(f"'{setting.value}' is not a whole number {span}", where=f"--{setting.name}", hint="correct it")
-    return number
-
-
-def _narrowed_by(config: pytest.Config, limit: Setting, devices: frozenset[str]) -> tuple[str, ...]:
+def _narrowed_by(config: pytest.Config, limit: Setting, engine_args: Setting, *, devices: frozenset[str]) -> tuple[str, ...]:
     reasons = []
+    if engine_args.value:
+        reasons.append(f"--engine-arg {engine_args.value}: this is not the server that the spec describes")
     if names_in(config.option.markexpr) - devices:
         reasons.append(f"-m '{config.option.markexpr}'")
     if config.option.keyword:

@@ -19,6 +19,7 @@ import pytest
 from hallmark import __version__
 from hallmark.client.errors import ConnectionLost
 from hallmark.core.errors import HallmarkError, HarnessError
+from hallmark.core.progress import Line, Progress
 from hallmark.core.records import Record, record_from_plain, to_plain
 from hallmark.core.redact import Redactor
 from hallmark.core.verdict import Verdict
@@ -30,7 +31,6 @@ from hallmark.plugin.decisions import stopped, write_decisions
 from hallmark.plugin.item_record import CHECK, STARTED, note, record_of
 from hallmark.plugin.options import Options
 from hallmark.plugin.outcome import NotMeasured, outcome_of, speaks_for_itself
-from hallmark.plugin.progress import Line, Progress
 from hallmark.serving.server import Death, ServerLost
 from hallmark.specs.catalogue import Catalogue
 from hallmark.specs.cell import Cell

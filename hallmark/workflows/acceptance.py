@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MARKS = {"release": "", "spec": "spec", "server": "server", "evals": "evals", "benchmarks": "perf"}
+MARKS = {"release": "", "spec": "spec", "tests": "server", "evals": "evals", "benchmarks": "perf"}
 """Workflow -> the tests it selects; a part never certifies."""
 
 # The order in which outcomes of several cells win: interrupted, rejected, infrastructure, usage, undecided.

@@ -1,0 +1,80 @@
+"""What a person may say about how a server is had, checked: each function gives the value, or a UsageError in one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hallmark.core.errors import UsageError
+from hallmark.serving.launchers import LAUNCHERS
+
+ENGINE_ARG = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+def launcher(name: str, *, server_url: str) -> str:
+    """The launcher's name: `name`, or what a server's URL implies."""
+    name = name or ("attach" if server_url else "local")
+    if name not in LAUNCHERS:
+        raise UsageError(f"unknown launcher '{name}'", where="--server", hint="known: " + ", ".join(sorted(LAUNCHERS)))
+    if name == "attach" and not server_url:
+        raise UsageError("--server attach needs --server-url", hint="say where the server answers, e.g. http://127.0.0.1:8000")
+    if name != "attach" and server_url:
+        raise UsageError(f"--server-url does not go with --server {name}", hint="drop one of the two")
+    return name
+
+
+def base_url(text: str) -> str:
+    """A server's base URL; empty where none is given."""
+    if text and not re.match(r"https?://[^/\s]+$", text.rstrip("/")):
+        raise UsageError(f"'{text}' is not a server's base URL", where="--server-url", hint="e.g. http://127.0.0.1:8000")
+    return text
+
+
+def interpreter(path: str) -> str:
+    """A Python interpreter that exists; empty where none is given."""
+    if path and not Path(path).is_file():
+        raise UsageError("no such interpreter", where=f"--server-python {path}", hint="name the python that has the engine")
+    return path
+
+
+def whole_number(text: str, *, name: str, least: int, most: int | None = None) -> int | None:
+    """A whole number within its bounds; None where none is given."""
+    if not text:
+        return None
+    span = f"from {least} to {most}" if most else f"from {least} up"
+    number = int(text) if text.isdecimal() else -1
+    if number < least or (most and number > most):
+        raise UsageError(f"'{text}' is not a whole number {span}", where=f"--{name}", hint="correct it")
+    return number
+
+
+def port(text: str) -> int:
+    """A port; 0 where none is given."""
+    return whole_number(text, name="port", least=1, most=65535) or 0
+
+
+def engine_args(pairs: Sequence[str], *, option: str) -> Mapping[str, str]:
+    """`name=value` pairs as engine arguments; a name given twice is a contradiction."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        key = name.removeprefix("--").replace("-", "_")
+        if not equals or not ENGINE_ARG.fullmatch(key):
+            raise UsageError(f"'{pair}' is not NAME=VALUE", where=option, hint="e.g. max_num_seqs=8")
+        if key in _OURS:
+            raise UsageError(f"'{name}' is not for {option} to say", where=option, hint=_OURS[key])
+        if key in found:
+            raise UsageError(f"'{name}' is there twice", where=option, hint="drop one")
+        found[key] = value
+    return found
+
+
+_OURS = {
+    "host": "use --host",
+    "port": "use --port",
+    "model": "it is the spec's",
+    "served_model_name": "it is the spec's",
+    "api_key": "secrets come by environment: HALLMARK_API_KEY",
+}
+"""Engine arguments that hallmark itself gives."""

@@ -1,0 +1,153 @@
+"""The workflow `server`: one cell's server, started as for its certification, that stays up until it is told to end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from hallmark.configure.plan import LaunchSettings
+from hallmark.configure.testbed import Testbed, TestbedSettings
+from hallmark.core.errors import UsageError
+from hallmark.core.files import new_folder
+from hallmark.core.progress import Progress
+from hallmark.core.redact import Redactor
+from hallmark.serving.server import LaunchPlan, RunningServer
+from hallmark.specs.catalogue import Selection, load_catalogue
+from hallmark.specs.cell import Cell
+from hallmark.workflows.acceptance import Ended
+from hallmark.workflows.device import guessed
+
+_FOLLOW_S = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeRequest:
+    """What is to be served, and how."""
+
+    selection: Selection
+    spec_dirs: tuple[Path, ...]
+    artifacts: Path
+    server: str = "local"
+    server_url: str = ""
+    server_python: str = ""
+    host: str = "127.0.0.1"
+    port: int = 0
+    engine_args: Mapping[str, str] = field(default_factory=dict)
+    api_key: str = ""
+
+
+def chosen_cell(request: ServeRequest) -> Cell:
+    """The one cell that is meant; UsageError where it is none or several."""
+    if not request.selection.models:
+        raise UsageError("say which model to serve", where="--model", hint="see `hallmark specs list`")
+    catalogue = load_catalogue(request.spec_dirs)
+    cells = catalogue.select(request.selection)
+    if not request.selection.device:
+        device = guessed(cells)
+        cells = tuple(cell for cell in cells if cell.device == device)
+    if len(cells) != 1:
+        names = ", ".join(cell.id for cell in cells)
+        raise UsageError(f"{len(cells)} cells are meant, one can be served: {names}", hint="name --model, --device and --impl")
+    return cells[0]
+
+
+def make_testbed(cell: Cell, request: ServeRequest, *, root: Path, folder: Path) -> Testbed:
+    settings = TestbedSettings(
+        server=request.server,
+        launch=LaunchSettings(
+            host=request.host,
+            port=request.port,
+            server_url=request.server_url,
+            api_key=request.api_key,
+            engine_args=request.engine_args,
+        ),
+        server_python=request.server_python,
+        environments=root / ".hallmark" / "environments",
+    )
+    redact = Redactor.of_environment(os.environ, extra=[request.api_key])
+    return Testbed(cell, settings, folder=folder, environ=os.environ, progress=Progress(lambda: None), redact=redact)
+
+
+def serve(request: ServeRequest, *, root: Path) -> Ended:
+    """Start the server, say where it answers, follow its log, and stop it on Ctrl-C or SIGTERM. Exit 3 where it dies."""
+    cell = chosen_cell(request)
+    utc = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    folder = new_folder(request.artifacts, f"{utc}-{cell.id}-server")
+    testbed = make_testbed(cell, request, root=root, folder=folder)
+    death = None
+    with _sigterm_interrupts():
+        try:
+            server = testbed.server
+            for line in _announcement(cell, server, folder):
+                print(line, flush=True)
+            with contextlib.suppress(KeyboardInterrupt):
+                _follow(folder / "server.log", server)
+            death = server.death
+        finally:
+            testbed.close()
+    how = str(death) if death else "stopped"
+    return Ended(exit_code=3 if death else 0, lines=(f"{how}; the log is {folder}/server.log",))
+
+
+def _announcement(cell: Cell, server: RunningServer, folder: Path) -> Iterator[str]:
+    yield f"serving {cell.id}"
+    yield f"  url:    {server.endpoint.base_url}/v1"
+    yield f"  model:  {server.endpoint.model}"
+    yield f"  key:    {'the one in HALLMARK_API_KEY' if server.endpoint.api_key else 'none'}"
+    yield f"  folder: {folder}"
+    yield "  stop it with Ctrl-C"
+
+
+def plan_text(request: ServeRequest, *, root: Path) -> str:
+    """What would be done, as a command that a person can paste, with the origin of each value above it. Does nothing."""
+    cell = chosen_cell(request)
+    plan = make_testbed(cell, request, root=root, folder=Path("artifacts")).intended_plan()
+    notes = [f"# warning: {warning}" for warning in plan.warnings]
+    if not plan.argv:
+        notes.append(f"# nothing would be started: the server at {plan.endpoint.base_url} runs already")
+    elif not Path(plan.argv[0]).exists():
+        notes.append("# the server's environment is not built yet; a run builds it first")
+    return "\n".join(filter(None, [f"# {cell.id}", *_origins(plan), *notes, plan.command()]))
+
+
+def _origins(plan: LaunchPlan) -> Iterator[str]:
+    for value in (*plan.set_vars, *plan.values):
+        overrode = f" (instead of {value.overrode})" if value.overrode else ""
+        yield f"#   {value.name} = {value.value}: {value.origin}{overrode}"
+
+
+def _follow(log: Path, server: RunningServer) -> None:
+    """Copy what the server logs to standard output until it dies."""
+    offset = 0
+    over = False
+    while not over:
+        over = server.died_within(_FOLLOW_S)
+        if log.is_file():
+            with log.open("rb") as stream:
+                stream.seek(offset)
+                said = stream.read()
+            offset += len(said)
+            sys.stdout.write(said.decode("utf-8", errors="replace"))
+            sys.stdout.flush()
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """SIGTERM ends as Ctrl-C does: with the server stopped."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,127 @@
+"""`--workflow server`: up until it is told to end, gone without trace, and its plan shown without doing anything."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from selftests.plugin.commands import Command, wait_for
+from selftests.plugin.conftest import Place
+
+URL = re.compile(r"url:\s+(http://\S+)/v1")
+
+
+def serving(place: Place, *more: str, **environ: str) -> tuple[Command, str]:
+    """The command and the server's base URL, once it says where it serves."""
+    command = place.release(*more, workflow="server", **environ)
+
+    def said() -> str:
+        assert command.process.poll() is None, command.end().said
+        lines = "".join(line for _, line in list(command._said["out"]))
+        return found[1] if (found := URL.search(lines)) else ""
+
+    return command, wait_for(said, "URL")
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_it_is_told_to_end(place: Place, number: signal.Signals) -> None:
+    place.spec()
+    command, url = serving(place)
+    assert httpx.get(f"{url}/health").status_code == 200
+    command.process.send_signal(number)
+    ended = command.end()
+    assert ended.code == 0, ended.said
+    assert ended.out.splitlines()[-1] == f"stopped; the log is {ended.folders[0]}/server.log"
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/health")
+    place.require_nobody_left()
+
+
+@pytest.mark.e2e
+def test_a_server_that_dies_ends_it(place: Place) -> None:
+    place.spec(faults="dies-on-bad-request")
+    command, url = serving(place)
+    with pytest.raises(httpx.HTTPError):
+        httpx.post(f"{url}/v1/completions", content=b"{")
+    ended = command.end()
+    assert ended.code == 3
+    assert "the server died (exit code 17); the log is" in ended.out.splitlines()[-1]
+
+
+@pytest.mark.e2e
+def test_its_key_is_demanded_and_never_shown(place: Place) -> None:
+    place.spec()
+    command, _ = serving(place, HALLMARK_API_KEY="canary-of-the-server")
+    command.process.send_signal(signal.SIGTERM)
+    ended = command.end()
+    assert "HALLMARK_API_KEY" in ended.out
+    left = [path for path in ended.folders[0].rglob("*") if path.is_file() and b"canary-of-the-server" in path.read_bytes()]
+    assert left == []
+    assert "canary-of-the-server" not in ended.said
+
+
+@pytest.mark.e2e
+def test_an_engine_argument_of_the_command_line_wins_and_is_on_record(place: Place) -> None:
+    place.spec(engine_args={"ttft_ms": 1})
+    command, _ = serving(place, "--workflow-args", "ttft_ms=3")
+    command.process.send_signal(signal.SIGTERM)
+    ended = command.end()
+    plan = json.loads((ended.folders[0] / "launch_plan.json").read_text())
+    (value,) = [v for v in plan["values"] if v["name"] == "ttft_ms"]
+    assert value == {"name": "ttft_ms", "value": "3", "origin": "command line", "overrode": "spec: 1"}
+
+
+@pytest.mark.e2e
+def test_a_plan_is_shown_and_nothing_is_done(place: Place) -> None:
+    place.spec()
+    ended = place.release("--print-plan", "--port=8123", workflow="server").end()
+    assert ended.code == 0
+    assert ended.folders == ()
+    command = ended.out.splitlines()[-1]
+    assert "#   ttft_ms = 2: spec" in ended.out
+    words = shlex.split(command)
+    assert words[words.index("--port") + 1] == "8123"
+    assert sys.executable in words
+    assert words[words.index("-m") + 1] == "selftests.faulty.server"
+
+
+@pytest.mark.e2e
+def test_a_printed_plan_can_be_pasted(place: Place) -> None:
+    place.spec()
+    command = place.release("--print-plan", workflow="server").end().out.splitlines()[-1]
+    process = subprocess.Popen(["bash", "-c", f"exec env {command}"], cwd=place.folder, env=place.environ)
+    try:
+        url = "http://127.0.0.1:" + shlex.split(command)[shlex.split(command).index("--port") + 1]
+
+        def healthy() -> bool:
+            try:
+                return httpx.get(f"{url}/health").status_code == 200
+            except httpx.HTTPError:
+                return False
+
+        assert wait_for(healthy, "healthy server")
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.e2e
+def test_two_runs_at_once_take_turns_on_one_device(place: Place, tmp_path: Path) -> None:
+    place.spec()
+    first, _ = serving(place)
+    second = place.release("--workflow-args", "ttft_ms=1", workflow="server")
+    wait_for(lambda: second.arrived("waiting for cpu: held by"), "word of the wait")
+    first.process.send_signal(signal.SIGTERM)
+    assert first.end().code == 0
+    wait_for(lambda: second.arrived("url:", on="out"), "URL of the second")
+    second.process.send_signal(signal.SIGTERM)
+    assert second.end().code == 0
