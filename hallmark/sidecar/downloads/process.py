@@ -25,6 +25,8 @@ _FIXED = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
+_NO_ROLE = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true"}
+"""Where no role of this machine may sign, none is looked for."""
 _LONGEST_LINE = 1 << 20
 _TAIL_LINES = 8
 
@@ -58,7 +60,7 @@ class WorkerProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env={**env, **ambient, **_FIXED, "PYTHONPATH": root},
+            env={**env, **(ambient or _NO_ROLE), **_FIXED, "PYTHONPATH": root},
             cwd="/",
             limit=_LONGEST_LINE,
             start_new_session=True,
@@ -75,10 +77,10 @@ class WorkerProcess:
             told = _told(line)
             if told is None:
                 self._tail.append(line.decode(errors="replace").rstrip())
-            elif "end" in told:
+                continue
+            report(told)
+            if "end" in told:
                 end = End(str(told.get("error") or ""), int(told.get("status") or 0))
-            else:
-                report(told)
         code = await self._process.wait()
         if end is not None and (end.error or code == 0):
             return end

@@ -1,0 +1,194 @@
+"""S3, and what speaks its language (OBS, MinIO, ...), read with botocore."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import botocore.session  # type: ignore[import-untyped, unused-ignore]
+from botocore import UNSIGNED  # type: ignore[import-untyped, unused-ignore]
+from botocore.config import Config  # type: ignore[import-untyped, unused-ignore]
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError  # type: ignore[import-untyped, unused-ignore]
+from urllib3.exceptions import HTTPError as Urllib3Error
+
+from hallmark.sidecar.downloads.checksums import Digest
+from hallmark.sidecar.downloads.guard import Guard
+from hallmark.sidecar.downloads.order import Order
+from hallmark.sidecar.downloads.remote import CHUNK, Interrupted, RemoteFile, TransferError
+from hallmark.sidecar.downloads.transfer import persistently
+
+_MD5 = re.compile(r"[0-9a-f]{32}")
+_MD5_OF_PARTS = re.compile(r"([0-9a-f]{32})-([0-9]+)")
+_CREDENTIAL_CODES = ("ExpiredToken", "InvalidToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied")
+_BUSY_CODES = ("SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "Throttling")
+
+
+class ObjectStore:
+    """The objects below one prefix of one bucket; or the one object of that name."""
+
+    def __init__(self, order: Order, guard: Guard) -> None:
+        self._order = order
+        self._guard = guard
+        self._client = _client(order, guard)
+        self._prefix = ""
+        """What stands before each file's path in its key; `files` finds it."""
+
+    def files(self) -> Sequence[RemoteFile]:
+        prefix = f"{self._order.path}/" if self._order.path else ""
+        keys = [key for key in self._keys(prefix) if not key.endswith("/")]
+        if not keys and self._order.path:
+            folder, slash, _ = self._order.path.rpartition("/")
+            prefix, keys = folder + slash, [self._order.path]
+        self._prefix = prefix
+        with ThreadPoolExecutor(self._order.workers, thread_name_prefix="describe") as pool:
+            return [*pool.map(lambda key: persistently(partial(self._describe, key)), keys)]
+
+    def _keys(self, prefix: str) -> Iterator[str]:
+        with _Answers(self._guard, self._order.place):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._order.place, Prefix=prefix):
+                yield from (entry["Key"] for entry in page.get("Contents", ()))
+
+    def _describe(self, key: str) -> RemoteFile:
+        with _Answers(self._guard, key, missing="the source holds nothing under that name"):
+            head = self._client.head_object(Bucket=self._order.place, Key=key, ChecksumMode="ENABLED")
+        size, tag = int(head["ContentLength"]), str(head.get("ETag", ""))
+        return RemoteFile(key.removeprefix(self._prefix), size, tag, self._digest(key, head, size, tag.strip('"')))
+
+    def _digest(self, key: str, head: dict[str, Any], size: int, tag: str) -> Digest | None:
+        """The strongest checksum that the store gives and that is one of the content."""
+        if head.get("ChecksumSHA256") and head.get("ChecksumType") == "FULL_OBJECT":
+            return Digest("sha256", _hex(head["ChecksumSHA256"]))
+        # An object that is encrypted with a key of its own has a tag that says nothing of its content.
+        if head.get("ServerSideEncryption", "AES256") == "AES256" and not head.get("SSECustomerAlgorithm"):
+            if _MD5.fullmatch(tag):
+                return Digest("md5", tag)
+            if (parts := _MD5_OF_PARTS.fullmatch(tag)) and (part_size := self._part_size(key, size, int(parts[2]))):
+                return Digest("md5-of-parts", parts[1], part_size)
+        if head.get("ChecksumCRC32") and head.get("ChecksumType") == "FULL_OBJECT":
+            return Digest("crc32", _hex(head["ChecksumCRC32"]))
+        return None
+
+    def _part_size(self, key: str, size: int, count: int) -> int:
+        """The size in which the object was uploaded; 0 when its parts cannot have had one."""
+        with _Answers(self._guard, key):
+            head = self._client.head_object(Bucket=self._order.place, Key=key, PartNumber=1)
+        first = int(head["ContentLength"])
+        return first if first and -(-size // first) == count else 0
+
+    def read(self, file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
+        asked: dict[str, Any] = {"Bucket": self._order.place, "Key": self._prefix + file.path, "IfMatch": file.version}
+        if (start, end) != (0, file.size):
+            asked["Range"] = f"bytes={start}-{end - 1}"
+        with _Answers(self._guard, file.path, missing=f"{file.path}: it was removed during the download"):
+            answer = self._client.get_object(**asked)
+            # Not every store knows If-Match.
+            if answer.get("ETag") != file.version or int(answer["ContentLength"]) != end - start:
+                raise TransferError(409, f"{file.path}: it changed during the download; try again")
+            body = answer["Body"]
+            try:
+                while piece := body.read(CHUNK):
+                    yield piece
+            finally:
+                body.close()
+
+
+class _Answers:
+    """Turns what botocore raises into what a transfer understands."""
+
+    def __init__(self, guard: Guard, what: str, *, missing: str = "") -> None:
+        self._guard = guard
+        self._what = what
+        self._missing = missing or f"{what}: the store has nothing of that name"
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
+        match exc:
+            case ClientError():
+                raise self._answered(exc) from exc
+            case ParamValidationError():
+                raise TransferError(400, f"{self._what}: {exc}") from exc
+            case BotoCoreError() | Urllib3Error() | OSError():
+                raise self._guard.unanswered(exc) from exc
+
+    def _answered(self, exc: Any) -> TransferError | Interrupted:
+        code = str(exc.response.get("Error", {}).get("Code", ""))
+        status = int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        if status in (408, 429) or status >= 500 or code in _BUSY_CODES:
+            return Interrupted(f"{self._what}: the store answers {status} {code}")
+        if status == 412:
+            return TransferError(409, f"{self._what}: it changed during the download; try again")
+        if code == "NoSuchBucket":
+            return TransferError(404, "the bucket does not exist")
+        if status == 404:
+            return TransferError(404, self._missing)
+        if status in (401, 403) or code in _CREDENTIAL_CODES:
+            return TransferError(403, f"{self._what}: the store refuses these credentials ({code or status})")
+        return TransferError(502, f"{self._what}: the store answers {status} {code}")
+
+
+class _RoleCredentials:
+    """Credentials of this machine's role; to renew them they may ask where a download may not."""
+
+    def __init__(self, inner: Any, guard: Guard) -> None:
+        self._inner = inner
+        self._guard = guard
+
+    def load_credentials(self) -> _RoleCredentials:
+        """It is its own provider: botocore asks this of the component that it is registered as."""
+        return self
+
+    def get_frozen_credentials(self) -> Any:
+        with self._guard.lifted():
+            return self._inner.get_frozen_credentials()
+
+    def __getattr__(self, name: str) -> Any:
+        with self._guard.lifted():
+            return getattr(self._inner, name)
+
+
+def _client(order: Order, guard: Guard) -> Any:
+    """A client that retries nothing by itself: what came before an interruption is kept, which only a transfer knows."""
+    session = botocore.session.Session()
+    keys = {}
+    anonymous = False
+    if order.access_key:
+        keys = {
+            "aws_access_key_id": order.access_key,
+            "aws_secret_access_key": order.secret_key,
+            "aws_session_token": order.session_token or None,
+        }
+    else:
+        with guard.lifted():
+            role = session.get_credentials() if order.ambient else None
+        anonymous = role is None
+        if role is not None:
+            session.register_component("credential_provider", _RoleCredentials(role, guard))
+    config = Config(
+        signature_version=UNSIGNED if anonymous else None,
+        connect_timeout=order.connect_timeout_s,
+        read_timeout=order.read_timeout_s,
+        max_pool_connections=order.workers + 2,
+        retries={"total_max_attempts": 1},
+        s3={"addressing_style": order.addressing_style},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        user_agent_extra="hallmark-runtime",
+    )
+    endpoint = order.endpoint or None
+    return session.create_client("s3", region_name=_region(order), endpoint_url=endpoint, config=config, **keys)
+
+
+def _region(order: Order) -> str:
+    """As given, else as the endpoint says; AWS redirects from the default one to a bucket's own."""
+    named = re.match(r"https://s3[.-]([a-z0-9-]+)\.amazonaws\.com$", order.endpoint)
+    return order.region or (named[1] if named else "us-east-1")
+
+
+def _hex(encoded: str) -> str:
+    return base64.b64decode(encoded).hex()
