@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -38,7 +39,11 @@ def set_up_log(settings: Settings) -> None:
 
 
 async def serve(settings: Settings) -> None:
-    await Gateway(settings).serve()
+    gateway = Gateway(settings)
+    # What is there by now stays: the collector need not walk through it, in the middle of somebody's stream.
+    gc.collect()
+    gc.freeze()
+    await gateway.serve()
 
 
 def main() -> int:
