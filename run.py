@@ -19,11 +19,15 @@ from hallmark.environment.provision import EnvironmentPlan, ensure  # noqa: E402
 from hallmark.workflows.secrets import moved  # noqa: E402
 
 
+def _say(text: str) -> None:
+    print(f"hallmark: {text}", file=sys.stderr, flush=True)
+
+
 def main() -> int:
     """Build the suite's environment if it is not there yet, and hand over to it."""
     plan = EnvironmentPlan(requirements=(), editable=ROOT, extras=("evals", "selftest"))
     try:
-        python = ensure(plan, ROOT / ".venv", log=lambda text: print(f"hallmark: {text}", file=sys.stderr, flush=True))
+        python = ensure(plan, ROOT / ".venv", log=_say, tools=ROOT / ".hallmark" / "tools")
     except HallmarkError as exc:
         print(f"run.py: {exc}", file=sys.stderr)
         return exc.exit_code

@@ -118,7 +118,7 @@ class Testbed:
             raise Inconclusive("the environment of an attached server is not known; name its interpreter with --server-python")
         self.require_device()
         plan, folder = self._environment()
-        return ensure(plan, folder, log=self._progress)
+        return ensure(plan, folder, log=self._progress, tools=self._settings.environments.parent / "tools")
 
     def _environment(self) -> tuple[EnvironmentPlan, Path]:
         """What the server's environment holds, and where it is."""

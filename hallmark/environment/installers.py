@@ -65,6 +65,8 @@ class Order:
     excluded: tuple[str, ...] = ()
     index: str = ""
     """An index to look at besides, when what pip is configured with cannot serve the order."""
+    resolved: bool = False
+    """Whether `requirements` are a lock: all there is to install, at these versions."""
     editable: str = ""
     """A checkout, with extras if any (`/src/hallmark[evals]`); empty for none."""
 
@@ -74,7 +76,8 @@ class Order:
 
     @property
     def arguments(self) -> list[str]:
-        return [*self.requirements, *(("--editable", self.editable) if self.editable else ())]
+        editable = ("--editable", self.editable) if self.editable else ()
+        return [*(("--no-deps",) if self.resolved else ()), *self.requirements, *editable]
 
     @property
     def attempts(self) -> list[list[str]]:

@@ -17,12 +17,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hallmark.core.errors import ProvisionError
 from hallmark.environment.installers import InstallFailed, Order, Shell, install_with_pip, install_with_uv
+from hallmark.environment.locks import lock_path, read_lock, write_lock
+from hallmark.environment.uv import find_uv
 
 MARKER = ".hallmark-environment.json"
 PARTIAL = MARKER + ".partial"
@@ -95,10 +97,12 @@ def ensure(
     python: str = sys.executable,
     log: Log = print,
     environ: Mapping[str, str] | None = None,
+    tools: Path | None = None,
 ) -> Path:
     """The interpreter of an environment that holds `plan`; builds it where it is not there. ProvisionError says why not.
 
-    `environ` is the installers' environment, by default this process's. Where `folder` holds the plan already, nothing
+    `environ` is the installers' environment, by default this process's. In `tools` uv is kept, where there is none on
+    PATH and it can be had; without `tools` it is not looked for. Where `folder` holds the plan already, nothing
     is run: no subprocess, no lock.
     """
     folder = folder.absolute()
@@ -108,7 +112,7 @@ def ensure(
     with _locked(folder, log) as lock:
         if not _holds(folder, key):
             shell = Shell(output=_beside(folder, ".log"), log=log, environ=_clean(environ), held=(lock,))
-            _build(plan.order(folder, _outside(python, folder)), shell, key=key)
+            _build(plan.order(folder, _outside(python, folder)), shell, key=key, tools=tools)
     return folder / "bin" / "python"
 
 
@@ -172,12 +176,12 @@ def _clean(environ: Mapping[str, str] | None) -> dict[str, str]:
     return kept | {"PIP_USER": "0", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
-def _build(order: Order, shell: Shell, *, key: str) -> None:
+def _build(order: Order, shell: Shell, *, key: str, tools: Path | None) -> None:
     started = time.monotonic()
     shell.log(f"{order.folder.name}: installing {order.title}")
     try:
         shell.output.write_bytes(b"")
-        installer = _install(order, shell)
+        installer = _install_as_locked(order, shell, find_uv(shell, tools), lock_path(order.folder, key))
         seconds = round(time.monotonic() - started, 1)
         _mark(order, key=key, installer=installer, seconds=seconds)
     except OSError as exc:
@@ -187,8 +191,19 @@ def _build(order: Order, shell: Shell, *, key: str) -> None:
     shell.log(f"{order.folder.name}: ready after {seconds:.0f} s")
 
 
-def _install(order: Order, shell: Shell) -> str:
-    uv = shutil.which("uv", path=shell.environ.get("PATH", os.defpath))
+def _install_as_locked(order: Order, shell: Shell, uv: str, lock: Path) -> str:
+    """Install what the lock says; where there is none, or it cannot be had any more, resolve and note the result."""
+    if locked := read_lock(lock):
+        try:
+            return _install(replace(order, requirements=locked, resolved=True), shell, uv)
+        except ProvisionError as exc:
+            shell.log(f"{order.folder.name}: as locked it cannot be built ({exc.message}); resolving anew")
+    installer = _install(order, shell, uv)
+    write_lock(lock, order.python)
+    return installer
+
+
+def _install(order: Order, shell: Shell, uv: str) -> str:
     _empty(order)
     if uv:
         try:

@@ -309,3 +309,63 @@ def test_the_key_covers_all_that_decides_the_content(tmp_path: Path) -> None:
 )
 def test_the_telling_line(output: str, line: str) -> None:
     assert explain(output)[0] == line
+
+
+@pytest.mark.usefixtures("no_pip_config")
+class TestLock:
+    """What was resolved once is installed again as it was, and resolved anew only where that cannot be had."""
+
+    def build(self, folder: Path, wheels: Path, said: list[str]) -> Path:
+        plan = EnvironmentPlan(("tiny",))
+        return ensure(plan, folder / "env", log=said.append, environ=NO_UV | {"PIP_FIND_LINKS": str(wheels)})
+
+    def version(self, python: Path) -> str:
+        return subprocess.run([python, "-c", "import tiny; print(tiny.version)"], capture_output=True, text=True).stdout.strip()
+
+    def test_a_rebuild_takes_the_locked_version_though_a_newer_one_is_there(self, tmp_path: Path) -> None:
+        wheels, said = tmp_path / "wheels", list[str]()
+        wheel(wheels, "tiny", "1.0")
+        self.build(tmp_path, wheels, said)
+        (lock,) = tmp_path.glob("env-*.requirements.txt")
+        assert "tiny==1.0" in lock.read_text().splitlines()
+        wheel(wheels, "tiny", "2.0")
+        (tmp_path / "env" / "bin" / "python").unlink()
+        assert self.version(self.build(tmp_path, wheels, said)) == "1.0"
+        (tmp_path / "env" / "bin" / "python").unlink()
+        lock.unlink()
+        assert self.version(self.build(tmp_path, wheels, said)) == "2.0"
+
+    def test_a_locked_version_that_is_gone_is_resolved_anew(self, tmp_path: Path) -> None:
+        wheels, said = tmp_path / "wheels", list[str]()
+        wheel(wheels, "tiny", "1.0")
+        self.build(tmp_path, wheels, said)
+        (wheels / "tiny-1.0-py3-none-any.whl").unlink()
+        wheel(wheels, "tiny", "2.0")
+        (tmp_path / "env" / "bin" / "python").unlink()
+        assert self.version(self.build(tmp_path, wheels, said)) == "2.0"
+        assert any("as locked it cannot be built" in line for line in said)
+
+
+def test_uv_is_fetched_once_and_used(tmp_path: Path, uv: FakeUv) -> None:
+    """From a wheel that brings the fake one; a machine without any uv on PATH."""
+    wheels = tmp_path / "wheels"
+    wheel(wheels, "tiny", "1.0")
+    wheel(wheels, "uv", "0.9.0")
+    with zipfile.ZipFile(wheels / "uv-0.9.0-py3-none-any.whl", "a") as archive:
+        script = zipfile.ZipInfo("uv-0.9.0.data/scripts/uv")
+        script.external_attr = 0o100755 << 16
+        archive.writestr(script, (uv.folder / "uv").read_text())
+    environ = NO_UV | {"PIP_FIND_LINKS": str(wheels)}
+    for name in ("one", "two"):
+        ensure(EnvironmentPlan(("tiny",)), tmp_path / name, log=lambda _: None, environ=environ, tools=tmp_path / "tools")
+    assert uv.calls == ["venv", "pip install"] * 2
+    assert (tmp_path / "tools" / "uv.log").read_text().count("pip install") == 1
+
+
+def test_where_uv_cannot_be_had_pip_does_it_and_is_not_asked_again(tmp_path: Path) -> None:
+    wheel(tmp_path / "wheels", "tiny", "1.0")
+    environ, said = NO_UV | {"PIP_FIND_LINKS": str(tmp_path / "wheels")}, list[str]()
+    for name in ("one", "two"):
+        python = ensure(EnvironmentPlan(("tiny",)), tmp_path / name, log=said.append, environ=environ, tools=tmp_path / "tools")
+        assert importable(python, "tiny")
+    assert len([line for line in said if line.startswith("uv cannot be had")]) == 1
