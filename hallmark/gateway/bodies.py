@@ -96,8 +96,8 @@ class ChunkedBody:
     def _line(self, buffer: bytearray) -> bytes | None:
         end = buffer.find(b"\r\n", 0, _LONGEST_LINE)
         if end < 0:
-            if len(buffer) >= _LONGEST_LINE:
-                raise bad_request("a chunk's size line is too long")
+            if len(buffer) >= _LONGEST_LINE or b"\n" in buffer:
+                raise bad_request("a chunk's size line does not end in CR LF")
             return None
         line = bytes(buffer[:end])
         del buffer[: end + 2]

@@ -142,8 +142,7 @@ def _secret(variable: str, environ: Mapping[str, str]) -> str:
 
 
 def _checked(settings: Settings) -> Settings:
-    url = urlsplit(settings.engine_url)
-    if url.scheme != "http" or not url.hostname or url.path.strip("/") or url.query:
+    if not _is_address(settings.engine_url):
         raise UsageError(f"not an engine's address: {settings.engine_url}", where="ENGINE_URL", hint="http://HOST:PORT")
     if not 0 <= settings.port <= 65535:
         raise UsageError(f"no such port: {settings.port}", where="PORT")
@@ -159,3 +158,11 @@ def _checked(settings: Settings) -> Settings:
     if settings.engine_api_key and not _HEADER_TEXT.fullmatch(settings.engine_api_key):
         raise UsageError("the engine's key cannot stand in a header", where="ENGINE_API_KEY")
     return settings
+
+
+def _is_address(text: str) -> bool:
+    try:
+        url = urlsplit(text)
+        return bool(url.scheme == "http" and url.hostname and url.port != 0 and not url.path.strip("/") and not url.query)
+    except ValueError:  # its port is no port
+        return False
