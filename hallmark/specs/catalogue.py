@@ -163,10 +163,10 @@ def expand(family: Family, devices: Mapping[str, DeviceSpec]) -> Iterator[Cell]:
             for device, entry in impl.devices.items():
                 yield Cell(
                     weights=weights,
-                    impl=impl,
+                    impl=impl.on(entry),
                     device=device,
                     device_spec=devices[device],
-                    entry=entry,
+                    entry=entry.serving(weights.engine_args),
                     evals=spec.evals.get(weights.name, ()),
                     spec_file=spec_file,
                     family=spec.family,

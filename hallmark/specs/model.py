@@ -98,6 +98,9 @@ class Engine(Strict):
     """The Python module that starts the server (`python -m ...`)."""
 
 
+IMAGE = r"^(\S+)?$"
+
+
 class KnownLimit(Strict):
     """Something that is known not to work; it is told in reports and excuses nothing."""
 
@@ -110,7 +113,7 @@ class DeviceEntry(Strict):
 
     default: bool = False
     """Whether this implementation is taken for the device when `--impl` is not given."""
-    engine_args: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    engine_args: dict[str, Scalar] = Field(default_factory=dict)
     env_vars: dict[str, str] = Field(default_factory=dict)
     max_context: Positive
     """Tokens; what `/v1/models` must state as max_model_len."""
@@ -122,6 +125,14 @@ class DeviceEntry(Strict):
     device_configs: dict[Positive, DeviceConfig] = Field(default_factory=dict)
     """What is needed at each tensor-parallel size."""
     known_limits: tuple[KnownLimit, ...] = Field(default=())
+    status: Status | None = None
+    """What is claimed on this device, where it is not what the implementation claims elsewhere."""
+    image: str = Field(default="", pattern=IMAGE)
+    """The image for this device, where it is not the implementation's."""
+    commits: dict[str, str] = Field(default_factory=dict)
+    """Besides the implementation's, and over them."""
+    system_deps: dict[str, Specifier] = Field(default_factory=dict)
+    """Besides the implementation's, and over them."""
 
     @property
     def tp_size(self) -> int:
@@ -132,6 +143,10 @@ class DeviceEntry(Strict):
     def device_config(self) -> DeviceConfig | None:
         """What is needed at the entry's own tensor-parallel size."""
         return self.device_configs.get(self.tp_size)
+
+    def serving(self, engine_args: dict[str, Scalar]) -> DeviceEntry:
+        """This entry with what the weights want of the engine (a parser of tool calls, say); its own arguments win."""
+        return self.model_copy(update={"engine_args": {**engine_args, **self.engine_args}}) if engine_args else self
 
     def _argument(self, name: str) -> Scalar | None:
         spelt = {key.replace("-", "_"): value for key, value in self.engine_args.items()}
@@ -154,8 +169,6 @@ class DeviceEntry(Strict):
         if self.tp_size not in sizes:
             shown = ", ".join(map(str, sizes))
             raise Contradiction(f"tensor_parallel_size {self.tp_size} is not one that is supported ({shown})", "engine_args")
-        if odd := sorted(set(self.device_configs) - set(sizes)):
-            raise Contradiction(f"no runtime configuration has tp_size {odd[0]}", "device_configs", str(odd[0]))
         return self
 
 
@@ -173,7 +186,7 @@ class Impl(Strict):
     python_index: str = ""
     """A package index to look at besides, when the user's own cannot serve `python_deps`."""
     env_vars: dict[str, str] = Field(default_factory=dict)
-    image: str = Field(default="", pattern=r"^(\S+)?$")
+    image: str = Field(default="", pattern=IMAGE)
     """The container image that serves it (`--server docker`)."""
     container: ContainerOptions = Field(default_factory=ContainerOptions)
     """What its container is given besides what the device needs."""
@@ -184,6 +197,17 @@ class Impl(Strict):
         default={Tier.FUNCTIONAL: 0.1, Tier.COMPLETE: 0.5, Tier.TARGET: 1.0}
     )
     devices: Annotated[dict[Name, DeviceEntry], Field(min_length=1)]
+
+    def on(self, entry: DeviceEntry) -> Impl:
+        """The implementation as it is on a device: what the entry states takes the place of what is stated for all."""
+        own: dict[str, object] = {
+            "status": entry.status or self.status,
+            "image": entry.image or self.image,
+            "commits": self.commits | entry.commits,
+            "system_deps": self.system_deps | entry.system_deps,
+        }
+        changed = {name: value for name, value in own.items() if value != getattr(self, name)}
+        return self.model_copy(update=changed) if changed else self
 
     @model_validator(mode="after")
     def _tiers_climb(self) -> Impl:

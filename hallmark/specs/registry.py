@@ -61,16 +61,15 @@ class ModelConfig:
         return self.family.architecture
 
     def entry(self, device: str = "", impl: str = "") -> DeviceEntry:
-        """What holds on `device`; without a name on the only one that states runtime or device configurations."""
+        """What holds on `device`; without a name on the only one that needs configuring."""
         return self.cell(device, impl).entry
 
     def cell(self, device: str = "", impl: str = "") -> Cell:
         """The cell of the first weights there; UsageError where the names leave none, or more than one."""
         found = [c for c in self.cells if device in ("", c.device) and impl in ("", c.impl.name)]
-        if len(found) > 1:
-            found = [c for c in found if c.entry.runtime_configs or c.entry.device_configs] or found
-        if len(found) > 1:
-            found = [c for c in found if c.entry.default] or found
+        for telling in (_has_device_config, _has_runtime_config, _is_default):
+            if len(found) > 1:
+                found = [cell for cell in found if telling(cell)] or found
         if len(found) == 1:
             return found[0]
         there = ", ".join(f"{c.device} ({c.impl.name})" for c in found or self.cells)
@@ -79,13 +78,31 @@ class ModelConfig:
 
     @property
     def supported_configs(self) -> RuntimeConfigs:
-        """The runtime configurations of `entry()`; none where any is supported."""
-        return self.entry().runtime_configs or RuntimeConfigs()
+        """The runtime configurations that are supported on any of its devices; none where any is."""
+        stated = [cell.entry.runtime_configs for cell in self.cells if cell.entry.runtime_configs]
+        continuous = dict.fromkeys(config for each in stated for config in each.continuous)
+        static = dict.fromkeys(config for each in stated for config in each.static)
+        return RuntimeConfigs(continuous=tuple(continuous), static=tuple(static))
 
     @property
     def device_configs(self) -> Mapping[int, DeviceConfig]:
-        """By tensor-parallel size, of `entry()`."""
-        return self.entry().device_configs
+        """By tensor-parallel size, over its devices; where two state the same size, the first one's."""
+        found: dict[int, DeviceConfig] = {}
+        for cell in self.cells:
+            found = {**cell.entry.device_configs, **found}
+        return found
+
+
+def _has_device_config(cell: Cell) -> bool:
+    return bool(cell.entry.device_configs)
+
+
+def _has_runtime_config(cell: Cell) -> bool:
+    return cell.entry.runtime_configs is not None
+
+
+def _is_default(cell: Cell) -> bool:
+    return cell.entry.default
 
 
 class ModelConfigRegistry:

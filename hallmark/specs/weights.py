@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from hallmark.specs.strict import Contradiction, Name, Positive, Strict, Text, second
+from hallmark.specs.strict import Contradiction, Name, Positive, Scalar, Strict, Text, second
 
 
 class LoraCheck(Strict):
@@ -54,6 +54,8 @@ class Weights(Strict):
     path: str = ""
     """Relative to the spec file."""
     revision: str = ""
+    engine_args: dict[str, Scalar] = Field(default_factory=dict)
+    """What these weights want of the engine wherever they are served, such as `tool_call_parser`."""
     lora: tuple[LoraAdapter, ...] = Field(default=())
 
     @model_validator(mode="after")
