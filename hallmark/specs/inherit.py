@@ -1,6 +1,7 @@
 """`extends`: a family takes over another's architecture, implementations and base targets, and changes what it states.
 
-Mappings are merged key by key, implementations by their names, any other list is replaced. Weights and their evals are
+Mappings are merged key by key (`key: null` leaves out what would be inherited), implementations by their names, any other
+list is replaced. Weights and their evals are
 never inherited: they are what makes a family another one. Lines stay with what they say, so an error in an inherited
 value names the file that it stands in.
 """
@@ -106,10 +107,9 @@ class _Side:
 def _merge(child: _Side, base: _Side, at: KeyPath, taken: list[_Taken]) -> Any:
     if isinstance(child.value, dict) and isinstance(base.value, dict):
         taken.append(_Taken(at, child.source, child.place, whole=False))
-        return {
-            key: _either(child, base, key, (*at, key), taken)
-            for key in (*base.value, *(key for key in child.value if key not in base.value))
-        }
+        keys = (*base.value, *(key for key in child.value if key not in base.value))
+        dropped = {key for key in base.value if key in child.value and child.value[key] is None}
+        return {key: _either(child, base, key, (*at, key), taken) for key in keys if key not in dropped}
     if at == (_BY_NAME,) and (names := _names(base.value)) is not None and _names(child.value) is not None:
         taken.append(_Taken(at, child.source, child.place, whole=False))
         return _merge_named(child, base, names, taken)
