@@ -35,6 +35,18 @@ class Accelerator:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EngineBuild:
+    """A distribution of a serving engine, and the commit that it was built from."""
+
+    name: str
+    version: str
+    commit: str
+    """Hexadecimal, perhaps short; "Unknown" where nothing tells."""
+    commit_source: str
+    """Where the commit stands, or where it was looked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What `facts.py` printed. A string that could not be found out is "Unknown", and `reasons` says why."""
 
@@ -43,6 +55,11 @@ class Facts:
     python_executable: str
     installed_packages: tuple[str, ...]
     """Sorted `name==version`."""
+    extras: Mapping[str, tuple[str, ...]]
+    """Normalised distribution name -> what it requires for its extras, as its metadata says."""
+    engines: tuple[EngineBuild, ...]
+    markers: Mapping[str, str]
+    """The interpreter's environment of dependency markers (PEP 508)."""
     cuda_version: str
     gcc_version: str
     os: str
@@ -51,6 +68,8 @@ class Facts:
     architecture: str
     memory_total: str
     """Decimal gigabytes, such as "512GB"."""
+    memory_limit: str
+    """What the container may use of it; "none" where nothing limits it."""
     cpu_model: str
     cpu_flags: tuple[str, ...]
     cpu_cores: int
@@ -60,9 +79,10 @@ class Facts:
     accelerators: tuple[Accelerator, ...]
     looked: Mapping[str, tuple[str, ...]]
     """Per vendor, a line for each place where an accelerator was looked for."""
-    drivers: Mapping[str, str]
     driver_version: str
-    """The first known of `drivers`."""
+    """The first known of the accelerators' drivers in `versions`."""
+    versions: Mapping[str, str]
+    """Drivers, firmware, toolkits and services by the name that `system_deps` gives them."""
     reasons: Mapping[str, str]
 
     @property

@@ -105,5 +105,5 @@ def _is_board(board: str, name: str) -> bool:
     return not board or re.search(rf"(?<![a-z0-9]){re.escape(board.lower())}(?![a-z0-9])", name.lower()) is not None
 
 
-DETECTORS: dict[str, Detector] = {"cpu": _cpu, "tenstorrent": _boards, "nvidia": _boards, "amd": _boards}
-"""One per `how` of the catalogue."""
+DETECTORS: dict[str, Detector] = {"cpu": _cpu, **dict.fromkeys(probe.SOURCES, _boards)}
+"""One per `how` of the catalogue; a new vendor is a line in the table `SOURCES` of `facts.py`."""

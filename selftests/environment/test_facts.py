@@ -104,7 +104,7 @@ def test_a_bad_tool_costs_its_own_facts_only(root: Path, tools: Path, *, bad: st
     assert answer["accelerators"] == []
     assert any(why in line for line in answer["looked"]["nvidia"])
     assert answer["driver_version"] == "Unknown"
-    assert "nvidia-smi: " in answer["reasons"]["driver.nvidia"]
+    assert "nvidia-smi: " in answer["reasons"]["nvidia-driver"]
     if bad != "hanging":
         assert answer["gcc_version"] == "11.4.0"
 

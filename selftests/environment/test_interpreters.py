@@ -1,0 +1,147 @@
+"""The collector under every interpreter at hand, and what it tells of the interpreter that runs it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.markers import default_environment
+
+from hallmark.environment import facts as probe
+from hallmark.environment.collect import FACTS_FILE, parse
+from selftests.environment import fakes
+
+OLDEST, NEWEST = (3, 8), (3, 14)
+
+
+def interpreters() -> list[Path]:
+    """Every Python from 3.8 up that this machine has, by the names of its folders: asking each would take long."""
+    homes = [os.environ.get("PYENV_ROOT", ""), "/root/.pyenv", str(Path.home() / ".pyenv")]
+    found = [path for home in filter(None, homes) for path in sorted(Path(home, "versions").glob("3.*/bin/python"))]
+    old = [path for path in found if int(path.parents[1].name.split(".")[1]) < OLDEST[1]]
+    here = [Path(folder, f"python3.{minor}") for folder in ("/usr/bin", "/usr/local/bin") for minor in range(8, 20)]
+    return list(dict.fromkeys([Path(sys.executable), *(p for p in found if p not in old), *(p for p in here if p.exists())]))
+
+
+def run(python: Path, folder: Path) -> dict[str, Any]:
+    command = [str(python), "-I", "-W", "error", str(FACTS_FILE)]
+    done = subprocess.run(command, env={"PATH": str(folder)}, cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return run(Path(sys.executable), tmp_path_factory.mktemp("empty"))
+
+
+OF_THE_INTERPRETER = {"python_version", "python_executable", "installed_packages", "extras", "engines", "markers"}
+
+
+def of_the_machine(answer: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in answer.items() if name not in OF_THE_INTERPRETER}
+
+
+@pytest.mark.parametrize("python", interpreters(), ids=str)
+def test_each_interpreter_tells_the_same_of_the_machine(python: Path, tmp_path: Path, ours: dict[str, Any]) -> None:
+    answer = run(python, tmp_path)
+    parse(json.dumps(answer), where=str(python))
+    assert Path(answer["python_executable"]) == python
+    assert of_the_machine(answer) == of_the_machine(ours)
+    assert not OF_THE_INTERPRETER & set(answer["reasons"])
+
+
+@pytest.mark.parametrize("minor", range(OLDEST[1], NEWEST[1] + 1))
+def test_its_syntax_is_that_of_each_version(minor: int) -> None:
+    ast.parse(FACTS_FILE.read_text(encoding="utf-8"), feature_version=(OLDEST[0], minor))
+
+
+def test_the_syntax_check_notices_what_is_too_new() -> None:
+    with pytest.raises(SyntaxError):
+        ast.parse("with (open('a') as a, open('b') as b): pass", feature_version=OLDEST)
+
+
+def test_the_markers_are_those_that_packaging_knows(root: Path) -> None:
+    assert probe.collect(fakes.machine(root))["markers"] == dict(default_environment())
+
+
+LIMITS = {
+    "v2": (
+        {"/proc/self/cgroup": "0::/a/b", "/sys/fs/cgroup/a/b/memory.max": "max", "/sys/fs/cgroup/a/memory.max": "8000000000"},
+        "8.0GB",
+    ),
+    "v2, in a container": ({"/proc/self/cgroup": "0::/", "/sys/fs/cgroup/memory.max": "16500000000"}, "16.5GB"),
+    "v2, the host's path": (
+        {"/proc/self/cgroup": "0::/../../host.slice", "/sys/fs/cgroup/memory.max": "4000000000"},
+        "4.0GB",
+    ),
+    "v1": (
+        {
+            "/proc/self/cgroup": "5:cpu:/x\n4:memory:/x\n0::/",
+            "/sys/fs/cgroup/memory/x/memory.limit_in_bytes": "2000000000",
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712",
+        },
+        "2.0GB",
+    ),
+    "unlimited": ({"/proc/self/cgroup": "0::/", "/sys/fs/cgroup/memory.max": "max"}, "none"),
+    "above the memory": ({"/proc/self/cgroup": "4:memory:/", "/sys/fs/cgroup/memory/memory.limit_in_bytes": "9" * 19}, "none"),
+    "nowhere": ({"/proc/self/cgroup": "0::/"}, "Unknown"),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_containers_memory_limit_is_told(root: Path, name: str) -> None:
+    contents, expected = LIMITS[name]
+    fakes.files(root, {"/proc/meminfo": "MemTotal:       24000000 kB", **contents})
+    assert probe.collect(fakes.machine(root))["memory_limit"] == expected
+
+
+FULL = "0123456789abcdef0123456789abcdef01234567"
+BUILDS = {
+    "its version": ("0.11.1rc3.dev5+g1a2b3c4d5", {}, "1a2b3c4d5", "its version"),
+    "with a tail": ("0.6.3.dev398+g4ef41b845.d20260115", {}, "4ef41b845", "its version"),
+    "a release": ("0.11.0", {}, "Unknown", "not in direct_url.json, its version"),
+    "a build tag": ("2.13.0+cpu", {}, "Unknown", "not in direct_url.json, its version"),
+    "its module": ("0.11.0", {"vllm/_version.py": "__commit_id__ = commit_id = 'gdeadbeef1'"}, "deadbeef1", "vllm/_version.py"),
+    "its module, empty": ("0.11.0", {"vllm/_version.py": "commit_id: str | None\ncommit_id = None"}, "Unknown", "not in "),
+    "a checkout by URL": (
+        "0.11.0",
+        {"direct_url.json": json.dumps({"url": "https://example.org/vllm", "vcs_info": {"vcs": "git", "commit_id": FULL}})},
+        FULL,
+        "direct_url.json",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_the_engines_commit_is_told_where_it_can_be_known(root: Path, tmp_path: Path, name: str) -> None:
+    version, files, commit, source = BUILDS[name]
+    info = f"vllm-{version}.dist-info"
+    placed = {f"site/{path if '/' in path else f'{info}/{path}'}": text for path, text in files.items()}
+    fakes.files(tmp_path, {f"site/{info}/METADATA": f"Name: vllm\nVersion: {version}", **placed})
+    answer = probe.collect(fakes.machine(root, PYTHONPATH=str(tmp_path / "site")))
+    (engine,) = [engine for engine in answer["engines"] if engine["name"] == "vllm"]
+    assert (engine["version"], engine["commit"]) == (version, commit)
+    assert engine["commit_source"].startswith(source)
+
+
+def test_an_editable_engine_is_at_the_commit_of_its_checkout(root: Path, tmp_path: Path) -> None:
+    checkout = tmp_path / "a checkout"
+    checkout.mkdir()
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+    for command in (["init", "-q"], [*identity, "commit", "-q", "--allow-empty", "-m", "first"]):
+        subprocess.run(["git", *command], cwd=checkout, check=True)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True, check=True).stdout.strip()
+    origin = json.dumps({"url": checkout.as_uri(), "dir_info": {"editable": True}})
+    info = "site/vllm_tt-0.1.dist-info"
+    fakes.files(tmp_path, {f"{info}/METADATA": "Name: vllm-tt\nVersion: 0.1", f"{info}/direct_url.json": origin})
+    machine = probe.Machine(root, dict(os.environ, PYTHONPATH=str(tmp_path / "site")))
+    (engine,) = [engine for engine in probe.collect(machine)["engines"] if engine["name"] == "vllm-tt"]
+    assert (engine["commit"], engine["commit_source"]) == (head, checkout.as_uri())
