@@ -170,6 +170,7 @@ def _serve(options: argparse.Namespace) -> Ended:
         port=given.port(options.port or ""),
         engine_args=given.engine_args(options.workflow_args, option="--workflow-args"),
         api_key=os.environ.get("HALLMARK_API_KEY", ""),
+        jwt_secret=os.environ.get("JWT_SECRET", ""),
     )
     if options.print_plan:
         return Ended(exit_code=0, lines=tuple(serve.plan_text(request, root=ROOT).splitlines()))

@@ -7,20 +7,24 @@ failure instead of trying again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, TypeVar, cast
 
 import httpx
 
+from hallmark.configure.guard import Guard, behind_gateway, demanding
 from hallmark.configure.plan import LaunchSettings, make_plan
 from hallmark.core.errors import HallmarkError, Inconclusive, UsageError, Void
 from hallmark.core.files import write_json
+from hallmark.core.tokens import sign_token
 from hallmark.environment.collect import Facts, collect
 from hallmark.environment.devices import Presence, detect
 from hallmark.environment.document import runtime_environment
 from hallmark.environment.provision import EnvironmentPlan, ensure
 from hallmark.environment.requirements import Finding, check
+from hallmark.serving.guarded import GuardedLauncher
 from hallmark.serving.launchers import make_launcher
 from hallmark.serving.readiness import connect, free_port
 from hallmark.serving.server import Death, LaunchPlan, RunningServer
@@ -39,6 +43,8 @@ class TestbedSettings:
     """The launcher's name."""
     launch: LaunchSettings
     server_python: str = ""
+    jwt_secret: str = field(default="", repr=False)
+    """Clients must show tokens signed with it: a gateway stands before a server that is started here."""
     environments: Path
     """Where the servers' virtual environments are kept between runs."""
 
@@ -148,21 +154,32 @@ class Testbed:
         if not self.attached and not launch.port:
             launch = replace(launch, port=free_port(launch.host))
         python = self.python if self._settings.server_python or not self.attached else None
-        plan = make_plan(self.cell, launch, python=python, environ=self._environ, folder=self.folder)
+        plan = self._keyed_plan(launch, python)
         write_json(self.folder / "launch_plan.json", plan.to_plain(), redact=self._redact)
         return plan
+
+    def _keyed_plan(self, launch: LaunchSettings, python: Path | None) -> LaunchPlan:
+        """The plan with whatever admits its clients: a key of the engine's, or a gateway and a token."""
+        secret = self._settings.jwt_secret
+        key = sign_token(secret) if secret else launch.api_key
+        if self.attached:
+            return self._engine_plan(replace(launch, api_key=key), python)
+        if not secret:
+            return demanding(self._engine_plan(launch, python), key)
+        hidden = replace(launch, host="127.0.0.1", port=free_port("127.0.0.1"), api_key=token_hex())
+        guard = Guard(jwt_secret=secret, token=key, host=launch.host, port=launch.port)
+        plan = demanding(self._engine_plan(hidden, python), hidden.api_key)
+        return behind_gateway(plan, guard, environ=self._environ, folder=self.folder)
+
+    def _engine_plan(self, launch: LaunchSettings, python: Path | None) -> LaunchPlan:
+        return make_plan(self.cell, launch, python=python, environ=self._environ, folder=self.folder)
 
     def intended_plan(self) -> LaunchPlan:
         """The plan as far as it can be told without doing anything: nothing is built, looked for, written or started."""
         launch = self._settings.launch
         given = Path(self._settings.server_python) if self._settings.server_python else self._environment()[1] / "bin" / "python"
-        return make_plan(
-            self.cell,
-            launch if launch.port or self.attached else replace(launch, port=_USUAL_PORT),
-            python=None if self.attached else given,
-            environ=self._environ,
-            folder=self.folder,
-        )
+        launch = launch if launch.port or self.attached else replace(launch, port=_USUAL_PORT)
+        return self._keyed_plan(launch, None if self.attached else given)
 
     @property
     def server(self) -> RunningServer:
@@ -172,7 +189,8 @@ class Testbed:
     def _start(self) -> RunningServer:
         self.require_device()
         self._progress(f"starting the server of {self.cell.id}")
-        server = make_launcher(self._settings.server).start(self.plan, self._progress)
+        launcher = make_launcher(self._settings.server)
+        server = (GuardedLauncher(launcher) if self.plan.gateway else launcher).start(self.plan, self._progress)
         self._made["server"] = server
         self._progress(f"the server is ready after {server.started_in_s:.1f} s")
         self.served = _read_back(server)

@@ -44,7 +44,7 @@ def open_folder(cell: Cell, options: Options, stamp: RunStamp) -> Path:
         impl=cell.impl.name,
         workflow=options.workflow,
         started_at=stamp.started_at,
-        entries=demanded(cell),
+        entries=demanded(cell, guarded=options.guarded),
         partial=options.narrowed_by,
         settings={s.name: {"value": s.value, "origin": s.origin} for s in options.settings if s.value},
     )

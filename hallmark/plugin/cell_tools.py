@@ -15,7 +15,7 @@ from hallmark.configure.plan import LaunchSettings
 from hallmark.configure.testbed import Testbed, TestbedSettings
 from hallmark.core.redact import Redactor
 from hallmark.evals.harness import Harness
-from hallmark.plugin.options import API_KEY_VARIABLE, Options
+from hallmark.plugin.options import API_KEY_VARIABLE, JWT_VARIABLE, Options
 from hallmark.serving.server import Death, RunningServer
 from hallmark.specs.cell import Cell
 
@@ -87,6 +87,7 @@ def make_tools(
             engine_args=options.engine_args,
         ),
         server_python=options.server_python,
+        jwt_secret=os.environ.get(JWT_VARIABLE, ""),
         environments=root / ".hallmark" / "environments",
     )
     testbed = Testbed(cell, settings, folder=folder, environ=os.environ, progress=progress, redact=redactor)

@@ -34,13 +34,13 @@ def parametrise(metafunc: pytest.Metafunc, cells: Sequence[Cell]) -> None:
         metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells])
 
 
-def refer(items: list[pytest.Item], cells: Sequence[Cell]) -> list[pytest.Item]:
+def refer(items: list[pytest.Item], cells: Sequence[Cell], *, guarded: bool) -> list[pytest.Item]:
     """Tell each item its check and its cell's marker, and drop those that stand for no cell at all.
 
     Returns those that are left out because their cell does not declare the feature that they check.
     """
     devices = {cell.device: getattr(pytest.mark, cell.device) for cell in cells}
-    undeclared = {cell.id: frozenset(undeclared_checks(cell)) for cell in cells}
+    undeclared = {cell.id: frozenset(undeclared_checks(cell, guarded=guarded)) for cell in cells}
     kept, left_out = [], []
     for item in items:
         params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}

@@ -14,6 +14,7 @@ from hallmark.plugin.marks import names_in
 from hallmark.specs.catalogue import Selection
 
 API_KEY_VARIABLE = "HALLMARK_API_KEY"
+JWT_VARIABLE = "JWT_SECRET"
 """Secrets come by environment only: a command line is there for everybody to read."""
 
 
@@ -30,6 +31,8 @@ class Options:
     """What the command line wants of the engine instead of the spec."""
     artifacts: Path
     limit: int | None
+    guarded: bool
+    """Whether clients of the server must show a key or a token."""
     workflow: str
     decisions: str
     narrowed_by: tuple[str, ...]
@@ -69,6 +72,7 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
         engine_args=given.engine_args(option.engine_arg or engine_args.value.split(), option="--engine-arg"),
         artifacts=config.invocation_params.dir / artifacts.value,
         limit=given.whole_number(limit.value, name="limit", least=1),
+        guarded=bool(environ.get(API_KEY_VARIABLE) or environ.get(JWT_VARIABLE)),
         workflow=option.workflow or "pytest",
         decisions=option.decisions or "",
         narrowed_by=_narrowed_by(config, limit, engine_args, devices=devices),

@@ -91,7 +91,7 @@ class AcceptanceSession:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, None, None]:
         cells = list(self.cells.values())
-        if left_out := refer(items, cells):
+        if left_out := refer(items, cells, guarded=self.options.guarded):
             self.config.hook.pytest_deselected(items=left_out)
         yield
         # Afterwards, because pytest itself regroups items by the parameters of a user's own session fixtures.

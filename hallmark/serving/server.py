@@ -35,6 +35,17 @@ class PlanValue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayPlan:
+    """A gateway in front of an engine: what starts it, and where the engine then listens."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    """Its whole environment; the secrets are here and nowhere else."""
+    engine: Endpoint
+    log_path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchPlan:
     """Everything that is needed to start one server; computed first, shown, then applied."""
 
@@ -53,6 +64,8 @@ class LaunchPlan:
     """A start-up that neither logs nor downloads for so long is given up; 0 for never."""
     device: str = ""
     """The device of this machine that the server takes for itself; empty for one that is elsewhere."""
+    gateway: GatewayPlan | None = None
+    """What clients speak to in place of the engine; None where they speak to the engine."""
     warnings: tuple[str, ...] = ()
 
     def command(self) -> str:
@@ -84,12 +97,13 @@ class Death:
     at: float
     """`time.time()` when it was noticed."""
     log_tail: str
+    what: str = "server"
 
     def __str__(self) -> str:
         if self.exit_code is None:
             return "the server is gone (its port refuses connections)"
         how = f"signal {-self.exit_code}" if self.exit_code < 0 else f"exit code {self.exit_code}"
-        return f"the server died ({how})"
+        return f"the {self.what} died ({how})"
 
 
 class ServerLost(CheckFailed):

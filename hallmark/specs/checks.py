@@ -23,12 +23,15 @@ class ServerCheck:
     id: str
     title: str
     feature: Feature | None = None
+    guarded: bool = False
+    """Demanded only of a server that admits its clients by a key."""
 
 
 SERVER_CHECKS = (
     ServerCheck("server.health", "/health answers 200 while the server serves"),
     ServerCheck("server.version", "the engine that runs is the one that the spec pins"),
     ServerCheck("server.model", "the served model and its context length are those of the spec"),
+    ServerCheck("server.auth", "a request without the key, or with a wrong one, is refused with 401", guarded=True),
     ServerCheck("server.completions", "a completion answers in the OpenAI form", Feature.COMPLETIONS),
     ServerCheck("server.max-tokens", "max_tokens is kept and finish_reason says so", Feature.COMPLETIONS),
     ServerCheck("server.stop", "a stop sequence ends the text and is not in it", Feature.COMPLETIONS),
@@ -49,9 +52,9 @@ SERVER_CHECKS = (
 )
 
 
-def demanded(cell: Cell) -> tuple[ManifestEntry, ...]:
-    """Every check of `cell`, in the order in which they run."""
-    return (*_spec(cell), *_server(cell), *_evals(cell), *_perf(cell))
+def demanded(cell: Cell, *, guarded: bool = False) -> tuple[ManifestEntry, ...]:
+    """Every check of `cell`, in the order in which they run; `guarded`: its server demands a key."""
+    return (*_spec(cell), *_server(cell, guarded=guarded), *_evals(cell), *_perf(cell))
 
 
 def _spec(cell: Cell) -> Iterator[ManifestEntry]:
@@ -75,15 +78,16 @@ def requirement_ids(cell: Cell) -> Iterator[tuple[str, str]]:
         yield f"env.{name}", f"{name}={value} in the server's environment"
 
 
-def undeclared_checks(cell: Cell) -> Iterator[str]:
+def undeclared_checks(cell: Cell, *, guarded: bool = False) -> Iterator[str]:
     """The API checks of features that the cell does not declare: nothing is demanded there, so nothing is asked."""
     for check in SERVER_CHECKS:
-        if check.feature is not None and check.feature not in cell.impl.features:
+        undeclared = check.feature is not None and check.feature not in cell.impl.features
+        if undeclared or (check.guarded and not guarded):
             yield check.id
 
 
-def _server(cell: Cell) -> Iterator[ManifestEntry]:
-    undeclared = frozenset(undeclared_checks(cell))
+def _server(cell: Cell, *, guarded: bool) -> Iterator[ManifestEntry]:
+    undeclared = frozenset(undeclared_checks(cell, guarded=guarded))
     for check in SERVER_CHECKS:
         if check.id not in undeclared:
             yield ManifestEntry(check=check.id, kind="server", title=check.title)

@@ -41,7 +41,8 @@ class ServeRequest:
     host: str = "127.0.0.1"
     port: int = 0
     engine_args: Mapping[str, str] = field(default_factory=dict)
-    api_key: str = ""
+    api_key: str = field(default="", repr=False)
+    jwt_secret: str = field(default="", repr=False)
 
 
 def chosen_cell(request: ServeRequest) -> Cell:
@@ -70,9 +71,10 @@ def make_testbed(cell: Cell, request: ServeRequest, *, root: Path, folder: Path)
             engine_args=request.engine_args,
         ),
         server_python=request.server_python,
+        jwt_secret=request.jwt_secret,
         environments=root / ".hallmark" / "environments",
     )
-    redact = Redactor.of_environment(os.environ, extra=[request.api_key])
+    redact = Redactor.of_environment(os.environ, extra=[request.api_key, request.jwt_secret])
     return Testbed(cell, settings, folder=folder, environ=os.environ, progress=Progress(lambda: None), redact=redact)
 
 
@@ -86,10 +88,10 @@ def serve(request: ServeRequest, *, root: Path) -> Ended:
     with _sigterm_interrupts():
         try:
             server = testbed.server
-            for line in _announcement(cell, server, folder):
-                print(line, flush=True)
-            with contextlib.suppress(KeyboardInterrupt):
-                _follow(folder / "server.log", server)
+            with _key_told(request, server, root / ".hallmark" / "keys" / folder.name) as key:
+                print(*_announcement(cell, server, folder, key=key), sep="\n", flush=True)
+                with contextlib.suppress(KeyboardInterrupt):
+                    _follow(folder / "server.log", server)
             death = server.death
         finally:
             testbed.close()
@@ -97,13 +99,30 @@ def serve(request: ServeRequest, *, root: Path) -> Ended:
     return Ended(exit_code=3 if death else 0, lines=(f"{how}; the log is {folder}/server.log",))
 
 
-def _announcement(cell: Cell, server: RunningServer, folder: Path) -> Iterator[str]:
+def _announcement(cell: Cell, server: RunningServer, folder: Path, *, key: str) -> Iterator[str]:
     yield f"serving {cell.id}"
     yield f"  url:    {server.endpoint.base_url}/v1"
     yield f"  model:  {server.endpoint.model}"
-    yield f"  key:    {'the one in HALLMARK_API_KEY' if server.endpoint.api_key else 'none'}"
+    yield f"  key:    {key}"
     yield f"  folder: {folder}"
     yield "  stop it with Ctrl-C"
+
+
+@contextmanager
+def _key_told(request: ServeRequest, server: RunningServer, place: Path) -> Iterator[str]:
+    """Where the key is: printed for a person at a terminal, never into a log; a token is kept in a file until the end."""
+    key = server.endpoint.api_key
+    if not key or not request.jwt_secret:
+        yield "the one in HALLMARK_API_KEY" if key else "none"
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.unlink(missing_ok=True)
+    place.touch(mode=0o600)
+    place.write_text(key + "\n", encoding="utf-8")
+    try:
+        yield key if sys.stdout.isatty() else f"in {place}, until the server is stopped"
+    finally:
+        place.unlink(missing_ok=True)
 
 
 def plan_text(request: ServeRequest, *, root: Path) -> str:

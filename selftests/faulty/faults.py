@@ -27,6 +27,7 @@ FAULTS: Mapping[str, Fault] = {
     # identity
     "wrong-model-name": Fault("/v1/models and every answer name this model", "some-other-model"),
     "wrong-version": Fault("/version answers this", "0.0.1"),
+    "open-door": Fault("no key is demanded, whatever was asked for"),
     # errors
     "error-all": Fault("every completion is answered with this status", "500"),
     "error-after": Fault("answer so many completions, then 500 for ever", "1"),

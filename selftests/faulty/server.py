@@ -93,7 +93,7 @@ class StandIn:
 
     def _authorise(self, path: str, headers: Mapping[str, str]) -> None:
         key = self.options.api_key
-        if key and path.startswith("/v1") and headers.get("authorization") != f"Bearer {key}":
+        if key and "open-door" not in self.faults and path.startswith("/v1") and headers.get("authorization") != f"Bearer {key}":
             raise Refused("Unauthorized", 401)
 
     def plain(self, method: str, path: str, body: bytes) -> Reply:
@@ -241,7 +241,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--served-model-name", default="")
     parser.add_argument("--max-model-len", type=int, default=512)
     parser.add_argument("--version", default="0.32.0", help="what /version answers")
-    parser.add_argument("--api-key", default="")
+    parser.add_argument("--api-key", default=os.environ.get("VLLM_API_KEY", ""))
     parser.add_argument("--ttft-ms", type=float, default=0.0)
     parser.add_argument("--itl-ms", type=float, default=0.0)
     parser.add_argument("--tokens-per-event", type=int, default=1)

@@ -1,0 +1,106 @@
+"""A local engine behind hallmark's gateway: signed tokens with an expiry, and health that means progress.
+
+The engine listens on a port of its own with a key that only the gateway knows; nobody gets past the gateway.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from hallmark.core.errors import LaunchError
+from hallmark.core.process import KeptProcess, tail
+from hallmark.serving.readiness import require_free_port, require_released_port, wait_until_ready
+from hallmark.serving.server import Death, GatewayPlan, Launcher, LaunchPlan, RunningServer
+
+_STARTS_WITHIN_S = 60.0
+
+
+class GuardedServer(RunningServer):
+    """Two processes that live and end as one: without either of them nobody is served."""
+
+    def __init__(self, plan: LaunchPlan, engine: RunningServer, gateway: KeptProcess) -> None:
+        assert plan.gateway is not None
+        self.endpoint = plan.endpoint
+        self.started_in_s = engine.started_in_s
+        self._gateway_log = plan.gateway.log_path
+        self._engine = engine
+        self._gateway = gateway
+
+    @property
+    def death(self) -> Death | None:
+        if death := self._engine.death:
+            return death
+        if self._gateway.ended.is_set() and not self._gateway.stopping:
+            return Death(exit_code=self._gateway.exit_code, at=self._gateway.ended_at, log_tail=self.log_tail(), what="gateway")
+        return None
+
+    def died_within(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while self.death is None and time.monotonic() < deadline:
+            self._engine.died_within(min(0.05, seconds))
+        return self.death is not None
+
+    def on_death(self, call: Callable[[Death], None]) -> None:
+        told = threading.Event()
+
+        def once(death: Death) -> None:
+            if not told.is_set():
+                told.set()
+                call(death)
+
+        def watch() -> None:
+            self._gateway.ended.wait()
+            if death := self.death:
+                once(death)
+
+        self._engine.on_death(once)
+        threading.Thread(target=watch, name="hallmark-gateway-watch", daemon=True).start()
+
+    def stop(self) -> None:
+        """The gateway first, so that its clients hear an end and not a broken engine."""
+        self._gateway.stop()
+        self._engine.stop()
+        require_released_port(self.endpoint.base_url)
+
+    def log_tail(self) -> str:
+        return self._engine.log_tail() + "\n" + tail(self._gateway_log)
+
+
+class GuardedLauncher(Launcher):
+    """Starts the engine by another launcher, then the gateway in front of it."""
+
+    name = "guarded"
+
+    def __init__(self, inner: Launcher) -> None:
+        self._inner = inner
+
+    def start(self, plan: LaunchPlan, progress: Callable[[str], None]) -> RunningServer:
+        assert plan.gateway is not None
+        require_free_port(plan.endpoint.base_url)
+        engine = self._inner.start(replace(plan, endpoint=plan.gateway.engine, gateway=None), progress)
+        try:
+            return GuardedServer(plan, engine, _started(plan, plan.gateway))
+        except BaseException:
+            engine.stop()
+            raise
+
+
+def _started(plan: LaunchPlan, gateway: GatewayPlan) -> KeptProcess:
+    process = KeptProcess(gateway.argv, env=gateway.env, log_path=gateway.log_path)
+    try:
+        reason = wait_until_ready(plan.endpoint, timeout_s=_STARTS_WITHIN_S, gone=process.ended.wait, progress=lambda _: None)
+    except BaseException:
+        process.stop()
+        raise
+    if reason:
+        process.stop()
+        raise LaunchError(
+            f"the gateway was not ready: {reason}",
+            where=plan.cell,
+            hint=f"read {gateway.log_path.name} in the run's folder",
+            log_tail=tail(gateway.log_path),
+        )
+    return process
