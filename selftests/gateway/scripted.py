@@ -30,7 +30,7 @@ class Turn(socketserver.StreamRequestHandler):
         try:
             while self._read():
                 if b"\r\nx-request-id:" not in self.head.lower():
-                    self.wfile.write(plain(b'{"version": "0", "data": [{"id": "scripted"}], "choices": [{"text": "1"}]}'))
+                    self.server.probed(self)
                     continue
                 self.number += 1
                 self.server.seen.append(self.head + self.body)
@@ -78,6 +78,8 @@ class Engine(socketserver.ThreadingTCPServer):
     def __init__(self, script: Script) -> None:
         super().__init__(("127.0.0.1", 0), Turn)
         self.script = script
+        self.probed: Callable[[Turn], None] = self.answer_probe
+        """What becomes of the gateway's own questions."""
         self.closes = False
         """Close the connection after each answer."""
         self.seen: list[bytes] = []
@@ -87,6 +89,10 @@ class Engine(socketserver.ThreadingTCPServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def answer_probe(self, turn: Turn) -> None:
+        """As an engine that is well."""
+        turn.send(plain(b'{"version": "0", "data": [{"id": "scripted"}], "choices": [{"text": "1"}]}'))
 
     def answers(self, script: Script | bytes, *, closes: bool = False) -> None:
         """From now on, with nothing seen so far."""

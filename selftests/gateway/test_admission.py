@@ -1,0 +1,107 @@
+"""Who may ask: 401 in OpenAI's form for no token, another one, an expired one; and no secret in any log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from hallmark.core.tokens import sign_token
+from selftests.faulty import MODEL, running
+from selftests.gateway.gateways import SECRET, Running, gateway
+from selftests.gateway.scripted import Engine, scripted
+
+OTHER = "another secret of the same length, 40 b."
+ASK = {"model": MODEL, "prompt": "1+1=", "max_tokens": 4}
+
+
+def test_a_good_token_is_let_in(served: Running) -> None:
+    with served.client() as client:
+        assert client.post("/v1/completions", json=ASK).json()["choices"][0]["text"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("headers", "why"),
+    [
+        ({}, "no token"),
+        ({"authorization": "Bearer"}, "no token"),
+        ({"authorization": "Basic dXNlcjpwYXNz"}, "no token"),
+        ({"authorization": sign_token(SECRET)}, "no token"),
+        ({"authorization": f"Bearer {SECRET}"}, "no signed token"),
+        ({"authorization": "Bearer " + sign_token(OTHER)}, "another secret"),
+        ({"authorization": "Bearer " + sign_token(SECRET, lifetime_s=60, now_s=lambda: time.time() - 90)}, "expired 3"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/completions", "/v1/models", "/nowhere"])
+def test_every_other_is_refused_and_told_why(served: Running, path: str, headers: dict[str, str], why: str) -> None:
+    answer = httpx.post(served.url + path, headers=headers, json=ASK, trust_env=False)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["type"]) == (401, "authentication_error")
+    assert why in error["message"]
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_a_token_expires_while_a_connection_stays(served: Running) -> None:
+    """Each request is looked at by itself."""
+    with served.client(sign_token(SECRET, lifetime_s=60)) as client:
+        assert client.get("/v1/models").status_code == 200
+        old = sign_token(SECRET, lifetime_s=60, now_s=lambda: time.time() - 61)
+        assert client.get("/v1/models", headers={"authorization": f"Bearer {old}"}).status_code == 401
+
+
+def test_a_refused_client_that_sends_much_still_reads_why(served: Running) -> None:
+    """It is answered before its body is read; the connection is not cut under it."""
+    answer = httpx.post(served.url + "/v1/completions", content=b"x" * 20_000_000, trust_env=False, timeout=20)
+    assert answer.status_code == 401
+
+
+@pytest.fixture
+def keyed_engine() -> Iterator[Engine]:
+    with scripted() as engine:
+        yield engine
+
+
+def test_plain_keys_and_tokens_beside_each_other(keyed_engine: Engine, tmp_path: Path) -> None:
+    """And the engine gets its own key, never the client's token."""
+    keys = {"GATEWAY_API_KEYS": "key-number-one, key-number-two", "ENGINE_API_KEY": "key-of-the-engine"}
+    with gateway(keyed_engine.url, tmp_path, **keys) as front:
+        for token, status in (("key-number-two", 200), (None, 200), ("key-number-three", 401), ("key-number-one,", 401)):
+            with front.client(token) as client:
+                assert client.get("/v1/models").status_code == status, token
+        assert httpx.get(front.url + "/version", trust_env=False).json()["auth"] == "jwt+api-key"
+        log = front.log
+    assert len(keyed_engine.seen) == 2
+    for seen in keyed_engine.seen:
+        assert seen.lower().count(b"authorization:") == 1
+        assert b"authorization: Bearer key-of-the-engine\r\n" in seen
+    assert not [secret for secret in (*keys.values(), SECRET, "key-number", "eyJ") if secret in log]
+
+
+@pytest.mark.e2e
+def test_without_a_secret_the_door_is_open_and_the_log_says_so(tmp_path: Path) -> None:
+    """The engine's own key is then the client's to send."""
+    with running(api_key="key-of-the-engine") as engine, gateway(engine.base_url, tmp_path, JWT_SECRET="") as front:
+        assert "whoever reaches this port" in front.log
+        with front.client("key-of-the-engine") as client:
+            assert client.get("/v1/models").status_code == 200
+        with front.client("another") as client:
+            assert client.get("/v1/models").status_code == 401
+
+
+@pytest.mark.e2e
+def test_a_secret_in_a_request_is_not_logged(tmp_path: Path) -> None:
+    with gateway("http://127.0.0.1:9", tmp_path) as front:
+        with front.client() as client:
+            client.get(f"/v1/models/hf_0123456789abcdefghij?key={SECRET}")
+        assert "/v1/models/[redacted]" in front.log
+        assert SECRET not in front.log
+
+
+@pytest.mark.e2e
+def test_a_short_secret_is_warned_of(tmp_path: Path) -> None:
+    with gateway("http://127.0.0.1:9", tmp_path, JWT_SECRET="short-secret") as front:
+        assert "shorter than 32 bytes" in front.log
+        assert "short-secret" not in front.log
