@@ -20,7 +20,7 @@ from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined,
 from hallmark.sidecar.downloads.checksums import Digest
 from hallmark.sidecar.downloads.guard import Guard
 from hallmark.sidecar.downloads.order import Order
-from hallmark.sidecar.downloads.remote import CHUNK, Interrupted, RemoteFile, TransferError
+from hallmark.sidecar.downloads.remote import Interrupted, RemoteFile, TransferError
 
 _MOST_REDIRECTS = 5
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -88,7 +88,7 @@ class Hub:
         with _Answers(self._guard, self._order), self._opened(file, part) as answer:
             unwanted = _before(answer, file, start, end)
             left = end - start
-            for piece in answer.iter_raw(CHUNK):
+            for piece in answer.iter_raw():
                 wanted = piece[unwanted:][:left]
                 unwanted = max(0, unwanted - len(piece))
                 left -= len(wanted)

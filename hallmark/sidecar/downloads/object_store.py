@@ -88,12 +88,10 @@ class ObjectStore:
             # Not every store knows If-Match.
             if answer.get("ETag") != file.version or int(answer["ContentLength"]) != end - start:
                 raise TransferError(409, f"{file.path}: it changed during the download; try again")
-            body = answer["Body"]
-            try:
-                while piece := body.read(CHUNK):
+            # As it came, whatever the object's encoding, and whatever has come of it when it is cut.
+            with answer["Body"] as body:
+                while piece := body.read1(CHUNK, decode_content=False):
                     yield piece
-            finally:
-                body.close()
 
 
 class _Answers:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 SEGMENT = 64 << 20
 _COUNT = struct.Struct("<Q")
+_COUNT_EVERY = 1 << 20
 
 
 class Partial:
@@ -76,15 +77,18 @@ class Partial:
     def writing(self, index: int) -> Iterator[SegmentWriter]:
         data = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
         counts = os.open(self._counts_path, os.O_WRONLY | os.O_CLOEXEC)
+        writer = SegmentWriter(self, index, data, counts)
         try:
-            yield SegmentWriter(self, index, data, counts)
+            yield writer
         finally:
+            writer.flush()
             os.close(data)
             os.close(counts)
 
-    def advance(self, index: int, count: int) -> None:
+    def advance(self, index: int, position: int) -> None:
+        """The segment is there up to `position`."""
         with self._moved:
-            self._done[index] = count
+            self._done[index] = position - index * self._segment
             self._moved.notify_all()
 
     def contiguous(self, beyond: int, *, wait_s: float) -> int:
@@ -117,6 +121,8 @@ class SegmentWriter:
         self._index = index
         self._data = data
         self._counts = counts
+        self._unwritten = 0
+        """Bytes that are in the file and not in the count beside it: what a kill may cost."""
 
     def write(self, piece: bytes) -> None:
         """Bytes first, then the count of them."""
@@ -124,6 +130,12 @@ class SegmentWriter:
         while view:
             written = os.pwrite(self._data, view, position)
             view, position = view[written:], position + written
-        count = position - self._partial.bounds(self._index)[0]
-        os.pwrite(self._counts, _COUNT.pack(count), self._index * _COUNT.size)
-        self._partial.advance(self._index, count)
+        self._partial.advance(self._index, position)
+        self._unwritten += len(piece)
+        if self._unwritten >= _COUNT_EVERY:
+            self.flush()
+
+    def flush(self) -> None:
+        start, _ = self._partial.bounds(self._index)
+        os.pwrite(self._counts, _COUNT.pack(self._partial.position(self._index) - start), self._index * _COUNT.size)
+        self._unwritten = 0

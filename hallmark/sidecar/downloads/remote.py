@@ -13,7 +13,8 @@ from hallmark.sidecar.downloads.checksums import Digest
 from hallmark.sidecar.downloads.source import CONTROL
 from hallmark.sidecar.downloads.target import MARKER
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
+"""Bytes read at once: more leave the processor's cache before they are written."""
 
 
 class TransferError(Exception):

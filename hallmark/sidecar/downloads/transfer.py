@@ -54,7 +54,7 @@ class Patience:
         self.failures += 1
         if self.failures >= ATTEMPTS:
             raise TransferError(502, f"the source could not be read, {ATTEMPTS} times in a row: {exc}") from exc
-        pause_s = min(_FIRST_PAUSE_S * 2**self.failures, _LONGEST_PAUSE_S)
+        pause_s = min(_FIRST_PAUSE_S * 2 ** (self.failures - 1), _LONGEST_PAUSE_S)
         if self._stop.wait(pause_s * (0.5 + random.random() / 2)):  # noqa: S311 - it spreads clients, it hides nothing
             raise Stopped
 
@@ -80,6 +80,7 @@ class Transfer:
         self._counts = counts
         self._counting = threading.Lock()
         self._stop = threading.Event()
+        self._failure: BaseException | None = None
 
     def place(self, file: RemoteFile) -> Path:
         """Where the whole file is, once it is."""
@@ -93,7 +94,9 @@ class Transfer:
         # As many as have something to read: checks go on while the next files come.
         checking = ThreadPoolExecutor(min(self._workers, 4), thread_name_prefix="check")
         try:
-            self._first_error([self._begin(file, fetching, checking) for file in files])
+            wait([self._begin(file, fetching, checking) for file in files], return_when=FIRST_EXCEPTION)
+            if self._failure:
+                raise self._failure
         finally:
             self._stop.set()
             # After an error nobody waits for a thread that waits for a silent source.
@@ -108,20 +111,15 @@ class Transfer:
         return checking.submit(self._guarded, self._finish, file, partial, segments)
 
     def _guarded(self, work: Callable[..., None], *arguments: object) -> None:
-        """Whoever fails stops the others."""
+        """Whoever fails first stops the others, and is the one that is told."""
         self._require_going_on()
         try:
             work(*arguments)
-        except BaseException:
+        except BaseException as exc:
+            with self._counting:
+                self._failure = self._failure or exc
             self._stop.set()
             raise
-
-    def _first_error(self, futures: Sequence[Future[None]]) -> None:
-        """Wait for all; raise what made the others stop, and not that they stopped."""
-        wait(futures, return_when=FIRST_EXCEPTION)
-        errors = [error for future in futures if future.done() and (error := future.exception()) is not None]
-        for error in sorted(errors, key=lambda error: isinstance(error, Stopped)):
-            raise error
 
     def _count(self, *, done: int = 0, fetched: int = 0, files: int = 0, retries: int = 0) -> None:
         with self._counting:
@@ -163,7 +161,8 @@ class Transfer:
     def _finish(self, file: RemoteFile, partial: Partial, segments: list[Future[None]]) -> None:
         """Check the file while it comes, and move it to the whole ones."""
         good = self._check(file, partial)
-        self._first_error(segments)
+        wait(segments)
+        self._require_going_on()
         if not good and partial.resumed_bytes:
             # What an earlier try left may have been spoilt since; what comes now was not.
             self._count(done=-file.size)

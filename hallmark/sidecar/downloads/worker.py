@@ -24,6 +24,7 @@ from hallmark.sidecar.downloads.target import Layout
 from hallmark.sidecar.downloads.transfer import Counts
 
 _REPORT_S = 0.2
+_NICE = 10
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -51,6 +52,8 @@ class Reporter:
 def main() -> None:
     order = Order.from_plain(json.loads(sys.stdin.buffer.readline()))
     threading.Thread(target=_end_with_the_service, name="lifeline", daemon=True).start()
+    # What serves beside it comes first: the engine, and the service's own event loop.
+    os.nice(_NICE)
     reporter = Reporter(counts := Counts())
     guard = Guard(allowed_networks=order.allowed_networks, trusted_hosts=_trusted_hosts(order))
     guard.install()

@@ -1,0 +1,263 @@
+"""What the sidecar's downloads cost beside the plain client libraries, and whether they hold up the event loop.
+
+    python benchmarks/sidecar/downloads.py [--size-mib 1024] [--big-mib 4096] [--rounds 3] [--folder /dev/shm]
+
+Throughput: whole processes that fetch one file from a server on loopback, in turns in one run, so that only the ratio
+is a claim. The plain ones are boto3's `download_file` and huggingface_hub's `snapshot_download` with eight workers;
+they do not compute the file's checksum, ours does. The server is a stand-in for both protocols that does nothing but
+`sendfile` from a file of zeros, because a real one would be slower than any client. Written to memory by default:
+a disk would be what is measured. Stall: how late a timer of the event loop is while the big download runs, and
+in the same run while nothing does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import http.server
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from hallmark.sidecar.downloads import Credentials, DownloadRequest, Downloads, DownloadSettings  # noqa: E402
+
+RATIO_GOAL = 0.9
+STALL_GOAL_MS = 10.0
+TICK_S = 0.002
+NICE = 10
+MIB = 1 << 20
+PART = 8 * MIB
+NAME = "weights.bin"
+
+PLAIN_S3 = """
+import sys, boto3
+url, target = sys.argv[1:]
+boto3.client("s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b").download_file(
+    "bucket", "model/weights.bin", target + "/weights.bin")
+"""
+PLAIN_HUB = """
+import sys
+from huggingface_hub import snapshot_download
+url, target = sys.argv[1:]
+snapshot_download("org/model", local_dir=target, endpoint=url, max_workers=8)
+"""
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Just as much of S3 and of the hub as fetching one file takes."""
+
+    protocol_version = "HTTP/1.1"
+    source: Path
+    size: int
+    tags: dict[str, str]
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        path = unquote(url.path)
+        if "list-type=2" in url.query:
+            entry = f"<Contents><Key>model/{NAME}</Key><Size>{self.size}</Size></Contents>"
+            self._text(f"<ListBucketResult><IsTruncated>false</IsTruncated>{entry}</ListBucketResult>", "application/xml")
+        elif path.startswith("/api/models/"):
+            lfs = {"size": self.size, "sha256": self.tags["hub"], "pointerSize": 134}
+            sibling = {"rfilename": NAME, "size": self.size, "blobId": "0" * 40, "lfs": lfs}
+            if "/tree/" in path:
+                lfs = {"oid": self.tags["hub"], "size": self.size, "pointerSize": 134}
+                entry = {"type": "file", "path": NAME, "size": self.size, "oid": "0" * 40, "lfs": lfs}
+                self._text(json.dumps([entry]), "application/json")
+            else:
+                found = {"id": "org/model", "sha": "1" * 40, "siblings": [sibling]}
+                self._text(json.dumps(found), "application/json")
+        elif "partNumber=1" in url.query:
+            self._file(self.tags["s3"], 0, min(PART, self.size) - 1, status=206)
+        else:
+            asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+            start, end = (int(asked[1]), int(asked[2] or self.size - 1)) if asked else (0, self.size - 1)
+            self._file(self.tags["hub" if "/resolve/" in path else "s3"], start, end, status=206 if asked else 200)
+
+    def _text(self, text: str, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(text.encode())
+
+    def _file(self, tag: str, start: int, end: int, *, status: int) -> None:
+        self.send_response(status)
+        self.send_header("ETag", f'"{tag}"')
+        self.send_header("X-Repo-Commit", "1" * 40)
+        self.send_header("Content-Length", str(end - start + 1))
+        self.send_header("Content-Range", f"bytes {start}-{end}/{self.size}")
+        self.send_header("Last-Modified", "Sat, 21 Nov 2026 00:00:00 GMT")
+        self.end_headers()
+        self.wfile.flush()
+        if self.command == "HEAD":
+            return
+        with self.source.open("rb") as stream:
+            while start <= end:
+                start += os.sendfile(self.connection.fileno(), stream.fileno(), start, end - start + 1)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: it is a figure that is wanted."""
+
+
+def serve(size: int, folder: str) -> None:
+    """The server's process: tells its port, ends with its standard input. As another machine, it takes no one's turn."""
+    os.nice(NICE)
+    with tempfile.NamedTemporaryFile(dir=folder) as source:
+        source.truncate(size)
+        Handler.source, Handler.size = Path(source.name), size
+        Handler.tags = tags_of_zeros(size)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        print(server.server_port, flush=True)
+        sys.stdin.read()
+
+
+def tags_of_zeros(size: int) -> dict[str, str]:
+    """The checksums of `size` zeros: as an object that was uploaded in parts, and as the hub gives it."""
+    parts = [
+        hashlib.md5(bytes(min(PART, size - start)), usedforsecurity=False).digest()
+        for start in {0, size - size % PART}
+        if start < size
+    ]
+    count = -(-size // PART)
+    digests = [parts[0]] * (size // PART) + (parts[-1:] if size % PART else [])
+    whole = hashlib.sha256()
+    for start in range(0, size, PART):
+        whole.update(bytes(min(PART, size - start)))
+    return {"s3": f"{hashlib.md5(b''.join(digests), usedforsecurity=False).hexdigest()}-{count}", "hub": whole.hexdigest()}
+
+
+class Served:
+    """The server's process, for a `with`."""
+
+    def __init__(self, size: int) -> None:
+        command = [sys.executable, __file__, "--serve", str(size)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self.url = f"http://127.0.0.1:{self._process.stdout.readline().strip()}"
+
+    def __enter__(self) -> Served:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.communicate()
+
+
+def plainly(program: str, url: str, target: Path) -> float:
+    """Seconds of the plain client's process, which is as nice to others as ours."""
+    target.mkdir()
+    env = {"PATH": os.environ["PATH"], "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_XET": "1"}
+    began = time.perf_counter()
+    subprocess.run(["nice", f"-n{NICE}", sys.executable, "-c", program, url, str(target)], env=env, check=True)
+    return time.perf_counter() - began
+
+
+def settings(url: str, folder: Path) -> DownloadSettings:
+    return DownloadSettings(
+        allowed_roots=(str(folder),),
+        allowed_networks=("127.0.0.0/8",),
+        credentials=Credentials(endpoint=url, access_key="a", secret_key="b", hf_endpoint=url),  # noqa: S106 - the stand-in asks for none
+    )
+
+
+async def ours(source: str, url: str, folder: Path, name: str) -> float:
+    """Seconds of a job, its process included."""
+    downloads = Downloads(settings(url, folder))
+    began = time.perf_counter()
+    job = await downloads.wait(downloads.submit(DownloadRequest(source, str(folder / name))))
+    seconds = time.perf_counter() - began
+    await downloads.close()
+    if job.error:
+        sys.exit(f"the download failed: {job.error}")
+    return seconds
+
+
+def throughput(source: str, program: str, url: str, folder: Path, rounds: int) -> list[tuple[float, float]]:
+    """(plain, ours) in seconds, of each round."""
+    pairs = []
+    for number in range(rounds):
+        plain = plainly(program, url, folder / f"plain-{number}")
+        mine = asyncio.run(ours(source, url, folder, f"ours-{number}"))
+        pairs.append((plain, mine))
+        shutil.rmtree(folder / f"plain-{number}")
+        shutil.rmtree(folder / f"ours-{number}")
+    return pairs
+
+
+async def lateness(until: asyncio.Event) -> list[float]:
+    """How late, in ms, each tick of a timer is until the event is set."""
+    loop, late = asyncio.get_running_loop(), []
+    while not until.is_set():
+        due = loop.time() + TICK_S
+        await asyncio.sleep(TICK_S)
+        late.append((loop.time() - due) * 1000)
+    return late
+
+
+async def stall(url: str, folder: Path) -> tuple[list[float], list[float], float]:
+    """(lateness while nothing runs, lateness while the big download does, its seconds)."""
+    done = asyncio.Event()
+    ticks = asyncio.create_task(lateness(done))
+    await asyncio.sleep(3)
+    done.set()
+    idle = await ticks
+    done.clear()
+    ticks = asyncio.create_task(lateness(done))
+    seconds = await ours("s3://bucket/model", url, folder, "big")
+    done.set()
+    return idle, await ticks, seconds
+
+
+def p99(values: list[float]) -> float:
+    return statistics.quantiles(values, n=100)[98]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size-mib", type=int, default=1024)
+    parser.add_argument("--big-mib", type=int, default=4096)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", default="/dev/shm" if Path("/dev/shm").is_dir() else None)  # noqa: S108
+    parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        serve(options.serve, tempfile.gettempdir())
+        return 0
+    good = True
+    with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
+        folder = Path(scratch).resolve()
+        with Served(options.size_mib * MIB) as server:
+            for name, source, program in (("S3", "s3://bucket/model", PLAIN_S3), ("hub", "org/model", PLAIN_HUB)):
+                pairs = throughput(source, program, server.url, folder, options.rounds)
+                plain, mine = (options.size_mib / statistics.median(column) for column in zip(*pairs, strict=True))
+                ratio = statistics.median(a / b for a, b in pairs)
+                good &= ratio >= RATIO_GOAL
+                print(f"{name}: plain client {plain:6.0f} MiB/s, ours {mine:6.0f} MiB/s, ratio {ratio:.2f} (goal {RATIO_GOAL})")
+        with Served(options.big_mib * MIB) as server:
+            idle, busy, seconds = asyncio.run(stall(server.url, folder))
+    print(f"event loop, p99 of {len(idle)} ticks while nothing runs: {p99(idle):6.2f} ms")
+    what = f"while {options.big_mib} MiB come in {seconds:.1f} s"
+    print(f"event loop, p99 of {len(busy)} ticks {what}: {p99(busy):6.2f} ms (goal < {STALL_GOAL_MS:.0f})")
+    return 0 if good and p99(busy) < STALL_GOAL_MS else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
