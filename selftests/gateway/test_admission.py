@@ -15,7 +15,7 @@ from selftests.gateway.gateways import SECRET, Running, gateway
 from selftests.gateway.scripted import Engine, scripted
 
 OTHER = "another secret of the same length, 40 b."
-ASK = {"model": MODEL, "prompt": "1+1=", "max_tokens": 4}
+ASK = {"model": MODEL, "prompt": "1+1=", "max_tokens": 4, "temperature": 0}
 
 
 def test_a_good_token_is_let_in(served: Running) -> None:

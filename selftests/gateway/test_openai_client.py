@@ -95,7 +95,7 @@ def test_an_engine_that_is_down_slow_or_breaks_off(tmp_path: Path) -> None:
         with pytest.raises(openai.InternalServerError) as down:
             client_of(front).models.list()
         assert (down.value.status_code, down.value.code) == (502, "engine_down")
-    with running("slow") as engine, gateway(engine.base_url, tmp_path, GATEWAY_FIRST_BYTE_TIMEOUT_S="0.1") as front:
+    with running("slow=100") as engine, gateway(engine.base_url, tmp_path, GATEWAY_FIRST_BYTE_TIMEOUT_S="0.1") as front:
         with pytest.raises(openai.InternalServerError) as slow:
             client_of(front).completions.create(model=MODEL, prompt="1+1=")
         assert (slow.value.status_code, slow.value.code) == (504, "engine_slow")
