@@ -25,7 +25,7 @@ def _say(text: str) -> None:
 
 def main() -> int:
     """Build the suite's environment if it is not there yet, and hand over to it."""
-    plan = EnvironmentPlan(requirements=(), editable=ROOT, extras=("evals", "selftest"))
+    plan = EnvironmentPlan(requirements=(), editable=ROOT, extras=("evals", "selftest", "services", "docker"))
     try:
         python = ensure(plan, ROOT / ".venv", log=_say, tools=ROOT / ".hallmark" / "tools")
     except HallmarkError as exc:
