@@ -9,6 +9,7 @@ from hallmark.serving.server import Launcher
 
 LAUNCHERS = {
     "local": "hallmark.serving.local:LocalLauncher",
+    "docker": "hallmark.serving.docker:DockerLauncher",
     "attach": "hallmark.serving.attach:AttachLauncher",
 }
 

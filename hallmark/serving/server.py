@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hallmark.core.errors import CheckFailed
+from hallmark.core.errors import CheckFailed, InfrastructureError
+from hallmark.serving.container import ContainerPlan, docker_command
 
 Origin = Literal["command line", "environment", "spec", "default", "hallmark"]
 
@@ -52,9 +53,9 @@ class LaunchPlan:
     cell: str
     endpoint: Endpoint
     argv: tuple[str, ...]
-    """Empty where the server runs already."""
+    """Empty where the server runs already; of a container, the arguments of its image."""
     env: dict[str, str]
-    """The whole environment of the server's process."""
+    """The whole environment of the server's process; of a container, what is added to the image's."""
     set_vars: tuple[PlanValue, ...]
     """The variables that hallmark adds or keeps on purpose, with their origins."""
     values: tuple[PlanValue, ...]
@@ -66,10 +67,14 @@ class LaunchPlan:
     """The device of this machine that the server takes for itself; empty for one that is elsewhere."""
     gateway: GatewayPlan | None = None
     """What clients speak to in place of the engine; None where they speak to the engine."""
+    container: ContainerPlan | None = None
+    """The image, for a server in a container."""
     warnings: tuple[str, ...] = ()
 
     def command(self) -> str:
         """The plan as one line that a person can paste; empty where the server runs already."""
+        if self.container:
+            return docker_command(self.container, base_url=self.endpoint.base_url, argv=self.argv, env=self.env)
         if not self.argv:
             return ""
         # Only the value is quoted: the shell takes 'NAME=a b' in quotes for a command's name.
@@ -98,12 +103,16 @@ class Death:
     """`time.time()` when it was noticed."""
     log_tail: str
     what: str = "server"
+    reason: str = ""
+    """What is known beyond the code, such as a memory limit."""
+    of_the_machine: bool = False
+    """True where not the server failed but what holds it (the Docker daemon, say)."""
 
     def __str__(self) -> str:
         if self.exit_code is None:
-            return "the server is gone (its port refuses connections)"
+            return f"the server is gone ({self.reason or 'its port refuses connections'})"
         how = f"signal {-self.exit_code}" if self.exit_code < 0 else f"exit code {self.exit_code}"
-        return f"the {self.what} died ({how})"
+        return f"the {self.what} died ({how}{', ' if self.reason else ''}{self.reason})"
 
 
 class ServerLost(CheckFailed):
@@ -112,6 +121,11 @@ class ServerLost(CheckFailed):
     def __init__(self, death: Death) -> None:
         super().__init__(str(death))
         self.death = death
+
+
+def lost(death: Death) -> ServerLost | InfrastructureError:
+    """The exception for a death: a failure where it is the server's own, an error where the machine's."""
+    return InfrastructureError(str(death)) if death.of_the_machine else ServerLost(death)
 
 
 class RunningServer(ABC):
@@ -142,9 +156,9 @@ class RunningServer(ABC):
         """The last lines of its log, empty where the log is not ours to read."""
 
     def require_alive(self) -> None:
-        """Raise ServerLost if the server is gone."""
+        """Raise ServerLost if the server is gone, InfrastructureError if what held it is."""
         if self.death:
-            raise ServerLost(self.death)
+            raise lost(self.death)
 
 
 class Launcher(ABC):
