@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,19 +82,28 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = moved(sys.argv[1:] if arguments is None else arguments, os.environ)
-    options = make_parser().parse_args(given)
+    about_specs = given[:1] == ["specs"]
+    parser, dispatch = _specs() if about_specs else (make_parser(), _dispatch)
+    options = parser.parse_args(given[about_specs:])
     try:
-        ended = _dispatch(options)
+        ended = dispatch(options)
     except HallmarkError as exc:
         if options.verbose:
             traceback.print_exc()
-        print(f"run.py: {exc}", file=sys.stderr)
+        print(f"{parser.prog}: {exc}", file=sys.stderr)
         return exc.exit_code
     except KeyboardInterrupt:
         return 130
     for line in ended.lines:
         print(line)
     return ended.exit_code
+
+
+def _specs() -> tuple[argparse.ArgumentParser, Callable[[argparse.Namespace], Ended]]:
+    """`hallmark specs ...`, which has commands of its own; imported only then."""
+    from hallmark.workflows import specs_command
+
+    return specs_command.make_parser(), specs_command.run
 
 
 def _dispatch(options: argparse.Namespace) -> Ended:

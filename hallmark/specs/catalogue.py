@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hallmark.core.errors import SpecError, UsageError, nearest
 from hallmark.specs.cell import Cell
-from hallmark.specs.inherit import resolved
+from hallmark.specs.inherit import Tell, attempt, resolved
 from hallmark.specs.loader import family_of, load_devices, spec_files
 from hallmark.specs.migrations import migrated
 from hallmark.specs.model import DeviceSpec, FamilySpec
@@ -52,13 +52,16 @@ class Catalogue:
 
         Without an implementation named, each model x device pair yields its default one.
         """
+        cells = self.matching(wanted)
+        return cells if wanted.impl else tuple(_defaults(cells))
+
+    def matching(self, wanted: Selection) -> tuple[Cell, ...]:
+        """As `select`, with every implementation where none is named."""
         self._check_names(wanted)
-        cells = [c for c in self.cells if self._matches(c, wanted)]
-        if not wanted.impl:
-            cells = _defaults(cells)
+        cells = tuple(c for c in self.cells if self._matches(c, wanted))
         if not cells:
             raise UsageError(self._why_none(wanted), hint="see the model's file in model_specs/")
-        return tuple(cells)
+        return cells
 
     @staticmethod
     def _matches(cell: Cell, wanted: Selection) -> bool:
@@ -107,8 +110,11 @@ def _default_of(group: Sequence[Cell]) -> Cell:
     )
 
 
-def load_catalogue(folders: Iterable[Path]) -> Catalogue:
-    """Load every spec file of `folders` and what code has registered; SpecError for the first thing wrong in any of them."""
+def load_catalogue(folders: Iterable[Path], *, tell: Tell | None = None) -> Catalogue:
+    """Load every spec file of `folders` and what code has registered; SpecError for the first thing wrong in any of them.
+
+    With `tell` each error goes there instead, and what it is about is left out.
+    """
     sources: list[YamlSource] = []
     devices: dict[str, DeviceSpec] = {}
     for folder in folders:
@@ -116,27 +122,43 @@ def load_catalogue(folders: Iterable[Path]) -> Catalogue:
             raise UsageError("is not a folder", where=f"--spec-dir {folder}", hint="name a folder of *.yaml specs")
         families, catalogues = spec_files(folder)
         for path in catalogues:
-            devices = _merged(devices, load_devices(path).devices, path)
-        sources += [migrated(read(path)) for path in families]
+            devices = attempt(tell, _with_devices, devices, path) or devices
+        sources += filter(None, [attempt(tell, _source, path) for path in families])
     sources += [migrated(source) for source in REGISTERED.families]
     devices = REGISTERED.devices | devices
-    loaded = tuple(Family(family_of(source), source) for source in resolved(sources))
-    return Catalogue(tuple(_cells(loaded, devices)), devices, loaded)
+    loaded = [attempt(tell, _family, source) for source in resolved(sources, tell)]
+    known = tuple(filter(None, loaded))
+    return Catalogue(tuple(_cells(known, devices, tell)), devices, known)
 
 
-def _cells(families: Iterable[Family], devices: Mapping[str, DeviceSpec]) -> Iterator[Cell]:
+def _cells(families: Iterable[Family], devices: Mapping[str, DeviceSpec], tell: Tell | None) -> Iterator[Cell]:
     seen: dict[str, Cell] = {}
     for family in families:
-        for cell in expand(family, devices):
-            if cell.id in seen:
-                where, hint = str(family.path), f"see {seen[cell.id].spec_file}"
-                raise SpecError(f"cell id '{cell.id}' exists already", where=where, hint=hint)
-            seen[cell.id] = cell
-            yield cell
+        cells = attempt(tell, _new_cells, family, devices, seen) or []
+        seen |= {cell.id: cell for cell in cells}
+        yield from cells
 
 
-def _merged(devices: dict[str, DeviceSpec], more: dict[str, DeviceSpec], path: Path) -> dict[str, DeviceSpec]:
+def _new_cells(family: Family, devices: Mapping[str, DeviceSpec], seen: Mapping[str, Cell]) -> list[Cell]:
+    cells = list(expand(family, devices))
+    for cell in cells:
+        if cell.id in seen:
+            where, hint = str(family.path), f"see {seen[cell.id].spec_file}"
+            raise SpecError(f"cell id '{cell.id}' exists already", where=where, hint=hint)
+    return cells
+
+
+def _source(path: Path) -> YamlSource:
+    return migrated(read(path))
+
+
+def _family(source: YamlSource) -> Family:
+    return Family(family_of(source), source)
+
+
+def _with_devices(devices: dict[str, DeviceSpec], path: Path) -> dict[str, DeviceSpec]:
     """Private specs may add devices; another meaning of a name would change what the public ones certify."""
+    more = load_devices(path).devices
     for name, device in more.items():
         if devices.get(name, device) != device:
             raise SpecError(

@@ -26,6 +26,11 @@ def to_plain(family: FamilySpec) -> dict[str, Any]:
 
 def to_yaml(family: FamilySpec, *, comment: str = "") -> str:
     """A whole spec file, with `comment` on top."""
+    return as_yaml(to_plain(family), comment=comment)
+
+
+def as_yaml(plain: dict[str, Any], *, comment: str = "") -> str:
+    """The data of a spec file as its text."""
     lines = "".join(f"# {line}\n" for line in comment.splitlines())
-    text: str = yaml.dump(to_plain(family), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    text: str = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
     return lines + text

@@ -8,14 +8,18 @@ value names the file that it stands in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from hallmark.core.errors import SpecError, nearest
 from hallmark.specs.yaml_source import KeyPath, Lines, YamlSource
 
 EXTENDS = "extends"
+Made = TypeVar("Made")
+Given = ParamSpec("Given")
+Tell = Callable[[SpecError], None]
+"""Is told of what is wrong, where loading goes on without it."""
 _OWN = frozenset({"schema_version", "family", EXTENDS, "weights", "evals"})
 _BY_NAME = "impls"
 
@@ -31,13 +35,25 @@ class _Taken:
     """With all that is below it."""
 
 
-def resolved(sources: Sequence[YamlSource]) -> list[YamlSource]:
+def attempt(tell: Tell | None, make: Callable[Given, Made], *args: Given.args, **kwargs: Given.kwargs) -> Made | None:
+    """What `make` makes of the rest; where it cannot, its error goes to `tell`, if there is one."""
+    try:
+        return make(*args, **kwargs)
+    except SpecError as exc:
+        if tell is None:
+            raise
+        tell(exc)
+        return None
+
+
+def resolved(sources: Sequence[YamlSource], tell: Tell | None = None) -> list[YamlSource]:
     """Each source with what it inherits, in the same order; SpecError for an unknown base, two of a name, and for a circle."""
     by_name: dict[str, list[YamlSource]] = {}
     for source in sources:
         by_name.setdefault(_stated(source, "family"), []).append(source)
     done: dict[int, YamlSource] = {}
-    return [_resolve(source, by_name, done, ()) for source in sources]
+    merged = [attempt(tell, _resolve, source, by_name, done, ()) for source in sources]
+    return [source for source in merged if source is not None]
 
 
 def _stated(source: YamlSource, key: str) -> str:

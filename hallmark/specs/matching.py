@@ -218,12 +218,11 @@ def _compare(pattern: Pattern, view: _View) -> Comparison:
         if (found := view.value(attribute)) != value
     ]
     if pattern.quantised != view.quantised and not any(m.attribute.startswith(QUANTISATION) for m in wrong):
-        wrong.append(Mismatch("quantization", _yes(pattern.quantised), _yes(view.quantised)))
+        wrong.append(Mismatch("quantization", *(_QUANTISED[flag] for flag in (pattern.quantised, view.quantised))))
     return Comparison(pattern.name, pattern.specificity, tuple(wrong))
 
 
-def _yes(quantised: bool) -> str:
-    return "quantised" if quantised else "not quantised"
+_QUANTISED = {True: "there", False: "absent"}
 
 
 def _shown(value: Value) -> str:

@@ -182,7 +182,7 @@ def get_model_registry(folders: Iterable[Path] | None = None) -> ModelConfigRegi
 
     The same folders give the same registry; `get_model_registry.cache_clear()` forgets them all.
     """
-    return _registry(tuple(folders) if folders is not None else _default_folders())
+    return _registry(tuple(folders) if folders is not None else default_folders())
 
 
 @cache
@@ -193,7 +193,8 @@ def _registry(folders: tuple[Path, ...]) -> ModelConfigRegistry:
 get_model_registry.cache_clear = _registry.cache_clear  # type: ignore[attr-defined]
 
 
-def _default_folders() -> tuple[Path, ...]:
+def default_folders() -> tuple[Path, ...]:
+    """Where specs are if nobody says so; UsageError where there are none."""
     if given := os.environ.get(SPEC_DIR_VARIABLE):
         return tuple(Path(folder) for folder in given.split(",") if folder)
     for root in (Path(__file__).resolve().parents[2], Path.cwd()):

@@ -1,0 +1,196 @@
+"""`hallmark specs ...`: list, show, match, expand, lint, convert, schema. Tables for people, `--json` for programs.
+
+Exit codes: 0 done; 1 nothing matches, or lint found an error; 2 a wrong option or a spec that cannot be loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from hallmark.core.errors import SpecError, UsageError
+from hallmark.core.files import write_text
+from hallmark.specs.catalogue import Catalogue, Family, Selection, load_catalogue
+from hallmark.specs.cell import Cell
+from hallmark.specs.dump import as_yaml, to_plain, to_yaml
+from hallmark.specs.foreign.convert import Completion, convert
+from hallmark.specs.foreign.loose_json import loads
+from hallmark.specs.registry import ModelConfigRegistry, default_folders
+from hallmark.specs.schema import SCHEMA_FILE, schema_text
+from hallmark.specs.yaml_source import read_text
+from hallmark.workflows import specs_tables as tables
+from hallmark.workflows.acceptance import Ended
+from hallmark.workflows.spec_lint import lint
+from hallmark.workflows.spec_remarks import Severity
+
+PROGRAM = "hallmark specs"
+Run = Callable[[argparse.Namespace], int]
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=PROGRAM, description="Look at model specs, check and convert them.", allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, does, text in (
+        ("list", _list, "the cells, one line each"),
+        ("show", _show, "a model's family as one whole file, inheritance resolved"),
+        ("match", _match, "which model a config.json is, and what the others failed on"),
+        ("expand", _expand, "every cell with all that holds for it"),
+        ("lint", _lint, "what is wrong with the specs"),
+        ("convert", _convert, "another project's file as native YAML"),
+        ("schema", _schema, "the JSON Schema of spec files"),
+    ):
+        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
+        command.set_defaults(run=does)
+        command.add_argument("--spec-dir", action="append", type=Path, metavar="DIR", help="a folder of specs; repeatable")
+        command.add_argument("--json", action="store_true", help="for programs")
+        command.add_argument("-v", "--verbose", action="store_true", help="more, and tracebacks of errors")
+        _OPTIONS.get(name, _no_options)(command)
+    return parser
+
+
+def _no_options(_: argparse.ArgumentParser) -> None:
+    """Nothing besides what every command has."""
+
+
+def _selecting(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--model", action="append", default=[], metavar="NAME", help="name or glob; repeatable")
+    command.add_argument("--device", default="", metavar="NAME")
+    command.add_argument("--impl", default="", metavar="NAME", help="without it: every implementation")
+
+
+def _showing(command: argparse.ArgumentParser) -> None:
+    command.add_argument("name", metavar="MODEL", help="a model, its repository or its family")
+
+
+def _matching(command: argparse.ArgumentParser) -> None:
+    command.add_argument("config", type=Path, metavar="CONFIG.JSON")
+
+
+def _linting(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--strict", action="store_true", help="a warning counts as an error")
+
+
+def _converting(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", type=Path, metavar="FILE", help="model_specification_*.json or model_configs.yaml")
+    command.add_argument("--out", type=Path, metavar="DIR", help="write a file for each family (default: print)")
+    command.add_argument("--repo", default="", metavar="OWNER/NAME", help="where the weights are, if the file does not say")
+    command.add_argument("--max-context", type=int, metavar="TOKENS", help="the context length, if the file does not say")
+
+
+def _writing_schema(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--write", type=Path, metavar="DIR", help=f"write DIR/{SCHEMA_FILE} (default: print)")
+
+
+_OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "list": _selecting,
+    "expand": _selecting,
+    "show": _showing,
+    "match": _matching,
+    "lint": _linting,
+    "convert": _converting,
+    "schema": _writing_schema,
+}
+
+
+def run(options: argparse.Namespace) -> Ended:
+    """Run the command that was parsed; HallmarkError for what a person must mend."""
+    command: Run = options.run
+    try:
+        return Ended(exit_code=command(options), lines=())
+    except BrokenPipeError:  # `... | head` has seen enough; Python must not find that out again when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Ended(exit_code=0, lines=())
+
+
+def _folders(options: argparse.Namespace) -> tuple[Path, ...]:
+    return tuple(options.spec_dir) if options.spec_dir else default_folders()
+
+
+def _catalogue(options: argparse.Namespace) -> Catalogue:
+    return load_catalogue(_folders(options))
+
+
+def _selected(options: argparse.Namespace, catalogue: Catalogue) -> list[Cell]:
+    """The cells that are meant, every implementation of them."""
+    wanted = Selection(models=tuple(options.model), device=options.device, impl=options.impl)
+    return list(catalogue.matching(wanted))
+
+
+def _list(options: argparse.Namespace) -> int:
+    cells = _selected(options, _catalogue(options))
+    tables.show(options.json, [tables.cell_row(cell) for cell in cells], lambda: tables.cells(cells))
+    return 0
+
+
+def _expand(options: argparse.Namespace) -> int:
+    cells = _selected(options, _catalogue(options))
+    tables.show(options.json, [tables.whole_cell(cell) for cell in cells], lambda: tables.expanded(cells))
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    catalogue = _catalogue(options)
+    family = _family(catalogue, options.name)
+    plain = tables.masked(to_plain(family.spec))
+    tables.show(options.json, plain, lambda: tables.yaml_text(as_yaml(plain, comment=str(family.path))))
+    return 0
+
+
+def _family(catalogue: Catalogue, name: str) -> Family:
+    model = ModelConfigRegistry(catalogue).get_model_config(name)
+    return next(family for family in catalogue.families if family.spec is model.family)
+
+
+def _match(options: argparse.Namespace) -> int:
+    registry = ModelConfigRegistry(_catalogue(options))
+    config = loads(read_text(options.config), options.config)
+    comparisons = registry.explain(config, most=100 if options.verbose else 8)
+    try:
+        found, tie = registry.find_matching_model(config), None
+    except SpecError as exc:
+        found, tie = None, exc
+    plain = {"match": found, "tie": str(tie) if tie else None, "candidates": [tables.comparison_row(c) for c in comparisons]}
+    tables.show(options.json, plain, lambda: tables.comparisons(comparisons, found))
+    if tie:
+        raise tie
+    return 0 if found else 1
+
+
+def _lint(options: argparse.Namespace) -> int:
+    catalogue, remarks = lint(_folders(options))
+    shown = remarks if options.verbose or options.json else [r for r in remarks if r.severity is not Severity.NOTE]
+    plain = {"cells": len(catalogue.cells), "remarks": [tables.remark_row(remark) for remark in remarks]}
+    tables.show(options.json, plain, lambda: tables.remarks(shown, cells=len(catalogue.cells), hidden=len(remarks) - len(shown)))
+    counted = {Severity.ERROR, Severity.WARNING} if options.strict else {Severity.ERROR}
+    return 1 if any(remark.severity in counted for remark in remarks) else 0
+
+
+def _convert(options: argparse.Namespace) -> int:
+    if options.max_context is not None and options.max_context < 1:
+        raise UsageError(f"{options.max_context} is no context length", where="--max-context", hint="give tokens, from 1 up")
+    converted = convert(options.file, _catalogue(options), Completion(repo=options.repo, max_context=options.max_context))
+    texts = {f"{each.family.family}.yaml": to_yaml(each.family, comment=each.note) for each in converted}
+    if options.out:
+        for name, text in texts.items():
+            _write_new(options.out / name, text)
+    plain = [to_plain(each.family) for each in converted]
+    tables.show(options.json, plain, lambda: tables.written(options.out, texts))
+    return 0
+
+
+def _write_new(path: Path, text: str) -> None:
+    if path.exists():
+        raise UsageError("exists already", where=str(path), hint="remove it, or choose another --out")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)
+
+
+def _schema(options: argparse.Namespace) -> int:
+    if options.write:
+        write_text(options.write / SCHEMA_FILE, schema_text())
+        return 0
+    print(schema_text(), end="")
+    return 0

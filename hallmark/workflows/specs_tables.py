@@ -1,0 +1,150 @@
+"""What `hallmark specs` prints: a row for programs and a table for people, of the same things."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from hallmark.core.records import to_plain
+from hallmark.core.redact import MASK, is_secret_name
+from hallmark.specs.cell import Cell
+from hallmark.specs.checks import demanded
+from hallmark.specs.matching import Comparison
+from hallmark.workflows.spec_remarks import Remark, Severity
+
+_PIPE_WIDTH = 180
+"""Columns where the output goes to a file or a program: nothing is cut there."""
+_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
+
+
+def console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+
+
+def show(as_json: bool, plain: Any, table: Callable[[], None]) -> None:
+    if as_json:
+        print(json.dumps(plain, indent=2, ensure_ascii=False))
+    else:
+        table()
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def cell_row(cell: Cell) -> dict[str, Any]:
+    return {
+        "id": cell.id,
+        "model": cell.model,
+        "device": cell.device,
+        "impl": cell.impl.name,
+        "default": cell.entry.default,
+        "status": cell.impl.status.value,
+        "max_context": cell.entry.max_context,
+        "evals": len(cell.evals),
+        "perf_targets": sum(len(point.targets) for point in cell.perf),
+        "spec_file": str(cell.spec_file),
+    }
+
+
+def cells(found: Sequence[Cell]) -> None:
+    table = _table("model", "device", "impl", "default", "status", "context", "evals", "perf targets")
+    for row in map(cell_row, found):
+        values = [row[name] for name in ("model", "device", "impl", "default", "status", "max_context", "evals", "perf_targets")]
+        table.add_row(*(("yes" if value else "") if isinstance(value, bool) else str(value) for value in values))
+    console().print(table)
+    console().print(f"{len(found)} cells of {len({cell.model for cell in found})} models on {_devices(found)} devices")
+
+
+def _devices(found: Iterable[Cell]) -> int:
+    return len({cell.device for cell in found})
+
+
+def whole_cell(cell: Cell) -> dict[str, Any]:
+    """All that holds for a cell, with the checks that it demands."""
+    checks = [entry.check for entry in demanded(cell)]
+    whole: dict[str, Any] = masked({"id": cell.id, "checks": checks, "env_vars": cell.env_vars, **to_plain(cell)})
+    return whole
+
+
+def masked(value: Any) -> Any:
+    """The same data without the text that stands under a secret's name: a spec may set a variable such as HF_TOKEN."""
+    if isinstance(value, dict):
+        return {key: MASK if isinstance(v, str) and is_secret_name(key) else masked(v) for key, v in value.items()}
+    return [masked(item) for item in value] if isinstance(value, list) else value
+
+
+def expanded(found: Sequence[Cell]) -> None:
+    table = _table("cell", "checks", "spec file")
+    for cell in found:
+        table.add_row(cell.id, str(len(demanded(cell))), str(cell.spec_file))
+    console().print(table)
+
+
+def yaml_text(text: str) -> None:
+    """Coloured on a terminal; as it is in a pipe, so that it can be a file."""
+    if sys.stdout.isatty():
+        console().print(Syntax(text, "yaml", background_color="default"))
+    else:
+        print(text, end="")
+
+
+def comparison_row(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "model": comparison.name,
+        "attributes": comparison.specificity,
+        "holds": comparison.holds,
+        "mismatches": [{"attribute": m.attribute, "wanted": m.wanted, "found": m.found} for m in comparison.mismatches],
+    }
+
+
+def comparisons(found: Sequence[Comparison], match: str | None) -> None:
+    table = _table("model", "attributes", "verdict")
+    for each in found:
+        verdict = "matches" if each.holds else "; ".join(map(str, each.mismatches))
+        table.add_row(Text(each.name, style="bold green" if each.name == match else ""), str(each.specificity), verdict)
+    console().print(table)
+    console().print(f"match: {match}" if match else "no match")
+
+
+def remark_row(remark: Remark) -> dict[str, Any]:
+    return {
+        "rule": remark.rule,
+        "severity": remark.severity.value,
+        "where": remark.where,
+        "message": remark.message,
+        "hint": remark.hint,
+    }
+
+
+def remarks(found: Sequence[Remark], *, cells: int, hidden: int) -> None:
+    for remark in found:
+        line = Text.assemble(
+            (f"{remark.severity.value:7}", _STYLES[remark.severity]), f" {remark.where}: {remark.message} - {remark.hint}"
+        )
+        console().print(line, soft_wrap=True)
+    counted = ", ".join(
+        f"{sum(r.severity is level for r in found)} {level.value}s" for level in Severity if level is not Severity.NOTE
+    )
+    tail = f" ({hidden} notes with -v)" if hidden else ""
+    console().print(f"{cells} cells: {counted}{tail}")
+
+
+def written(out: Path | None, texts: Mapping[str, str]) -> None:
+    """The texts themselves as one YAML stream, or where they were written."""
+    if out:
+        for name in texts:
+            console().print(f"wrote {out / name}", soft_wrap=True)
+    else:
+        print("---\n".join(texts.values()), end="")
