@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hallmark.serving.server import Endpoint, LaunchPlan, Origin, PlanValue
+from hallmark.configure.device_settings import Configured, depends_on_versions, of_device, of_runtime, unsupported
+from hallmark.configure.layers import Layer, Settled, settle
+from hallmark.core.errors import UsageError
+from hallmark.core.redact import is_secret_name
+from hallmark.serving.server import Endpoint, LaunchPlan, PlanValue
 from hallmark.specs.cell import Cell
 
 DEFAULT_VARS = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
@@ -20,10 +24,16 @@ DEFAULT_VARS = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 _OF_THE_SUITE = re.compile(r"VIRTUAL_ENV|PYTHONPATH|PYTHONHOME|PYTEST_.*|HALLMARK_.*")
 """Variables that are about the tests; the server that is certified must not hear of them."""
 
+Installed = Callable[[Mapping[str, str]], Mapping[str, str] | None]
+"""The server's environment -> what is installed for it (distribution -> version), or None where nobody can tell.
+
+Asked only where the spec has a value that follows from a version.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchSettings:
-    """What the command line says about serving."""
+    """What the command line, and where said so the environment, say about serving."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -31,14 +41,46 @@ class LaunchSettings:
     server_url: str = ""
     api_key: str = ""
     engine_args: Mapping[str, str] = field(default_factory=dict)
+    """Of the command line."""
+    environment_args: Mapping[str, str] = field(default_factory=dict)
+    """Engine arguments that a variable of the environment states."""
+    env_vars: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the server that the command line states."""
+    strict_config: bool = False
+    """Stop instead of warning where a spec's value is displaced, or where one had to be guessed."""
+
+
+def nobody_knows(_: Mapping[str, str]) -> None:
+    """What is installed, where nobody can be asked."""
 
 
 def make_plan(
-    cell: Cell, settings: LaunchSettings, *, python: Path | None, environ: Mapping[str, str], folder: Path
+    cell: Cell,
+    settings: LaunchSettings,
+    *,
+    python: Path | None,
+    environ: Mapping[str, str],
+    folder: Path,
+    installed: Installed = nobody_knows,
 ) -> LaunchPlan:
-    """The plan to serve `cell` with the interpreter `python` (None where the server runs already)."""
-    set_vars, warnings = _variables(cell, environ)
-    arguments = _engine_arguments(cell, settings)
+    """The plan to serve `cell` with the interpreter `python` (None where the server runs already).
+
+    UsageError under `strict_config` where a spec's value is displaced or had to be guessed, and for a secret among the
+    engine's arguments; either way nothing was applied.
+    """
+    plain = _Arguments(cell, settings)
+    tp_size = plain.tp_size
+    config = cell.entry.device_configs.get(tp_size)
+    runtime = of_runtime(cell, tp_size, plain.stated)
+    variables = settle(_variable_layers(cell, tp_size, runtime, settings=settings, environ=environ))
+    env = _whole_environment(environ, variables.values, python=python)
+    versions = installed(env) if depends_on_versions(config) and not settings.server_url else None
+    of_config = of_device(config, versions)
+    arguments = plain.settled(of_config, runtime)
+    doubts = [*of_config.doubts, *runtime.doubts]
+    if problem := unsupported(cell, tp_size, {v.name: v.value for v in arguments.values}):
+        doubts.append(problem)
+    warnings = _told(variables, arguments, [] if settings.server_url else doubts, strict=settings.strict_config)
     return LaunchPlan(
         cell=cell.id,
         endpoint=Endpoint(
@@ -46,10 +88,10 @@ def make_plan(
             model=cell.model,
             api_key=settings.api_key,
         ),
-        argv=() if settings.server_url or python is None else _argv(cell, settings, python=python, arguments=arguments),
-        env=_whole_environment(environ, set_vars, python=python),
-        set_vars=set_vars,
-        values=arguments,
+        argv=() if settings.server_url or python is None else _argv(cell, settings, python=python, arguments=arguments.values),
+        env=env,
+        set_vars=variables.values,
+        values=arguments.values,
         log_path=folder / "server.log",
         startup_timeout_s=60 if settings.server_url else cell.entry.startup_timeout_s,
         device="" if settings.server_url else cell.device,
@@ -57,19 +99,69 @@ def make_plan(
     )
 
 
-def _variables(cell: Cell, environ: Mapping[str, str]) -> tuple[tuple[PlanValue, ...], tuple[str, ...]]:
-    """The variables that the spec or hallmark wants; one that is set already is kept, and a difference warned of."""
-    origins: dict[str, Origin] = dict.fromkeys(DEFAULT_VARS, "default")
-    origins |= dict.fromkeys(cell.env_vars, "spec")
-    values, warnings = [], []
-    for name, wanted in (DEFAULT_VARS | cell.env_vars).items():
-        there = environ.get(name)
-        if there is None or there == wanted:
-            values.append(PlanValue(name=name, value=wanted, origin=origins[name]))
-            continue
-        values.append(PlanValue(name=name, value=there, origin="environment", overrode=f"{origins[name]}: {wanted}"))
-        warnings.append(f"{name}={there} is set in the environment and kept; the {origins[name]} says {wanted}")
-    return tuple(values), tuple(warnings)
+class _Arguments:
+    """The engine's arguments, as far as they do not follow from others."""
+
+    def __init__(self, cell: Cell, settings: LaunchSettings) -> None:
+        self._default = Layer("default", {"max_model_len": str(cell.entry.max_context)})
+        self._own = Layer("spec", _named(cell.entry.engine_args))
+        self._said = (
+            Layer("environment", _named(settings.environment_args)),
+            Layer("command line", _named(settings.engine_args)),
+        )
+        plain = settle([self._own, *self._said])
+        self.stated = {v.name: v.value for v in plain.values}
+        for name, value in self.stated.items():
+            if is_secret_name(name) and value not in ("", "true", "false"):
+                raise UsageError(
+                    f"{name} would put a secret on a command line",
+                    where=cell.id,
+                    hint=f"set a variable of the environment instead, such as VLLM_{name.upper()}",
+                )
+
+    @property
+    def tp_size(self) -> int:
+        stated = self.stated.get("tensor_parallel_size", "1")
+        if not stated.isdecimal() or int(stated) < 1:
+            raise UsageError(
+                f"'{stated}' is not a whole number from 1 up", where="tensor_parallel_size", hint="correct the engine argument"
+            )
+        return int(stated)
+
+    def settled(self, of_config: Configured, runtime: Configured) -> Settled:
+        """All of them; what the entry itself says is nearer than its configurations."""
+        configured = [Layer("spec", runtime.engine_args), Layer("spec", of_config.engine_args)]
+        return settle([self._default, *configured, self._own, *self._said])
+
+
+def _named(values: Mapping[str, object]) -> dict[str, str]:
+    """One argument has one name, however it is spelt."""
+    return {name.replace("-", "_"): _text(value) for name, value in values.items()}
+
+
+def _variable_layers(
+    cell: Cell, tp_size: int, runtime: Configured, *, settings: LaunchSettings, environ: Mapping[str, str]
+) -> list[Layer]:
+    """The variables that the spec or hallmark wants; one that is set already is kept."""
+    config = cell.entry.device_configs.get(tp_size)
+    of_size = config.env_vars if config else {}
+    wanted = dict(runtime.env_vars) | cell.impl.env_vars | of_size | cell.entry.env_vars
+    names = DEFAULT_VARS | wanted | dict(settings.env_vars)
+    return [
+        Layer("default", DEFAULT_VARS),
+        Layer("spec", wanted),
+        Layer("environment", {name: environ[name] for name in names if name in environ}),
+        Layer("command line", settings.env_vars),
+    ]
+
+
+def _told(variables: Settled, arguments: Settled, doubts: list[str], *, strict: bool) -> tuple[str, ...]:
+    """What a person is warned of; UsageError where that must not be."""
+    grave = [*variables.conflicts, *arguments.conflicts, *doubts]
+    if strict and grave:
+        more = f" (and {len(grave) - 1} more)" if len(grave) > 1 else ""
+        raise UsageError(f"{grave[0]}{more}", where="--strict-config", hint="say what the spec says, or run without it")
+    return (*variables.conflicts, *variables.notices, *arguments.conflicts, *doubts)
 
 
 def _whole_environment(environ: Mapping[str, str], set_vars: tuple[PlanValue, ...], *, python: Path | None) -> dict[str, str]:
@@ -79,22 +171,6 @@ def _whole_environment(environ: Mapping[str, str], set_vars: tuple[PlanValue, ..
         # Tools that the engine calls by name (ninja, say) are those of its own environment.
         env["PATH"] = os.pathsep.join(filter(None, [str(python.parent), env.get("PATH")]))
     return env
-
-
-def _engine_arguments(cell: Cell, settings: LaunchSettings) -> tuple[PlanValue, ...]:
-    layers: tuple[tuple[Origin, Mapping[str, object]], ...] = (
-        ("default", {"max_model_len": cell.entry.max_context}),
-        ("spec", cell.entry.engine_args),
-        ("command line", settings.engine_args),
-    )
-    merged: dict[str, PlanValue] = {}
-    for origin, layer in layers:
-        for given, value in layer.items():
-            name = given.replace("-", "_")  # one argument, however it is spelt
-            before = merged.get(name)
-            overrode = f"{before.origin}: {before.value}" if before and before.value != _text(value) else ""
-            merged[name] = PlanValue(name=name, value=_text(value), origin=origin, overrode=overrode)
-    return tuple(merged.values())
 
 
 def _text(value: object) -> str:

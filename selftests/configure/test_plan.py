@@ -72,7 +72,8 @@ def test_a_variable_comes_from_environment_then_spec_then_default(tmp_path: Path
         assert (found.value, found.origin, found.overrode) == ("from environment", "environment", f"{below[1]}: {below[0]}")
         assert [DEFAULTED in warning for warning in plan.warnings] == [True]
     else:
-        assert (found.value, found.origin, found.overrode) == (*below, "")
+        overrode = f"default: {DEFAULT_VARS[DEFAULTED]}" if in_spec else ""
+        assert (found.value, found.origin, found.overrode) == (*below, overrode)
         assert plan.warnings == ()
     assert plan.env[DEFAULTED] == found.value
 
