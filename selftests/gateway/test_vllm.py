@@ -1,0 +1,177 @@
+"""The gateway before a real vLLM that serves hallmark-tiny: same answers as direct, same ends, honest health.
+
+Its interpreter is $HALLMARK_SERVER_PYTHON, or that of the environment that the main job builds (built here if missing).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from openai import OpenAI
+
+from hallmark.core.process import KeptProcess, tail
+from hallmark.core.tokens import sign_token
+from hallmark.environment.provision import EnvironmentPlan, ensure
+from hallmark.specs.catalogue import Selection, load_catalogue
+from selftests.core.polling import comes_true
+from selftests.faulty import free_port
+from selftests.gateway.gateways import SECRET, Running, gateway
+
+pytestmark = pytest.mark.server
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = "hallmark-tiny"
+ARGUMENTS = (
+    "--dtype float32 --enforce-eager --max-model-len 512 --max-num-seqs 64 --enable-auto-tool-choice --tool-call-parser hermes"
+)
+SUM: list[Any] = [{"role": "user", "content": "12+30="}]
+TOOL: Any = {
+    "type": "function",
+    "function": {"name": "add", "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}}},
+}
+
+
+def interpreter() -> Path:
+    if given := os.environ.get("HALLMARK_SERVER_PYTHON"):
+        return Path(given)
+    (cell,) = load_catalogue([ROOT / "model_specs"]).select(Selection(models=(MODEL,), device="cpu"))
+    requirements = tuple(name + specifier for name, specifier in cell.impl.python_deps.items())
+    plan = EnvironmentPlan(requirements=requirements, excluded=cell.impl.python_excluded, index=cell.impl.python_index)
+    kept = ROOT / ".hallmark"
+    return ensure(plan, kept / "environments" / f"server-{cell.impl.name}-{plan.key[:12]}", log=print, tools=kept / "tools")
+
+
+class Vllm:
+    """A real engine, held by a keeper."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log_path = folder / "vllm.log"
+        env = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+        env |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/tmp")}
+        weights = str(ROOT / "fixtures" / "hallmark_tiny")
+        entry = [str(interpreter()), "-m", "vllm.entrypoints.openai.api_server", "--model", weights]
+        argv = [*entry, "--served-model-name", MODEL, "--host", "127.0.0.1", "--port", str(self.port), *ARGUMENTS.split()]
+        self.process = KeptProcess(argv, env=env, log_path=self.log_path)
+
+    def metric(self, name: str) -> float:
+        lines = httpx.get(self.url + "/metrics", trust_env=False).text.splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"vllm:{name}{{"))
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Vllm, Running]]:
+    """The gateway is there first: what it says of an engine that loads is part of the test."""
+    folder = tmp_path_factory.mktemp("vllm")
+    engine = Vllm(folder)
+    try:
+        with gateway(engine.url, folder) as front:
+            assert (front.health()[0], front.health()[1]["status"]) == (503, "loading")
+            with front.client() as client:
+                assert client.get("/v1/models").json()["error"]["code"] == "engine_loading"
+            ready = comes_true(lambda: engine.process.ended.is_set() or front.health()[0] == 200, within_s=300)
+            assert ready, tail(engine.log_path)
+            assert not engine.process.ended.is_set(), tail(engine.log_path)
+            yield engine, front
+    finally:
+        engine.process.stop()
+
+
+@pytest.fixture(scope="module")
+def client(both: tuple[Vllm, Running]) -> OpenAI:
+    return OpenAI(base_url=both[1].url + "/v1", api_key=sign_token(SECRET), max_retries=0, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def direct(both: tuple[Vllm, Running]) -> OpenAI:
+    return OpenAI(base_url=both[0].url + "/v1", api_key="none", max_retries=0, timeout=60)
+
+
+def said(answer: Any) -> Any:
+    """An answer without what differs from one to the next."""
+    plain = json.loads(answer.model_dump_json())
+    for call in plain["choices"][0].get("message", {}).get("tool_calls") or []:
+        call.pop("id")
+    return {name: value for name, value in plain.items() if name not in ("id", "created")}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"logprobs": True, "top_logprobs": 2},
+        {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "add"}}},
+        {"tools": [TOOL], "tool_choice": "required"},
+        {"tools": [TOOL], "tool_choice": "auto"},
+        {"response_format": {"type": "json_object"}},
+    ],
+)
+def test_the_answers_are_those_of_the_engine(client: OpenAI, direct: OpenAI, more: dict[str, Any]) -> None:
+    through, beside = (
+        said(side.chat.completions.create(model=MODEL, messages=SUM, temperature=0, max_tokens=120, **more))
+        for side in (client, direct)
+    )
+    assert through == beside
+    assert ("tools" in more and more["tool_choice"] != "auto") == bool(through["choices"][0]["message"].get("tool_calls"))
+
+
+def test_structured_output_obeys(client: OpenAI) -> None:
+    wanted: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"enum": ["yes", "no"]}}}
+    answer = client.chat.completions.create(model=MODEL, messages=SUM, temperature=0, max_tokens=24, response_format=wanted)
+    assert json.loads(answer.choices[0].message.content or "") in ("yes", "no")
+
+
+def test_streams_are_those_of_the_engine(client: OpenAI, direct: OpenAI) -> None:
+    texts = []
+    for side in (client, direct):
+        stream = side.chat.completions.create(model=MODEL, messages=SUM, temperature=0, max_tokens=24, stream=True)
+        texts.append([chunk.choices[0].delta.content or "" for chunk in stream])
+    # vLLM puts several tokens into one event when it is busy; that is its own affair.
+    assert "".join(texts[0]) == "".join(texts[1])
+    assert len(texts[0]) > 4
+
+
+def test_errors_become_the_clients_exceptions(client: OpenAI, both: tuple[Vllm, Running]) -> None:
+    with pytest.raises(openai.NotFoundError):
+        client.completions.create(model="nobody", prompt="x")
+    with pytest.raises(openai.BadRequestError):
+        client.completions.create(model=MODEL, prompt="x", max_tokens=10**6)
+    stranger = OpenAI(base_url=both[1].url + "/v1", api_key="sk-not-a-token", max_retries=0)
+    with pytest.raises(openai.AuthenticationError):
+        stranger.models.list()
+
+
+def test_when_clients_leave_the_running_requests_fall_to_zero(client: OpenAI, both: tuple[Vllm, Running]) -> None:
+    engine, _ = both
+    more = {"ignore_eos": True}
+    streams = [client.completions.create(model=MODEL, prompt="x", max_tokens=500, stream=True, extra_body=more) for _ in range(4)]
+    for stream in streams:
+        next(iter(stream))
+    assert engine.metric("num_requests_running") > 0
+    for stream in streams:
+        stream.close()
+    assert comes_true(lambda: engine.metric("num_requests_running") == 0)
+
+
+def test_a_stopped_engine_is_red_within_ten_seconds_and_green_again(both: tuple[Vllm, Running]) -> None:
+    engine, front = both
+    assert front.becomes("ok")
+    assert engine.process.pid
+    os.kill(engine.process.pid, signal.SIGSTOP)
+    try:
+        stopped = time.monotonic()
+        assert front.becomes("stuck", within_s=10.0), "still green after ten seconds"
+        print(f"red {time.monotonic() - stopped:.1f} s after SIGSTOP")
+    finally:
+        os.kill(engine.process.pid, signal.SIGCONT)
+    assert front.becomes("ok", within_s=30)
