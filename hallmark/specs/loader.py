@@ -109,10 +109,12 @@ def _in_file(loc: KeyPath, source: YamlSource) -> KeyPath:
 def _words(problems: Sequence[Any], loc: KeyPath, model: type[BaseModel]) -> tuple[str, str]:
     """(message, hint) about one place; several problems are what it tried one after the other."""
     problem = problems[0]
-    name = ".".join(map(str, loc)) or "the file"
+    # Data that code registered has no lines: then the whole path is what there is to say.
+    name = ".".join(map(str, loc or problem["loc"])) or "the file"
     match problem["type"]:
         case "extra_forbidden":
-            return f"unknown key '{name}'", nearest(str(loc[-1]), _keys_at(model, loc[:-1]))
+            *above, key = problem["loc"]
+            return f"unknown key '{name}'", nearest(str(key), _keys_at(model, tuple(above)))
         case "missing":
             return f"'{name}' is missing", "add it"
         case "value_error":

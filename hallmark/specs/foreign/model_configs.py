@@ -126,7 +126,8 @@ class _Build:
 
     def source(self) -> YamlSource:
         def lines() -> Lines:
-            found: Lines = {}
+            whole = self._from.mark(self._at)
+            found: Lines = {new[:depth]: whole for new in self._places for depth in range(len(new))}
             for new, old in self._places.items():
                 for place, mark in self._from.lines.items():
                     if place[: len(old)] == old:
