@@ -194,8 +194,8 @@ class _Answers:
                 raise TransferError(404, f"{what}: it has no revision {self._order.revision}") from exc
             case HfHubHTTPError():
                 raise _answered(exc.response.status_code if exc.response is not None else 500, what) from exc
-            case httpx2.TooManyRedirects():
-                raise TransferError(502, f"{what}: the hub redirects in a circle") from exc
+            case httpx2.TooManyRedirects() | httpx2.UnsupportedProtocol():
+                raise TransferError(502, f"{what}: the hub redirects in a circle, or to what is no web address") from exc
             case httpx2.HTTPError() | OSError():
                 raise self._guard.unanswered(exc) from exc
             case httpx2.InvalidURL() | ValueError():

@@ -13,6 +13,7 @@ import botocore.session  # type: ignore[import-untyped, unused-ignore]
 from botocore import UNSIGNED  # type: ignore[import-untyped, unused-ignore]
 from botocore.config import Config  # type: ignore[import-untyped, unused-ignore]
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError  # type: ignore[import-untyped, unused-ignore]
+from botocore.parsers import ResponseParserError  # type: ignore[import-untyped, unused-ignore]
 from urllib3.exceptions import HTTPError as Urllib3Error
 
 from hallmark.sidecar.downloads.checksums import Digest
@@ -24,6 +25,7 @@ from hallmark.sidecar.downloads.transfer import persistently
 _MD5 = re.compile(r"[0-9a-f]{32}")
 _MD5_OF_PARTS = re.compile(r"([0-9a-f]{32})-([0-9]+)")
 _CREDENTIAL_CODES = ("ExpiredToken", "InvalidToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied")
+_Version = tuple[int, str]
 _BUSY_CODES = ("SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "Throttling")
 
 
@@ -39,23 +41,27 @@ class ObjectStore:
 
     def files(self) -> Sequence[RemoteFile]:
         prefix = f"{self._order.path}/" if self._order.path else ""
-        keys = [key for key in self._keys(prefix) if not key.endswith("/")]
-        if not keys and self._order.path:
+        found = {key: listed for key, listed in self._listed(prefix) if not key.endswith("/")}
+        if not found and self._order.path:
             folder, slash, _ = self._order.path.rpartition("/")
-            prefix, keys = folder + slash, [self._order.path]
+            prefix, found = folder + slash, {self._order.path: None}
         self._prefix = prefix
         with ThreadPoolExecutor(self._order.workers, thread_name_prefix="describe") as pool:
-            return [*pool.map(lambda key: persistently(partial(self._describe, key)), keys)]
+            return [*pool.map(lambda entry: persistently(partial(self._describe, *entry)), found.items())]
 
-    def _keys(self, prefix: str) -> Iterator[str]:
+    def _listed(self, prefix: str) -> Iterator[tuple[str, _Version | None]]:
         with _Answers(self._guard, self._order.place):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._order.place, Prefix=prefix):
-                yield from (entry["Key"] for entry in page.get("Contents", ()))
+                for entry in page.get("Contents", ()):
+                    yield entry["Key"], (int(entry["Size"]), str(entry["ETag"])) if "ETag" in entry else None
 
-    def _describe(self, key: str) -> RemoteFile:
+    def _describe(self, key: str, listed: _Version | None) -> RemoteFile:
         with _Answers(self._guard, key, missing="the source holds nothing under that name"):
             head = self._client.head_object(Bucket=self._order.place, Key=key, ChecksumMode="ENABLED")
-        size, tag = int(head["ContentLength"]), str(head.get("ETag", ""))
+        size, tag = _version(head, key)
+        if listed not in (None, (size, tag)):
+            # An answer that was cut within its headers looks like a whole one with less in it.
+            raise Interrupted(f"{key}: it is not what was listed a moment ago")
         return RemoteFile(key.removeprefix(self._prefix), size, tag, self._digest(key, head, size, tag.strip('"')))
 
     def _digest(self, key: str, head: dict[str, Any], size: int, tag: str) -> Digest | None:
@@ -76,7 +82,7 @@ class ObjectStore:
         """The size in which the object was uploaded; 0 when its parts cannot have had one."""
         with _Answers(self._guard, key):
             head = self._client.head_object(Bucket=self._order.place, Key=key, PartNumber=1)
-        first = int(head["ContentLength"])
+        first, _ = _version(head, key)
         return first if first and -(-size // first) == count else 0
 
     def read(self, file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
@@ -85,13 +91,26 @@ class ObjectStore:
             asked["Range"] = f"bytes={start}-{end - 1}"
         with _Answers(self._guard, file.path, missing=f"{file.path}: it was removed during the download"):
             answer = self._client.get_object(**asked)
-            # Not every store knows If-Match.
-            if answer.get("ETag") != file.version or int(answer["ContentLength"]) != end - start:
-                raise TransferError(409, f"{file.path}: it changed during the download; try again")
+            if _version(answer, file.path) != (end - start, file.version):
+                raise self._unlike(file)
             # As it came, whatever the object's encoding, and whatever has come of it when it is cut.
             with answer["Body"] as body:
                 while piece := body.read1(CHUNK, decode_content=False):
                     yield piece
+
+    def _unlike(self, file: RemoteFile) -> TransferError | Interrupted:
+        """What another version than the listed one means: a store that does not know If-Match, or headers that were cut."""
+        if self._describe(self._prefix + file.path, None).version == file.version:
+            return Interrupted(f"{file.path}: the store's answer makes no sense")
+        return TransferError(409, f"{file.path}: it changed during the download; try again")
+
+
+def _version(answer: dict[str, Any], what: str) -> _Version:
+    """(length, tag) of an answer; Interrupted when its headers are not all there."""
+    try:
+        return int(answer["ContentLength"]), str(answer["ETag"])
+    except KeyError:
+        raise Interrupted(f"{what}: the store's answer has no length or no tag") from None
 
 
 class _Answers:
@@ -111,7 +130,7 @@ class _Answers:
                 raise self._answered(exc) from exc
             case ParamValidationError():
                 raise TransferError(400, f"{self._what}: {exc}") from exc
-            case BotoCoreError() | Urllib3Error() | OSError():
+            case BotoCoreError() | ResponseParserError() | Urllib3Error() | OSError():
                 raise self._guard.unanswered(exc) from exc
 
     def _answered(self, exc: Any) -> TransferError | Interrupted:

@@ -202,6 +202,8 @@ class CuttingProxy:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.cut = 0
         """How often it has cut."""
+        self.sent = b""
+        """What clients have sent."""
 
     def __enter__(self) -> CuttingProxy:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -223,6 +225,7 @@ class CuttingProxy:
     def _forth(self, client: socket.socket, server: socket.socket) -> None:
         try:
             while piece := client.recv(65536):
+                self.sent += piece
                 server.sendall(piece)
             server.shutdown(socket.SHUT_WR)
         except OSError:

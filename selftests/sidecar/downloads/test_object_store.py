@@ -1,0 +1,148 @@
+"""Downloads from S3 and its like, against moto's real server: whole, checked, resumed, refused, changed."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hallmark.sidecar.downloads import Credentials, JobState
+from selftests.sidecar.downloads.fetching import content, fetch, marked, noise, settings
+from selftests.sidecar.downloads.hub_server import CuttingProxy
+from selftests.sidecar.downloads.object_server import ObjectServer, store_settings
+
+FILES = {"config.json": b"{}", "empty": b"", "sub folder/ü+%.bin": noise(4, 200_000)}
+
+
+def test_a_prefix_is_fetched_whole_and_nothing_beside_it(objects: ObjectServer, tmp_path: Path) -> None:
+    stored = {f"models/llama/{name}": body for name, body in FILES.items()}
+    objects.put("whole", {**stored, "models/llama/": b"", "models/llama-2/other": b"no", "other": b"no"})
+    for scheme in ("s3", "obs"):
+        target = tmp_path / scheme
+        job = fetch(store_settings(tmp_path, objects.url), f"{scheme}://whole/models/llama", target)
+        assert (job.state, job.error) == (JobState.COMPLETED, "")
+        assert content(target) == FILES
+        assert marked(target)
+
+
+def test_one_object_is_a_source_too(objects: ObjectServer, tmp_path: Path) -> None:
+    objects.put("single", {"a/adapter.bin": b"adapter", "a/adapter.bin.txt": b"no"})
+    assert fetch(store_settings(tmp_path, objects.url), "s3://single/a/adapter.bin", tmp_path / "t").state == "completed"
+    assert content(tmp_path / "t") == {"adapter.bin": b"adapter"}
+
+
+def test_an_object_that_was_uploaded_in_parts_is_checked_by_its_parts(objects: ObjectServer, tmp_path: Path) -> None:
+    parts = [noise(5, 5 << 20), noise(6, 5 << 20), noise(7, 12_345)]
+    objects.put("parts", {})
+    objects.put_in_parts("parts", "m/weights", parts)
+    assert fetch(store_settings(tmp_path, objects.url), "s3://parts/m", tmp_path / "t").state is JobState.COMPLETED
+    assert content(tmp_path / "t") == {"weights": b"".join(parts)}
+
+
+def test_cut_at_thirty_places_and_resumed(objects: ObjectServer, tmp_path: Path) -> None:
+    body = noise(8, 3_000_000)
+    objects.put("cut", {"m/weights": body})
+    with CuttingProxy(objects.url, random.Random(31).sample(range(3_000_000), 30)) as proxy:
+        job = fetch(store_settings(tmp_path, proxy.url), "s3://cut/m", tmp_path / "t")
+    assert (job.state, job.error, proxy.cut) == (JobState.COMPLETED, "", 30)
+    assert content(tmp_path / "t") == {"weights": body}
+    assert job.bytes_fetched == len(body), "each byte came into the file once"
+
+
+def test_keys_are_checked_by_the_store_and_never_shown(objects: ObjectServer, tmp_path: Path) -> None:
+    """The clean twin is the user's own key: as the operator's, as the caller's, and from the role's variables."""
+    objects.put("private", {"m/config.json": b"{}"})
+    key, secret = objects.new_user("reader")
+    target = tmp_path / "t"
+    objects.check_signatures(0)
+    try:
+        wrong = fetch(store_settings(tmp_path, objects.url, key, "wrong-secret-key"), "s3://private/m", target)
+        unknown = fetch(store_settings(tmp_path, objects.url, "AKIAUNKNOWNUNKNOWN12", secret), "s3://private/m", target)
+        assert [(job.state, job.status) for job in (wrong, unknown)] == [(JobState.FAILED, 403)] * 2
+        assert "refuses these credentials" in wrong.error
+        assert secret not in str([wrong.to_plain(), unknown.to_plain()])
+        assert not target.exists()
+        assert fetch(store_settings(tmp_path, objects.url, key, secret), "s3://private/m", target).state == "completed"
+        config = {"access_key": key, "secret_key": secret, "endpoint": objects.url}
+        limits = settings(tmp_path, allowed_endpoints=(objects.url,))
+        assert fetch(limits, "s3://private/m", tmp_path / "caller", config=config).state is JobState.COMPLETED
+        role = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
+        limits = settings(tmp_path, credentials=Credentials(endpoint=objects.url, ambient=role))
+        assert fetch(limits, "s3://private/m", tmp_path / "role").state is JobState.COMPLETED
+    finally:
+        objects.check_signatures(float("inf"))
+
+
+def test_nothing_of_the_operator_s_is_sent_to_an_endpoint_that_the_caller_chose(objects: ObjectServer, tmp_path: Path) -> None:
+    """Neither the operator's keys nor a role. The clean twin: the same endpoint, chosen by the operator."""
+    objects.put("public", {})
+    objects.client.put_object(Bucket="public", Key="m/config.json", Body=b"{}", ACL="public-read")
+    role = {"AWS_ACCESS_KEY_ID": "role-key-id", "AWS_SECRET_ACCESS_KEY": "role-secret", "AWS_SESSION_TOKEN": "role-session"}
+    own = [Credentials(access_key="own-key-id", secret_key="own-secret", session_token="own-session"), Credentials(ambient=role)]
+    for number, credentials in enumerate(own):
+        with CuttingProxy(objects.url, []) as proxy:
+            limits = settings(tmp_path, credentials=credentials, allowed_endpoints=(proxy.url,))
+            job = fetch(limits, "s3://public/m", tmp_path / f"theirs-{number}", config={"endpoint": proxy.url})
+            assert (job.state, job.error) == (JobState.COMPLETED, "")
+            assert b"authorization" not in proxy.sent.lower()
+            assert b"session" not in proxy.sent
+            limits = settings(tmp_path, credentials=replace(credentials, endpoint=proxy.url))
+            assert fetch(limits, "s3://public/m", tmp_path / f"own-{number}").state is JobState.COMPLETED
+            assert b"AWS4-HMAC-SHA256" in proxy.sent
+            assert b"-session" in proxy.sent, "a session token goes with its keys"
+
+
+@pytest.mark.parametrize(
+    ("source", "words"), [("s3://no-such-bucket/m", "bucket does not exist"), ("s3://hollow/m", "holds nothing")]
+)
+def test_what_is_not_there_is_said(objects: ObjectServer, tmp_path: Path, source: str, words: str) -> None:
+    if source.startswith("s3://hollow"):
+        objects.put("hollow", {"n/file": b""})
+    job = fetch(store_settings(tmp_path, objects.url), source, tmp_path / "t")
+    assert (job.state, job.status) == (JobState.FAILED, 404)
+    assert words in job.error
+    assert not (tmp_path / "t").exists()
+
+
+def test_an_object_that_changes_during_the_download_fails_and_the_next_try_succeeds(
+    objects: ObjectServer, tmp_path: Path
+) -> None:
+    """It changes after it was listed: while the connection that fetches it is cut."""
+    body, newer = noise(9, 500_000), noise(10, 500_000)
+    objects.put("change", {"m/weights": body})
+
+    class Changing(CuttingProxy):
+        def _pass(self, count: int) -> tuple[int, bool]:
+            passed = super()._pass(count)
+            if passed[1]:
+                objects.client.put_object(Bucket="change", Key="m/weights", Body=newer)
+            return passed
+
+    with Changing(objects.url, [250_000]) as proxy:
+        job = fetch(store_settings(tmp_path, proxy.url), "s3://change/m", tmp_path / "t")
+    assert (job.state, job.status) == (JobState.FAILED, 409)
+    assert "changed during the download" in job.error
+    assert not (tmp_path / "t").exists()
+    again = fetch(store_settings(tmp_path, objects.url), "s3://change/m", tmp_path / "t")
+    assert (again.state, again.bytes_fetched) == (JobState.COMPLETED, len(newer))
+    assert content(tmp_path / "t") == {"weights": newer}
+
+
+@pytest.mark.parametrize("key", ["m/../../escape", "m//double", "m/..", "m/a\\b", "m/.hallmark-complete.json/x", "m/tab\there"])
+def test_a_key_that_would_leave_the_target_spoils_the_source(objects: ObjectServer, tmp_path: Path, key: str) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    bucket = f"climb-{key.encode().hex()[:40]}"
+    objects.put(bucket, {"m/good": b"good", key: b"bad"})
+    job = fetch(store_settings(root, objects.url), f"s3://{bucket}/m", root / "t")
+    assert (job.state, job.status) == (JobState.FAILED, 422), job.error
+    assert not (root / "t").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["root"]
+
+
+def test_two_keys_of_which_one_is_the_other_s_folder_spoil_the_source(objects: ObjectServer, tmp_path: Path) -> None:
+    objects.put("both", {"m/a": b"", "m/a/b": b""})
+    job = fetch(store_settings(tmp_path, objects.url), "s3://both/m", tmp_path / "t")
+    assert (job.state, job.status) == (JobState.FAILED, 422)
