@@ -96,7 +96,21 @@ _FACTS = TypeAdapter(Facts)
 
 def collect(python: Path, env: Mapping[str, str], *, timeout_s: float = 30) -> Facts:
     """Run the collector under `python` with exactly `env`; InfrastructureError when it gives no facts in `timeout_s`."""
-    process = _start(python, env)
+    return parse(_answer(python, env, timeout_s=timeout_s), where=str(python))
+
+
+def installed_versions(python: Path, env: Mapping[str, str], *, timeout_s: float = 30) -> dict[str, str] | None:
+    """Distribution -> version, as `python` itself has them in its metadata (nothing is imported); None if it does not say."""
+    try:
+        answer = json.loads(_answer(python, env, "installed_packages", timeout_s=timeout_s).strip().splitlines()[-1])
+        return {name: version for name, _, version in (package.partition("==") for package in answer["installed_packages"])}
+    except (InfrastructureError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _answer(python: Path, env: Mapping[str, str], *names: str, timeout_s: float) -> str:
+    """What the collector prints; with `names`, of these facts only."""
+    process = _start(python, env, *names)
     try:
         output, errors = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired as exc:
@@ -108,7 +122,7 @@ def collect(python: Path, env: Mapping[str, str], *, timeout_s: float = 30) -> F
     if process.returncode != 0:
         last = (errors.strip() or "it printed nothing").splitlines()[-1]
         raise InfrastructureError(f"the collector ended with exit code {process.returncode}: {last}", where=str(python))
-    return parse(output, where=str(python))
+    return output
 
 
 def parse(output: str, *, where: str) -> Facts:
@@ -129,11 +143,16 @@ def here(machine: probe.Machine) -> Facts:
     return parse(json.dumps(probe.collect(machine)), where="this process")
 
 
-def _start(python: Path, env: Mapping[str, str]) -> subprocess.Popen[str]:
+def _start(python: Path, env: Mapping[str, str], *names: str) -> subprocess.Popen[str]:
     pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     try:
         return subprocess.Popen(
-            [str(python), "-I", str(FACTS_FILE)], env=dict(env), text=True, errors="replace", start_new_session=True, **pipes
+            [str(python), "-I", str(FACTS_FILE), *names],
+            env=dict(env),
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            **pipes,
         )
     except OSError as exc:
         raise InfrastructureError(

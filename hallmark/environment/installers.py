@@ -167,7 +167,7 @@ class Shell:
 
 def install_with_uv(uv: str, order: Order, shell: Shell) -> None:
     """Make the environment with uv, told of pip's settings; InstallFailed where uv cannot."""
-    options = pip_settings.settings(shell.environ, _pip_config(order.base, shell.environ))
+    options = pip_settings.settings(shell.environ, pip_config(order.base, shell.environ))
     environ = pip_settings.uv_environment(options, shell.environ)
     what = f"uv installs {order.title}"
     # --allow-existing: the folder holds our marker already.
@@ -185,7 +185,8 @@ def _overrides(order: Order) -> list[str]:
     return ["--overrides", str(path)]
 
 
-def _pip_config(python: str, environ: Mapping[str, str]) -> str:
+def pip_config(python: str, environ: Mapping[str, str]) -> str:
+    """The output of `pip config list`; empty where there is no pip."""
     try:
         done = subprocess.run(
             [python, "-m", "pip", "config", "list"], env=dict(environ), capture_output=True, text=True, timeout=60, check=False

@@ -51,7 +51,7 @@ def uv(tmp_path: Path) -> FakeUv:
 @pytest.fixture
 def no_pip_config(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asking pip for its settings takes most of a second, and is not what most of these tests are about."""
-    monkeypatch.setattr(installers, "_pip_config", lambda *_: "")
+    monkeypatch.setattr(installers, "pip_config", lambda *_: "")
 
 
 def wheel(folder: Path, name: str, version: str, *requires: str) -> None:

@@ -1,0 +1,113 @@
+"""`--install-missing`: what is missing from the server's environment is installed there, tried and told, never insisted on.
+
+Nothing is installed into any environment unless this is called: an interpreter given by `--server-python` is the user's.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hallmark.core.errors import HallmarkError
+from hallmark.environment import pip_settings
+from hallmark.environment.collect import Facts, collect
+from hallmark.environment.findings import Finding, State
+from hallmark.environment.installers import InstallFailed, Shell, explain, pip_config
+from hallmark.environment.provision import UNWANTED
+from hallmark.environment.requirements import Demanding, check
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try to install one requirement."""
+
+    requirement: str
+    installer: str
+    """`uv` or `pip`."""
+    succeeded: bool
+    detail: str
+    """One line: why it failed, or that the installer was content; what is really there the check afterwards says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The environment that is installed into."""
+
+    python: Path
+    environ: Mapping[str, str]
+    """The environment of the installers' processes."""
+    output: Path
+    """A file for everything that the installers print."""
+    log: Callable[[str], None]
+    index: str = ""
+    """An index to look at besides, where the configured ones cannot serve a requirement."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """What was tried, and what is there afterwards."""
+
+    attempts: tuple[Attempt, ...]
+    facts: Facts
+    findings: tuple[Finding, ...]
+
+
+def install_missing(findings: Sequence[Finding], target: Target) -> tuple[Attempt, ...]:
+    """Try to install each distribution that is missing. Never raises for what an installer does; conflicts are left alone."""
+    missing = [finding for finding in findings if finding.kind == "python" and finding.state is State.MISSING]
+    return tuple(attempt for finding in missing for attempt in _tries(finding, target))
+
+
+def install_and_check(
+    cell: Demanding, facts: Facts, findings: Sequence[Finding], target: Target, *, env: Mapping[str, str]
+) -> Installation:
+    """`install_missing`, and then a new look by the same interpreter; whatever is still missing is still a finding.
+
+    `env` is what the server's process is given. Where the new look fails, what was known before stands.
+    """
+    attempts = install_missing(findings, target)
+    if any(attempt.succeeded for attempt in attempts):
+        try:
+            facts = collect(target.python, env)
+            findings = check(cell, facts, env)
+        except HallmarkError as exc:
+            target.log(f"the environment cannot be looked at again after installing: {exc}")
+    return Installation(attempts=attempts, facts=facts, findings=tuple(findings))
+
+
+def _tries(finding: Finding, target: Target) -> Iterator[Attempt]:
+    requirement = f"{finding.name} {finding.required}".strip()
+    environ = {name: value for name, value in target.environ.items() if name not in UNWANTED}
+    environ |= {"PIP_USER": "0", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    shell = Shell(output=target.output, log=target.log, environ=environ)
+    for installer, command, settings in _commands(target, environ):
+        for options in [[], *([["--extra-index-url", target.index]] if target.index else [])]:
+            attempt = _attempt(shell, requirement, installer, [*command, *options, requirement], settings)
+            target.log(f"{requirement}: {installer}: {attempt.detail}")
+            yield attempt
+            if attempt.succeeded:
+                return
+
+
+def _commands(target: Target, environ: Mapping[str, str]) -> Iterator[tuple[str, list[str], Mapping[str, str]]]:
+    """(installer, its command, its environment), the faster first."""
+    python = str(target.python)
+    if uv := shutil.which("uv", path=environ.get("PATH", os.defpath)):
+        options = pip_settings.settings(environ, pip_config(python, environ))
+        command = [uv, "pip", "install", "--quiet", "--python", python, *pip_settings.uv_flags(options)]
+        yield "uv", command, pip_settings.uv_environment(options, environ)
+    yield "pip", [python, "-m", "pip", "install", "--no-input", "--progress-bar", "off"], environ
+
+
+def _attempt(shell: Shell, requirement: str, installer: str, command: Sequence[str], environ: Mapping[str, str]) -> Attempt:
+    try:
+        shell.run(command, f"{installer} installs {requirement}", environ=environ)
+    except InstallFailed as exc:
+        line, hint = explain(exc.output)
+        return Attempt(requirement=requirement, installer=installer, succeeded=False, detail=f"{line} - {hint}")
+    except OSError as exc:
+        return Attempt(requirement=requirement, installer=installer, succeeded=False, detail=f"cannot be run: {exc}")
+    return Attempt(requirement=requirement, installer=installer, succeeded=True, detail="installed")
