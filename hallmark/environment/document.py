@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from hallmark.core.records import to_plain
@@ -11,15 +12,26 @@ from hallmark.core.redact import MASK, is_secret_name
 from hallmark.environment.collect import Facts
 from hallmark.environment.devices import Presence
 from hallmark.environment.findings import Finding, State
+from hallmark.environment.installing import Attempt
 from hallmark.environment.requirements import Demanding
 
 SCHEMA_VERSION = 1
+SCHEMA_FILE = Path(__file__).with_name("runtime_environment.schema.json")
 
 
 def runtime_environment(
-    cell: Demanding, facts: Facts, *, findings: Sequence[Finding], presence: Presence, served: Mapping[str, object]
+    cell: Demanding,
+    facts: Facts,
+    *,
+    findings: Sequence[Finding],
+    presence: Presence,
+    served: Mapping[str, object],
+    attempts: Sequence[Attempt] = (),
 ) -> dict[str, Any]:
-    """The document as plain JSON data; `served` is whatever was read back from the running server."""
+    """The document as plain JSON data; `served` is whatever was read back from the running server.
+
+    `runtime_environment.schema.json`, beside this file, is its published form.
+    """
     return {
         "tt_model_spec": _spec(cell),
         "python_version": facts.python_version,
@@ -35,6 +47,7 @@ def runtime_environment(
         "findings": [asdict(finding) for finding in findings],
         "device_presence": asdict(presence) | {"looked": list(presence.looked)},
         "served": dict(served),
+        "installation": [asdict(attempt) for attempt in attempts],
     }
 
 

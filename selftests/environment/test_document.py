@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 from typing import Any
 
-from hallmark.environment.devices import Presence
-from hallmark.environment.document import runtime_environment
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+
+from hallmark.environment.collect import collect, here
+from hallmark.environment.devices import Presence, detect
+from hallmark.environment.document import SCHEMA_FILE, runtime_environment
+from hallmark.environment.installing import Attempt
 from hallmark.environment.requirements import check
 from selftests.environment import fakes
 
@@ -38,7 +45,12 @@ ADDED = {
     "findings",
     "device_presence",
     "served",
+    "installation",
 }
+
+
+SCHEMA = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+VALIDATOR = Draft202012Validator(SCHEMA)
 
 
 def document(*, env: dict[str, str] | None = None, **impl: Any) -> dict[str, Any]:
@@ -47,6 +59,7 @@ def document(*, env: dict[str, str] | None = None, **impl: Any) -> dict[str, Any
     written = runtime_environment(cell, facts, findings=findings, presence=PRESENCE, served={"version": "0.32.0"})
     read: dict[str, Any] = json.loads(json.dumps(written))
     assert read == written, "the document must be plain JSON data"
+    VALIDATOR.validate(read)
     return read
 
 
@@ -121,3 +134,37 @@ def test_every_unmet_demand_stands_in_one_list() -> None:
         "python.torch <2: 2.13.0+cpu does not meet <2",
     ]
     assert results["warnings"] == ["system.tt-kmd: not loaded", "env.OMP_NUM_THREADS 8: set to another value, which is kept"]
+
+
+def test_the_schema_is_one_and_names_every_key() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    assert set(SCHEMA["properties"]) == set(SCHEMA["required"]) == PUBLISHED | ADDED
+
+
+SPOILT: dict[str, Any] = {
+    "cuda_version": None,
+    "gpu_models": "",
+    "installed_packages": ["torch"],
+    "system_info": {"os": "x", "architecture": "y"},
+    "dependency_check_results": {},
+    "findings": [{"kind": "python", "name": "a", "required": "", "found": "", "state": "probably", "reason": "?"}],
+    "tt_model_spec": {"model_id": "x"},
+    "memory_limit": "much",
+    "invented": 1,
+}
+
+
+@pytest.mark.parametrize("key", SPOILT)
+def test_the_schema_refuses_what_is_not_so(key: str) -> None:
+    with pytest.raises(ValidationError):
+        VALIDATOR.validate(document() | {key: SPOILT[key]})
+
+
+def test_real_facts_and_those_of_an_empty_machine_fit_the_schema(root: Path) -> None:
+    cell = fakes.cell(system_deps={"gcc": ""}, python_deps={"torch": ""})
+    for facts in (collect(Path(sys.executable), {"PATH": "/bin:/usr/bin"}), here(fakes.machine(root))):
+        findings = check(cell, facts, {})
+        presence = detect(cell.device_spec, facts)
+        attempt = Attempt(requirement="torch", installer="pip", succeeded=False, detail="no network")
+        written = runtime_environment(cell, facts, findings=findings, presence=presence, served={}, attempts=[attempt])
+        VALIDATOR.validate(json.loads(json.dumps(written)))
