@@ -37,6 +37,8 @@ OWNER_LABEL = "hallmark.owner"
 _API_TIMEOUT_S = 30
 _BIRTH_S = 5.0
 """How long a daemon may take to create the container that a killed process had asked for."""
+_AWAY_S = 0.4
+"""A daemon that answers again after so long was not gone."""
 _LAST_WORDS_S = 0.5
 """How long a dead container's last lines may take to arrive; a death is to be told within a second."""
 _Troubles = (DockerException, requests.RequestException, OSError)
@@ -159,11 +161,16 @@ class DockerServer(RunningServer):
 
     def _unreachable(self) -> str:
         """Why waiting broke off; empty where the daemon answers and the container runs: then only a connection was lost."""
-        try:
-            self._container.client.ping()
-        except _Troubles as exc:
-            return f"the Docker daemon is gone ({_line(exc)})"
-        return ""
+        deadline = time.monotonic() + _AWAY_S
+        while True:
+            try:
+                self._container.client.ping()
+            except _Troubles as exc:
+                if time.monotonic() > deadline:
+                    return f"the Docker daemon is gone ({_line(exc)})"
+                time.sleep(0.05)
+            else:
+                return ""
 
 
 def _gone(reason: str) -> Death:
