@@ -1,0 +1,156 @@
+"""The registry that vllm-spyre's documentation shows, over the shipped catalogue: real configs find their models."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hallmark.core.errors import SpecError, UsageError
+from hallmark.specs import registry as module
+from hallmark.specs.catalogue import load_catalogue
+from hallmark.specs.cell import Cell
+from hallmark.specs.registry import ModelConfigRegistry, get_model_registry, supply_configurators
+from selftests.specs.sheets import FAMILY, family_file, spec_folder
+
+SHIPPED = Path(__file__).resolve().parents[2] / "model_specs"
+
+
+@pytest.fixture(scope="module")
+def shipped() -> ModelConfigRegistry:
+    return ModelConfigRegistry(load_catalogue([SHIPPED]))
+
+
+def decoder(model_type: str, vocab: int, layers: int = 40, **more: Any) -> dict[str, Any]:
+    """What the config.json of these models says about their shape, and some of what else stands there."""
+    return {
+        "model_type": model_type,
+        "num_hidden_layers": layers,
+        "max_position_embeddings": 131072,
+        "hidden_size": 4096,
+        "vocab_size": vocab,
+        "num_key_value_heads": 8,
+        "num_attention_heads": 32,
+        "rope_scaling": None,
+        "torch_dtype": "bfloat16",
+        **more,
+    }
+
+
+FP8 = {"quantization_config": {"quant_method": "compressed-tensors", "format": "float-quantized"}}
+ENCODER = {"model_type": "xlm-roberta", "num_hidden_layers": 24, "vocab_size": 250002, "max_position_embeddings": 514}
+# Config -> the model that it is, as the vendor's own tests and tables say; None where it must not be taken for one.
+KNOWN: dict[str, tuple[dict[str, Any], str | None]] = {
+    "granite 3.3": (decoder("granite", 49159), "ibm-granite/granite-3.3-8b-instruct"),
+    "granite 3.3 in FP8": (decoder("granite", 49159, **FP8), "ibm-granite/granite-3.3-8b-instruct-FP8"),
+    "granite 3.3 in GPTQ": (decoder("granite", 49159, quantization_config={"quant_method": "gptq"}), None),
+    "granite 3.3 pack-quantised": (decoder("granite", 49159, quantization_config={"format": "pack-quantized"}), None),
+    "a micro granite": (decoder("granite", 49159, layers=4), None),
+    "granite 4 dense": (decoder("granite", 100352), "ibm-granite/granite-4-8b-dense"),
+    "granite 4 hybrid": (decoder("granitemoehybrid", 100352, num_experts_per_tok=0), "ibm-granite/granite-4-8b-dense-hybrid"),
+    "granite 4 with experts": (decoder("granitemoehybrid", 100352, num_experts_per_tok=8), None),
+    "llama 3.1 8B": (decoder("llama", 128256, layers=32), "meta-llama/Llama-3.1-8B"),
+    "e5": ({**ENCODER, "architectures": ["XLMRobertaModel"]}, "intfloat/multilingual-e5-large"),
+    "bge": ({**ENCODER, "architectures": ["XLMRobertaForSequenceClassification"]}, "BAAI/bge-reranker-large"),
+    "bge v2": (
+        {**ENCODER, "max_position_embeddings": 8194, "architectures": ["XLMRobertaForSequenceClassification"]},
+        "BAAI/bge-reranker-v2-m3",
+    ),
+    "a GPT": ({"model_type": "gpt2"}, None),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_config_is_its_model_and_no_other(shipped: ModelConfigRegistry, name: str) -> None:
+    config, expected = KNOWN[name]
+    assert shipped.find_matching_model(config) == expected
+    assert shipped.find_matching_model(SimpleNamespace(hf_config=SimpleNamespace(**config))) == expected
+
+
+def test_the_shipped_tiny_model_is_matched_by_its_own_config(shipped: ModelConfigRegistry) -> None:
+    path = SHIPPED.parent / "fixtures" / "hallmark_tiny" / "config.json"
+    from hallmark.specs.foreign.loose_json import loads
+
+    assert shipped.find_matching_model(loads(path.read_text(), path)) == "hallmark-tiny"
+
+
+def test_no_match_is_told_with_the_nearest(shipped: ModelConfigRegistry, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        assert shipped.find_matching_model(decoder("granite", 49159, layers=4)) is None
+    assert "ibm-granite/granite-3.3-8b-instruct (num_hidden_layers is 4, not 40)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "name", ["meta-llama/Llama-3.1-8B", "meta-llama/Llama-3.1-8B-Instruct", "Llama-3.1-8B-Instruct", "llama-3.1-8b"]
+)
+def test_a_model_has_all_its_names(shipped: ModelConfigRegistry, name: str) -> None:
+    config = shipped.get_model_config(name)
+    assert config.name == "meta-llama/Llama-3.1-8B"
+    assert config.device_configs[4].num_gpu_blocks_override == 8192
+    assert {c.tp_size for c in config.supported_configs.continuous} == {1, 4}
+
+
+def test_an_unknown_model_brings_the_nearest(shipped: ModelConfigRegistry) -> None:
+    with pytest.raises(UsageError, match=r"unknown model 'Lama-3.1-8B'.*did you mean llama-3.1-8b"):
+        shipped.get_model_config("Lama-3.1-8B")
+
+
+def test_all_models_are_listed(shipped: ModelConfigRegistry) -> None:
+    listed = shipped.list_models()
+    assert listed == sorted(listed)
+    assert {"hallmark-tiny", "ibm-granite/granite-3.3-8b-instruct", "Qwen/Qwen3-32B"} <= set(listed)
+
+
+def test_a_device_that_is_not_named_must_be_the_only_one(shipped: ModelConfigRegistry) -> None:
+    with pytest.raises(UsageError, match=r"which device is meant.*n150 \(tt-transformers\)"):
+        shipped.get_model_config("llama-3.2-1b").entry()
+    assert shipped.get_model_config("llama-3.2-1b").entry("t3k").max_context == 131072
+    with pytest.raises(UsageError, match="not served on cpu"):
+        shipped.get_model_config("llama-3.2-1b").entry("cpu")
+
+
+class Stand:
+    """A stand-in for what the configure floor supplies: it only holds its cell."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+
+    def configure(self, *_: Any, **__: Any) -> str:
+        return self.cell.id
+
+
+def test_a_configurator_is_handed_down(shipped: ModelConfigRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_factories", [])
+    with pytest.raises(UsageError, match="nothing here makes configurators"):
+        shipped.get_configurator("hallmark-tiny")
+    supply_configurators(Stand)
+    assert shipped.get_configurator("hallmark-tiny").configure() == "id_vllm-cpu_hallmark-tiny_cpu"
+    # Of several devices the only one that needs configuring; and the weights that were named, not the first ones.
+    assert shipped.get_configurator("Llama-3.1-8B-Instruct").cell.id == "id_vllm-spyre_Llama-3.1-8B-Instruct_spyre_x4"
+    assert shipped.get_configurator("Llama-3.1-8B", device="t3k").cell.device == "t3k"
+
+
+def test_the_default_registry_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert get_model_registry() is get_model_registry()
+    assert "hallmark-tiny" in get_model_registry().list_models()
+    monkeypatch.setenv("HALLMARK_SPEC_DIR", str(spec_folder(tmp_path)))
+    assert get_model_registry().list_models() == ["someone/Small-1B"]
+    assert get_model_registry([tmp_path]) is get_model_registry()
+
+
+def test_a_name_is_registered_once(tmp_path: Path) -> None:
+    registry = ModelConfigRegistry(load_catalogue([spec_folder(tmp_path)]))
+    with pytest.raises(SpecError, match="registered already"):
+        registry.register_model(registry.get_model_config("small"))
+
+
+def test_a_model_that_is_registered_later_is_matched(tmp_path: Path) -> None:
+    registry = ModelConfigRegistry(load_catalogue([spec_folder(tmp_path / "a")]))
+    other = spec_folder(tmp_path / "b")
+    family_file(other, FAMILY.replace("Small", "Other").replace("hidden_size: 8", "hidden_size: 9"))
+    assert registry.find_matching_model({"model_type": "tiny", "hidden_size": 9}) is None
+    registry.register_model(ModelConfigRegistry(load_catalogue([other])).get_model_config("Other-1B"))
+    assert registry.find_matching_model({"model_type": "tiny", "hidden_size": 9}) == "someone/Other-1B"
