@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hallmark.report.document import Report
 
 SUBFOLDERS = ("evals", "perf")
-LOGS_OF_OTHERS = ("server.log", "evals/lm_eval.log")
+LOGS_OF_OTHERS = ("server.log", "gateway.log", "runtime.log", "evals/lm_eval.log")
 """Written by other programs as they run; what secrets those print is taken out when they have ended."""
 
 

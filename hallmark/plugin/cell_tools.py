@@ -16,6 +16,7 @@ from hallmark.configure.testbed import Testbed, TestbedSettings
 from hallmark.core.redact import Redactor
 from hallmark.evals.harness import Harness
 from hallmark.plugin.options import API_KEY_VARIABLE, JWT_VARIABLE, Options
+from hallmark.serving.runtime import RuntimeSidecar
 from hallmark.serving.server import Death, RunningServer
 from hallmark.specs.cell import Cell
 
@@ -44,6 +45,18 @@ class CellTools:
         local = all(target.task_dir for target in self.cell.evals)
         return Harness(environ=environ, log_path=self.testbed.folder / "evals" / "lm_eval.log", offline=local)
 
+    @cached_property
+    def runtime(self) -> RuntimeSidecar:
+        """The runtime sidecar beside the server."""
+        folders = [self.cell.beside_spec(adapter.path).parent for adapter in self.cell.lora if adapter.path]
+        return RuntimeSidecar(
+            self.server.endpoint,
+            pod=self.cell.id,
+            roots=[*dict.fromkeys(folders), self.testbed.folder],
+            environ=os.environ,
+            log_path=self.testbed.folder / "runtime.log",
+        )
+
     def prepare_evals(self) -> None:
         """Start lm-eval now: it imports for seconds, which pass while the server starts."""
         _ = self.harness
@@ -61,9 +74,10 @@ class CellTools:
         )
 
     def close(self) -> None:
-        """End lm-eval and stop the server, where they run; safe to call twice."""
-        if harness := vars(self).get("harness"):
-            harness.stop()
+        """End lm-eval and the sidecar, and stop the server, where they run; safe to call twice."""
+        for name in ("harness", "runtime"):
+            if made := vars(self).get(name):
+                made.stop()
         self.testbed.close()
 
 

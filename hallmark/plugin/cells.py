@@ -12,13 +12,14 @@ from hallmark.core.records import Kind
 from hallmark.plugin.checks import CheckRef
 from hallmark.plugin.marks import KINDS
 from hallmark.specs.cell import Cell
-from hallmark.specs.checks import requirement_ids, undeclared_checks
+from hallmark.specs.checks import lora_adapters, requirement_ids, undeclared_checks
 
 REF = pytest.StashKey[CheckRef]()
 
 _PER_CELL: dict[str, Callable[[Cell], Iterable[tuple[Any, str]]]] = {
     "requirement": lambda cell: ((id_, id_) for id_, _ in requirement_ids(cell)),
     "eval_target": lambda cell: ((target, target.name) for target in cell.evals),
+    "lora_adapter": lambda cell: ((adapter, adapter.name) for adapter in lora_adapters(cell)),
     "perf_point": lambda cell: ((point, point.name) for point in cell.perf),
 }
 

@@ -75,6 +75,19 @@ def client(server: RunningServer) -> Iterator[WireClient]:
 
 
 @pytest.fixture
+def runtime_client(cell: Cell, server: RunningServer, request: pytest.FixtureRequest) -> Iterator[WireClient]:
+    """Our own wire client, speaking to the runtime sidecar; to the server itself where the cell has none."""
+    from hallmark.client.wire import WireClient
+
+    if not cell.impl.runtime:
+        with WireClient(server.endpoint.base_url, server.endpoint.model, api_key=server.endpoint.api_key) as wire:
+            yield wire
+        return
+    with WireClient(_session(request.config).tools(cell.id).runtime.base_url, server.endpoint.model) as wire:
+        yield wire
+
+
+@pytest.fixture
 def evaluate(
     cell: Cell, testbed: Testbed, server: RunningServer, request: pytest.FixtureRequest
 ) -> Callable[[EvalTarget], Evidence]:

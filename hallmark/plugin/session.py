@@ -18,6 +18,7 @@ import pytest
 
 from hallmark import __version__
 from hallmark.client.errors import ConnectionLost
+from hallmark.configure.secrets import spec_secrets
 from hallmark.core.errors import HallmarkError, HarnessError
 from hallmark.core.progress import Line, Progress
 from hallmark.core.records import Record, record_from_plain, to_plain
@@ -60,7 +61,7 @@ class AcceptanceSession:
         self.catalogue = catalogue
         self.cells = {cell.id: cell for cell in cells}
         self.progress = Progress(self._terminal)
-        self.redactor = Redactor.of_environment(os.environ)
+        self.redactor = Redactor.of_environment(os.environ, extra=spec_secrets(cells))
         now = datetime.now(UTC)
         self.stamp = RunStamp(
             utc=now.strftime("%Y%m%dT%H%M%SZ"), artifacts=options.artifacts, started_at=now.isoformat(timespec="seconds")

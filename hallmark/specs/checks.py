@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 from hallmark.core.records import ManifestEntry
 from hallmark.specs.cell import Cell
-from hallmark.specs.model import Feature
+from hallmark.specs.model import Feature, LoraAdapter
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,8 @@ class ServerCheck:
     feature: Feature | None = None
     guarded: bool = False
     """Demanded only of a server that admits its clients by a key."""
+    runtime: bool = False
+    """Demanded only where the runtime sidecar is part of what is certified."""
 
 
 SERVER_CHECKS = (
@@ -49,6 +51,8 @@ SERVER_CHECKS = (
     ServerCheck("server.bad-request.wrong-type", "a value of the wrong type is refused"),
     ServerCheck("server.bad-request.out-of-range", "a temperature out of range is refused"),
     ServerCheck("server.bad-request.context-overflow", "a prompt beyond the context is refused"),
+    ServerCheck("server.runtime-series", "the sidecar offers every standard series, and says from which source", runtime=True),
+    ServerCheck("server.runtime-metrics", "the standard metrics agree with what the client counted and timed", runtime=True),
 )
 
 
@@ -82,7 +86,7 @@ def undeclared_checks(cell: Cell, *, guarded: bool = False) -> Iterator[str]:
     """The API checks of features that the cell does not declare: nothing is demanded there, so nothing is asked."""
     for check in SERVER_CHECKS:
         undeclared = check.feature is not None and check.feature not in cell.impl.features
-        if undeclared or (check.guarded and not guarded):
+        if undeclared or (check.guarded and not guarded) or (check.runtime and not cell.impl.runtime):
             yield check.id
 
 
@@ -91,6 +95,14 @@ def _server(cell: Cell, *, guarded: bool) -> Iterator[ManifestEntry]:
     for check in SERVER_CHECKS:
         if check.id not in undeclared:
             yield ManifestEntry(check=check.id, kind="server", title=check.title)
+    for adapter in lora_adapters(cell):
+        title = f"the adapter {adapter.name} is loaded, listed, at work, and leaves the model as it was"
+        yield ManifestEntry(check=f"server.lora.{adapter.name}", kind="server", title=title)
+
+
+def lora_adapters(cell: Cell) -> tuple[LoraAdapter, ...]:
+    """The adapters that the cell must be able to load while it serves."""
+    return cell.lora if Feature.LORA in cell.impl.features else ()
 
 
 def _evals(cell: Cell) -> Iterator[ManifestEntry]:

@@ -85,6 +85,8 @@ class Feature(StrEnum):
     CHAT = "chat"
     LOGPROBS = "logprobs"
     STRUCTURED_OUTPUT = "structured_output"
+    LORA = "lora"
+    """Adapters come and go while it serves; checked with those that the weights name."""
 
 
 class Engine(Strict):
