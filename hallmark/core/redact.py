@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 SECRET_NAME = re.compile(
     r"SECRET|PASSWORD|PASSWD|PASSPHRASE|[-_]PASS$|CREDENTIAL|AUTHORIZATION"
@@ -51,11 +55,17 @@ def redacted(value: Any, redact: Callable[[str], str]) -> Any:
             return value
 
 
+def _written(secret: str) -> frozenset[str]:
+    """A secret as it may stand in a text that others wrote: plain, and as Python, JSON, HTML, a URL and a shell escape it."""
+    escaped = (repr(secret)[1:-1], json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+    return frozenset({secret, *escaped, html.escape(secret), quote(secret, safe=""), quote_plus(secret), shlex.quote(secret)})
+
+
 class Redactor:
     """Replaces every known secret value, and whatever looks like a token, in a text."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = {s for s in secrets if len(s) >= _SHORTEST}
+        known = {form for s in secrets if len(s) >= _SHORTEST for form in _written(s)}
         # Longest first: a secret that contains another is replaced whole.
         self._values = re.compile("|".join(map(re.escape, sorted(known, key=len, reverse=True)))) if known else None
 

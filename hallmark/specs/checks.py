@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_name
 
 from hallmark.core.records import ManifestEntry
+from hallmark.core.redact import MASK, is_secret_name
 from hallmark.specs.cell import Cell
 from hallmark.specs.model import Feature, LoraAdapter
 
@@ -79,7 +80,7 @@ def requirement_ids(cell: Cell) -> Iterator[tuple[str, str]]:
     for name in cell.impl.python_excluded:
         yield f"python.{canonicalize_name(name)}", f"{name} is not in the server's Python"
     for name, value in cell.env_vars.items():
-        yield f"env.{name}", f"{name}={value} in the server's environment"
+        yield f"env.{name}", f"{name}={MASK if is_secret_name(name) else value} in the server's environment"
 
 
 def undeclared_checks(cell: Cell, *, guarded: bool = False) -> Iterator[str]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
+import shlex
+import urllib.parse
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -123,6 +127,17 @@ def test_a_secret_that_json_writes_differently_is_found(tmp_path: Path, secret: 
     assert json.dumps(secret)[1:-1] not in text
     assert json.dumps(secret, ensure_ascii=False)[1:-1] not in text
     assert read_records(tmp_path / "records.jsonl")[0].log == MASK
+
+
+@pytest.mark.parametrize(
+    "write", [repr, json.dumps, html.escape, lambda s: urllib.parse.quote(s, safe=""), urllib.parse.quote_plus, shlex.quote]
+)
+def test_a_secret_that_others_escaped_is_found(write: Callable[[str], str]) -> None:
+    """A server's log, a page, a URL: nobody there asks how we would write it."""
+    secret = "pa\"ss' wo\\rd & ünï/1"
+    shown = Redactor([secret])(f"<{write(secret)}>")
+    assert MASK in shown
+    assert "wo" not in shown
 
 
 def test_a_secret_that_holds_another_is_masked_whole() -> None:
