@@ -10,8 +10,10 @@ from urllib.parse import urlsplit
 
 from hallmark.sidecar.downloads.addresses import Address, parse_address
 from hallmark.sidecar.downloads.request import Refused
-from hallmark.sidecar.downloads.settings import ANY_ENDPOINT
 
+ANY_ENDPOINT = "*"
+"""Stands for every endpoint on a list of them."""
+_PATTERN = re.compile(r"https?://[A-Za-z0-9*._:\[\]-]+/?")
 _PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?)*")
 _NUMERIC = re.compile(r"[0-9.]+|(0x[0-9a-f]*\.?)+|.*\.(0x[0-9a-f]*|[0-9]+)")
@@ -74,6 +76,11 @@ def _host(host: str, *, name: str) -> str:
     if isinstance(address, IPv6Address) and address.scope_id:
         raise Refused(400, f"{name}: an address with a zone is never public")
     return str(address)
+
+
+def is_pattern(text: str) -> bool:
+    """Whether `text` can stand on a list of endpoints."""
+    return text == ANY_ENDPOINT or _PATTERN.fullmatch(text) is not None
 
 
 def listed(endpoint: Endpoint, patterns: tuple[str, ...]) -> bool:

@@ -6,7 +6,9 @@ own loop: the library's download starts anew when it is cut, and knows no checks
 
 from __future__ import annotations
 
+import os
 import re
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -50,6 +52,7 @@ class Hub:
             timeout=self._timeout,
             limits=limits,
             trust_env=False,
+            verify=_certificates(),
         )
 
     def _require_proper(self, request: httpx2.Request) -> None:
@@ -133,6 +136,12 @@ class _Closing(AbstractContextManager[httpx2.Response]):
 
     def __exit__(self, *_: object) -> None:
         self._answer.close()
+
+
+def _certificates() -> ssl.SSLContext | bool:
+    """The operator's own authorities where the environment names some; the library's otherwise."""
+    named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
+    return ssl.create_default_context() if named else True
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -197,8 +198,14 @@ def _client(order: Order, guard: Guard) -> Any:
         response_checksum_validation="when_required",
         user_agent_extra="hallmark-runtime",
     )
-    endpoint = order.endpoint or None
-    return session.create_client("s3", region_name=_region(order), endpoint_url=endpoint, config=config, **keys)
+    return session.create_client(
+        "s3",
+        region_name=_region(order),
+        endpoint_url=order.endpoint or None,
+        verify=os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE"),
+        config=config,
+        **keys,
+    )
 
 
 def _region(order: Order) -> str:

@@ -29,10 +29,10 @@ def is_complete(layout: Layout, description: dict[str, Any]) -> bool:
     """Whether the target holds exactly what `description` says, every file with its size."""
     try:
         marker = json.loads(layout.marker.read_text(encoding="utf-8"))
-        if not isinstance(marker, dict) or {**marker, "completed_at": None} != {**description, "completed_at": None}:
+        if any(marker[part] != description[part] for part in ("schema_version", "source", "files")):
             return False
         return all((layout.target / file["path"]).stat().st_size == file["size"] for file in description["files"])
-    except (OSError, ValueError):
+    except (OSError, ValueError, LookupError, TypeError):
         return False
 
 

@@ -8,8 +8,9 @@ from ipaddress import ip_network
 from typing import Any
 
 from hallmark.core.errors import UsageError
+from hallmark.sidecar.downloads.endpoint import is_pattern, parse_endpoint
+from hallmark.sidecar.downloads.request import Refused
 
-ANY_ENDPOINT = "*"
 GIB = 1 << 30
 
 
@@ -60,8 +61,15 @@ class DownloadSettings:
     """`pvc://` reads below one of these folders, after every symlink is followed."""
     allowed_sources: tuple[str, ...] = ("s3://*", "obs://*", "pvc://*", "hf://*")
     """Shell patterns; a Hugging Face repository is matched as hf://namespace/repo."""
-    allowed_endpoints: tuple[str, ...] = ("https://huggingface.co", "https://*.amazonaws.com", "https://*.myhuaweicloud.com")
-    """Origins that a caller may choose; `*.` stands for subdomains, "*" alone for any. The operator's own need not be here."""
+    allowed_endpoints: tuple[str, ...] = (
+        "https://huggingface.co",
+        "https://s3.amazonaws.com",
+        "https://s3.*.amazonaws.com",
+        "https://s3.*.amazonaws.com.cn",
+        "https://obs.*.myhuaweicloud.com",
+    )
+    """Origins that a caller may choose; `*` stands for any text in a host, alone for any endpoint. The operator's own need not
+    be here."""
     allowed_networks: tuple[str, ...] = ()
     """Addresses that are not public and may be reached all the same, as CIDR blocks."""
     credentials: Credentials = field(default_factory=Credentials)
@@ -80,6 +88,7 @@ class DownloadSettings:
     """The longest silence of a connection before it is given up and resumed."""
 
     def __post_init__(self) -> None:
+        _require_well_written(self)
         for network in self.allowed_networks:
             try:
                 ip_network(network)
@@ -102,6 +111,21 @@ class DownloadSettings:
             addressing_style=environ.get("RUNTIME_ADDRESSING_STYLE", "") or "auto",
             max_active=_count(environ, "RUNTIME_MAX_DOWNLOADS", default=4),
         )
+
+
+def _require_well_written(settings: DownloadSettings) -> None:
+    """UsageError for a place that could never match, or that is no place."""
+    for root in (*settings.allowed_roots, *settings.source_roots):
+        if not root.startswith("/") or not root.strip("/"):
+            raise UsageError(f"{root!r} cannot be a root of downloads", hint="write an absolute path other than /")
+    for pattern in settings.allowed_endpoints:
+        if not is_pattern(pattern):
+            raise UsageError(f"{pattern!r} is no endpoint", where="allowed endpoints", hint="write https://host[:port] or *")
+    for name, value in (("ENDPOINT", settings.credentials.endpoint), ("HF_ENDPOINT", settings.credentials.hf_endpoint)):
+        try:
+            _ = value and parse_endpoint(value, name=name)
+        except Refused as exc:
+            raise UsageError(exc.message, hint="write it as https://host[:port]") from None
 
 
 _LISTS = {

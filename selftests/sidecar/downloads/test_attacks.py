@@ -15,7 +15,7 @@ import pytest
 
 from hallmark.sidecar.downloads import Credentials, DownloadRequest, Downloads, DownloadSettings, JobState, Refused
 from hallmark.sidecar.downloads.admission import admit
-from hallmark.sidecar.downloads.settings import ANY_ENDPOINT
+from hallmark.sidecar.downloads.endpoint import ANY_ENDPOINT
 from selftests.sidecar.downloads.fetching import content, fetch, hub_settings, settings
 from selftests.sidecar.downloads.hub_server import Hub, Repository
 
@@ -285,6 +285,7 @@ def resolved_here() -> list[str]:
     return found
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("name", resolved_here())
 @pytest.mark.parametrize("kind", ["hf", "s3"])
 def test_a_name_that_resolves_to_this_machine_is_never_connected_to(root: Path, name: str, kind: str) -> None:
@@ -300,6 +301,7 @@ def test_a_name_that_resolves_to_this_machine_is_never_connected_to(root: Path, 
     assert not (root / "model").exists()
 
 
+@pytest.mark.e2e
 def test_an_operator_s_endpoint_may_be_private_but_not_this_machine(root: Path) -> None:
     """Loopback is refused even to the operator until a network is listed; the clean twin lists it."""
     with Hub({GOOD: Repository({"config.json": b"{}"})}) as hub:
@@ -309,12 +311,13 @@ def test_an_operator_s_endpoint_may_be_private_but_not_this_machine(root: Path) 
         assert fetch(settings(root, credentials=own), GOOD, root / "model").state is JobState.COMPLETED
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(
     "place",
     [
         "http://169.254.169.254/latest/meta-data/iam",
         "http://[::ffff:169.254.169.254]/x",
-        "http://[::ffff:127.0.0.1]:{port}/x",
+        "http://[::ffff:127.0.0.2]:{port}/x",
         "http://[::1]:{port}/x",
         "http://0.0.0.0:{port}/x",
         "http://127.0.0.2:{port}/x",
@@ -335,6 +338,7 @@ def test_a_redirect_to_a_forbidden_place_is_not_followed(root: Path, place: str)
     assert not (root / "model").exists()
 
 
+@pytest.mark.e2e
 def test_a_redirect_to_a_permitted_place_is_followed(root: Path) -> None:
     with Hub({GOOD: Repository({"config.json": b"{}"}, frozenset({"config.json"}))}) as hub:
         assert fetch(hub_settings(root, hub.url), GOOD, root / "model").state is JobState.COMPLETED

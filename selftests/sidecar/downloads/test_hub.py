@@ -12,6 +12,8 @@ from hallmark.sidecar.downloads import JobState
 from selftests.sidecar.downloads.fetching import content, fetch, hub_settings, marked, noise, settings
 from selftests.sidecar.downloads.hub_server import CuttingProxy, Hub, Repository
 
+pytestmark = pytest.mark.e2e
+
 NAME = "org/model"
 FILES = {"config.json": b'{"a": 1}', "empty": b"", "weights/model.safetensors": noise(1, 300_000), "a b/+%.txt": b"odd name"}
 LFS = frozenset({"weights/model.safetensors"})

@@ -13,6 +13,8 @@ from selftests.sidecar.downloads.fetching import content, fetch, marked, noise, 
 from selftests.sidecar.downloads.hub_server import CuttingProxy
 from selftests.sidecar.downloads.object_server import ObjectServer, store_settings
 
+pytestmark = pytest.mark.e2e
+
 FILES = {"config.json": b"{}", "empty": b"", "sub folder/ü+%.bin": noise(4, 200_000)}
 
 
