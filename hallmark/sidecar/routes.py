@@ -81,6 +81,7 @@ def _runtime(request: Request) -> Runtime:
 
 
 Parts = Annotated[Runtime, Depends(_runtime)]
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
 Authorization = Annotated[str, Header(include_in_schema=False)]
 JobId = Annotated[str, Path(max_length=64)]
 
@@ -132,9 +133,7 @@ def work_routes(settings: SidecarSettings) -> APIRouter:
 
 
 def _guard(token: str) -> Any:
-    bearer = HTTPBearer(auto_error=False)
-
-    def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
+    def check(given: Bearer) -> None:
         if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):
             raise HTTPException(401, "a valid bearer token is required", headers={"WWW-Authenticate": "Bearer"})
 

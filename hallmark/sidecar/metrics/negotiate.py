@@ -10,9 +10,12 @@ CONTENT_TYPES = {
 }
 ASKED_FOR = {
     Dialect.TEXT: "text/plain;version=0.0.4,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1",
-    Dialect.OPENMETRICS: "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+    Dialect.OPENMETRICS: "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
 }
-"""The Accept header with which the engine is asked for a format: the other one is better than none."""
+"""The Accept header with which the engine is asked for a format: the other one is better than none.
+
+Without `escaping`, prometheus_client answers OpenMetrics with `vllm_x` for `vllm:x` in samples, but not in TYPE lines.
+"""
 _OPENMETRICS_VERSIONS = ("", "0.0.1", "1.0.0")
 
 

@@ -36,7 +36,7 @@ _QUOTED = r'"(?:[^"\\\n]++|\\[\\"n])*+"'
 _LABEL = rf"(?:[a-zA-Z_][a-zA-Z0-9_]*+=)?{_QUOTED}"
 _LABELS = rf"\{{(?:{_LABEL}(?:,{_LABEL})*+,?)?\}}"
 _NUMBER = r"(?:[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?|[+-]?[iI]nf(?:inity)?|[nN]a[nN])"
-_SERIES = rf"(?:{_NAME}(?:{_LABELS})?|{_LABELS})"
+_SERIES = rf"(?:{_NAME}(?:{_LABELS})?|\{{{_QUOTED}(?:,{_LABEL})*+,?\}})"
 _TYPES = "counter|gauge|histogram|summary|untyped|unknown|info|stateset|gaugehistogram"
 _TYPE_LINE = rf"# TYPE (?:{_NAME}|{_QUOTED}) (?:{_TYPES})\n"
 _HELP_LINE = rf"# HELP (?:{_NAME}|{_QUOTED})[^\n]*+\n"
@@ -65,7 +65,8 @@ def dialect_of(body: str, content_type: str) -> Dialect:
     """By the header; where that says nothing of use, by the end marker that only OpenMetrics has."""
     if "openmetrics" in content_type.lower():
         return Dialect.OPENMETRICS
-    return Dialect.OPENMETRICS if body.rstrip().endswith("\n" + END) else Dialect.TEXT
+    marked = body[-16:].rstrip().endswith(END) or (not content_type and f"\n{END}\n" in body)
+    return Dialect.OPENMETRICS if marked else Dialect.TEXT
 
 
 def scan(body: bytes, content_type: str = "") -> Scanned:
