@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import socket
+import struct
 import time
 import uuid
 from enum import Enum
@@ -217,14 +219,20 @@ class ClientConnection(asyncio.Protocol):
         if self._transport and self._transport.can_write_eof():
             self._transport.write_eof()
 
-    def abort(self, reason: str) -> None:
+    def abort(self, reason: str, *, framed: bool) -> None:
         """Cut an answer that cannot be finished, so that nobody takes it for whole."""
         self._note(reason)
         self._exchange = None
         self._wait(State.LINGERING, _LINGER_S)
-        if self._transport:
-            # What was sent so far is still delivered; the chunk that would end the answer never comes.
+        if self._transport is None:
+            return
+        if framed:
+            # What was sent so far is still delivered; the bytes that would end the answer never come.
             self._transport.close()
+            return
+        # A plain end of this connection would be the end of the answer: a reset is not.
+        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
 
     # -- time and end
 

@@ -40,7 +40,7 @@ class Client(Protocol):
 
     def refuse(self, refusal: Refusal) -> None: ...
 
-    def abort(self, reason: str) -> None: ...
+    def abort(self, reason: str, *, framed: bool) -> None: ...
 
 
 class Exchange:
@@ -77,7 +77,7 @@ class Exchange:
     def timed_out(self) -> None:
         self.cancel()
         if self._answer:
-            self._client.abort("the answer stood still")
+            self._client.abort("the answer stood still", framed=self._framed(self._answer))
         else:
             waited = self._settings.first_byte_timeout_s
             self._client.refuse(Refusal(504, "engine_slow", f"the engine did not begin to answer within {waited:g} s"))
@@ -188,9 +188,13 @@ class Exchange:
         """The client must not take what it has for a whole answer."""
         self.cancel()
         if self._answer:
-            self._client.abort(reason)
+            self._client.abort(reason, framed=self._framed(self._answer))
         else:
             self._client.refuse(self._unreachable(f"{reason} before it answered"))
+
+    def _framed(self, answer: ResponseHead) -> bool:
+        """Whether the client can tell an answer that is cut from one that is whole."""
+        return not answer.until_close and not (self._head.old and answer.chunked)
 
     def _end(self, *, reusable: bool) -> None:
         connection, self._connection = self._connection, None

@@ -42,7 +42,7 @@ class Settings:
     keep_alive_s: float = 75.0
     first_byte_timeout_s: float = 600.0
     """How long the engine may take to begin an answer, then 504. An answer that is not streamed begins when it is whole."""
-    idle_timeout_s: float = 300.0
+    idle_timeout_s: float = 600.0
     """How long an answer that has begun may stand still (engine silent, or client not reading)."""
     probe_every_s: float = 3.0
     stall_s: float = 8.0

@@ -5,7 +5,9 @@ It answers the gateway's own probes by itself, so that a script is about the req
 
 from __future__ import annotations
 
+import socket
 import socketserver
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,6 +58,11 @@ class Turn(socketserver.StreamRequestHandler):
 
     def send(self, data: bytes) -> None:
         self.wfile.write(data)
+
+    def reset(self) -> None:
+        """Break the connection off, as a process that crashes with unread data does."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
 
     def gone(self, within_s: float = 10.0) -> bool:
         """Whether the other side closes the connection in time."""

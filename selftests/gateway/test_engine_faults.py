@@ -98,6 +98,31 @@ def test_an_answer_that_breaks_off_is_not_made_whole(front: Running, engine: Eng
     assert "the engine closed the connection" in front.log
 
 
+@pytest.mark.parametrize(
+    ("version", "cut"),
+    [("1.0", CHUNKED + b"8\r\ndata: 1\n\r\n"), ("1.1", b"HTTP/1.1 200 OK\r\n\r\nhalf")],
+)
+def test_an_answer_that_only_its_connection_ends_is_broken_off_by_a_reset(
+    front: Running, engine: Engine, version: str, cut: bytes
+) -> None:
+    """Where a plain end would say that the answer is whole."""
+
+    def script(turn: Turn) -> None:
+        turn.send(cut)
+        assert received.wait(5)
+        turn.reset()
+
+    received = threading.Event()
+    engine.answers(script)
+    with front.connect() as connection:
+        connection.sendall(b"POST /v1/completions HTTP/%b\r\nHost: x\r\nContent-Length: 0\r\n\r\n" % version.encode())
+        assert connection.recv(1000)
+        received.set()
+        with pytest.raises(ConnectionResetError):
+            while connection.recv(1000):
+                pass
+
+
 def test_a_stream_that_stands_still_is_cut(front: Running, engine: Engine) -> None:
     told = threading.Event()
 
