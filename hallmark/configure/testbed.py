@@ -15,13 +15,14 @@ from typing import Any, TypeVar, cast
 import httpx
 
 from hallmark.configure.guard import Guard, behind_gateway, demanding
-from hallmark.configure.plan import LaunchSettings, make_plan
+from hallmark.configure.plan import Installed, LaunchSettings, make_plan, nobody_knows
 from hallmark.core.errors import HallmarkError, Inconclusive, UsageError, Void
 from hallmark.core.files import write_json
 from hallmark.core.tokens import sign_token
-from hallmark.environment.collect import Facts, collect
+from hallmark.environment.collect import Facts, collect, installed_versions
 from hallmark.environment.devices import Presence, detect
 from hallmark.environment.document import runtime_environment
+from hallmark.environment.installing import Attempt, Target, install_missing
 from hallmark.environment.provision import EnvironmentPlan, ensure
 from hallmark.environment.requirements import Finding, check
 from hallmark.serving.guarded import GuardedLauncher
@@ -43,6 +44,8 @@ class TestbedSettings:
     """The launcher's name."""
     launch: LaunchSettings
     server_python: str = ""
+    install_missing: bool = False
+    """Whether what is missing may be installed into the server's environment, one that the user named included."""
     jwt_secret: str = field(default="", repr=False)
     """Clients must show tokens signed with it: a gateway stands before a server that is started here."""
     environments: Path
@@ -154,32 +157,52 @@ class Testbed:
         if not self.attached and not launch.port:
             launch = replace(launch, port=free_port(launch.host))
         python = self.python if self._settings.server_python or not self.attached else None
-        plan = self._keyed_plan(launch, python)
+        if python and self._settings.install_missing and not self.attached:
+            self._once("attempts", lambda: self._install_missing(launch, python))
+        plan = self._keyed_plan(launch, python, lambda env: installed_versions(python, env) if python else None)
         write_json(self.folder / "launch_plan.json", plan.to_plain(), redact=self._redact)
         return plan
 
-    def _keyed_plan(self, launch: LaunchSettings, python: Path | None) -> LaunchPlan:
+    def _install_missing(self, launch: LaunchSettings, python: Path) -> tuple[Attempt, ...]:
+        """What was tried; it never ends the run: a new look at the environment tells what is there."""
+        output = self.folder / "install.log"
+        try:
+            env = self._engine_plan(replace(launch, strict_config=False), python).env
+            findings = check(self.cell, collect(python, env), env)
+            target = Target(
+                python=python, environ=self._environ, output=output, log=self._said, index=self.cell.impl.python_index
+            )
+            return install_missing(findings, target)
+        except HallmarkError as exc:
+            self._said(f"nothing was installed: {exc}")
+            return ()
+
+    def _said(self, line: str) -> None:
+        self._progress(self._redact(line))
+
+    def _keyed_plan(self, launch: LaunchSettings, python: Path | None, installed: Installed = nobody_knows) -> LaunchPlan:
         """The plan with whatever admits its clients: a key of the engine's, or a gateway and a token."""
         secret = self._settings.jwt_secret
         key = sign_token(secret) if secret else launch.api_key
         if self.attached:
-            return self._engine_plan(replace(launch, api_key=key), python)
+            return self._engine_plan(replace(launch, api_key=key), python, installed)
         if not secret:
-            return demanding(self._engine_plan(launch, python), key)
+            return demanding(self._engine_plan(launch, python, installed), key)
         hidden = replace(launch, host="127.0.0.1", port=free_port("127.0.0.1"), api_key=token_hex())
         guard = Guard(jwt_secret=secret, token=key, host=launch.host, port=launch.port)
-        plan = demanding(self._engine_plan(hidden, python), hidden.api_key)
+        plan = demanding(self._engine_plan(hidden, python, installed), hidden.api_key)
         return behind_gateway(plan, guard, environ=self._environ, folder=self.folder)
 
-    def _engine_plan(self, launch: LaunchSettings, python: Path | None) -> LaunchPlan:
-        return make_plan(self.cell, launch, python=python, environ=self._environ, folder=self.folder)
+    def _engine_plan(self, launch: LaunchSettings, python: Path | None, installed: Installed = nobody_knows) -> LaunchPlan:
+        return make_plan(self.cell, launch, python=python, environ=self._environ, folder=self.folder, installed=installed)
 
     def intended_plan(self) -> LaunchPlan:
         """The plan as far as it can be told without doing anything: nothing is built, looked for, written or started."""
         launch = self._settings.launch
         given = Path(self._settings.server_python) if self._settings.server_python else self._environment()[1] / "bin" / "python"
         launch = launch if launch.port or self.attached else replace(launch, port=_USUAL_PORT)
-        return self._keyed_plan(launch, None if self.attached else given)
+        # Not strict: what follows from a version is unknown here, and a doubt in a plan that is only shown can be read there.
+        return self._keyed_plan(replace(launch, strict_config=False), None if self.attached else given)
 
     @property
     def server(self) -> RunningServer:
@@ -214,7 +237,14 @@ class Testbed:
             facts, findings = self.facts, self.findings
         except (HallmarkError, Inconclusive, Void):
             return  # the report says that the environment is unknown, and why
-        document = runtime_environment(self.cell, facts, findings=findings, presence=self.presence, served=self.served)
+        document = runtime_environment(
+            self.cell,
+            facts,
+            findings=findings,
+            presence=self.presence,
+            served=self.served,
+            attempts=self._made.get("attempts", ()),
+        )
         write_json(self.folder / "runtime_environment.json", document, redact=self._redact)
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """`--install-missing`: what is missing from the server's environment is installed there, tried and told, never insisted on.
 
-Nothing is installed into any environment unless this is called: an interpreter given by `--server-python` is the user's.
+Nothing is installed into an environment that the user named unless this is called. What came of it a new look at the
+environment says; the installers are not believed.
 """
 
 from __future__ import annotations
@@ -11,13 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hallmark.core.errors import HallmarkError
 from hallmark.environment import pip_settings
-from hallmark.environment.collect import Facts, collect
 from hallmark.environment.findings import Finding, State
 from hallmark.environment.installers import InstallFailed, Shell, explain, pip_config
 from hallmark.environment.provision import UNWANTED
-from hallmark.environment.requirements import Demanding, check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,36 +44,10 @@ class Target:
     """An index to look at besides, where the configured ones cannot serve a requirement."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Installation:
-    """What was tried, and what is there afterwards."""
-
-    attempts: tuple[Attempt, ...]
-    facts: Facts
-    findings: tuple[Finding, ...]
-
-
 def install_missing(findings: Sequence[Finding], target: Target) -> tuple[Attempt, ...]:
     """Try to install each distribution that is missing. Never raises for what an installer does; conflicts are left alone."""
     missing = [finding for finding in findings if finding.kind == "python" and finding.state is State.MISSING]
     return tuple(attempt for finding in missing for attempt in _tries(finding, target))
-
-
-def install_and_check(
-    cell: Demanding, facts: Facts, findings: Sequence[Finding], target: Target, *, env: Mapping[str, str]
-) -> Installation:
-    """`install_missing`, and then a new look by the same interpreter; whatever is still missing is still a finding.
-
-    `env` is what the server's process is given. Where the new look fails, what was known before stands.
-    """
-    attempts = install_missing(findings, target)
-    if any(attempt.succeeded for attempt in attempts):
-        try:
-            facts = collect(target.python, env)
-            findings = check(cell, facts, env)
-        except HallmarkError as exc:
-            target.log(f"the environment cannot be looked at again after installing: {exc}")
-    return Installation(attempts=attempts, facts=facts, findings=tuple(findings))
 
 
 def _tries(finding: Finding, target: Target) -> Iterator[Attempt]:
