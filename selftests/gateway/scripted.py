@@ -5,6 +5,7 @@ It answers the gateway's own probes by itself, so that a script is about the req
 
 from __future__ import annotations
 
+import os
 import socket
 import socketserver
 import struct
@@ -62,7 +63,7 @@ class Turn(socketserver.StreamRequestHandler):
     def reset(self) -> None:
         """Break the connection off, as a process that crashes with unread data does."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()
+        os.close(self.connection.detach())  # its files would keep it open
 
     def gone(self, within_s: float = 10.0) -> bool:
         """Whether the other side closes the connection in time."""

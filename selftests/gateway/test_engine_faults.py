@@ -34,6 +34,7 @@ def running_requests(engine: Faulty) -> int:
     return int(httpx.get(engine.base_url + "/metrics", trust_env=False).text.split()[1])
 
 
+@pytest.mark.e2e
 def test_loading_then_ready_then_down(tmp_path: Path) -> None:
     """503 with a time to come back until the engine has generated once, 502 when it then goes away."""
     port = free_port()
@@ -123,6 +124,7 @@ def test_an_answer_that_only_its_connection_ends_is_broken_off_by_a_reset(
                 pass
 
 
+@pytest.mark.e2e
 def test_a_stream_that_stands_still_is_cut(front: Running, engine: Engine) -> None:
     told = threading.Event()
 
