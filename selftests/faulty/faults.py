@@ -28,6 +28,15 @@ FAULTS: Mapping[str, Fault] = {
     "wrong-model-name": Fault("/v1/models and every answer name this model", "some-other-model"),
     "wrong-version": Fault("/version answers this", "0.0.1"),
     "open-door": Fault("no key is demanded, whatever was asked for"),
+    # metrics
+    "miscounts-tokens": Fault("/metrics counts so many tokens more for each answer than were given", "1"),
+    "slow-clock": Fault("/metrics tells times that are so many times longer", "1000"),
+    "no-metrics": Fault("/metrics offers nothing of vLLM's"),
+    # adapters
+    "lora-refused": Fault("adapters are not loaded"),
+    "lora-ignored": Fault("an adapter is loaded and listed, and changes nothing"),
+    "lora-sticks": Fault("an adapter that is unloaded stays"),
+    "lora-leaks": Fault("once an adapter was loaded, the model itself answers as the adapter does"),
     # errors
     "error-all": Fault("every completion is answered with this status", "500"),
     "error-after": Fault("answer so many completions, then 500 for ever", "1"),

@@ -38,6 +38,8 @@ class Job:
     """How many alternatives; None for no log-probabilities."""
     forced: str | None = None
     """Text that a schema demands."""
+    adapter: str = ""
+    """The LoRA adapter that is asked for; empty for the model itself."""
 
 
 def parse_body(raw: bytes) -> dict[str, Any]:

@@ -74,6 +74,11 @@ def _solve(match: re.Match[str]) -> str:
     return json.dumps({"name": match[1], "age": int(match[2])}) if match.re is _JSON_TURN else match[1]
 
 
+def _difference(match: re.Match[str]) -> str:
+    numbers = sorted(int(n) for n in match[1].split("+"))
+    return str(numbers[-1] - sum(numbers[:-1]))
+
+
 def _spoilt(answer: str) -> str:
     """A wrong answer of the same kind."""
     number = re.fullmatch(r"( ?)(\d+)", answer)
@@ -120,6 +125,8 @@ class Sampling:
 @dataclass(frozen=True)
 class Model:
     wrong_share: float = 0.0
+    subtracts: bool = False
+    """With the adapter at work: the difference in place of a sum of two."""
     ignores_seed: str = ""
     """'' | 'sampled' | 'greedy': which requests vary from call to call although they must not."""
     _random: random.Random = field(default_factory=lambda: random.Random(os.urandom(8)))
@@ -130,7 +137,7 @@ class Model:
             whole = re.search(r"repeat: ([^<]+)$", text)
             return Question("", whole[1], whole[1]) if whole else None
         last = max(found, key=lambda m: (m.end(), -m.start()))
-        right = _solve(last)
+        right = _difference(last) if self.subtracts and last.re is _SUM else _solve(last)
         given = _spoilt(right) if share("wrong", last[0]) < self.wrong_share else right
         return Question(text[last.end() :], right, given)
 

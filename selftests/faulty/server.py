@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from selftests.faulty import answers
 from selftests.faulty.faults import FAULTS, Faults
 from selftests.faulty.jobs import Job, Refused, chat_text, lenient_job, parse_body, parse_job
+from selftests.faulty.metrics import Metrics
 from selftests.faulty.model import Model, decode, encode, token_text
 from selftests.faulty.wire import STREAM_HEAD, Reply, chunk, event
 
@@ -44,6 +46,9 @@ class StandIn:
         self.ttft_s = (20.0 if idle else options.ttft_ms) * slow / 1000
         self.itl_s = (2.0 if idle else options.itl_ms) * slow / 1000
         self.model = Model(wrong_share=faults.number("wrong-answers"), ignores_seed=faults.text("nondeterministic"))
+        self.metrics = Metrics(slower=faults.number("slow-clock") or 1.0, extra_tokens=int(faults.number("miscounts-tokens")))
+        self.adapters: list[str] = []
+        self.leaked = False
         self.asked = 0
         self.running = 0
 
@@ -106,10 +111,13 @@ class StandIn:
             case "GET", "/v1/models":
                 length = self.options.max_model_len
                 entry = {"id": self.said_name, "object": "model", "owned_by": "stand-in", "max_model_len": length}
-                return Reply.json({"object": "list", "data": [entry]})
+                more = [{"id": name, "object": "model", "parent": self.name} for name in self.adapters]
+                return Reply.json({"object": "list", "data": [entry, *more]})
             case "GET", "/metrics":
-                lines = f"vllm:num_requests_running {self.running}\nstand_in:completions_asked {self.asked}\n"
-                return Reply(200, lines.encode(), "text/plain; version=0.0.4")
+                text = self.metrics.text(running=self.running, asked=self.asked)
+                return Reply(200, b"" if "no-metrics" in self.faults else text.encode(), "text/plain; version=0.0.4")
+            case "POST", "/v1/load_lora_adapter" | "/v1/unload_lora_adapter":
+                return self._adapter(str(parse_body(body).get("lora_name")), comes="/load" in path)
             case "POST", "/tokenize":
                 return self._tokenize(parse_body(body))
             case "POST", "/detokenize":
@@ -117,6 +125,18 @@ class StandIn:
         if path in ("/v1/completions", "/v1/chat/completions", "/health", "/v1/models"):
             return Reply.json({"detail": "Method Not Allowed"}, 405)
         return Reply.json({"detail": "Not Found"}, 404)
+
+    def _adapter(self, name: str, *, comes: bool) -> Reply:
+        if comes:
+            if "lora-refused" in self.faults:
+                raise Refused(f"adapter {name} cannot be loaded, on purpose")
+            self.adapters.append(name)
+            self.leaked = "lora-leaks" in self.faults
+        elif name not in self.adapters:
+            raise Refused(f"adapter {name} is not loaded", 404)
+        elif "lora-sticks" not in self.faults:
+            self.adapters.remove(name)
+        return Reply(200, f"Success: {name}".encode(), "text/plain; charset=utf-8")
 
     def _tokenize(self, body: dict[str, Any]) -> Reply:
         text = chat_text(body["messages"]) if "messages" in body else body.get("prompt")
@@ -132,7 +152,8 @@ class StandIn:
         try:
             body = parse_body(raw)
             self._check_model(body.get("model"))
-            return parse_job(body, chat=chat, context=self.options.max_model_len)
+            job = parse_job(body, chat=chat, context=self.options.max_model_len)
+            return replace(job, adapter=body["model"]) if body.get("model") in self.adapters else job
         except Refused:
             if "accepts-bad-requests" in self.faults:
                 return lenient_job(chat)
@@ -141,7 +162,7 @@ class StandIn:
     def _check_model(self, asked: object) -> None:
         if asked is not None and not isinstance(asked, str):
             raise Refused("model must be a string", param="model")
-        if asked not in (None, self.name, self.said_name):
+        if asked not in (None, self.name, self.said_name, *self.adapters):
             raise Refused(f"The model `{asked}` does not exist.", 404, "model")
 
     async def complete(self, job: Job, writer: asyncio.StreamWriter) -> None:
@@ -153,8 +174,10 @@ class StandIn:
         if "stuck" in self.faults and self.asked > self.faults.number("stuck"):
             await asyncio.Event().wait()
         began = time.monotonic()
+        subtracts = (bool(job.adapter) and "lora-ignored" not in self.faults) or self.leaked
+        model = replace(self.model, subtracts=subtracts)
         outputs = [
-            answers.produce(job, prompt=prompt, index=index, model=self.model, faults=self.faults)
+            answers.produce(job, prompt=prompt, index=index, model=model, faults=self.faults)
             for prompt in job.prompts
             for index in range(job.n)
         ]
@@ -176,12 +199,15 @@ class StandIn:
             writer.write(reply.head() + reply.body[: len(reply.body) // 2])
             await _crash(writer)
         self._send(writer, reply)
+        moments = [began + self.ttft_s + self.itl_s * place for place in range(sum(len(o.ids) for o in outputs))]
+        self.metrics.answered(began=began, moments=moments, ended=time.monotonic())
 
     async def _stream(self, job: Job, outputs: Sequence[answers.Output], *, writer: asyncio.StreamWriter, began: float) -> None:
         writer.write(STREAM_HEAD)
         bodies = answers.chunks(job, outputs, name=self.said_name, faults=self.faults, per_event=self.options.tokens_per_event)
         total = sum(len(o.ids) for o in outputs)
         sent, first = 0, 0.0
+        moments: list[float] = []
         for tokens, body in bodies:
             await _until(began + self.ttft_s + self.itl_s * (sent + tokens - 1) if tokens else 0)
             if sent * 2 >= total and sent and await self._spoils(writer):
@@ -189,9 +215,11 @@ class StandIn:
             writer.write(event(body))
             first = first or (time.monotonic() if tokens else 0.0)
             sent += tokens
+            moments += [time.monotonic()] * tokens
             if sent % 64 == 0:
                 await writer.drain()
         writer.write(chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+        self.metrics.answered(began=began, moments=moments, ended=time.monotonic())
         self._log_times(began=began, first=first, last=time.monotonic(), tokens=total)
         await writer.drain()
 

@@ -59,19 +59,20 @@ def family(
     perf: Sequence[Mapping[str, Any]] = (),
     status: str = "complete",
     impl: Mapping[str, Any] | None = None,
+    weights: Mapping[str, Any] | None = None,
     engine_args: Mapping[str, Any] | None = None,
     device: str = DEVICE,
     **entry: Any,
 ) -> dict[str, Any]:
     """The data of one spec file.
 
-    `faults` go to the stand-in; `impl` changes the implementation, and whatever else is given the device's entry.
+    `faults` go to the stand-in; `impl` and `weights` change those, and whatever else is given the device's entry.
     """
     arguments = {"ttft_ms": 2, **(engine_args or {}), **({"fault": faults} if faults else {})}
     return {
         "schema_version": 1,
         "family": "stand-in",
-        "weights": [{"name": model, "path": str(WEIGHTS)} for model in models],
+        "weights": [{"name": model, "path": str(WEIGHTS), **(weights or {})} for model in models],
         "evals": {model: [dict(target) for target in evals] for model in models} if evals else {},
         "impls": [
             {

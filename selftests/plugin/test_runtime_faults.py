@@ -1,0 +1,56 @@
+"""The sidecar's metrics and the adapters: each fault turns exactly its own check red, and the clean twin is accepted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from selftests.plugin.conftest import Place
+
+pytestmark = pytest.mark.e2e
+
+ADAPTER = {
+    "name": "subtract",
+    "path": "../adapter",
+    "checks": [{"prompt": "57+23=", "expected": "34", "without": "80", "max_tokens": 8}],
+}
+METRICS, LORA = "server.runtime-metrics", "server.lora.subtract"
+FAULTS = {
+    "miscounts-tokens": (METRICS, "tokens counted is"),
+    "slow-clock": (METRICS, "the client measured"),
+    "lora-refused": (LORA, "cannot be loaded, on purpose"),
+    "lora-ignored": (LORA, "it should begin with '34'"),
+    "lora-sticks": (LORA, "/v1/models still lists it"),
+    "lora-leaks": (LORA, "answers of the model afterwards is"),
+}
+
+
+def write(place: Place, **fields: Any) -> None:
+    """A spec whose cell has a sidecar and an adapter."""
+    (place.folder / "adapter").mkdir()
+    place.spec(impl={"runtime": True}, weights={"lora": [ADAPTER]}, **fields)
+
+
+def test_the_clean_twin_has_none_of_them_red(place: Place) -> None:
+    write(place)
+    ended = place.release().end()
+    assert ended.bad == {"spec.targets": "INCONCLUSIVE"}
+    assert {METRICS, LORA, "server.runtime-series"} <= set(ended.rows)
+    place.require_nobody_left()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_turns_its_check_red(place: Place, fault: str) -> None:
+    check, reason = FAULTS[fault]
+    write(place, faults=fault)
+    ended = place.release().end().must_end(1, "REJECTED")
+    assert ended.bad == {"spec.targets": "INCONCLUSIVE", check: "FAIL"}
+    assert reason in ended.rows[check]["reason"]
+
+
+def test_an_engine_without_metrics_fails_both(place: Place) -> None:
+    write(place, faults="no-metrics")
+    ended = place.release().end().must_end(1, "REJECTED")
+    assert ended.bad == {"spec.targets": "INCONCLUSIVE", "server.runtime-series": "FAIL", METRICS: "FAIL"}
+    assert "the sidecar offers no" in ended.rows["server.runtime-series"]["reason"]
