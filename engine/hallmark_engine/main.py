@@ -59,12 +59,12 @@ def _serve(settings: Settings, hardware: Hardware, environ: Mapping[str, str]) -
     root = os.geteuid() == 0
     _require(settings, hardware, flavor=flavor, cache=cache, root=root)
     dtype, why = choose_dtype(settings.dtype, hardware)
-    _introduce(settings, hardware, dtype=dtype, why=why)
-    _tell_healthcheck(settings)
     home = Path(environ.get("HOME", "/home/appuser"))
     daemon = sshd.prepare(settings, home=home, cache=cache) if settings.sshd else None
     if root and daemon:
         sshd.own(home, APPUSER)
+    _introduce(settings, hardware, dtype=dtype, why=why)
+    _tell_healthcheck(settings)
     key = commands.engine_key(environ)
     kills = troubles.oom_kills()
     names = _Namer()
@@ -80,7 +80,7 @@ def _serve(settings: Settings, hardware: Hardware, environ: Mapping[str, str]) -
     startup.start()
     ended = supervisor.run()
     startup.ready.set()
-    return 0 if ended is None else _explain(ended, names, killed=troubles.oom_kills() > kills)
+    return 0 if ended is None else _explain(ended, killed=troubles.oom_kills() > kills)
 
 
 def _require(settings: Settings, hardware: Hardware, *, flavor: str, cache: Path, root: bool) -> None:
@@ -119,19 +119,16 @@ class _Namer:
 
     def __call__(self, *lines: str) -> None:
         for trouble in troubles.named(lines):
-            self.tell(trouble)
-
-    def tell(self, trouble: troubles.Trouble) -> None:
-        if trouble.name not in self._said:
-            self._said.add(trouble.name)
-            self._tell(str(trouble))
+            if trouble.name not in self._said:
+                self._said.add(trouble.name)
+                self._tell(str(trouble))
 
 
-def _explain(ended: Child, names: _Namer, *, killed: bool) -> int:
+def _explain(ended: Child, *, killed: bool) -> int:
     code = exit_code(ended)
     how = f"signal {-ended.status}" if ended.status and ended.status < 0 else f"exit code {ended.status}"
     say(f"{ended.command.name} ended by itself ({how}); so the container ends with {code}")
-    names(*ended.lines)
-    if killed:
-        names.tell(troubles.OUT_OF_MEMORY)
+    # Said again where it was said before: the last line is the one that is read.
+    for trouble in [*troubles.named(ended.lines), *([troubles.OUT_OF_MEMORY] if killed else [])]:
+        say(str(trouble))
     return code

@@ -65,12 +65,13 @@ def read(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
     ask = _Asker(values)
     model = ask.model()
     public_key = ask.public_key()
+    port = ask.port("PORT", 8000)
     settings = Settings(
         model=model,
         served_name=values.get("SERVED_MODEL_NAME", "") or (Path(model).name if model.startswith("/") else model),
         hf_token=ask.matching("HF_TOKEN", "", _TOKEN, "a token of printable characters", secret=True),
         host=ask.matching("HOST", "0.0.0.0", _HOST, "an address or a host name"),  # noqa: S104
-        port=ask.port("PORT", 8000),
+        port=port,
         dtype=ask.dtype(),
         tensor_parallel=ask.whole("TENSOR_PARALLEL", 1, most=1024),
         max_model_len=ask.whole("MAX_MODEL_LEN", 8192),
@@ -80,7 +81,7 @@ def read(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
         sshd=ask.switch("ENABLE_SSHD") or bool(public_key),
         public_key=public_key,
         ssh_port=ask.port("SSH_PORT", 22),
-        engine_port=ask.port("ENGINE_PORT", 8001),
+        engine_port=ask.port("ENGINE_PORT", 8001 if port != 8001 else 8002),
         stop_grace_s=ask.number("STOP_GRACE_S", 8.0, most=3600),
         passed_on=tuple(passed_on),
     )

@@ -91,7 +91,18 @@ LOG_TROUBLES = (
     Trouble(
         "disk-full",
         "the disk of /cache is full: free some space, or mount a larger volume",
-        r"No space left on device|Disk quota exceeded",
+        r"No space left on device(?!.*/dev/shm)|Disk quota exceeded",
+    ),
+    Trouble(
+        "shm-too-small",
+        "vLLM's processes share more memory than Docker's 64 MiB: start with --shm-size 1g "
+        "or --ipc host (run_image.sh and compose do)",
+        r"Insufficient space in /dev/shm|No space left on device.*/dev/shm|unable to (open|mmap|allocate) shared memory",
+    ),
+    Trouble(
+        "not-readable",
+        "appuser (uid 1000) may not read a file that is mounted: chmod -R a+rX the folder on the host",
+        r"Permission denied: '/(?!cache)",
     ),
     Trouble(
         "port-in-use",

@@ -34,7 +34,8 @@ class ContainerPlan:
     """How many the NVIDIA runtime hands in: `all` or a number; empty for none."""
     runtime: str = ""
     ipc: Literal["", "host"] = ""
-    shm_gib: float | None = None
+    shm_gib: float = 1.0
+    """Docker's own 64 MiB are too few for the processes of an engine that share memory."""
     memory_gib: float | None = None
     """Beyond it the kernel kills; None for no limit. Swap does not widen it."""
     groups: tuple[str, ...] = ()
@@ -82,7 +83,7 @@ def _options(plan: ContainerPlan) -> list[tuple[str, str]]:
         "--gpus": plan.gpus,
         "--runtime": plan.runtime,
         "--ipc": plan.ipc,
-        "--shm-size": f"{plan.shm_gib:g}g" if plan.shm_gib else "",
+        "--shm-size": "" if plan.ipc else f"{plan.shm_gib:g}g",
         "--memory": f"{plan.memory_gib:g}g" if plan.memory_gib else "",
         "--memory-swap": f"{plan.memory_gib:g}g" if plan.memory_gib else "",
         "--user": plan.user,
@@ -103,7 +104,7 @@ def sdk_options(plan: ContainerPlan) -> dict[str, Any]:
         "security_opt": list(plan.security),
         "runtime": plan.runtime or None,
         "ipc_mode": plan.ipc or None,
-        "shm_size": int(plan.shm_gib * GIB) if plan.shm_gib else None,
+        "shm_size": None if plan.ipc else int(plan.shm_gib * GIB),
         "mem_limit": int(plan.memory_gib * GIB) if plan.memory_gib else None,
         "memswap_limit": int(plan.memory_gib * GIB) if plan.memory_gib else None,
         "user": plan.user or None,

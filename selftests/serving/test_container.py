@@ -21,8 +21,8 @@ def line(plan: ContainerPlan, *argv: str, **env: str) -> str:
 
 def test_a_plain_image_is_published_at_the_endpoint() -> None:
     plan = ContainerPlan(image="engine:cpu", port=8000)
-    assert line(plan, "--seed", "0") == "docker run --rm -p 127.0.0.1:18000:8000 engine:cpu --seed 0"
-    assert sdk_options(plan) == {}
+    assert line(plan, "--seed", "0") == "docker run --rm -p 127.0.0.1:18000:8000 --shm-size 1g engine:cpu --seed 0"
+    assert sdk_options(plan) == {"shm_size": 1024**3}
 
 
 def test_everything_that_a_device_needs_is_in_the_line_and_in_the_options() -> None:
@@ -34,7 +34,6 @@ def test_everything_that_a_device_needs_is_in_the_line_and_in_the_options() -> N
         devices=("/dev/tenstorrent", "/dev/kfd:/dev/kfd:rw"),
         gpus="2",
         runtime="habana",
-        ipc="host",
         shm_gib=16,
         memory_gib=0.5,
         groups=("video",),
@@ -45,7 +44,7 @@ def test_everything_that_a_device_needs_is_in_the_line_and_in_the_options() -> N
     assert line(plan, "--seed", "0") == (
         "docker run --rm -p 127.0.0.1:18000:8000 -v /dev/hugepages-1G:/dev/hugepages-1G -v /models:/models:ro"
         " --device /dev/tenstorrent --device /dev/kfd:/dev/kfd:rw --group-add video --cap-add SYS_NICE"
-        " --security-opt seccomp=unconfined --gpus 2 --runtime habana --ipc host --shm-size 16g --memory 0.5g"
+        " --security-opt seccomp=unconfined --gpus 2 --runtime habana --shm-size 16g --memory 0.5g"
         " --memory-swap 0.5g --user 1000 --entrypoint python3 engine:tt -m server --seed 0"
     )
     options = sdk_options(plan)
@@ -57,13 +56,19 @@ def test_everything_that_a_device_needs_is_in_the_line_and_in_the_options() -> N
 
 def test_the_hosts_network_publishes_nothing() -> None:
     plan = ContainerPlan(image="engine", port=8000, network="host")
-    assert line(plan) == "docker run --rm --network host engine"
+    assert line(plan) == "docker run --rm --network host --shm-size 1g engine"
+
+
+def test_the_hosts_shared_memory_needs_no_size() -> None:
+    plan = ContainerPlan(image="engine", port=8000, ipc="host")
+    assert line(plan) == "docker run --rm -p 127.0.0.1:18000:8000 --ipc host engine"
+    assert sdk_options(plan) == {"ipc_mode": "host"}
 
 
 def test_a_secret_is_named_and_not_told() -> None:
     plan = ContainerPlan(image="engine", port=8000)
     told = line(plan, HF_TOKEN="hf_secret", GREETING="two words")
-    assert told == "docker run --rm -p 127.0.0.1:18000:8000 -e HF_TOKEN -e 'GREETING=two words' engine"
+    assert told == "docker run --rm -p 127.0.0.1:18000:8000 --shm-size 1g -e HF_TOKEN -e 'GREETING=two words' engine"
 
 
 def test_no_daemon_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
