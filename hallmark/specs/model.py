@@ -32,7 +32,7 @@ from hallmark.specs.strict import (
     Text,
     second,
 )
-from hallmark.specs.targets import EvalTarget, Metric, PerfPoint, Status, Tier
+from hallmark.specs.targets import EvalTarget, Metric, PerfPoint, Status, Tier, require_agreement
 from hallmark.specs.weights import LoraAdapter, LoraCheck, Weights
 
 __all__ = [
@@ -278,9 +278,10 @@ class FamilySpec(Strict):
         for device, points in self.base_targets.items():
             if (place := second(point.name for point in points)) is not None:
                 raise Contradiction("two perf points have the same isl, osl and concurrency", "base_targets", device, place)
-            entries = [impl.devices[device] for impl in self.impls if device in impl.devices]
-            if not entries:
-                raise Contradiction(
-                    f"no implementation serves on '{device}', so nothing would check this", "base_targets", device
-                )
+            served = [(place, impl.devices[device]) for place, impl in enumerate(self.impls) if device in impl.devices]
+            if not served:
+                problem = f"no implementation serves on '{device}', so nothing would check this"
+                raise Contradiction(problem, "base_targets", device)
+            for place, entry in served:
+                require_agreement(points, entry.perf, "impls", place, "devices", device, "perf")
         return self

@@ -136,3 +136,20 @@ def joined(base: tuple[PerfPoint, ...], own: tuple[PerfPoint, ...]) -> tuple[Per
     additions = {point.name: point for point in own}
     there = [point.plus(additions.pop(point.name)) if point.name in additions else point for point in base]
     return (*there, *additions.values())
+
+
+def require_agreement(base: tuple[PerfPoint, ...], own: tuple[PerfPoint, ...], *at: str | int) -> None:
+    """Raise Contradiction, `at` the place of `own`, where it changes what `base` asks: it may add metrics and points."""
+    there = {point.name: point for point in base}
+    for place, point in enumerate(own):
+        common = there.get(point.name, point)
+        for metric, value in point.targets.items():
+            wanted = common.targets.get(metric, value)
+            if wanted != value:
+                raise Contradiction(
+                    f"{metric} {value:g} contradicts the base_targets, which say {wanted:g}", *at, place, "targets", metric.value
+                )
+        try:
+            common.plus(point).require_possible()
+        except Contradiction as exc:
+            raise Contradiction(f"with the base_targets: {exc}", *at, place, *exc.at) from exc

@@ -114,6 +114,132 @@ BAD: dict[str, tuple[str, str, str]] = {
     "deep nesting": ("x: " + "[" * 30_000 + "]" * 30_000 + " # HERE\n", "nested too deeply", "few levels"),
 }
 
+ENTRY = "        max_context: 512\n        perf:"
+"""Where the entry of `cpu` can be given more keys."""
+
+
+def entry(keys: str) -> str:
+    """FAMILY with more keys in the entry of `cpu`."""
+    lines = "".join(f"        {line}\n" for line in keys.splitlines())
+    return spoilt(ENTRY, lines + ENTRY)
+
+
+TWO_POINTS = "[{ isl: 64, osl: 32, concurrency: 2, requests: 8, targets: { tokens_per_s: 9 }, source: x }]"
+
+# The same for runtime and device configurations, containers, adapters and what a family states besides.
+BAD |= {
+    "a size that is none": (entry("device_configs:\n  0: { env_vars: {} } # HERE"), "greater than 0", "correct"),
+    "a size in words": (entry("device_configs:\n  four: {} # HERE"), "device_configs.four", "correct"),
+    "a size twice": (entry("device_configs:\n  4: {}\n  '04': {} # HERE"), "duplicate key '4'", "keep one"),
+    "an unknown version key": (
+        entry("device_configs:\n  4:\n    num_gpu_blocks_override:\n      torch_below_1: 3 # HERE"),
+        "'torch_below_1' is no version key",
+        "correct",
+    ),
+    "version keys that overlap": (
+        entry("device_configs:\n  4:\n    num_gpu_blocks_override:\n      t_lt_2: 3\n      t_le_1: 4 # HERE"),
+        "overlap",
+        "correct",
+    ),
+    "an empty table of versions": (
+        entry("device_configs:\n  4:\n    num_gpu_blocks_override: {} # HERE"),
+        "num_gpu_blocks",
+        "correct",
+    ),
+    "negative blocks": (entry("device_configs:\n  4:\n    num_gpu_blocks_override: -1 # HERE"), "num_gpu_blocks", "correct"),
+    "a null device configuration": (entry("device_configs:\n  4: # HERE"), "device_configs.4", "correct"),
+    "null chunks": (entry("device_configs:\n  4:\n    chunked_prefill: {} # HERE"), "max_num_batched_tokens' is missing", "add"),
+    "misspelt continuous": (entry("runtime_configs: { continous: [] } # HERE"), "continous", "did you mean continuous?"),
+    "a runtime configuration without sequences": (
+        entry("runtime_configs:\n  continuous:\n    - { tp_size: 1, max_model_len: 1 } # HERE"),
+        "max_num_seqs' is missing",
+        "add",
+    ),
+    "the same runtime configuration twice": (
+        entry(
+            "runtime_configs:\n  continuous:\n    - { tp_size: 1, max_model_len: 1, max_num_seqs: 1 }\n"
+            "    - { tp_size: 1, max_model_len: 1, max_num_seqs: 1 } # HERE"
+        ),
+        "there twice",
+        "correct",
+    ),
+    "the same warm-up shapes in another order": (
+        entry(
+            "runtime_configs:\n  static:\n"
+            "    - { tp_size: 1, warmup_shapes: [{ prompt_len: 1, batch_size: 1 }, { prompt_len: 2, batch_size: 1 }] }\n"
+            "    - { tp_size: 1, warmup_shapes: [{ prompt_len: 2, batch_size: 1 }, { prompt_len: 1, batch_size: 1 }] } # HERE"
+        ),
+        "there twice",
+        "correct",
+    ),
+    "no warm-up shape": (
+        entry("runtime_configs:\n  static:\n    - { tp_size: 1, warmup_shapes: [] } # HERE"),
+        "warmup_shapes",
+        "correct",
+    ),
+    "a size that is not supported": (
+        spoilt("engine_args: { max_num_seqs: 8 }", "engine_args: { tensor_parallel_size: 2 } # HERE").replace(
+            ENTRY,
+            "        runtime_configs: { continuous: [{ tp_size: 4, max_model_len: 1, max_num_seqs: 1 }] }\n" + ENTRY,
+        ),
+        "tensor_parallel_size 2 is not one that is supported (4)",
+        "correct",
+    ),
+    "a size in quotes": (
+        spoilt("engine_args: { max_num_seqs: 8 }", "engine_args: { tensor-parallel-size: '2' } # HERE"),
+        "tensor_parallel_size must be a whole number",
+        "correct",
+    ),
+    "an architecture that matches nothing": (spoilt("{ model_type: tiny, ", "{ # HERE\n "), "needs model_type", "correct"),
+    "an architecture two levels down": (spoilt("hidden_size: 8", "a: { b: { c: 1 } } # HERE\n "), "architecture.a", "correct"),
+    "an empty part of an architecture": (spoilt("hidden_size: 8", "a: {} # HERE\n "), "architecture.a", "correct"),
+    "base targets that nobody checks": (
+        spoilt("impls:", f"base_targets:\n  galaxy: {TWO_POINTS} # HERE\nimpls:"),
+        "no implementation serves on 'galaxy'",
+        "correct",
+    ),
+    "base targets that are contradicted": (
+        spoilt("impls:", f"base_targets: {{ cpu: {TWO_POINTS} }}\nimpls:").replace(
+            "{ tokens_per_s: 10,", "{ tokens_per_s: 10, # HERE\n "
+        ),
+        "contradicts the base_targets, which say 9",
+        "correct",
+    ),
+    "base targets with which it is impossible": (
+        spoilt("impls:", f"base_targets: {{ cpu: {TWO_POINTS} }}\nimpls:").replace(
+            "{ tokens_per_s: 10, tokens_per_s_per_user: 5 }", "{ tokens_per_s_per_user: 4 } # HERE"
+        ),
+        "with the base_targets: impossible target",
+        "correct",
+    ),
+    "an adapter without a place": (
+        spoilt("path: ../weights }", "path: ../weights, lora: [{ name: a, checks: [{ prompt: p, expected: e }] }] } # HERE"),
+        "either `repo` or `path`",
+        "correct",
+    ),
+    "an adapter without a check": (
+        spoilt("path: ../weights }", "path: ../weights, lora: [{ name: a, path: b, checks: [] }] } # HERE"),
+        "checks",
+        "correct",
+    ),
+    "an adapter that changes nothing": (
+        spoilt(
+            "path: ../weights }",
+            "path: ../weights, lora: [{ name: a, path: b, checks: [{ prompt: p, expected: e, without: e }] }] } # HERE",
+        ),
+        "without the adapter, too",
+        "correct",
+    ),
+    "an image with a blank": (spoilt("status: complete", "status: complete\n    image: a b # HERE"), "image", "correct"),
+    "a bind that is none": (
+        spoilt("status: complete", "status: complete\n    container: { binds: [here] } # HERE"),
+        "binds",
+        "correct",
+    ),
+    "a known limit without its source": (entry("known_limits:\n  - { text: slow } # HERE"), "source' is missing", "add"),
+}
+
+
 DUPLICATE_POINT = FAMILY[FAMILY.index("          - isl") : FAMILY.index("      t3k:")]
 BAD["the same perf point twice"] = (
     FAMILY.replace(DUPLICATE_POINT, DUPLICATE_POINT + DUPLICATE_POINT.replace("64", "64 # HERE")),
@@ -134,7 +260,7 @@ def one_line(caught: pytest.ExceptionInfo[HallmarkError], *, where: str) -> None
 def test_the_sheet_that_is_spoilt_is_good(tmp_path: Path) -> None:
     """The clean twin of the whole table."""
     assert len(load_catalogue([spec_folder(tmp_path)]).cells) == 6
-    assert len(BAD) >= 25
+    assert len(BAD) >= 80
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -202,6 +328,15 @@ def test_a_file_that_is_gone_is_one_line(tmp_path: Path) -> None:
         ("schema_version: 1\ndevices:\n  x: {title: X, vendor: y, detect: {how: magic}} # HERE\n", "magic"),
         ("schema_version: 1\ndevices:\n  x: {title: X, vendor: y, detect: {how: cpu, count: 0}} # HERE\n", "count"),
         ("schema_version: 1\ndevices:\n  x: {title: X, vendor: y} # HERE\n", "detect"),
+        ("schema_version: 2\ndevices:\n  perf: {title: X, vendor: y, detect: {how: cpu}} # HERE\n", "something else after -m"),
+        ("schema_version: 2\ndevices:\n  spec: {title: X, vendor: y, detect: {how: cpu}} # HERE\n", "something else after -m"),
+        ("schema_version: 2\ndevices:\n  not: {title: X, vendor: y, detect: {how: cpu}} # HERE\n", "something else after -m"),
+        ("schema_version: 2\ndevices:\n  x: {title: X, vendor: y, detect: {how: cpu}, container: {gpus: '0'}} # HERE\n", "gpus"),
+        (
+            "schema_version: 2\ndevices:\n  x: {title: X, vendor: y, detect: {how: cpu}, container: {devices: [x]}} # HERE\n",
+            "devices",
+        ),
+        ("schema_version: 3 # HERE\ndevices: {}\n", "newer than this hallmark reads"),
     ],
 )
 def test_a_bad_device_is_one_line(tmp_path: Path, text: str, message: str) -> None:

@@ -180,3 +180,81 @@ def test_an_empty_folder_has_no_cells_and_says_so(tmp_path: Path) -> None:
     assert catalogue.cells == ()
     with pytest.raises(UsageError, match="none is known"):
         ids(catalogue, models=("any",))
+
+
+def test_a_spec_is_read_under_either_suffix(tmp_path: Path) -> None:
+    """A .yml that is passed over in silence would be a cell that nobody misses."""
+    (spec_folder(tmp_path) / "small.yaml").rename(tmp_path / "small.yml")
+    (tmp_path / "devices.yaml").rename(tmp_path / "devices.yml")
+    assert len(load_catalogue([tmp_path]).cells) == 6
+
+
+def test_a_device_may_differ_from_the_rest(tmp_path: Path) -> None:
+    text = spoilt(
+        "      t3k:\n",
+        "      t3k:\n        status: top_perf\n        image: some/image:2\n"
+        "        commits: { a: b }\n        system_deps: { gcc: '>=9' }\n",
+    )
+    catalogue = load_catalogue([spec_folder(tmp_path, text)])
+    there = {cell.device: cell.impl for cell in catalogue.select(Selection(models=("Small-1B",), impl="plain"))}
+    assert (there["t3k"].status, there["cpu"].status) == (Status.TOP_PERF, Status.COMPLETE)
+    assert (there["t3k"].image, there["t3k"].commits, there["t3k"].system_deps) == ("some/image:2", {"a": "b"}, {"gcc": ">=9"})
+    assert (there["cpu"].image, there["cpu"].commits, there["cpu"].system_deps) == ("", {}, {})
+
+
+def test_variables_of_a_tensor_parallel_size_come_between(tmp_path: Path) -> None:
+    text = spoilt(
+        "engine_args: { max_num_seqs: 8 }",
+        "engine_args: { tensor_parallel_size: 2 }\n        env_vars: { C: near }\n"
+        "        device_configs:\n          2: { env_vars: { A: size, C: size } }\n          4: { env_vars: { A: other } }",
+    )
+    (cell,) = load_catalogue([spec_folder(tmp_path, text)]).select(Selection(models=("Small-1B",), device="cpu", impl="plain"))
+    assert cell.entry.tp_size == 2
+    assert cell.env_vars == {"A": "size", "C": "near"}
+
+
+def test_base_targets_hold_for_every_implementation(tmp_path: Path) -> None:
+    """The architecture's points, with what an implementation adds to them, then its own."""
+    base = "base_targets:\n  cpu:\n"
+    for users, targets in ((2, "{ ttft_mean_ms: 7 }"), (4, "{ ttft_mean_ms: 9 }")):
+        base += f"    - {{ isl: 64, osl: 32, concurrency: {users}, requests: 8, targets: {targets}, source: theory }}\n"
+    catalogue = load_catalogue([spec_folder(tmp_path, spoilt("impls:\n", base + "impls:\n"))])
+    plain, other = (
+        {point.name: point for point in cell.perf}
+        for impl in ("plain", "other")
+        for cell in catalogue.select(Selection(models=("Small-1B",), device="cpu", impl=impl))
+    )
+    assert list(plain) == list(other) == ["isl64-osl32-c2", "isl64-osl32-c4"]
+    assert other["isl64-osl32-c2"].targets == {"ttft_mean_ms": 7}
+    assert plain["isl64-osl32-c2"].targets == {"ttft_mean_ms": 7, "tokens_per_s": 10, "tokens_per_s_per_user": 5}
+    assert plain["isl64-osl32-c2"].source == "theory; measured"
+    (t3k,) = catalogue.select(Selection(models=("Small-1B",), device="t3k"))
+    assert t3k.perf == ()
+
+
+def test_a_container_is_given_what_device_and_implementation_want(tmp_path: Path) -> None:
+    devices = DEVICES.replace(
+        "count: 4 } }", "count: 4 },\n    container: { devices: [/dev/tt], ipc: host, env_vars: { A: d, B: d } } }"
+    )
+    text = spoilt(
+        "status: complete", "status: complete\n    container: { devices: [/dev/own, /dev/tt], memory_gib: 9, env_vars: { B: i } }"
+    )
+    catalogue = load_catalogue([spec_folder(tmp_path, text, devices=devices)])
+    (cell,) = catalogue.select(Selection(models=("Small-1B",), device="t3k"))
+    assert cell.container.devices == ("/dev/tt", "/dev/own")
+    assert (cell.container.ipc, cell.container.memory_gib, cell.container.env_vars) == ("host", 9, {"A": "d", "B": "i"})
+
+
+def test_weights_say_what_they_want_of_the_engine(tmp_path: Path) -> None:
+    text = spoilt("path: ../weights }", "path: ../weights, engine_args: { tool_call_parser: x, max_num_seqs: 1 } }")
+    catalogue = load_catalogue([spec_folder(tmp_path, text)])
+    arguments = {c.model: c.entry.engine_args for c in catalogue.select(Selection(device="cpu", impl="plain"))}
+    assert arguments == {
+        "Small-1B": {"max_num_seqs": 8},
+        "Small-1B-Instruct": {"tool_call_parser": "x", "max_num_seqs": 8},
+    }
+
+
+def test_the_default_of_each_device_is_known(tmp_path: Path) -> None:
+    (family,) = load_catalogue([spec_folder(tmp_path)]).families
+    assert family.spec.default_impl_map == {"cpu": "plain"}

@@ -1,0 +1,72 @@
+"""tests/spec over every cell of the catalogue, with no server and no accelerator: honest verdicts, whatever the order."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from hallmark.environment.devices import detect
+from hallmark.specs.catalogue import load_catalogue
+from hallmark.specs.checks import demanded
+
+ROOT = Path(__file__).resolve().parents[2]
+BACKWARDS = """
+import pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    items.reverse()
+"""
+Verdicts = dict[tuple[str, str], str]
+
+
+def verdicts(folder: Path, *arguments: str) -> Verdicts:
+    """(cell, check) -> verdict of a whole `pytest tests/spec`; the interpreter of these tests stands in for the server's."""
+    folder.mkdir()
+    (folder / "backwards.py").write_text(BACKWARDS)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("HALLMARK_", "PYTEST_"))}
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "tests/spec",
+        f"--artifacts={folder}",
+        f"--server-python={sys.executable}",
+        "-q",
+        *arguments,
+    ]
+    ended = subprocess.run(
+        command, cwd=ROOT, env=environ | {"PYTHONPATH": str(folder)}, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert ended.returncode == 1, ended.stdout[-3000:] + ended.stderr[-3000:]
+    assert "INTERNALERROR" not in ended.stdout
+    records = [json.loads(line) for path in folder.glob("*/records.jsonl") for line in path.read_text().splitlines()]
+    found = {(record["cell"], record["check"]): record["verdict"] for record in records}
+    assert len(found) == len(records), "each check once"
+    return found
+
+
+@pytest.mark.e2e
+def test_every_cell_is_checked_alike_in_any_order(tmp_path: Path) -> None:
+    catalogue = load_catalogue([ROOT / "model_specs"])
+    spread = verdicts(tmp_path / "spread", "--model=*", "-n", "2")
+    backwards = verdicts(tmp_path / "backwards", "--model=*", "-p", "backwards")
+    assert spread == backwards
+    cells = {cell.id: cell for cell in catalogue.cells}
+    for cell_id in {cell for cell, _ in spread}:
+        wanted = {entry.check for entry in demanded(cells[cell_id]) if entry.kind == "spec"}
+        assert {check for cell, check in spread if cell == cell_id} == wanted, "every check of the manifest is told"
+    present = {name for name, device in catalogue.devices.items() if detect(device).present}
+    elsewhere = {cell.id for cell in catalogue.cells if cell.device not in present}
+    assert {verdict for (cell, _), verdict in spread.items() if cell in elsewhere} == {"VOID"}, "no device, no verdict"
+    here = Counter(verdict for (cell, _), verdict in spread.items() if cell not in elsewhere)
+    assert here["PASS"] >= 5
+    assert here["FAIL"] >= 1, "this interpreter has no vLLM, and that is no pass"
+    models = {cells[cell].model for cell, _ in spread}
+    assert models == {cell.model for cell in catalogue.cells}
