@@ -10,7 +10,9 @@ CONTENT_TYPES = {
 }
 ASKED_FOR = {
     Dialect.TEXT: "text/plain;version=0.0.4,application/openmetrics-text;version=1.0.0;q=0.5,*/*;q=0.1",
-    Dialect.OPENMETRICS: "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+    Dialect.OPENMETRICS: (
+        "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+    ),
 }
 """The Accept header with which the engine is asked for a format: the other one is better than none.
 
