@@ -95,14 +95,18 @@ def _cpu(wanted: Wanted, sight: Sight) -> Presence:
 def _boards(wanted: Wanted, sight: Sight) -> Presence:
     """`count` is of boards: chips that share an id are on one of them."""
     pairs = list(zip(sight.names, sight.ids, strict=True))
-    boards = {identity for name, identity in pairs if _is_board(wanted.board, name)}
+    boards = {identity for name, identity in pairs if _is_board(wanted.board, name, REVISIONS.get(wanted.how, ""))}
     found = probe.counted([{"name": name} for name in sight.names]) or "none"
     return Presence(present=len(boards) >= wanted.count, found=found, looked=sight.looked)
 
 
-def _is_board(board: str, name: str) -> bool:
+REVISIONS = {"tenstorrent": "[a-d]?"}
+"""What may follow a board's name and not make it another: p150a, p150b and p150c are all a p150 (but an A10G is no A10)."""
+
+
+def _is_board(board: str, name: str, revision: str = "") -> bool:
     """Whole words only: `l4` is not an L40S, and `h200` is not a GH200. An empty `board` stands for any."""
-    return not board or re.search(rf"(?<![a-z0-9]){re.escape(board.lower())}(?![a-z0-9])", name.lower()) is not None
+    return not board or re.search(rf"(?<![a-z0-9]){re.escape(board.lower())}{revision}(?![a-z0-9])", name.lower()) is not None
 
 
 DETECTORS: dict[str, Detector] = {"cpu": _cpu, **dict.fromkeys(probe.SOURCES, _boards)}

@@ -71,6 +71,30 @@ def test_nvidia_boards_are_counted_and_matched_by_whole_words(
     assert detect(fakes.device("nvidia", board, count), fakes.machine(root, tools)).present is present
 
 
+@pytest.mark.parametrize(
+    ("stated", "board", "present"),
+    [
+        ("p150a", "p150", True),
+        ("p150", "p150", True),
+        ("p300c", "p300", True),
+        ("n150 L", "n150", True),
+        ("p150a", "p150b", False),
+        ("p1500", "p150", False),
+        ("tt-galaxy-wh", "tt-galaxy-bh", False),
+    ],
+)
+def test_a_revision_of_a_board_is_that_board(root: Path, *, stated: str, board: str, present: bool) -> None:
+    base = "/sys/class/tenstorrent/tenstorrent!0"
+    fakes.files(root, {f"{base}/tt_card_type": stated, f"{base}/tt_serial": "1"})
+    assert detect(fakes.device("tenstorrent", board), fakes.machine(root)).present is present
+
+
+def test_another_makers_letter_is_another_board(root: Path, tools: Path) -> None:
+    fakes.tool(tools, "nvidia-smi", 'echo "NVIDIA A10G, GPU-1, 23028 MiB"')
+    assert not detect(fakes.device("nvidia", "a10"), fakes.machine(root, tools)).present
+    assert detect(fakes.device("nvidia", "a10g"), fakes.machine(root, tools)).present
+
+
 def test_amd(root: Path, tools: Path) -> None:
     fakes.tool(tools, "rocm-smi", fakes.ROCM_SMI)
     assert detect(fakes.device("amd", "mi300x"), fakes.machine(root, tools)).present
