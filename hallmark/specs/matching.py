@@ -104,29 +104,52 @@ def make_pattern(name: str, architecture: Architecture) -> Pattern | None:
     return Pattern(name, model_type, tuple(sorted(found, key=lambda constraint: constraint[0])))
 
 
+class _Index:
+    """The patterns of one model_type: by their telling attribute and its value, then by all their attributes and values.
+
+    The telling attribute of a pattern is that of its attributes which has the most values among all patterns. So a config
+    looks each such attribute up once, and only what agrees there is looked at further.
+    """
+
+    def __init__(self, patterns: Iterable[Pattern]) -> None:
+        self._always: list[Pattern] = []
+        self._by_telling: dict[Attribute, dict[Value, dict[tuple[Attribute, ...], dict[tuple[Value, ...], list[Pattern]]]]] = {}
+        known = list(patterns)
+        several: dict[Attribute, set[Value]] = defaultdict(set)
+        for attribute, value in (constraint for pattern in known for constraint in pattern.constraints):
+            several[attribute].add(value)
+        for pattern in known:
+            if not pattern.constraints:
+                self._always.append(pattern)
+                continue
+            telling, told = max(pattern.constraints, key=lambda constraint: (len(several[constraint[0]]), constraint[0]))
+            attributes, values = zip(*pattern.constraints, strict=True)
+            of_value = self._by_telling.setdefault(telling, {}).setdefault(told, {})
+            of_value.setdefault(attributes, {}).setdefault(values, []).append(pattern)
+
+    def holding(self, view: _View) -> Iterator[Pattern]:
+        """The patterns whose every attribute is as the config says."""
+        yield from self._always
+        for telling, by_value in self._by_telling.items():
+            for attributes, by_values in by_value.get(view.value(telling), {}).items():
+                yield from by_values.get(tuple(map(view.value, attributes)), ())
+
+
 class Matcher:
-    """All patterns, indexed by model_type and by the attributes that they ask for."""
+    """All patterns, indexed by model_type."""
 
     def __init__(self, patterns: Iterable[Pattern]) -> None:
         self.patterns = tuple(sorted(patterns, key=lambda pattern: pattern.name))
-        # model_type -> attributes -> their values -> patterns: a config is looked up once per set of attributes.
-        self._index: dict[str, dict[tuple[Attribute, ...], dict[tuple[Value, ...], list[Pattern]]]] = {}
-        for pattern in self.patterns:
-            attributes = tuple(attribute for attribute, _ in pattern.constraints)
-            values = tuple(value for _, value in pattern.constraints)
-            of_type = self._index.setdefault(pattern.model_type, defaultdict(dict))
-            of_type[attributes].setdefault(values, []).append(pattern)
+        self._of_type: dict[str, _Index] = {}
+        for model_type in {pattern.model_type for pattern in self.patterns}:
+            self._of_type[model_type] = _Index([p for p in self.patterns if p.model_type == model_type])
 
     def candidates(self, config: object) -> tuple[Pattern, ...]:
         """Every pattern that holds for `config` (a mapping, a config object, or an object with `hf_config`), best first."""
         view = _View(config)
         model_type = view.value(_MODEL_TYPE)
-        held = [
-            pattern
-            for attributes, by_values in self._index.get(model_type if isinstance(model_type, str) else "", {}).items()
-            for pattern in by_values.get(tuple(map(view.value, attributes)), ())
-            if pattern.quantised == view.quantised
-        ]
+        index = self._of_type.get(model_type) if isinstance(model_type, str) else None
+        held = [pattern for pattern in index.holding(view) if pattern.quantised == view.quantised] if index else []
         return tuple(sorted(held, key=lambda pattern: (-pattern.specificity, pattern.name)))
 
     def match(self, config: object) -> Pattern | None:
