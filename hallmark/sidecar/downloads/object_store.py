@@ -183,7 +183,8 @@ def _client(order: Order, guard: Guard) -> Any:
         }
     else:
         with guard.lifted():
-            role = session.get_credentials() if order.ambient else None
+            # A session remembers what it found; what signs is found by another, through what we register there.
+            role = botocore.session.Session().get_credentials() if order.ambient else None
         anonymous = role is None
         if role is not None:
             session.register_component("credential_provider", _RoleCredentials(role, guard))

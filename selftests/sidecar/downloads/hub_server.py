@@ -192,14 +192,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 class CuttingProxy:
     """A TCP proxy to `upstream` that cuts the connection whenever the bytes that it has passed back reach one of `cuts`."""
 
-    def __init__(self, upstream: str, cuts: list[int]) -> None:
+    def __init__(self, upstream: str, cuts: list[int], *, host: str = "127.0.0.1") -> None:
         parts = urlsplit(upstream)
         self._upstream = (parts.hostname or "", parts.port or 80)
         self._cuts = sorted(cuts)
         self._passed = 0
         self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._listener = socket.create_server((host, 0))
+        self.url = f"http://{host}:{self._listener.getsockname()[1]}"
         self.cut = 0
         """How often it has cut."""
         self.sent = b""

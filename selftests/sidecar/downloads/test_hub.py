@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,3 +141,15 @@ def test_an_endpoint_that_the_caller_chose_never_gets_the_operator_s_token(hub: 
         assert {asked.authorization for asked in other.asked} == {""}
         assert fetch(limits, NAME, tmp_path / "own", config={"hf_endpoint": hub.url + "/"}).state is JobState.COMPLETED
         assert f"Bearer {TOKEN}" in {asked.authorization for asked in hub.asked}
+
+
+def test_the_library_s_own_client_takes_the_stand_in_for_a_hub(hub: Hub, tmp_path: Path) -> None:
+    """Else it would only show that our two halves agree with each other."""
+    program = (
+        "import sys; from huggingface_hub import hf_hub_download; repository, endpoint, folder, name = sys.argv[1:]; "
+        "hf_hub_download(repository, name, endpoint=endpoint, local_dir=folder)"
+    )
+    env = {"PATH": os.environ["PATH"], "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HOME": str(tmp_path)}
+    for name in ("config.json", "weights/model.safetensors"):
+        subprocess.run([sys.executable, "-c", program, NAME, hub.url, str(tmp_path / "target"), name], env=env, check=True)
+        assert (tmp_path / "target" / name).read_bytes() == FILES[name]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import http.server
+import json
 import random
+import threading
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -148,3 +152,47 @@ def test_two_keys_of_which_one_is_the_other_s_folder_spoil_the_source(objects: O
     objects.put("both", {"m/a": b"", "m/a/b": b""})
     job = fetch(store_settings(tmp_path, objects.url), "s3://both/m", tmp_path / "t")
     assert (job.state, job.status) == (JobState.FAILED, 422)
+
+
+class RoleServer(http.server.BaseHTTPRequestHandler):
+    """A stand-in for the service of a node that hands out its role's credentials, which are as good as expired."""
+
+    asked = 0
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        soon = (datetime.now(UTC) + timedelta(seconds=30)).isoformat()
+        keys = {"AccessKeyId": "role-key-id", "SecretAccessKey": "role-secret", "Token": "role-session", "Expiration": soon}
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(keys).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_a_role_signs_and_is_renewed_where_a_download_itself_may_not_go(objects: ObjectServer, tmp_path: Path) -> None:
+    """The role's service is at an address of this machine that is closed to downloads; the store is at an open one."""
+    objects.put("role", {"m/config.json": b"{}"})
+    with (
+        http.server.ThreadingHTTPServer(("127.0.0.1", 0), RoleServer) as node,
+        CuttingProxy(objects.url, [], host="127.0.0.2") as proxy,
+    ):
+        threading.Thread(target=node.serve_forever, daemon=True, kwargs={"poll_interval": 0.01}).start()
+        ambient = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://127.0.0.1:{node.server_port}/role"}
+        own = Credentials(endpoint=proxy.url, ambient=ambient)
+        limits = settings(tmp_path, credentials=own, allowed_networks=("127.0.0.2/32",))
+        job = fetch(limits, "s3://role/m", tmp_path / "t")
+        assert (job.state, job.error) == (JobState.COMPLETED, "")
+        assert b"Credential=role-key-id" in proxy.sent
+        assert b"role-session" in proxy.sent
+        assert RoleServer.asked > 1, "renewed while it was used"
+        asked = RoleServer.asked
+        closed = settings(
+            tmp_path,
+            credentials=Credentials(endpoint=f"http://127.0.0.1:{node.server_port}", access_key="a", secret_key="b"),
+            allowed_networks=("127.0.0.2/32",),
+        )
+        assert fetch(closed, "s3://role/m", tmp_path / "u").status == 403
+        assert RoleServer.asked == asked
+        node.shutdown()

@@ -220,3 +220,10 @@ def test_a_setting_that_cannot_be_meant_is_said_at_once(name: str, value: str) -
     with pytest.raises(UsageError) as caught:
         DownloadSettings.of_environment({name: value})
     assert "\n" not in str(caught.value)
+
+
+def test_the_service_loads_no_client_library_itself() -> None:
+    """They are the workers' business: the service starts fast, and holds none of their state."""
+    program = "import sys, hallmark.sidecar.downloads; print([m for m in sys.modules if m in %r])"
+    heavy = ("botocore", "boto3", "huggingface_hub", "httpx2", "fastapi", "pydantic")
+    assert subprocess.check_output([sys.executable, "-c", program % (heavy,)], cwd=ROOT, text=True).strip() == "[]"
