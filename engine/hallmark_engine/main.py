@@ -60,7 +60,7 @@ def _serve(settings: Settings, hardware: Hardware, environ: Mapping[str, str]) -
     _require(settings, hardware, flavor=flavor, cache=cache, root=root)
     dtype, why = choose_dtype(settings.dtype, hardware)
     home = Path(environ.get("HOME", "/home/appuser"))
-    daemon = sshd.prepare(settings, home=home, cache=cache) if settings.sshd else None
+    daemon = sshd.prepare(settings, home=home, folder=sshd.ROOTS_FOLDER if root else cache / "sshd") if settings.sshd else None
     if root and daemon:
         sshd.own(home, APPUSER)
     _introduce(settings, hardware, dtype=dtype, why=why)

@@ -29,10 +29,14 @@ LogLevel INFO
 """
 
 
-def prepare(settings: Settings, *, home: Path, cache: Path) -> Command:
+ROOTS_FOLDER = Path("/etc/ssh/engine")
+"""Where a root's sshd has its files: what root obeys must not lie where appuser may write."""
+
+
+def prepare(settings: Settings, *, home: Path, folder: Path) -> Command:
     """The daemon's command, its key and configuration written; Wrong where nobody could log in, or it could not listen.
 
-    Its own key lies in `cache`, so that a client sees the same host after a new start.
+    Its own key lies in `folder`; where that is kept, a client sees the same host after a new start.
     """
     keys = home / ".ssh" / "authorized_keys"
     if settings.public_key:
@@ -42,8 +46,7 @@ def prepare(settings: Settings, *, home: Path, cache: Path) -> Command:
     elif not keys.is_file():
         raise Wrong("ENABLE_SSHD=1: nobody could log in, there are no passwords here - set PUBLIC_KEY to your public key")
     _require_port(settings.ssh_port)
-    folder = cache / "sshd"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (folder / "host_ed25519").exists():
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "host_ed25519")], check=True)
     config = folder / "sshd_config"
