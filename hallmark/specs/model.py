@@ -23,6 +23,7 @@ from hallmark.specs.batching import (
 from hallmark.specs.device import ContainerOptions, Detection, DeviceCatalogue, DeviceSpec
 from hallmark.specs.strict import (
     Contradiction,
+    DistributionSpecifier,
     Fraction,
     Name,
     Positive,
@@ -182,7 +183,7 @@ class Impl(Strict):
     engine: Engine = Engine()
     commits: dict[str, str] = Field(default_factory=dict)
     system_deps: dict[str, Specifier] = Field(default_factory=dict)
-    python_deps: dict[str, Specifier] = Field(default_factory=dict)
+    python_deps: dict[str, DistributionSpecifier] = Field(default_factory=dict)
     python_excluded: tuple[str, ...] = Field(default=())
     """Distributions that a dependency pulls in and the server must not have."""
     python_index: str = ""

@@ -5,10 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
-Specifier = Annotated[str, Field(description="a version specifier such as '>=2.0,<3'; empty for any version")]
+
+
+def _specifier(text: str) -> str:
+    try:
+        SpecifierSet(text)
+    except InvalidSpecifier as exc:
+        raise ValueError(f"'{text}' is no version specifier such as '>=2.0,<3'") from exc
+    return text
+
+
+def _distribution_specifier(text: str) -> str:
+    try:
+        Requirement(f"x {text}".strip())  # the blank keeps `2.13` from becoming part of the name
+    except InvalidRequirement as exc:
+        raise ValueError(f"'{text}' is no version specifier such as '>=2.0,<3', with or without a marker") from exc
+    return text
+
+
+_OF_VERSIONS = Field(description="a version specifier such as '>=2.0,<3'; empty for any version")
+Specifier = Annotated[str, AfterValidator(_specifier), _OF_VERSIONS]
+DistributionSpecifier = Annotated[str, AfterValidator(_distribution_specifier), _OF_VERSIONS]
+"""As of a distribution: a marker may follow, such as `>=2; python_version < '3.13'`."""
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from hallmark.core.errors import SpecError
 from hallmark.environment.requirements import Finding, State, check, requirements
@@ -152,12 +155,21 @@ def test_ids_are_stable_and_findings_follow_the_requirements() -> None:
     assert [finding.id for finding in check(cell, fakes.facts(), {})] == ids
 
 
-@pytest.mark.parametrize("specifier", ["2.13", "=>2", ">=2; python_versoin > '3'", "==2.*.1"])
-def test_no_specifier_is_taken_for_part_of_a_name(specifier: str) -> None:
-    with pytest.raises(SpecError, match=r"/specs/tiny.yaml: .*is no version specifier"):
-        requirements(fakes.cell(python_deps={"torch": specifier}))
+@pytest.mark.parametrize("kind", ["python_deps", "system_deps"])
+@pytest.mark.parametrize("specifier", ["2.13", "=>2", "==2.*.1", "two"])
+def test_no_specifier_is_taken_for_part_of_a_name(specifier: str, kind: str) -> None:
+    """A spec with such a one cannot be loaded; a cell that was made without loading one is refused, too."""
+    with pytest.raises(ValidationError, match="is no version specifier"):
+        fakes.cell(**{kind: {"torch": specifier}})
+    made = fakes.cell()
+    unchecked = made.impl.model_copy(update={kind: {"torch": specifier}})
+    with pytest.raises(SpecError, match=rf"/specs/tiny.yaml: .*{kind}.torch: '.*' is no version specifier"):
+        requirements(dataclasses.replace(made, impl=unchecked))
 
 
-def test_a_specifier_that_cannot_be_meant_names_the_file() -> None:
-    with pytest.raises(SpecError, match=r"/specs/tiny.yaml: .*python_deps.torch: '2.13' is no version specifier"):
-        requirements(fakes.cell(python_deps={"torch": "2.13"}))
+@pytest.mark.parametrize(("kind", "fine"), [("python_deps", True), ("system_deps", False)])
+def test_only_a_distribution_may_have_a_marker(kind: str, fine: bool) -> None:
+    with contextlib.nullcontext() if fine else pytest.raises(ValidationError):
+        fakes.cell(**{kind: {"torch": ">=2; python_version < '3.13'"}})
+    with pytest.raises(ValidationError):
+        fakes.cell(**{kind: {"torch": ">=2; python_versoin < '3.13'"}})
