@@ -54,6 +54,43 @@ def test_an_engine_argument_comes_from_command_line_then_spec_then_default(tmp_p
     assert (found.value, found.origin, found.overrode) == expected
 
 
+EVERY = list(itertools.product([True, False], repeat=3))
+
+
+@pytest.mark.parametrize(("in_spec", "in_environment", "given"), EVERY)
+def test_an_engine_argument_in_all_combinations(tmp_path: Path, in_spec: bool, in_environment: bool, given: bool) -> None:
+    said = {"default": "512", "spec": "100" if in_spec else "", "environment": "80" if in_environment else "", "command line": ""}
+    said |= {"command line": "64"} if given else {}
+    plan = planned(
+        cell(tmp_path, engine_args="max-model-len: 100" if in_spec else ""),
+        environment_args={"max-model-len": "80"} if in_environment else {},
+        engine_args={"max_model_len": "64"} if given else {},
+    )
+    order = [origin for origin, value in said.items() if value]
+    found = value(plan, "max_model_len")
+    assert (found.origin, found.value) == (order[-1], said[order[-1]])
+    assert found.overrode == (f"{order[-2]}: {said[order[-2]]}" if len(order) > 1 else "")
+    assert plan.argv[plan.argv.index("--max-model-len") + 1] == found.value
+    assert plan.argv.count("--max-model-len") == 1
+
+
+@pytest.mark.parametrize(("in_spec", "in_environment", "given"), EVERY)
+def test_a_variable_in_all_combinations(tmp_path: Path, in_spec: bool, in_environment: bool, given: bool) -> None:
+    plan = planned(
+        cell(tmp_path, env_vars='DO_NOT_TRACK: "of spec"' if in_spec else ""),
+        environ={"DO_NOT_TRACK": "of environment"} if in_environment else {},
+        env_vars={"DO_NOT_TRACK": "of command line"} if given else {},
+    )
+    strongest = [("command line", given), ("environment", in_environment), ("spec", in_spec), ("default", True)]
+    origin = next(origin for origin, there in strongest if there)
+    found = value(plan, "DO_NOT_TRACK")
+    assert (found.origin, found.value) == (origin, "1" if origin == "default" else f"of {origin}")
+    assert plan.env["DO_NOT_TRACK"] == found.value
+    assert len([warning for warning in plan.warnings if warning.startswith("DO_NOT_TRACK=")]) == (
+        origin in ("environment", "command line")
+    )
+
+
 def test_the_same_value_from_two_sources_beats_nobody(tmp_path: Path) -> None:
     found = value(planned(cell(tmp_path, engine_args="max_model_len: 512")), "max_model_len")
     assert (found.value, found.origin, found.overrode) == ("512", "spec", "")

@@ -65,6 +65,24 @@ def test_each_interpreter_tells_the_same_of_the_machine(python: Path, tmp_path: 
     assert not OF_THE_INTERPRETER & set(answer["reasons"])
 
 
+def test_a_container_may_be_given_it_on_standard_input(tmp_path: Path, ours: dict[str, Any]) -> None:
+    """Where nothing can be copied to: `docker run -i IMAGE python3 -I - < facts.py`."""
+    with FACTS_FILE.open("rb") as stream:
+        command = [sys.executable, "-I", "-"]
+        done = subprocess.run(command, stdin=stream, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True)
+    assert of_the_machine(json.loads(done.stdout)) == of_the_machine(ours)
+
+
+def test_single_facts_may_be_asked_for(tmp_path: Path) -> None:
+    command = [sys.executable, "-I", str(FACTS_FILE), "python_version", "kernel"]
+    done = subprocess.run(command, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True)
+    assert set(json.loads(done.stdout)) == {"python_version", "kernel"}
+
+
+def test_no_tool_may_take_longer_than_five_seconds() -> None:
+    assert probe.Machine().timeout_s <= 5
+
+
 @pytest.mark.parametrize("minor", range(OLDEST[1], NEWEST[1] + 1))
 def test_its_syntax_is_that_of_each_version(minor: int) -> None:
     ast.parse(FACTS_FILE.read_text(encoding="utf-8"), feature_version=(OLDEST[0], minor))
