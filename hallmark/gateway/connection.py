@@ -57,6 +57,7 @@ class ClientConnection(asyncio.Protocol):
         self._buffer = bytearray()
         self._seen = 0
         self._read_paused = False
+        self._write_paused = False
         self._head: RequestHead | None = None
         self._body: Body | None = None
         self._exchange: Exchange | None = None
@@ -86,24 +87,29 @@ class ClientConnection(asyncio.Protocol):
         if self.state is State.LINGERING:
             return
         self._buffer += data
-        if self.state is not State.BUSY:
+        # A client that does not read what it asked for is not asked what more it wants.
+        if self.state is not State.BUSY and not (self.state is State.IDLE and self._write_paused):
             self._advance()
         elif len(self._buffer) > self._settings.max_head_bytes and self._transport:
             self._read_paused = True
             self._transport.pause_reading()
 
     def pause_writing(self) -> None:
+        self._write_paused = True
         if self._exchange:
             self._exchange.pause()
 
     def resume_writing(self) -> None:
+        self._write_paused = False
         if self._exchange:
             self._exchange.resume()
+        elif self.state is State.IDLE:
+            self._go_on()
 
     # -- reading
 
     def _advance(self) -> None:
-        if self._transport is None or self.state is State.LINGERING:
+        if self._transport is None or self.state in (State.LINGERING, State.BUSY):
             return
         try:
             if self.state in (State.IDLE, State.HEAD) and not self._read_head():
@@ -185,7 +191,7 @@ class ClientConnection(asyncio.Protocol):
             self._transport.write(data)
 
     def answered(self, *, keep_alive: bool) -> None:
-        """The present answer is whole; the next request, if it is there already, is read in a turn of its own."""
+        """The present answer is whole."""
         self._note("")
         self._exchange = self._task = self._head = None
         if self._transport is None:
@@ -195,7 +201,12 @@ class ClientConnection(asyncio.Protocol):
             self._wait(State.LINGERING, self._settings.idle_timeout_s)
             return
         self._wait(State.IDLE, self._settings.keep_alive_s)
-        if self._read_paused:
+        if not self._write_paused:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """To the next request, if it is there already."""
+        if self._read_paused and self._transport:
             self._read_paused = False
             self._transport.resume_reading()
         if self._buffer:

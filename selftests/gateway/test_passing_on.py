@@ -8,6 +8,7 @@ import threading
 import httpx
 import pytest
 
+from selftests.core.polling import comes_true
 from selftests.gateway.gateways import Running, everything
 from selftests.gateway.scripted import Engine, Turn, plain
 
@@ -69,6 +70,22 @@ def test_more_than_the_buffer_may_be_pipelined(front: Running, engine: Engine) -
     answer = front.raw(request(body=b"x" * 100_000, close=False) * 5 + request())
     assert answer.count(b"\r\n\r\n100000") == 5
     assert answer.endswith(b"\r\n\r\n0")
+
+
+@pytest.mark.e2e
+def test_a_client_that_reads_nothing_is_not_served_more_and_more(front: Running, engine: Engine) -> None:
+    """Pipelined requests whose answers it does not take: the engine is not asked for what nobody reads."""
+    many, size = 2000, 50_000  # an answer comes in one piece: it is over before its reader is known to be slow
+    engine.answers(lambda turn: turn.send(plain(b"x" * size)))
+    with front.connect() as connection:
+        connection.sendall(request(first="GET /v1/models HTTP/1.1", close=False) * (many - 1))
+        connection.sendall(request(first="GET /v1/models HTTP/1.1"))
+        assert not comes_true(lambda: len(engine.seen) == many, within_s=2.5)
+        got = 0
+        while data := connection.recv(1 << 20):
+            got += len(data)
+    assert len(engine.seen) == many
+    assert got > many * size
 
 
 @pytest.mark.parametrize("cut", [1, 7, 40, 1000])
