@@ -13,12 +13,13 @@ from hallmark.specs.matching import make_pattern, overlaps
 from hallmark.specs.schema import SCHEMA_FILE
 from hallmark.workflows.spec_remarks import Remark, Severity
 from hallmark.workflows.spec_targets import contradictions, unreachable, unresolved
+from hallmark.workflows.spec_tasks import unknown_tasks
 
 CellRule = Callable[[Cell], Iterator[Remark]]
 
 
-def lint(folders: Sequence[Path]) -> tuple[Catalogue, list[Remark]]:
-    """What could be loaded, and every remark: errors first, each once."""
+def lint(folders: Sequence[Path], *, tasks: frozenset[str] | None = None) -> tuple[Catalogue, list[Remark]]:
+    """What could be loaded, and every remark: errors first, each once. `tasks`: those that lm-eval has, if that is known."""
     errors: list[SpecError] = []
     catalogue = load_catalogue(folders, tell=errors.append)
     remarks = [Remark("load", Severity.ERROR, exc.where, exc.message, exc.hint) for exc in errors]
@@ -29,6 +30,7 @@ def lint(folders: Sequence[Path]) -> tuple[Catalogue, list[Remark]]:
     for cell in catalogue.cells:
         for cell_rule in cell_rules:
             remarks += cell_rule(cell)
+        remarks += unknown_tasks(cell, tasks) if tasks is not None else ()
     order = list(Severity)
     return catalogue, sorted(dict.fromkeys(remarks), key=lambda remark: order.index(remark.severity))
 

@@ -25,6 +25,7 @@ from hallmark.workflows import specs_tables as tables
 from hallmark.workflows.acceptance import Ended
 from hallmark.workflows.spec_lint import lint
 from hallmark.workflows.spec_remarks import Severity
+from hallmark.workflows.spec_tasks import known_tasks
 
 PROGRAM = "hallmark specs"
 Run = Callable[[argparse.Namespace], int]
@@ -160,7 +161,7 @@ def _match(options: argparse.Namespace) -> int:
 
 
 def _lint(options: argparse.Namespace) -> int:
-    catalogue, remarks = lint(_folders(options))
+    catalogue, remarks = lint(_folders(options), tasks=known_tasks())
     shown = remarks if options.verbose or options.json else [r for r in remarks if r.severity is not Severity.NOTE]
     plain = {"cells": len(catalogue.cells), "remarks": [tables.remark_row(remark) for remark in remarks]}
     tables.show(options.json, plain, lambda: tables.remarks(shown, cells=len(catalogue.cells), hidden=len(remarks) - len(shown)))

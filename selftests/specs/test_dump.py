@@ -33,6 +33,7 @@ texts = st.one_of(
 said = texts.filter(bool)
 positive = st.integers(1, 10**6)
 scalars = st.one_of(texts, st.integers(-(10**9), 10**9), st.floats(allow_nan=False, allow_infinity=False), st.booleans())
+specifiers = st.sampled_from(["", ">=1", "==2.0.*,!=2.0.1", "~=3.4"])
 environment = st.dictionaries(names, texts, max_size=3)
 
 
@@ -116,7 +117,8 @@ impls = st.fixed_dictionaries(
     },
     optional={
         "env_vars": environment,
-        "system_deps": environment,
+        "system_deps": st.dictionaries(names, specifiers, max_size=2),
+        "python_deps": st.dictionaries(names, specifiers, max_size=1),
         "runtime": st.booleans(),
         "image": st.sampled_from(["", "some/image:1"]),
         "features": st.lists(st.sampled_from([feature.value for feature in Feature]), max_size=3),

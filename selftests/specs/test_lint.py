@@ -8,6 +8,7 @@ import pytest
 
 from hallmark.workflows.spec_lint import lint
 from hallmark.workflows.spec_remarks import Remark, Severity
+from hallmark.workflows.spec_tasks import known_tasks
 from selftests.specs.sheets import FAMILY, family_file, spec_folder, spoilt
 
 SHIPPED = Path(__file__).resolve().parents[2] / "model_specs"
@@ -185,6 +186,23 @@ def test_two_patterns_that_match_one_config(tmp_path: Path) -> None:
     assert [r.severity for r in remarks(tmp_path / "b", twin__yaml=crossing)] == [Severity.WARNING]
     assert remarks(tmp_path / "c", twin__yaml=TWIN.replace("hidden_size: 8", "hidden_size: 9")) == []
     assert remarks(tmp_path / "d", twin__yaml=TWIN.replace("hidden_size: 8", "hidden_size: 8, more: 1")) == []
+
+
+def test_a_task_that_the_installed_harness_does_not_have(tmp_path: Path) -> None:
+    remarks(tmp_path / "specs")
+    _, found = lint([tmp_path / "specs"], tasks=frozenset({"addition"}))
+    assert [(r.rule, r.severity) for r in found] == [("unreachable", Severity.WARNING)]
+    assert "has no task 'sums'" in found[0].message
+    assert lint([tmp_path / "specs"], tasks=frozenset({"sums"}))[1] == []
+
+
+@pytest.mark.e2e
+def test_the_installed_harness_is_asked() -> None:
+    """Read from its files: tasks that every version has had."""
+    tasks = known_tasks()
+    assert tasks is not None
+    assert {"gsm8k", "mmlu_pro", "ifeval", "hellaswag"} <= tasks
+    assert "meta_ifeval" not in tasks
 
 
 def test_every_file_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
