@@ -18,12 +18,13 @@ from selftests.core.polling import alive, comes_true
 PROGRAM = Path(__file__).with_name("supervised.py")
 WAIT = "import signal; print('up', flush=True); signal.pause()"
 POLITE = """
-import signal, sys
-def bye(number, frame):
-    print('bye', number, flush=True); sys.exit(0)
-signal.signal(signal.SIGTERM, bye); signal.signal(signal.SIGUSR1, lambda n, f: print('heard', n, flush=True))
+import signal
+heard = {signal.SIGTERM, signal.SIGUSR1}
+signal.pthread_sigmask(signal.SIG_BLOCK, heard)
 print('up', flush=True)
-while True: signal.pause()
+while (number := signal.sigwait(heard)) != signal.SIGTERM:
+    print('heard', int(number), flush=True)
+print('bye', int(number), flush=True)
 """
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True)\nwhile True: signal.pause()"
 PROMPT_S = 8.0
@@ -130,14 +131,10 @@ def test_a_second_stop_does_not_wait() -> None:
 
 def test_orphans_are_reaped() -> None:
     """A child of a child whose parent is gone must not stay as a zombie: a container has few pids."""
-    code = (
-        "import os, signal, subprocess, sys, time\n"
-        "script = 'import subprocess, sys; print(subprocess.Popen([sys.executable, \\'-S\\', \\'-c\\', \\'\\']).pid, flush=True)'\n"
-        "out = subprocess.run([sys.executable, '-S', '-c', script], stdout=subprocess.PIPE, text=True).stdout\n"
-        "print('orphan', out.strip(), flush=True); signal.pause()"
-    )
+    child = "import subprocess, sys; print(subprocess.Popen([sys.executable, '-S', '-c', '']).pid, flush=True)"
+    code = f"import signal, subprocess, sys; subprocess.run([sys.executable, '-S', '-c', {child!r}]); signal.pause()"
     with supervised(f"vLLM={code}") as held:
-        pid = int(held.hear(r"orphan (\d+)")[1])
+        pid = int(held.hear(r"^(\d+)$")[1])
         assert comes_true(lambda: not Path(f"/proc/{pid}").exists())
         held.process.send_signal(signal.SIGTERM)
         held.rest()
