@@ -366,8 +366,8 @@ def _memory_limit(machine: Machine) -> str:
 
 
 def _cpu_flags(machine: Machine) -> list[str]:
-    words = _search(r"^(?:flags|Features)\s*:\s*(.+)$", machine.read("/proc/cpuinfo"), "/proc/cpuinfo").split()
-    return sorted({word for word in words if ISA.fullmatch(word)})
+    lines = re.findall(r"^(?:flags|[Ff]eatures)\s*:\s*(.+)$", machine.read("/proc/cpuinfo"), re.MULTILINE) or [""]
+    return sorted(word for word in set.intersection(*(set(line.split()) for line in lines)) if ISA.fullmatch(word))
 
 
 def _installed(machine: Machine) -> dict[str, Any]:

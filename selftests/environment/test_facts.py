@@ -156,6 +156,23 @@ def test_files_are_read_below_the_root(root: Path) -> None:
     assert answer["cpu_flags"] == ["amx_tile", "avx2", "avx512_bf16", "avx512f"]
 
 
+@pytest.mark.parametrize(
+    ("cpuinfo", "model", "flags"),
+    [
+        ("Features : asimd sve bf16\nFeatures : asimd bf16", "Unknown", ["asimd", "bf16"]),
+        ("cpu\t\t: POWER10 (architected), altivec supported\ncpu : POWER10 (architected), altivec supported", "POWER10", []),
+        ("vendor_id : IBM/S390\nfeatures\t: esan3 zarch vx vxe2 vxe", "Unknown", ["vx", "vxe"]),
+        ("model name : big\nmodel name : little\nflags : avx2", "Unknown", ["avx2"]),
+    ],
+)
+def test_other_processors_tell_what_all_their_cores_can(root: Path, cpuinfo: str, model: str, flags: list[str]) -> None:
+    fakes.files(root, {"/proc/cpuinfo": cpuinfo})
+    answer = probe.collect(fakes.machine(root))
+    assert answer["cpu_model"].startswith(model)
+    assert answer["cpu_flags"] == flags
+    assert (model == "Unknown") == ("cpu_model" in answer["reasons"])
+
+
 def test_packages_of_pythonpath_count_and_shadow_the_others(root: Path, tmp_path: Path) -> None:
     for folder, version in (("first", "2.0"), ("second", "1.0")):
         fakes.files(tmp_path, {f"{folder}/Odd_Name-{version}.dist-info/METADATA": f"Name: Odd_Name\nVersion: {version}"})
