@@ -45,6 +45,7 @@ OPTIONS = {
     "server": Option(help="local, docker or attach", used_by=RUNS | SERVING),
     "server-url": Option(help="a server that runs already; implies --server attach", used_by=RUNS),
     "server-python": Option(help="interpreter that holds the vendor's engine", used_by=RUNS | SERVING, path=True),
+    "image": Option(help="container image in place of the spec's (with --docker)", used_by=RUNS | SERVING),
     "host": Option(help="address to serve at (default: 127.0.0.1)", used_by=frozenset({"server"})),
     "port": Option(help="port for the server (default: a free one)", used_by=SERVING),
     "spec-dir": Option(help="more model specs; repeatable", used_by=RUNS | SERVING, many=True, path=True),
@@ -54,6 +55,13 @@ OPTIONS = {
     "limit": Option(help="score only N items of each eval (the run is then PARTIAL)", used_by=frozenset({"release", "evals"})),
     "run": Option(help="the run to render again (default: the newest)", used_by=frozenset({"reports"}), path=True),
 }
+
+FLAGS = {
+    "install-missing": "install what is missing into the server's environment",
+    "strict-config": "stop where a value of the spec is displaced or had to be guessed",
+}
+
+FLAGS_OF_PYTEST = {"install-missing": "--install-missing", "strict-config": "--strict-server-config"}
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -68,6 +76,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--self-test", action="store_true", help="run the project's own tests")
     for name, option in OPTIONS.items():
         parser.add_argument(f"--{name}", action="append" if option.many else "store", metavar=name.upper(), help=option.help)
+    for name, text in FLAGS.items():
+        parser.add_argument(f"--{name}", action="store_true", help=text)
     parser.add_argument("--docker", action="store_true", help="the same as --server docker")
     parser.add_argument(
         "--workflow-args", nargs="+", default=[], metavar="K=V", help="engine arguments in place of the spec's; PARTIAL"
@@ -143,7 +153,8 @@ def _require_used(options: argparse.Namespace) -> None:
     """UsageError for an option that the workflow would ignore."""
     workflow = options.workflow
     used = {f"--{name}": option.used_by for name, option in OPTIONS.items()}
-    used |= {"--docker": SERVING, "--workflow-args": SERVING, "--print-plan": SERVING, "the arguments after --": RUNS}
+    used |= dict.fromkeys((f"--{name}" for name in FLAGS), RUNS | SERVING)
+    used |= {"--docker": RUNS | SERVING, "--workflow-args": SERVING, "--print-plan": SERVING, "the arguments after --": RUNS}
     for name, by in used.items():
         attribute = "pytest_args" if name.startswith("the ") else name[2:].replace("-", "_")
         if getattr(options, attribute) and workflow not in by:
@@ -159,6 +170,7 @@ def _for_pytest(options: argparse.Namespace) -> list[str]:
             if value is not None:
                 # pytest runs in the checkout; a relative path was meant from where the command was typed.
                 passed.append(f"--{name}={Path(value).absolute() if option.path else value}")
+    passed += [flag for name, flag in FLAGS_OF_PYTEST.items() if getattr(options, name.replace("-", "_"))]
     passed += [f"--engine-arg={pair}" for pair in options.workflow_args]
     return [*passed, *(["-v"] if options.verbose else []), *options.pytest_args]
 
@@ -168,11 +180,15 @@ def _serve(options: argparse.Namespace) -> Ended:
     from hallmark.workflows import serve
 
     url = options.server_url or ""
+    server = given.launcher(options.server or "", server_url=url)
     request = serve.ServeRequest(
         selection=_selection(options),
         spec_dirs=_spec_dirs(options),
         artifacts=Path(options.artifacts or ROOT / "artifacts"),
-        server=given.launcher(options.server or "", server_url=url),
+        server=server,
+        image=given.image(options.image or "", server=server),
+        install_missing=options.install_missing,
+        strict_config=options.strict_config,
         server_url=given.base_url(url),
         server_python=given.interpreter(options.server_python or ""),
         host=options.host or "127.0.0.1",

@@ -38,6 +38,13 @@ def interpreter(path: str) -> str:
     return path
 
 
+def image(name: str, *, server: str) -> str:
+    """A container image; empty where none is given."""
+    if name and server != "docker":
+        raise UsageError(f"--image does not go with --server {server}", hint="add --server docker")
+    return name
+
+
 def whole_number(text: str, *, name: str, least: int, most: int | None = None) -> int | None:
     """A whole number within its bounds; None where none is given."""
     if not text:

@@ -7,51 +7,26 @@ failure instead of trying again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from secrets import token_hex
 from typing import Any, TypeVar, cast
 
 import httpx
 
-from hallmark.configure.guard import Guard, behind_gateway, demanding
-from hallmark.configure.plan import Installed, LaunchSettings, make_plan, nobody_knows
-from hallmark.core.errors import HallmarkError, Inconclusive, UsageError, Void
+from hallmark.configure.sites import SITES, TestbedSettings
+from hallmark.core.errors import HallmarkError, Inconclusive, Void
 from hallmark.core.files import write_json
-from hallmark.core.tokens import sign_token
-from hallmark.environment.collect import Facts, collect, installed_versions
+from hallmark.environment.collect import Facts
 from hallmark.environment.devices import Presence, detect
 from hallmark.environment.document import runtime_environment
-from hallmark.environment.installing import Attempt, Target, install_missing
-from hallmark.environment.provision import EnvironmentPlan, ensure
 from hallmark.environment.requirements import Finding, check
 from hallmark.serving.guarded import GuardedLauncher
 from hallmark.serving.launchers import make_launcher
-from hallmark.serving.readiness import connect, free_port
+from hallmark.serving.readiness import connect
 from hallmark.serving.server import Death, LaunchPlan, RunningServer
 from hallmark.specs.cell import Cell
 
 Made = TypeVar("Made")
-_USUAL_PORT = 8000
 _READ_BACK = {"version": "/version", "models": "/v1/models"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TestbedSettings:
-    """What the command line says about getting a cell ready."""
-
-    server: str
-    """The launcher's name."""
-    launch: LaunchSettings
-    server_python: str = ""
-    install_missing: bool = False
-    """Whether what is missing may be installed into the server's environment, one that the user named included."""
-    jwt_secret: str = field(default="", repr=False)
-    """Clients must show tokens signed with it: a gateway stands before a server that is started here."""
-    environments: Path
-    """Where the servers' virtual environments are kept between runs."""
-
-    __test__ = False  # its name starts with Test, and it is none
 
 
 class Testbed:
@@ -72,9 +47,11 @@ class Testbed:
         self.cell = cell
         self.folder = folder
         self._settings = settings
-        self._environ = environ
         self._progress = progress
         self._redact = redact
+        self.site = SITES[settings.server](
+            cell, settings, folder=folder, environ=environ, log=lambda line: progress(redact(line))
+        )
         self._made: dict[str, Any] = {}
         self._failed: dict[str, Exception] = {}
         self.served: dict[str, Any] = {}
@@ -110,39 +87,9 @@ class Testbed:
         raise Void(f"no {self.cell.device} here ({self.cell.device_spec.title}); looked at {looked}")
 
     @property
-    def python(self) -> Path:
-        """The server's interpreter; builds its environment when that is missing."""
-        return self._once("python", self._find_python)
-
-    def _find_python(self) -> Path:
-        if self._settings.server_python:
-            # Not resolved: a virtual environment's python is a link, and what it links to is another environment.
-            path = Path(self._settings.server_python).absolute()
-            if not path.is_file():
-                raise UsageError(
-                    "no such interpreter", where=f"--server-python {path}", hint="name the python that has the engine"
-                )
-            return path
-        if self.attached:
-            raise Inconclusive("the environment of an attached server is not known; name its interpreter with --server-python")
-        self.require_device()
-        plan, folder = self._environment()
-        return ensure(plan, folder, log=self._progress, tools=self._settings.environments.parent / "tools")
-
-    def _environment(self) -> tuple[EnvironmentPlan, Path]:
-        """What the server's environment holds, and where it is."""
-        impl = self.cell.impl
-        plan = EnvironmentPlan(
-            requirements=tuple(name + specifier for name, specifier in impl.python_deps.items()),
-            excluded=impl.python_excluded,
-            index=impl.python_index,
-        )
-        return plan, self._settings.environments / f"server-{impl.name}-{plan.key[:12]}"
-
-    @property
     def facts(self) -> Facts:
         """About the server's environment, told by its own interpreter."""
-        return self._once("facts", lambda: collect(self.python, self.plan.env))
+        return self._once("facts", lambda: self.site.facts(self.plan))
 
     @property
     def findings(self) -> list[Finding]:
@@ -153,56 +100,15 @@ class Testbed:
         return self._once("plan", self._make_plan)
 
     def _make_plan(self) -> LaunchPlan:
-        launch = self._settings.launch
-        if not self.attached and not launch.port:
-            launch = replace(launch, port=free_port(launch.host))
-        python = self.python if self._settings.server_python or not self.attached else None
-        if python and self._settings.install_missing and not self.attached:
-            self._once("attempts", lambda: self._install_missing(launch, python))
-        plan = self._keyed_plan(launch, python, lambda env: installed_versions(python, env) if python else None)
+        if not self._settings.server_python:
+            self.require_device()  # before an environment is built for a device that is not here
+        plan = self.site.plan()
         write_json(self.folder / "launch_plan.json", plan.to_plain(), redact=self._redact)
         return plan
 
-    def _install_missing(self, launch: LaunchSettings, python: Path) -> tuple[Attempt, ...]:
-        """What was tried; it never ends the run: a new look at the environment tells what is there."""
-        output = self.folder / "install.log"
-        try:
-            env = self._engine_plan(replace(launch, strict_config=False), python).env
-            findings = check(self.cell, collect(python, env), env)
-            target = Target(
-                python=python, environ=self._environ, output=output, log=self._said, index=self.cell.impl.python_index
-            )
-            return install_missing(findings, target)
-        except HallmarkError as exc:
-            self._said(f"nothing was installed: {exc}")
-            return ()
-
-    def _said(self, line: str) -> None:
-        self._progress(self._redact(line))
-
-    def _keyed_plan(self, launch: LaunchSettings, python: Path | None, installed: Installed = nobody_knows) -> LaunchPlan:
-        """The plan with whatever admits its clients: a key of the engine's, or a gateway and a token."""
-        secret = self._settings.jwt_secret
-        key = sign_token(secret) if secret else launch.api_key
-        if self.attached:
-            return self._engine_plan(replace(launch, api_key=key), python, installed)
-        if not secret:
-            return demanding(self._engine_plan(launch, python, installed), key)
-        hidden = replace(launch, host="127.0.0.1", port=free_port("127.0.0.1"), api_key=token_hex())
-        guard = Guard(jwt_secret=secret, token=key, host=launch.host, port=launch.port)
-        plan = demanding(self._engine_plan(hidden, python, installed), hidden.api_key)
-        return behind_gateway(plan, guard, environ=self._environ, folder=self.folder)
-
-    def _engine_plan(self, launch: LaunchSettings, python: Path | None, installed: Installed = nobody_knows) -> LaunchPlan:
-        return make_plan(self.cell, launch, python=python, environ=self._environ, folder=self.folder, installed=installed)
-
     def intended_plan(self) -> LaunchPlan:
-        """The plan as far as it can be told without doing anything: nothing is built, looked for, written or started."""
-        launch = self._settings.launch
-        given = Path(self._settings.server_python) if self._settings.server_python else self._environment()[1] / "bin" / "python"
-        launch = launch if launch.port or self.attached else replace(launch, port=_USUAL_PORT)
-        # Not strict: what follows from a version is unknown here, and a doubt in a plan that is only shown can be read there.
-        return self._keyed_plan(replace(launch, strict_config=False), None if self.attached else given)
+        """The plan as far as it can be told without doing anything."""
+        return self.site.intended_plan()
 
     @property
     def server(self) -> RunningServer:
@@ -243,7 +149,7 @@ class Testbed:
             findings=findings,
             presence=self.presence,
             served=self.served,
-            attempts=self._made.get("attempts", ()),
+            attempts=self.site.attempts,
         )
         write_json(self.folder / "runtime_environment.json", document, redact=self._redact)
 

@@ -102,9 +102,17 @@ def collect(python: Path, env: Mapping[str, str], *, timeout_s: float = 30) -> F
 def installed_versions(python: Path, env: Mapping[str, str], *, timeout_s: float = 30) -> dict[str, str] | None:
     """Distribution -> version, as `python` itself has them in its metadata (nothing is imported); None if it does not say."""
     try:
-        answer = json.loads(_answer(python, env, "installed_packages", timeout_s=timeout_s).strip().splitlines()[-1])
-        return {name: version for name, _, version in (package.partition("==") for package in answer["installed_packages"])}
-    except (InfrastructureError, ValueError, LookupError, TypeError):
+        return versions_in(_answer(python, env, "installed_packages", timeout_s=timeout_s))
+    except InfrastructureError:
+        return None
+
+
+def versions_in(output: str) -> dict[str, str] | None:
+    """Distribution -> version, from what the collector printed when it was asked for `installed_packages` alone."""
+    try:
+        packages = json.loads(output.strip().splitlines()[-1])["installed_packages"]
+        return {name: version for name, _, version in (package.partition("==") for package in packages)}
+    except (ValueError, LookupError, TypeError, AttributeError):
         return None
 
 

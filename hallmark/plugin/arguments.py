@@ -19,6 +19,16 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--server", metavar="local|docker|attach", help="how the server is had (default: local)")
     group.addoption("--server-url", metavar="URL", help="a server that runs already; implies --server attach")
     group.addoption("--server-python", metavar="PATH", help="interpreter that holds the vendor's engine; used as it is")
+    group.addoption("--image", metavar="IMAGE", help="container image in place of the spec's, with --server docker")
+    group.addoption(
+        "--install-missing",
+        action="store_true",
+        help="install what is missing into the server's environment, --server-python's too",
+    )
+    # pytest has a --strict-config of its own, which is about its ini file.
+    group.addoption(
+        "--strict-server-config", action="store_true", help="stop where a value of the spec is displaced or had to be guessed"
+    )
     group.addoption("--port", metavar="N", help="port for a local server (default: a free one)")
     group.addoption(
         "--engine-arg",

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from hallmark.client.oracle import TokenOracle
 from hallmark.configure.plan import LaunchSettings
-from hallmark.configure.testbed import Testbed, TestbedSettings
+from hallmark.configure.sites import TestbedSettings
+from hallmark.configure.testbed import Testbed
 from hallmark.core.redact import Redactor
 from hallmark.evals.harness import Harness
 from hallmark.plugin.options import API_KEY_VARIABLE, JWT_VARIABLE, Options
@@ -99,8 +100,11 @@ def make_tools(
             server_url=options.server_url,
             api_key=os.environ.get(API_KEY_VARIABLE, ""),
             engine_args=options.engine_args,
+            strict_config=options.strict_config,
         ),
         server_python=options.server_python,
+        image=options.image,
+        install_missing=options.install_missing,
         jwt_secret=os.environ.get(JWT_VARIABLE, ""),
         environments=root / ".hallmark" / "environments",
     )

@@ -26,6 +26,9 @@ class Options:
     server: str
     server_url: str
     server_python: str
+    image: str
+    install_missing: bool
+    strict_config: bool
     port: int
     engine_args: Mapping[str, str]
     """What the command line wants of the engine instead of the spec."""
@@ -61,13 +64,16 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
     url = setting("server-url")
     server = setting("server", default="attach" if url.value else "local")
     limit, port, engine_args = setting("limit"), setting("port"), setting("engine-arg")
-    others = [setting("impl"), setting("server-python"), setting("artifacts", default="artifacts")]
-    impl, python, artifacts = others
+    others = [setting("impl"), setting("server-python"), setting("image"), setting("artifacts", default="artifacts")]
+    impl, python, image, artifacts = others
     return Options(
         selection=Selection(models=tuple(filter(None, model.value.split(","))), device=device.value, impl=impl.value),
         server=given.launcher(server.value, server_url=url.value),
         server_url=given.base_url(url.value),
         server_python=given.interpreter(python.value),
+        image=given.image(image.value, server=server.value),
+        install_missing=option.install_missing,
+        strict_config=option.strict_server_config,
         port=given.port(port.value),
         engine_args=given.engine_args(option.engine_arg or engine_args.value.split(), option="--engine-arg"),
         artifacts=config.invocation_params.dir / artifacts.value,

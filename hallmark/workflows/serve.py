@@ -14,7 +14,8 @@ from pathlib import Path
 from types import FrameType
 
 from hallmark.configure.plan import LaunchSettings
-from hallmark.configure.testbed import Testbed, TestbedSettings
+from hallmark.configure.sites import TestbedSettings
+from hallmark.configure.testbed import Testbed
 from hallmark.core.errors import UsageError
 from hallmark.core.files import new_folder
 from hallmark.core.progress import Progress
@@ -38,6 +39,9 @@ class ServeRequest:
     server: str = "local"
     server_url: str = ""
     server_python: str = ""
+    image: str = ""
+    install_missing: bool = False
+    strict_config: bool = False
     host: str = "127.0.0.1"
     port: int = 0
     engine_args: Mapping[str, str] = field(default_factory=dict)
@@ -69,8 +73,11 @@ def make_testbed(cell: Cell, request: ServeRequest, *, root: Path, folder: Path)
             server_url=request.server_url,
             api_key=request.api_key,
             engine_args=request.engine_args,
+            strict_config=request.strict_config,
         ),
         server_python=request.server_python,
+        image=request.image,
+        install_missing=request.install_missing,
         jwt_secret=request.jwt_secret,
         environments=root / ".hallmark" / "environments",
     )

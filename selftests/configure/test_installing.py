@@ -14,7 +14,8 @@ import pytest
 
 from hallmark.configure import testbed as module
 from hallmark.configure.plan import LaunchSettings
-from hallmark.configure.testbed import Testbed, TestbedSettings
+from hallmark.configure.sites import TestbedSettings
+from hallmark.configure.testbed import Testbed
 from hallmark.environment.devices import Presence
 from hallmark.environment.findings import State
 from selftests.configure.test_configurator import DEVICE_CONFIG, cell

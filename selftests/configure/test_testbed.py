@@ -11,9 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
+from hallmark.configure import sites
 from hallmark.configure import testbed as module
 from hallmark.configure.plan import LaunchSettings
-from hallmark.configure.testbed import Testbed, TestbedSettings
+from hallmark.configure.sites import TestbedSettings
+from hallmark.configure.testbed import Testbed
 from hallmark.core.errors import Inconclusive, InfrastructureError, LaunchError, ProvisionError, UsageError, Void
 from hallmark.core.redact import Redactor
 from hallmark.environment.devices import Presence
@@ -47,7 +49,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return step
 
     monkeypatch.setattr(module, "detect", noting("detect", Presence(present=True, found="CPU", looked=("here",))))
-    monkeypatch.setattr(module, "ensure", noting("ensure", Path(sys.executable)))
+    monkeypatch.setattr(sites, "ensure", noting("ensure", Path(sys.executable)))
     return taken
 
 
@@ -100,7 +102,7 @@ def test_an_absent_device_is_void_and_nothing_is_built(make: Make, tmp_path: Pat
     absent = Presence(present=False, found="none", looked=("tt-smi: not found", "PCI: no such vendor"))
     monkeypatch.setattr(module, "detect", lambda _: absent)
     testbed = make(device="t3k")
-    for step in ("require_device", "python", "server"):
+    for step in ("require_device", "facts", "server"):
         with pytest.raises(Void, match="no t3k here") as caught:
             getattr(testbed, step)()
         assert "looked at tt-smi: not found; PCI: no such vendor" in str(caught.value)
@@ -117,7 +119,7 @@ def test_each_step_is_taken_once(make: Make, calls: list[str], launcher: Callabl
     testbed = make()
     for _ in range(3):
         testbed.require_device()
-        assert testbed.python == Path(sys.executable)
+        assert testbed.site.python == Path(sys.executable)
         assert testbed.plan is testbed.plan
         assert testbed.server is testbed.server
     assert sorted(calls) == ["detect", "ensure"]
@@ -149,7 +151,7 @@ def test_a_failure_of_any_kind_stays(make: Make, calls: list[str], monkeypatch: 
         calls.append("ensure")
         raise failure
 
-    monkeypatch.setattr(module, "ensure", fail)
+    monkeypatch.setattr(sites, "ensure", fail)
     testbed = make()
     for _ in range(3):
         with pytest.raises(type(failure)) as caught:
@@ -168,11 +170,11 @@ def test_an_interrupt_is_no_failure_that_stays(make: Make, calls: list[str], mon
             raise answer
         return answer
 
-    monkeypatch.setattr(module, "ensure", interrupted)
+    monkeypatch.setattr(sites, "ensure", interrupted)
     testbed = make()
     with pytest.raises(KeyboardInterrupt):
-        _ = testbed.python
-    assert testbed.python == Path(sys.executable)
+        _ = testbed.site.python
+    assert testbed.site.python == Path(sys.executable)
 
 
 def test_what_runs_is_written_down_without_secrets(
@@ -262,13 +264,13 @@ def test_an_interpreter_that_is_given_is_used_as_it_is(make: Make, calls: list[s
     """Not even a link is followed: a virtual environment's python is one."""
     link = tmp_path / "venv-python"
     link.symlink_to(sys.executable)
-    assert make(server_python=str(link)).python == link
+    assert make(server_python=str(link)).site.python == link
     assert "ensure" not in calls
 
 
 def test_an_interpreter_that_is_not_there_is_a_usage_error(make: Make) -> None:
     with pytest.raises(UsageError, match="--server-python") as caught:
-        _ = make(server_python="/no/such/python").python
+        _ = make(server_python="/no/such/python").site.python
     assert len(str(caught.value).splitlines()) == 1
 
 

@@ -1,0 +1,231 @@
+"""Where a cell's server lives - an environment of this machine, a container, somewhere else - and who tells its facts.
+
+The next kind of place is a class here, a launcher in `serving/`, and a line in SITES.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from secrets import token_hex
+
+from hallmark.configure.contained import HOST, PORT, container_plan, in_container
+from hallmark.configure.guard import Guard, behind_gateway, demanding
+from hallmark.configure.plan import Installed, LaunchSettings, make_plan, nobody_knows
+from hallmark.core.errors import HallmarkError, Inconclusive, UsageError
+from hallmark.core.tokens import sign_token
+from hallmark.environment.collect import FACTS_FILE, Facts, collect, installed_versions, parse, versions_in
+from hallmark.environment.installing import Attempt, Target, install_missing
+from hallmark.environment.provision import EnvironmentPlan, ensure
+from hallmark.environment.requirements import check
+from hallmark.serving.container import ContainerPlan
+from hallmark.serving.readiness import free_port
+from hallmark.serving.server import LaunchPlan
+from hallmark.specs.cell import Cell
+
+_USUAL_PORT = 8000
+_FACTS_INSIDE = "/tmp/hallmark_facts.py"  # noqa: S108 - in a container of its own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestbedSettings:
+    """What the command line says about getting a cell ready."""
+
+    server: str
+    """The launcher's name."""
+    launch: LaunchSettings
+    server_python: str = ""
+    image: str = ""
+    """Instead of the spec's, for a server in a container."""
+    install_missing: bool = False
+    """Whether what is missing may be installed into the server's environment, one that the user named included."""
+    jwt_secret: str = field(default="", repr=False)
+    """Clients must show tokens signed with it: a gateway stands before a server that is started here."""
+    environments: Path
+    """Where the servers' virtual environments are kept between runs."""
+
+    __test__ = False  # its name starts with Test, and it is none
+
+
+class Site(ABC):
+    """One cell's server as a place: its plan, and what is there."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        settings: TestbedSettings,
+        *,
+        folder: Path,
+        environ: Mapping[str, str],
+        log: Callable[[str], None],
+    ) -> None:
+        self.cell = cell
+        self.folder = folder
+        self.attempts: tuple[Attempt, ...] = ()
+        """What `--install-missing` tried."""
+        self._settings = settings
+        self._environ = environ
+        self._log = log
+
+    @property
+    def key(self) -> str:
+        """What clients show: a token, or the key that was given; empty for neither."""
+        secret = self._settings.jwt_secret
+        return sign_token(secret) if secret else self._settings.launch.api_key
+
+    def launch(self, port: int = 0) -> LaunchSettings:
+        """How the server is reached; `port` where the user left it open, by default one that is free."""
+        launch = self._settings.launch
+        return launch if launch.port else replace(launch, port=port or free_port(launch.host))
+
+    @abstractmethod
+    def plan(self) -> LaunchPlan:
+        """The plan, once what it rests on is there (an environment is built, versions are read)."""
+
+    @abstractmethod
+    def intended_plan(self) -> LaunchPlan:
+        """The plan as far as it can be told without doing anything: nothing is built, looked for, written or started."""
+
+    @abstractmethod
+    def facts(self, plan: LaunchPlan) -> Facts:
+        """The server's environment, told by its own interpreter."""
+
+    def _make_plan(self, launch: LaunchSettings, python: Path | None, installed: Installed = nobody_knows) -> LaunchPlan:
+        return make_plan(self.cell, launch, python=python, environ=self._environ, folder=self.folder, installed=installed)
+
+    def _shown(self, launch: LaunchSettings) -> LaunchSettings:
+        """Not strict: what follows from a version is unknown yet, and a doubt in a plan that is only shown can be read there."""
+        return replace(launch, strict_config=False)
+
+
+class EnvironmentSite(Site):
+    """A virtual environment of this machine: the spec's, or an interpreter that the user names."""
+
+    _python: Path | None = None
+
+    @property
+    def python(self) -> Path:
+        """The server's interpreter; builds its environment when that is missing."""
+        if self._python is None:
+            self._python = self._named() or self._built()
+        return self._python
+
+    def _named(self) -> Path | None:
+        if not self._settings.server_python:
+            return None
+        # Not resolved: a virtual environment's python is a link, and what it links to is another environment.
+        path = Path(self._settings.server_python).absolute()
+        if not path.is_file():
+            raise UsageError("no such interpreter", where=f"--server-python {path}", hint="name the python that has the engine")
+        return path
+
+    def _built(self) -> Path:
+        plan, folder = self._environment()
+        return ensure(plan, folder, log=self._log, tools=self._settings.environments.parent / "tools")
+
+    def _environment(self) -> tuple[EnvironmentPlan, Path]:
+        """What the server's environment holds, and where it is."""
+        impl = self.cell.impl
+        plan = EnvironmentPlan(
+            requirements=tuple(name + specifier for name, specifier in impl.python_deps.items()),
+            excluded=impl.python_excluded,
+            index=impl.python_index,
+        )
+        return plan, self._settings.environments / f"server-{impl.name}-{plan.key[:12]}"
+
+    def plan(self) -> LaunchPlan:
+        launch, python = self.launch(), self.python
+        if self._settings.install_missing:
+            self.attempts = self._install_missing(launch, python)
+        return self._keyed(launch, python, lambda env: installed_versions(python, env))
+
+    def intended_plan(self) -> LaunchPlan:
+        named = Path(self._settings.server_python).absolute() if self._settings.server_python else None
+        python = named or self._environment()[1] / "bin" / "python"
+        return self._keyed(self._shown(self.launch(_USUAL_PORT)), python)
+
+    def facts(self, plan: LaunchPlan) -> Facts:
+        return collect(self.python, plan.env)
+
+    def _keyed(self, launch: LaunchSettings, python: Path, installed: Installed = nobody_knows) -> LaunchPlan:
+        """The plan with whatever admits its clients: a key of the engine's, or a gateway and a token."""
+        key = self.key
+        if not self._settings.jwt_secret:
+            return demanding(self._make_plan(launch, python, installed), key)
+        hidden = replace(launch, host="127.0.0.1", port=free_port("127.0.0.1"), api_key=token_hex())
+        guard = Guard(jwt_secret=self._settings.jwt_secret, token=key, host=launch.host, port=launch.port)
+        plan = demanding(self._make_plan(hidden, python, installed), hidden.api_key)
+        return behind_gateway(plan, guard, environ=self._environ, folder=self.folder)
+
+    def _install_missing(self, launch: LaunchSettings, python: Path) -> tuple[Attempt, ...]:
+        """What was tried; it never ends the run: a new look at the environment tells what is there."""
+        output = self.folder / "install.log"
+        try:
+            env = self._make_plan(self._shown(launch), python).env
+            findings = check(self.cell, collect(python, env), env)
+            index = self.cell.impl.python_index
+            return install_missing(
+                findings, Target(python=python, environ=self._environ, output=output, log=self._log, index=index)
+            )
+        except HallmarkError as exc:
+            self._log(f"nothing was installed: {exc}")
+            return ()
+
+
+class ContainerSite(Site):
+    """An image, run by Docker; its own interpreter tells what is in it."""
+
+    @property
+    def container(self) -> ContainerPlan:
+        return container_plan(self.cell, self._settings.image)
+
+    def plan(self) -> LaunchPlan:
+        return self._contained(self.launch(), lambda env: versions_in(self._ask(env, "installed_packages")))
+
+    def intended_plan(self) -> LaunchPlan:
+        return self._contained(self._shown(self.launch(_USUAL_PORT)))
+
+    def facts(self, plan: LaunchPlan) -> Facts:
+        return parse(self._ask(plan.env), where=self.container.image)
+
+    def _contained(self, launch: LaunchSettings, installed: Installed = nobody_knows) -> LaunchPlan:
+        inside = replace(launch, host=HOST, port=PORT, api_key=self.key)
+        # Which interpreter starts it is the image's business.
+        plan = self._make_plan(inside, Path("python3"), lambda _: installed({}))
+        secrets = {
+            "JWT_SECRET": self._settings.jwt_secret,
+            "VLLM_API_KEY": "" if self._settings.jwt_secret else launch.api_key,
+            "HF_TOKEN": self._environ.get("HF_TOKEN", ""),
+        }
+        given = {name: value for name, value in secrets.items() if value}
+        return in_container(plan, self.container, cell=self.cell, host=launch.host, port=launch.port, secrets=given)
+
+    def _ask(self, env: Mapping[str, str], *names: str) -> str:
+        """What the collector prints inside, with the devices of the server's container."""
+        from hallmark.serving.docker import run_in_image  # brings the Docker SDK
+
+        files = {_FACTS_INSIDE: FACTS_FILE.read_text(encoding="utf-8")}
+        return run_in_image(self.container, ["python3", "-I", _FACTS_INSIDE, *names], env=env, files=files)
+
+
+class ElsewhereSite(Site):
+    """A server that runs already. Its environment is known only where the user names its interpreter."""
+
+    def launch(self, port: int = 0) -> LaunchSettings:
+        return replace(self._settings.launch, api_key=self.key)
+
+    def plan(self) -> LaunchPlan:
+        return self._make_plan(self.launch(), None)
+
+    intended_plan = plan
+
+    def facts(self, plan: LaunchPlan) -> Facts:
+        if not self._settings.server_python:
+            raise Inconclusive("the environment of an attached server is not known; name its interpreter with --server-python")
+        return collect(Path(self._settings.server_python).absolute(), plan.env)
+
+
+SITES: dict[str, type[Site]] = {"local": EnvironmentSite, "docker": ContainerSite, "attach": ElsewhereSite}
+"""By the launcher's name."""
