@@ -7,7 +7,7 @@ is a claim. The plain ones are boto3's `download_file` and huggingface_hub's `sn
 they do not compute the file's checksum, ours does. The server is a stand-in for both protocols that does nothing but
 `sendfile` from a file of zeros, because a real one would be slower than any client. Written to memory by default:
 a disk would be what is measured. Stall: how late a timer of the event loop is while the big download runs, and
-in the same run while nothing does.
+in the same run while nothing does. Lock: how long the next one waits when its holder is killed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import http.server
 import json
 import os
 import re
+import resource
 import shutil
 import statistics
 import subprocess
@@ -26,6 +27,9 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -111,7 +115,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         with self.source.open("rb") as stream:
             while start <= end:
-                start += os.sendfile(self.connection.fileno(), stream.fileno(), start, end - start + 1)
+                start += os.sendfile(self.connection.fileno(), stream.fileno(), start, min(MIB, end - start + 1))
 
     def log_message(self, *_: object) -> None:
         """Nothing: it is a figure that is wanted."""
@@ -190,16 +194,76 @@ async def ours(source: str, url: str, folder: Path, name: str) -> float:
     return seconds
 
 
-def throughput(source: str, program: str, url: str, folder: Path, rounds: int) -> list[tuple[float, float]]:
-    """(plain, ours) in seconds, of each round."""
+def ours_alone(source: str, url: str, folder: Path, name: str) -> float:
+    return asyncio.run(ours(source, url, folder, name))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a whole process took."""
+
+    wall_s: float
+    cpu_s: float
+
+
+def cost(run: Callable[[], float]) -> Cost:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    wall_s = run()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Cost(wall_s, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+
+def throughput(source: str, program: str, url: str, folder: Path, rounds: int) -> list[tuple[Cost, Cost]]:
+    """(plain, ours) of each round."""
     pairs = []
     for number in range(rounds):
-        plain = plainly(program, url, folder / f"plain-{number}")
-        mine = asyncio.run(ours(source, url, folder, f"ours-{number}"))
-        pairs.append((plain, mine))
-        shutil.rmtree(folder / f"plain-{number}")
-        shutil.rmtree(folder / f"ours-{number}")
+        plain, mine = folder / f"plain-{number}", f"ours-{number}"
+        theirs = cost(partial(plainly, program, url, plain))
+        pairs.append((theirs, cost(partial(ours_alone, source, url, folder, mine))))
+        shutil.rmtree(plain)
+        shutil.rmtree(folder / mine)
     return pairs
+
+
+def report(name: str, pairs: list[tuple[Cost, Cost]], size_mib: int) -> bool:
+    """Whether the goal is reached."""
+    plain, mine = (size_mib / statistics.median(cost.wall_s for cost in column) for column in zip(*pairs, strict=True))
+    ratio = statistics.median(a.wall_s / b.wall_s for a, b in pairs)
+    cpu = statistics.median(a.cpu_s / b.cpu_s for a, b in pairs)
+    speeds = f"plain client {plain:5.0f} MiB/s, ours {mine:5.0f} MiB/s"
+    print(f"{name}: {speeds}, ratio {ratio:.2f} (goal {RATIO_GOAL}); by processor time {cpu:.2f}", flush=True)
+    return ratio >= RATIO_GOAL
+
+
+HOLDER = """
+import signal, sys
+from pathlib import Path
+from hallmark.sidecar.downloads.lock import locked
+with locked(Path(sys.argv[1]), waiting=lambda: print("waiting", flush=True)):
+    print("held", flush=True)
+    signal.pause()
+"""
+
+
+def handover(folder: Path, rounds: int) -> float:
+    """The longest time, in ms, from a holder's SIGKILL until the next one has the lock."""
+    longest = 0.0
+    for number in range(rounds):
+        command = [sys.executable, "-c", HOLDER, str(folder / f"lock-{number}")]
+        pair = []
+        for state in ("held", "waiting"):
+            pair.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT))
+            if pair[-1].stdout is None or pair[-1].stdout.readline().strip() != state:
+                sys.exit("the lock does not work")
+        began = time.perf_counter()
+        pair[0].kill()
+        if pair[1].stdout is not None:
+            pair[1].stdout.readline()
+        longest = max(longest, (time.perf_counter() - began) * 1000)
+        for process in pair:
+            process.kill()
+            process.communicate()
+    return longest
 
 
 async def lateness(until: asyncio.Event) -> list[float]:
@@ -245,12 +309,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
         folder = Path(scratch).resolve()
         with Served(options.size_mib * MIB) as server:
-            for name, source, program in (("S3", "s3://bucket/model", PLAIN_S3), ("hub", "org/model", PLAIN_HUB)):
-                pairs = throughput(source, program, server.url, folder, options.rounds)
-                plain, mine = (options.size_mib / statistics.median(column) for column in zip(*pairs, strict=True))
-                ratio = statistics.median(a / b for a, b in pairs)
-                good &= ratio >= RATIO_GOAL
-                print(f"{name}: plain client {plain:6.0f} MiB/s, ours {mine:6.0f} MiB/s, ratio {ratio:.2f} (goal {RATIO_GOAL})")
+            for name, source, program in (("S3 ", "s3://bucket/model", PLAIN_S3), ("hub", "org/model", PLAIN_HUB)):
+                good &= report(name, throughput(source, program, server.url, folder, options.rounds), options.size_mib)
+        print(f"lock: the next one has it {handover(folder, 10):.1f} ms after its holder was killed, at most of 10 times")
         with Served(options.big_mib * MIB) as server:
             idle, busy, seconds = asyncio.run(stall(server.url, folder))
     print(f"event loop, p99 of {len(idle)} ticks while nothing runs: {p99(idle):6.2f} ms")

@@ -145,6 +145,28 @@ def test_what_was_spoilt_on_the_disk_between_two_tries_is_noticed_and_fetched_ag
     assert content(tmp_path / "model") == hub.repositories[NAME].files
 
 
+def test_no_secret_is_in_the_worker_s_arguments_or_environment(hub: Hub, tmp_path: Path) -> None:
+    gate = Gate(hub)
+    token = "hf_a_token_that_nobody_may_see"
+    hub.repositories[NAME].token = token
+
+    async def look() -> bytes:
+        downloads = Downloads(hub_settings(tmp_path, hub.url, token))
+        downloads.submit(DownloadRequest(NAME, str(tmp_path / "model")))
+        assert await asyncio.to_thread(gate.reached.wait, 20)
+        [run] = downloads._runs.values()
+        assert run.worker is not None
+        seen = b"".join(Path(f"/proc/{run.worker.pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
+        await downloads.close()
+        return seen
+
+    seen = asyncio.run(look())
+    gate.opened.set()
+    assert b"hallmark.sidecar.downloads.worker" in seen
+    assert token.encode() not in seen
+    assert b"HF_TOKEN" not in seen
+
+
 def test_two_requests_for_one_target_are_one_job_and_another_source_is_refused(hub: Hub, tmp_path: Path) -> None:
     gate = Gate(hub)
     hub.repositories["org/other"] = hub.repositories[NAME]
