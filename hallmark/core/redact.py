@@ -58,7 +58,9 @@ def redacted(value: Any, redact: Callable[[str], str]) -> Any:
 def _written(secret: str) -> frozenset[str]:
     """A secret as it may stand in a text that others wrote: plain, and as Python, JSON, HTML, a URL and a shell escape it."""
     escaped = (repr(secret)[1:-1], json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
-    return frozenset({secret, *escaped, html.escape(secret), quote(secret, safe=""), quote_plus(secret), shlex.quote(secret)})
+    # What is no UTF-8 is in os.environ as lone surrogates.
+    of_urls = (quote(secret, safe="", errors="surrogateescape"), quote_plus(secret, errors="surrogateescape"))
+    return frozenset({secret, *escaped, html.escape(secret), *of_urls, shlex.quote(secret)})
 
 
 class Redactor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import shlex
 import urllib.parse
 from collections.abc import Callable
@@ -138,6 +139,12 @@ def test_a_secret_that_others_escaped_is_found(write: Callable[[str], str]) -> N
     shown = Redactor([secret])(f"<{write(secret)}>")
     assert MASK in shown
     assert "wo" not in shown
+
+
+def test_a_secret_that_is_no_utf8_is_found() -> None:
+    secret = os.fsdecode(b"caf\xe9-au-lait")
+    redact = Redactor.of_environment({"A_SECRET": secret})
+    assert redact(f"<{secret}> caf%E9-au-lait") == f"<{MASK}> {MASK}"
 
 
 def test_a_secret_that_holds_another_is_masked_whole() -> None:
