@@ -72,9 +72,10 @@ def _families(text: str) -> list[_Family]:
 
 def _take_note(line: str, families: dict[str, _Family], owners: dict[str, _Family]) -> None:
     """HELP and TYPE; a TYPE line says which sample names are the family's."""
-    _, keyword, name, *rest = line.split(" ", 3)
-    if keyword not in ("HELP", "TYPE"):
+    words = line.split(" ", 3)
+    if len(words) < 3 or words[1] not in ("HELP", "TYPE"):
         return
+    _, keyword, name, *rest = words
     family = families.setdefault(name, _Family(name))
     said = rest[0] if rest else ""
     if keyword == "HELP":

@@ -65,7 +65,8 @@ def dialect_of(body: str, content_type: str) -> Dialect:
     """By the header; where that says nothing of use, by the end marker that only OpenMetrics has."""
     if "openmetrics" in content_type.lower():
         return Dialect.OPENMETRICS
-    marked = body[-16:].rstrip().endswith(END) or (not content_type and f"\n{END}\n" in body)
+    tail = body[-16:] if len(body) > 16 else "\n" + body
+    marked = tail.rstrip().endswith("\n" + END) or (not content_type and f"\n{END}\n" in body)
     return Dialect.OPENMETRICS if marked else Dialect.TEXT
 
 
