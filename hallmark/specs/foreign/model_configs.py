@@ -156,8 +156,8 @@ class _Build:
     def add_config(self, config: Mapping[str, Any], old: KeyPath, *, continuous: bool) -> None:
         kind = "continuous" if continuous else "static"
         native = {key: value for key, value in config.items() if key not in ("cb", "device_config")}
-        if "warmup_shapes" in native:
-            native["warmup_shapes"] = [_shape(shape) for shape in native["warmup_shapes"] or ()]
+        if isinstance(native.get("warmup_shapes"), list):
+            native["warmup_shapes"] = [_shape(shape) for shape in native["warmup_shapes"]]
         configs = self._data["runtime_configs"][kind]
         self._places["runtime_configs", kind, len(configs)] = (*self._at, *old)
         configs.append(native)
