@@ -63,14 +63,21 @@ def test_the_clean_twin_of_the_attacks_passes(front: Running, engine: Engine) ->
         (START + b"Content-Length: 999999999999999999\r\n\r\n", (413, "request_too_large")),
         (START + b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFF\r\n", (413, "request_too_large")),
         (START + b"Transfer-Encoding: chunked\r\n\r\n" + b"10000\r\n%b\r\n" % (b"x" * 65536) * 17, (413, "request_too_large")),
-        (START + b"Content-Length: 10\r\n\r\nhalf", (408, "request_timeout")),
-        (START, (408, "request_timeout")),
         (b"GET /v1/models HTTP/2.0\r\nHost: x\r\n\r\n", (505, "http_version")),
         (START + b"Expect: everything\r\n\r\n", (417, "expectation")),
     ],
 )
 def test_what_wants_too_much_is_told_so(front: Running, engine: Engine, request_: bytes, refused: tuple[int, str]) -> None:
     assert error_of(front.raw(request_)) == refused
+    assert engine.seen == []
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    "half", [START, START + b"Content-Length: 10\r\n\r\nhalf", START + b"Transfer-Encoding: chunked\r\n\r\n5"]
+)
+def test_a_request_that_does_not_come_to_an_end_is_given_up(front: Running, engine: Engine, half: bytes) -> None:
+    assert error_of(front.raw(half)) == (408, "request_timeout")
     assert engine.seen == []
 
 

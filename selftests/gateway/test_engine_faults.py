@@ -52,6 +52,7 @@ def test_loading_then_ready_then_down(tmp_path: Path) -> None:
             assert error_of(ask(front)) == (502, "engine_down")
 
 
+@pytest.mark.e2e
 def test_an_engine_that_does_not_begin_is_slow_and_told_when_it_is_given_up(front: Running, engine: Engine) -> None:
     told = threading.Event()
     engine.answers(lambda turn: told.set() if turn.gone() else None)
@@ -171,7 +172,7 @@ def test_a_client_that_leaves_ends_its_request_in_the_engine(front: Running, eng
         if stream:
             turn.send(CHUNKED + b"8\r\ndata: 1\n\r\n")
         asked.set()
-        if turn.gone(0.9):
+        if turn.gone(1.8):
             told.set()
 
     engine.answers(script)
