@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import os
 import re
 from pathlib import Path
@@ -9,6 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import hallmark.configure
 from hallmark.configure.configurator import DefaultConfigurator
@@ -113,11 +117,11 @@ def test_chunked_prefill_and_variables_come_from_the_configuration(tmp_path: Pat
 
 @pytest.mark.parametrize("name", ["num_gpu_blocks_override", "max_num_batched_tokens"])
 def test_who_says_otherwise_wins_and_is_warned(tmp_path: Path, name: str) -> None:
-    for settings, origin in (
+    for chosen, origin in (
         ({"engine_args": {name: "64"}}, "command line"),
         ({"environment_args": {name: "64"}}, "environment"),
     ):
-        plan = configured(cell(tmp_path), installed={}, **settings)
+        plan = configured(cell(tmp_path), installed={}, **chosen)
         assert said(plan, name) == ("64", origin)
         assert [warning.startswith(f"{name}=64 ") for warning in plan.warnings] == [True]
 
@@ -283,3 +287,33 @@ def test_the_registry_gives_a_configurator_that_plans(tmp_path: Path) -> None:
 def test_attached_nothing_is_guessed_and_nothing_warned_of(tmp_path: Path) -> None:
     plan = configured(cell(tmp_path), server_url="http://far:8000", strict_config=True)
     assert (plan.argv, plan.warnings) == ((), ())
+
+
+NAMES = st.sampled_from(["max_num_seqs", "max-num-batched-tokens", "num_gpu_blocks_override", "block_size", "dtype"])
+SAID = st.dictionaries(NAMES, st.sampled_from(["1", "2", "3"]), max_size=4)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(own=SAID, environment=SAID, command_line=SAID, installed=st.sampled_from(["1.0.2", "1.0.3"]))
+def test_whatever_is_said_the_precedence_holds(
+    tmp_path: Path, own: dict[str, str], environment: dict[str, str], command_line: dict[str, str], installed: str
+) -> None:
+    of = _once(tmp_path)
+    of = dataclasses.replace(of, entry=of.entry.model_copy(update={"engine_args": {"tensor_parallel_size": 4, **own}}))
+    plan = configured(of, installed={"torch_sendnn": installed}, environment_args=environment, engine_args=command_line)
+    from_config = {"num_gpu_blocks_override": "2080" if installed == "1.0.2" else "8192", "max_num_batched_tokens": "1024"}
+    layers = [("spec", from_config), ("spec", own), ("environment", environment), ("command line", command_line)]
+    expected = {name.replace("-", "_"): (value, origin) for origin, said_ in layers for name, value in said_.items()}
+    assert {name: said(plan, name) for name in expected} == expected
+    displaced = {n for n, (value, origin) in expected.items() if origin != "spec" and _spec_says(n, layers) not in ("", value)}
+    assert {warning.partition("=")[0] for warning in plan.warnings} == displaced
+
+
+def _spec_says(name: str, layers: list[tuple[str, dict[str, str]]]) -> str:
+    texts = [v for origin, said_ in layers if origin == "spec" for n, v in said_.items() if n.replace("-", "_") == name]
+    return texts[-1] if texts else ""
+
+
+@functools.cache
+def _once(folder: Path) -> Cell:
+    return cell(folder, runtime_configs=None)
