@@ -98,15 +98,17 @@ def test_what_clients_receive_is_progress_and_no_probe_is_sent(tmp_path: Path) -
 
     def script(turn: Turn) -> None:
         turn.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
-        while not flowing.wait(0.1):
+        while not flowing.wait(0.05):
             turn.send(b"3\r\na\n\n\r\n")
 
-    with scripted(script) as engine, gateway(engine.url, tmp_path, JWT_SECRET="", **QUICK) as front:
+    pace = {"GATEWAY_PROBE_EVERY_S": "1", "GATEWAY_STALL_S": "2"}
+    with scripted(script) as engine, gateway(engine.url, tmp_path, JWT_SECRET="", **pace) as front:
         assert front.becomes("ok")
         with httpx.stream("POST", front.url + "/v1/completions", json={}, trust_env=False) as answer:
             pieces = answer.iter_raw()
             engine.probed = lambda turn: asked.append(turn.head)
-            for _ in range(30):  # three seconds, twice what an engine may be silent
+            end = time.monotonic() + 3  # longer than an engine may be silent
+            while time.monotonic() < end:
                 next(pieces)
                 assert front.health()[1]["status"] == "ok"
             flowing.set()
