@@ -53,7 +53,7 @@ def create_app(settings: SidecarSettings, downloads: DownloadSettings, redact: R
     app.include_router(open_routes())
     app.include_router(work_routes(settings))
     _answer_errors(app, redact)
-    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes, timeout_s=settings.body_timeout_s)
     return app
 
 

@@ -7,22 +7,21 @@ import asyncio
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_BODY_TIMEOUT_S = 30.0
-
 
 class BodyLimit:
-    """ASGI middleware: 413 for a body of more than `max_bytes`, 408 for one that takes more than half a minute to come."""
+    """ASGI middleware: 413 for a body of more than `max_bytes`, 408 for one that takes longer than `timeout_s` to come."""
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_bytes: int, timeout_s: float) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
         try:
-            async with asyncio.timeout(_BODY_TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 messages = await self._body(scope, receive)
         except TimeoutError:
             await _answer(408, "the body did not come in time", scope, receive, send)

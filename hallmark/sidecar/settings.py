@@ -38,6 +38,8 @@ class SidecarSettings:
     scrape_timeout_s: float = 8.0
     """For a scrape, where the scraper does not say how long it waits itself (Prometheus does)."""
     max_body_bytes: int = 1 << 20
+    body_timeout_s: float = 30.0
+    """For a request's body to come."""
     token: str = field(default="", repr=False)
     """The bearer token that `/v1/...` wants; empty: none."""
     engine_api_key: str = field(default="", repr=False)
@@ -127,6 +129,9 @@ _OPTIONS = (
         "seconds for a request to the engine (default 30)",
     ),
     _Option("scrape_timeout_s", ("--scrape-timeout",), ("RUNTIME_SCRAPE_TIMEOUT",), _seconds, "seconds for a scrape (default 8)"),
+    _Option(
+        "body_timeout_s", ("--body-timeout",), ("RUNTIME_BODY_TIMEOUT",), _seconds, "seconds for a body to come (default 30)"
+    ),
     _Option("max_body_bytes", ("--max-body-bytes",), ("RUNTIME_MAX_BODY_BYTES",), _size, "longest request body (default 1 MiB)"),
 )
 _REQUIRED = ("engine", "pod", "model")

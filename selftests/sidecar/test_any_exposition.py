@@ -20,9 +20,8 @@ NAMES = st.sampled_from(
         *(PREFIX + "num_requests_waiting", PREFIX + "metric_source_info"),
     ]
 )
-KINDS = st.sampled_from(
-    ["counter", "gauge", "histogram", "summary", "untyped", "unknown", "info", "stateset", "gaugehistogram", "nonsense"]
-)
+TYPES = "counter", "gauge", "histogram", "summary", "untyped", "unknown", "info", "stateset", "gaugehistogram", "nonsense"
+KINDS = st.sampled_from(TYPES)
 LABELS = st.sampled_from(
     ["", "{}", '{x="1"}', '{le="1",x="2"}', '{x="2",le="+Inf"}', '{le="0.5"}', '{quantile="0.5"}', '{x="a\\"}"}']
 )

@@ -161,6 +161,17 @@ def test_a_body_that_is_too_long_is_refused_before_it_is_read(client: httpx.Clie
         assert (answer.status_code, answer.json()) == (413, {"detail": "the body is longer than 4096 bytes"})
 
 
+def test_a_body_that_does_not_come_is_not_waited_for(engine: StandInEngine) -> None:
+    head = f"POST {UNLOAD} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n".encode()
+    with sidecar(engine.url, body_timeout_s=0.1) as client:
+        address = urlsplit(str(client.base_url))
+        with socket.create_connection((address.hostname, address.port), timeout=10) as slow:
+            slow.sendall(head + b"{")
+            answer = b"".join(iter(lambda: slow.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert answer.endswith(b'{"detail":"the body did not come in time"}')
+
+
 def test_a_caller_that_goes_away_in_the_middle_harms_nobody(client: httpx.Client) -> None:
     address = urlsplit(str(client.base_url))
     for _ in range(5):
