@@ -1,0 +1,44 @@
+"""--strict-config and --install-missing on whole commands, against the stand-in."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from selftests.environment import fakes
+from selftests.plugin.conftest import Place, place
+
+__all__ = ["place"]
+pytestmark = pytest.mark.e2e
+
+
+def test_a_conflict_warns_and_under_strict_config_stops_the_run(place: Place) -> None:
+    place.spec(env_vars={"A_SETTING": "1"})
+    warned = place.release(A_SETTING="2").end()
+    plan = json.loads((warned.folder / "launch_plan.json").read_text(encoding="utf-8"))
+    assert plan["warnings"] == ["A_SETTING=2 is set in the environment and kept; the spec says 1"]
+    assert warned.rows["spec.env.A_SETTING"]["verdict"] == "FAIL"
+    assert (warned.folder / "server.log").exists()
+    stopped = place.release("--strict-config", A_SETTING="2").end()
+    assert stopped.code == 3
+    assert "--strict-config: A_SETTING=2 is set in the environment and kept; the spec says 1" in stopped.said
+    assert not any((folder / "server.log").exists() for folder in stopped.folders), "no server was started"
+    assert place.release("--strict-config", A_SETTING="1").end().bad.keys() == {"spec.targets"}
+
+
+def test_what_was_tried_is_in_the_environment_and_what_is_missing_still_counts(place: Place) -> None:
+    tools = place.folder / "tools"
+    fakes.tool(tools, "uv", f"echo tried >> {tools}/calls")
+    place.spec(impl={"python_deps": {"pytest": ">=8", "absent-thing": ">=1"}})
+    environ = {"PATH": f"{tools}:/usr/local/bin:/usr/bin:/bin", "PIP_NO_INDEX": "1"}
+    unasked = place.release(**environ).end()
+    assert json.loads((unasked.folder / "runtime_environment.json").read_text(encoding="utf-8"))["installation"] == []
+    assert not (tools / "calls").exists()
+    asked = place.release("--install-missing", **environ).end().must_end(1, "REJECTED")
+    told = json.loads((asked.folder / "runtime_environment.json").read_text(encoding="utf-8"))
+    assert told["installation"] == [
+        {"requirement": "absent-thing >=1", "installer": "uv", "succeeded": True, "detail": "installed"}
+    ]
+    assert told["dependency_check_results"]["missing_deps"][0].startswith("python.absent-thing >=1: not installed")
+    assert asked.rows["spec.python.absent-thing"]["verdict"] == "FAIL"
