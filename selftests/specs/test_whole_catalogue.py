@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hallmark.environment.devices import detect
-from hallmark.specs.catalogue import load_catalogue
+from hallmark.specs.catalogue import Selection, load_catalogue
 from hallmark.specs.checks import demanded
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,6 +59,11 @@ def test_every_cell_is_checked_alike_in_any_order(tmp_path: Path) -> None:
     backwards = verdicts(tmp_path / "backwards", "--model=*", "-p", "backwards")
     assert spread == backwards
     cells = {cell.id: cell for cell in catalogue.cells}
+    by_default = catalogue.select(Selection(models=("*",)))
+    for number, cell in enumerate(cell for cell in catalogue.cells if cell not in by_default):
+        chosen = (f"--model={cell.model}", f"--device={cell.device}", f"--impl={cell.impl.name}")
+        spread |= verdicts(tmp_path / f"other-{number}", *chosen)
+    assert {cell for cell, _ in spread} == set(cells), "every cell of the catalogue"
     for cell_id in {cell for cell, _ in spread}:
         wanted = {entry.check for entry in demanded(cells[cell_id]) if entry.kind == "spec"}
         assert {check for cell, check in spread if cell == cell_id} == wanted, "every check of the manifest is told"
@@ -68,5 +73,3 @@ def test_every_cell_is_checked_alike_in_any_order(tmp_path: Path) -> None:
     here = Counter(verdict for (cell, _), verdict in spread.items() if cell not in elsewhere)
     assert here["PASS"] >= 5
     assert here["FAIL"] >= 1, "this interpreter has no vLLM, and that is no pass"
-    models = {cells[cell].model for cell, _ in spread}
-    assert models == {cell.model for cell in catalogue.cells}
