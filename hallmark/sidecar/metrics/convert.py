@@ -10,12 +10,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from hallmark.sidecar.metrics.scan import Dialect, Scanned
 
 _SAMPLE = re.compile(
-    r"(?P<name>[^\s{]*)(?P<labels>\{(?:[^\"}]|\"(?:[^\"\\]|\\.)*\")*\})? "
-    r"(?P<value>[^ ]+)(?: (?P<time>[^ #]+))?(?: # (?P<exemplar>.*))?"
+    r"(?P<name>[^\s{]*)(?P<labels>(?:\{(?:[^\"}]|\"(?:[^\"\\]|\\.)*\")*\})?) "
+    r"(?P<value>[^ ]+)(?: (?=[^#])(?P<time>[^ ]+))?(?: # .*)?"
 )
 _BOUND = re.compile(r'(?:^|(?<=[{,]))(?:le|quantile)="([^"]*)",?')
 _SUFFIXES = {
@@ -28,13 +29,13 @@ _SUFFIXES = {
 _WITH_CREATED = frozenset({"counter", "histogram", "summary"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
+class _Sample(NamedTuple):
     name: str
     labels: str
     """With its braces, or empty."""
     value: str
     time: str
+    """In the format's own unit, or empty."""
 
 
 @dataclass(slots=True)
@@ -66,7 +67,7 @@ def _families(text: str) -> list[_Family]:
             owner = owners.get(name)
             if owner is None:
                 owner = owners[name] = families.setdefault(name, _Family(name))
-            owner.samples.append(_Sample(match["name"], match["labels"] or "", match["value"], match["time"] or ""))
+            owner.samples.append(_Sample(match["name"], match["labels"], match["value"], match["time"] or ""))
     return [*families.values()]
 
 
@@ -146,7 +147,7 @@ def _canonical(sample: _Sample) -> _Sample:
         return sample
     if written == bound[1] or written in ("inf", "nan", "-inf"):
         return sample
-    return replace(sample, labels=sample.labels[: bound.start(1)] + written + sample.labels[bound.end(1) :])
+    return sample._replace(labels=sample.labels[: bound.start(1)] + written + sample.labels[bound.end(1) :])
 
 
 def _to_text(families: list[_Family]) -> list[str]:
