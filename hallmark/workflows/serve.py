@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from hallmark.configure.plan import LaunchSettings
+from hallmark.configure.secrets import spec_secrets
 from hallmark.configure.sites import TestbedSettings
 from hallmark.configure.testbed import Testbed
 from hallmark.core.errors import UsageError
@@ -81,8 +82,12 @@ def make_testbed(cell: Cell, request: ServeRequest, *, root: Path, folder: Path)
         jwt_secret=request.jwt_secret,
         environments=root / ".hallmark" / "environments",
     )
-    redact = Redactor.of_environment(os.environ, extra=[request.api_key, request.jwt_secret])
+    redact = _redactor(cell, request)
     return Testbed(cell, settings, folder=folder, environ=os.environ, progress=Progress(lambda: None), redact=redact)
+
+
+def _redactor(cell: Cell, request: ServeRequest) -> Redactor:
+    return Redactor.of_environment(os.environ, extra=[request.api_key, request.jwt_secret, *spec_secrets([cell])])
 
 
 def serve(request: ServeRequest, *, root: Path) -> Ended:
@@ -137,11 +142,12 @@ def plan_text(request: ServeRequest, *, root: Path) -> str:
     cell = chosen_cell(request)
     plan = make_testbed(cell, request, root=root, folder=Path("artifacts")).intended_plan()
     notes = [f"# warning: {warning}" for warning in plan.warnings]
-    if not plan.argv:
+    if not plan.argv and not plan.container:
         notes.append(f"# nothing would be started: the server at {plan.endpoint.base_url} runs already")
-    elif not Path(plan.argv[0]).exists():
+    elif not plan.container and not Path(plan.argv[0]).exists():
         notes.append("# the server's environment is not built yet; a run builds it first")
-    return "\n".join(filter(None, [f"# {cell.id}", *_origins(plan), *notes, plan.command()]))
+    text = "\n".join(filter(None, [f"# {cell.id}", *_origins(plan), *notes, plan.command()]))
+    return _redactor(cell, request)(text)
 
 
 def _origins(plan: LaunchPlan) -> Iterator[str]:

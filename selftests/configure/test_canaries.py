@@ -65,6 +65,15 @@ def test_no_secret_of_environment_or_spec_is_in_a_file_or_on_a_screen(place: Pla
     assert told["tt_model_spec"]["env_vars"]["SPEC_ONLY_SECRET"] == "[redacted]"
 
 
+@pytest.mark.e2e
+def test_a_plan_that_is_only_shown_shows_no_secret(place: Place) -> None:
+    place.spec(env_vars=OF_THE_SPEC)
+    ended = place.release("--print-plan", workflow="server", **OF_THE_ENVIRONMENT).end()
+    assert ended.code == 0, ended.said
+    assert "SPEC_ONLY_SECRET=[redacted]" in ended.out
+    assert "\n".join(leaks(ended, place)) == ""
+
+
 def test_the_search_finds_what_is_there(place: Place) -> None:
     place.artifacts.mkdir()
     (place.artifacts / "a.json").write_text('{"HF_TOKEN": "canary-spec-hub-1"}', encoding="utf-8")
