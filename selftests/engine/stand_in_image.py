@@ -1,6 +1,7 @@
 """A program for selftests: the image's entrypoint outside an image, with the stand-in server in vLLM's place.
 
-`STAND_IN_FAULTS` reaches the stand-in, `STAND_IN_SAYS` is what its log says first. The gateway is the real one; it and the entrypoint run on this interpreter.
+`STAND_IN_FAULTS` reaches the stand-in, `STAND_IN_SAYS` is what its log says first. The gateway is the real one; it and
+the entrypoint run on this interpreter.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ def test_the_launcher_starts_it_as_it_would_start_vllm(tmp_path: Path, engine: A
     """With vLLM's own flags, as a spec gives them."""
     flags = ("--model", TINY["MODEL_ID"], "--served-model-name", "hallmark-tiny", "--max-model-len", "512", "--dtype", "float32")
     plan = LaunchPlan(
-        cell="id_vllm-cpu_hallmark-tiny_cpu",
+        cell="id_vllm-cpu_hallmark-tiny_selftest",
         endpoint=Endpoint(base_url=f"http://127.0.0.1:{free_port('127.0.0.1')}", model="hallmark-tiny"),
         argv=(*flags, "--enforce-eager", "--seed", "0"),
         env={"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"},
@@ -180,9 +180,13 @@ def test_the_launcher_starts_it_as_it_would_start_vllm(tmp_path: Path, engine: A
     )
     server = DockerLauncher().start(plan, lambda _: None)
     try:
+        (container,) = owned(engine, plan.cell)
+        volumes = {mount["Name"] for mount in container.attrs["Mounts"] if mount["Type"] == "volume"}
+        assert len(volumes) == 1, "the anonymous one of /cache"
         told = httpx.get(plan.endpoint.base_url + "/version").json()
         assert (told["version"], told["model"]) == ("0.32.0", "hallmark-tiny")
         assert json.loads(httpx.get(plan.endpoint.base_url + "/v1/models").text)["data"][0]["max_model_len"] == 512
     finally:
         server.stop()
-    assert owned(engine) == []
+    assert owned(engine, plan.cell) == []
+    assert volumes & {volume.name for volume in engine.volumes.list()} == set()

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BASE = "python:3.11-slim-bookworm"
 """Any image with a python3 does; `.ci/docker_engine` makes a stand-in under this name where it cannot be pulled."""
 PORT = 8000
+CELL = "id_stand-in_docker_cpu"
 
 
 def require_engine() -> Any:
@@ -48,7 +49,7 @@ def contained(
     chosen = tuple(word for fault in faults for word in ("--fault", fault))
     server = ("python3", "-S", "-E", "/repo/selftests/faulty/server.py", "--host", "0.0.0.0", "--port", str(PORT), *chosen)
     return LaunchPlan(
-        cell="id_stand-in_docker_cpu",
+        cell=CELL,
         endpoint=Endpoint(base_url=f"http://127.0.0.1:{port or free_port('127.0.0.1')}", model=MODEL),
         argv=argv or (*server, "--model", MODEL),
         env=env or {},
@@ -60,9 +61,9 @@ def contained(
     )
 
 
-def owned(client: Any) -> list[Any]:
-    """Every container, running or not, that a launcher of this project made."""
-    return list(client.containers.list(all=True, filters={"label": OWNER_LABEL}))
+def owned(client: Any, cell: str = CELL) -> list[Any]:
+    """Every container, running or not, that a launcher made for that cell; other runs may have theirs on this engine."""
+    return list(client.containers.list(all=True, filters={"label": [OWNER_LABEL, f"hallmark.cell={cell}"]}))
 
 
 class Doorway:
