@@ -185,6 +185,7 @@ _templates:
   base: &base { model_type: llama, num_hidden_layers: 32 }
 models:
   some/model:
+    platforms: [x86_64, s390x]
     architecture: { <<: *base, vocab_size: 7, text_config: { hidden_size: 3 } }
     continuous_batching_configs:
       - { tp_size: 1, max_model_len: 3072, max_num_seqs: 16 }
@@ -203,6 +204,7 @@ def test_the_shape_that_was_released_later() -> None:
         [(1, [(512, 0, 64)])],
         {4: {"env_vars": {"A": "True", "B": "12"}, "num_gpu_blocks_override": 8192}},
     )
+    assert to_family(model).metadata == {"platforms": "x86_64, s390x"}
 
 
 # What is spoilt -> (the text, what the error says). `# HERE` marks the guilty line.

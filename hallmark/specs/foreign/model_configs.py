@@ -30,6 +30,7 @@ _SECTIONS = (
     "device_configs",
     "continuous_batching_configs",
     "static_batching_configs",
+    "platforms",
 )
 _TEMPLATES = ("_", "device_config_templates")
 _SHAPE = ("prompt_len", "new_tokens", "batch_size")
@@ -41,6 +42,8 @@ class Entry(Strict):
     architecture: Architecture = Field(default_factory=dict)
     runtime_configs: RuntimeConfigs = Field(default_factory=RuntimeConfigs)
     device_configs: dict[Positive, DeviceConfig] = Field(default_factory=dict)
+    platforms: tuple[str, ...] = Field(default=())
+    """Architectures of the host's CPU; native specs keep them as metadata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,8 @@ def _entry(source: YamlSource, raw: object, at: KeyPath) -> Entry:
         if key not in _SECTIONS:
             raise SpecError(f"unknown key '{key}'", where=source.where((*at, key)), hint=nearest(key, _SECTIONS))
     build = _Build(source, at)
-    build.put("architecture", raw, "architecture")
+    build.put("architecture", raw)
+    build.put("platforms", raw)
     for place, config in build.items(raw, "supported_configs"):
         build.add_config(config, ("supported_configs", place), continuous=_is_continuous(source, config, at, place))
     for place, config in build.items(raw, "continuous_batching_configs"):
@@ -136,10 +140,10 @@ class _Build:
 
         return YamlSource(self._from.path, self._data, lines)
 
-    def put(self, name: str, raw: Mapping[str, Any], key: str) -> None:
+    def put(self, key: str, raw: Mapping[str, Any]) -> None:
         if key in raw:
-            self._data[name] = raw[key]
-            self._places[name,] = (*self._at, key)
+            self._data[key] = raw[key]
+            self._places[key,] = (*self._at, key)
 
     def mapping(self, raw: Mapping[str, Any], key: str) -> Mapping[Any, Any]:
         found = raw.get(key, {})
@@ -230,6 +234,7 @@ def to_family(model: ForeignModel) -> FamilySpec:
         "schema_version": SCHEMA_VERSION,
         "family": short,
         "architecture": plain["architecture"],
+        "metadata": {"platforms": ", ".join(model.entry.platforms)} if model.entry.platforms else {},
         "weights": [{"name": short, "repo": model.name}],
         "impls": [impl | {"devices": {_device(arguments["tensor_parallel_size"]): entry}}],
     }
