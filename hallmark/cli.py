@@ -63,6 +63,9 @@ FLAGS = {
 
 FLAGS_OF_PYTEST = {"install-missing": "--install-missing", "strict-config": "--strict-server-config"}
 
+_MOST_WORKERS = 4
+"""Of the project's own tests: whole commands among them start several processes each."""
+
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -203,7 +206,10 @@ def _serve(options: argparse.Namespace) -> Ended:
 
 
 def _self_test(options: argparse.Namespace) -> Ended:
-    code = subprocess.run([sys.executable, "-m", "pytest", "selftests", *options.pytest_args], cwd=ROOT, check=False).returncode
+    # Side by side, where there is more than one core; what the user says after -- comes later and wins.
+    workers = ["-n", str(min(os.cpu_count() or 1, _MOST_WORKERS))] if (os.cpu_count() or 1) > 1 else []
+    command = [sys.executable, "-m", "pytest", "selftests", *workers, *options.pytest_args]
+    code = subprocess.run(command, cwd=ROOT, check=False).returncode
     return Ended(exit_code=code, lines=())
 
 
