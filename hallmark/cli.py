@@ -60,6 +60,7 @@ FLAGS = {
     "install-missing": "install what is missing into the server's environment",
     "strict-config": "stop where a value of the spec is displaced or had to be guessed",
 }
+"""Options without a value, for every workflow that is a run or has a server."""
 
 FLAGS_OF_PYTEST = {"install-missing": "--install-missing", "strict-config": "--strict-server-config"}
 

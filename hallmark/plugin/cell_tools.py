@@ -100,6 +100,7 @@ def make_tools(
             server_url=options.server_url,
             api_key=os.environ.get(API_KEY_VARIABLE, ""),
             engine_args=options.engine_args,
+            environment_args=options.environment_args,
             strict_config=options.strict_config,
         ),
         server_python=options.server_python,

@@ -15,6 +15,7 @@ from hallmark.specs.catalogue import Selection
 
 API_KEY_VARIABLE = "HALLMARK_API_KEY"
 JWT_VARIABLE = "JWT_SECRET"
+ENGINE_ARG_VARIABLE = "HALLMARK_ENGINE_ARG"
 """Secrets come by environment only: a command line is there for everybody to read."""
 
 
@@ -30,6 +31,8 @@ class Options:
     install_missing: bool
     strict_config: bool
     port: int
+    environment_args: Mapping[str, str]
+    """What a variable wants of the engine; the command line wins over it."""
     engine_args: Mapping[str, str]
     """What the command line wants of the engine instead of the spec."""
     artifacts: Path
@@ -75,7 +78,8 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
         install_missing=option.install_missing,
         strict_config=option.strict_server_config,
         port=given.port(port.value),
-        engine_args=given.engine_args(option.engine_arg or engine_args.value.split(), option="--engine-arg"),
+        engine_args=given.engine_args(option.engine_arg, option="--engine-arg"),
+        environment_args=given.engine_args(environ.get(ENGINE_ARG_VARIABLE, "").split(), option=ENGINE_ARG_VARIABLE),
         artifacts=config.invocation_params.dir / artifacts.value,
         limit=given.whole_number(limit.value, name="limit", least=1),
         guarded=bool(environ.get(API_KEY_VARIABLE) or environ.get(JWT_VARIABLE)),

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -103,7 +103,7 @@ def serve(request: ServeRequest, *, root: Path) -> Ended:
             with _key_told(request, server, root / ".hallmark" / "keys" / folder.name) as key:
                 print(*_announcement(cell, server, folder, key=key), sep="\n", flush=True)
                 with contextlib.suppress(KeyboardInterrupt):
-                    _follow(folder / "server.log", server)
+                    _follow(folder / "server.log", server, _redactor(cell, request))
             death = server.death
         finally:
             testbed.close()
@@ -156,19 +156,22 @@ def _origins(plan: LaunchPlan) -> Iterator[str]:
         yield f"#   {value.name} = {value.value}: {value.origin}{overrode}"
 
 
-def _follow(log: Path, server: RunningServer) -> None:
-    """Copy what the server logs to standard output until it dies."""
+def _follow(log: Path, server: RunningServer, redact: Callable[[str], str]) -> None:
+    """Copy what the server logs to standard output, in whole lines and without secrets, until it dies."""
     offset = 0
     over = False
     while not over:
         over = server.died_within(_FOLLOW_S)
-        if log.is_file():
-            with log.open("rb") as stream:
-                stream.seek(offset)
-                said = stream.read()
-            offset += len(said)
-            sys.stdout.write(said.decode("utf-8", errors="replace"))
-            sys.stdout.flush()
+        if not log.is_file():
+            continue
+        with log.open("rb") as stream:
+            stream.seek(offset)
+            said = stream.read()
+        if not over:
+            said = said[: said.rfind(b"\n") + 1]
+        offset += len(said)
+        sys.stdout.write(redact(said.decode("utf-8", errors="replace")))
+        sys.stdout.flush()
 
 
 @contextmanager
