@@ -114,6 +114,7 @@ class _Index:
     def __init__(self, patterns: Iterable[Pattern]) -> None:
         self._always: list[Pattern] = []
         self._by_telling: dict[Attribute, dict[Value, dict[tuple[Attribute, ...], dict[tuple[Value, ...], list[Pattern]]]]] = {}
+        self._by_name: dict[str, list[Attribute]] = defaultdict(list)
         known = list(patterns)
         several: dict[Attribute, set[Value]] = defaultdict(set)
         for attribute, value in (constraint for pattern in known for constraint in pattern.constraints):
@@ -123,6 +124,8 @@ class _Index:
                 self._always.append(pattern)
                 continue
             telling, told = max(pattern.constraints, key=lambda constraint: (len(several[constraint[0]]), constraint[0]))
+            if telling not in self._by_telling:
+                self._by_name[telling[0]].append(telling)
             attributes, values = zip(*pattern.constraints, strict=True)
             of_value = self._by_telling.setdefault(telling, {}).setdefault(told, {})
             of_value.setdefault(attributes, {}).setdefault(values, []).append(pattern)
@@ -130,9 +133,16 @@ class _Index:
     def holding(self, view: _View) -> Iterator[Pattern]:
         """The patterns whose every attribute is as the config says."""
         yield from self._always
-        for telling, by_value in self._by_telling.items():
-            for attributes, by_values in by_value.get(view.value(telling), {}).items():
+        for telling in self._asked(view):
+            for attributes, by_values in self._by_telling[telling].get(view.value(telling), {}).items():
                 yield from by_values.get(tuple(map(view.value, attributes)), ())
+
+    def _asked(self, view: _View) -> Iterable[Attribute]:
+        """The telling attributes that the config may have: all of them, or where those are many, those that it names."""
+        names = view.names
+        if names is None or len(self._by_telling) <= len(names):
+            return self._by_telling
+        return [telling for name in names for telling in self._by_name.get(name, ())]
 
 
 class Matcher:
@@ -204,6 +214,13 @@ class _View:
                 there = self._quantisation() if name in QUANTISATION else _get(there, name)
             self._known[attribute] = _comparable(there)
         return self._known[attribute]
+
+    @property
+    def names(self) -> frozenset[str] | None:
+        """What it names at its top; None for an object, which may have attributes that it computes."""
+        if not isinstance(self._config, Mapping):
+            return None
+        return frozenset((*self._config, *QUANTISATION))
 
     @property
     def quantised(self) -> bool:

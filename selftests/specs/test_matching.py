@@ -214,3 +214,18 @@ def test_an_overlap_is_found_exactly_where_a_config_ties(several: list[dict[str,
             both[0][key] == both[1][key] for key in both[0].keys() & both[1].keys()
         )
         assert ((first.name, second.name) in said) == (possible and first.specificity == second.specificity)
+
+
+@pytest.mark.parametrize("form", [dict, objects], ids=["data", "object"])
+def test_many_patterns_of_many_attributes(form: Any) -> None:
+    """More attributes than a config names: then the index goes by the config's own, and finds no less."""
+    patterns = [pattern(f"p{number}", model_type="x", **{f"a{number}": 1, f"b{number % 7}": 2}) for number in range(100)]
+    nested = pattern("nested", model_type="x", text_config={"size": 3}, quantization_config={"format": "f"})
+    matcher = Matcher([*patterns, nested])
+    for number in range(100):
+        found = matcher.match(form({"model_type": "x", f"a{number}": 1, f"b{number % 7}": 2}))
+        assert found is not None
+        assert found.name == f"p{number}"
+    assert matcher.match(form({"model_type": "x", "a1": 1})) is None
+    found = matcher.match(form({"model_type": "x", "text_config": {"size": 3}, "compression_config": {"format": "f"}}))
+    assert found == nested
