@@ -123,6 +123,8 @@ class DockerServer(RunningServer):
             ) from exc
         finally:
             self._log.join(_LAST_WORDS_S)
+            self.ended.wait(_LAST_WORDS_S)  # the watcher hears of the end by the connection that is closed next
+            self._container.client.close()
             self.ended.set()
             if self._lease:
                 self._lease.release()
@@ -195,10 +197,11 @@ class DockerLauncher(Launcher):
         if plan.container is None:
             raise LaunchError("no image to start", where=plan.cell, hint="name one with --image, or in the spec")
         client = connect()
-        require_image(client, plan.container.image)
-        sweep(client)
-        lease = hold(plan.device, holder=plan.cell, progress=progress) if plan.device else None
+        lease: Lease | None = None
         try:
+            require_image(client, plan.container.image)
+            sweep(client)
+            lease = hold(plan.device, holder=plan.cell, progress=progress) if plan.device else None
             require_free_port(plan.endpoint.base_url)
             began = time.monotonic()
             server = _run(client, plan, plan.container, lease)
@@ -206,6 +209,7 @@ class DockerLauncher(Launcher):
         except BaseException:
             if lease:
                 lease.release()
+            client.close()
             raise
         server.started_in_s = time.monotonic() - began
         return server
@@ -293,12 +297,13 @@ def remove(container: Any) -> None:
 
 
 def sweep(client: docker.DockerClient) -> list[str]:
-    """Remove containers whose starter and leash were both killed; returns their names."""
+    """Remove containers whose starter and leash were both killed; returns the names of those that it could."""
     swept = []
-    for container in client.containers.list(all=True, filters={"label": OWNER_LABEL}):
-        if vanished(container.labels[OWNER_LABEL]):
-            remove(container)
-            swept.append(str(container.name))
+    with contextlib.suppress(*_Troubles):
+        for container in client.containers.list(all=True, filters={"label": OWNER_LABEL}, ignore_removed=True):
+            if vanished(container.labels[OWNER_LABEL]):
+                remove(container)
+                swept.append(str(container.name))
     return swept
 
 
@@ -307,7 +312,8 @@ def remove_named(name: str, *, within_s: float) -> bool:
     began = time.monotonic()
     while True:
         try:
-            remove(connect().containers.get(name))
+            with contextlib.closing(connect()) as client:
+                remove(client.containers.get(name))
         except NotFound:
             if time.monotonic() > began + _BIRTH_S:
                 return True
@@ -333,8 +339,25 @@ def run_in_image(
     `files` (absolute path -> text) lie in the container before it starts. LaunchError where the image is not here, the
     command fails (its last line is told) or takes longer than `timeout_s`. Nothing is left.
     """
-    client = connect()
-    require_image(client, plan.image)
+    with contextlib.closing(connect()) as client:
+        require_image(client, plan.image)
+        code, output, errors = _run_once(client, plan, argv, env=env, files=files or {}, timeout_s=timeout_s)
+    if code != 0:
+        last = (errors.strip() or output.strip() or "it printed nothing").splitlines()[-1]
+        raise LaunchError(f"{argv[0]} ended with exit code {code}: {last}", where=plan.image)
+    return output
+
+
+def _run_once(
+    client: docker.DockerClient,
+    plan: ContainerPlan,
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    files: Mapping[str, str],
+    timeout_s: float,
+) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of one command in a container that is gone afterwards."""
     name = f"hallmark-{uuid.uuid4().hex[:12]}"
     leash = Leash(name, held=[])
     options = {**sdk_options(plan), **_gpus(plan), "entrypoint": [argv[0]]}
@@ -343,7 +366,7 @@ def run_in_image(
         container = client.containers.create(
             plan.image, list(argv[1:]), name=name, environment=dict(env), labels=labels, network_mode="none", **options
         )
-        for path, text in (files or {}).items():
+        for path, text in files.items():
             container.put_archive(str(Path(path).parent), _archive(Path(path).name, text))
         container.start()
         code = int(container.wait(timeout=timeout_s)["StatusCode"])
@@ -352,10 +375,7 @@ def run_in_image(
         raise LaunchError(f"{argv[0]} cannot be run in it: {_line(exc)}", where=plan.image) from exc
     finally:
         _discard(client, name, leash)
-    if code != 0:
-        last = (errors.strip() or output.strip() or "it printed nothing").splitlines()[-1]
-        raise LaunchError(f"{argv[0]} ended with exit code {code}: {last}", where=plan.image)
-    return str(output)
+    return code, str(output), str(errors)
 
 
 def _archive(name: str, text: str) -> bytes:

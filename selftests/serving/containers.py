@@ -63,7 +63,7 @@ def contained(
 
 def owned(client: Any, cell: str = CELL) -> list[Any]:
     """Every container, running or not, that a launcher made for that cell; other runs may have theirs on this engine."""
-    return list(client.containers.list(all=True, filters={"label": [OWNER_LABEL, f"hallmark.cell={cell}"]}))
+    return list(client.containers.list(all=True, filters={"label": [OWNER_LABEL, f"hallmark.cell={cell}"]}, ignore_removed=True))
 
 
 class Doorway:
