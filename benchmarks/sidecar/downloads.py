@@ -4,10 +4,12 @@
 
 Throughput: whole processes that fetch one file from a server on loopback, in turns in one run, so that only the ratio
 is a claim. The plain ones are boto3's `download_file` and huggingface_hub's `snapshot_download` with eight workers;
-they do not compute the file's checksum, ours does. The server is a stand-in for both protocols that does nothing but
-`sendfile` from a file of zeros, because a real one would be slower than any client. Written to memory by default:
-a disk would be what is measured. Stall: how late a timer of the event loop is while the big download runs, and
-in the same run while nothing does. Lock: how long the next one waits when its holder is killed.
+they do not compute the file's checksum, ours does; a third, that does so too once it has the file, shows what that
+costs. The server is a stand-in for both protocols that does nothing but `sendfile` from a file of zeros, because a real
+one would be slower than any client. Written to memory by default: a disk would be what is measured.
+
+Stall: how late a timer of the event loop is while the big download runs, and in the same run while nothing does.
+Lock: how long the next one waits when its holder is killed.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ RATIO_GOAL = 0.9
 STALL_GOAL_MS = 10.0
 TICK_S = 0.002
 NICE = 10
+AS_NICE = f'echo {NICE} 2>/dev/null >/proc/self/autogroup; exec nice -n {NICE} "$@"'
 MIB = 1 << 20
 PART = 8 * MIB
 NAME = "weights.bin"
@@ -52,12 +55,29 @@ url, target = sys.argv[1:]
 boto3.client("s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b").download_file(
     "bucket", "model/weights.bin", target + "/weights.bin")
 """
+CHECKING_S3 = (
+    PLAIN_S3
+    + """
+import hashlib
+with open(target + "/weights.bin", "rb") as stream:
+    parts = [hashlib.md5(part).digest() for part in iter(lambda: stream.read(8 << 20), b"")]
+assert hashlib.md5(b"".join(parts)).digest()
+"""
+)
 PLAIN_HUB = """
 import sys
 from huggingface_hub import snapshot_download
 url, target = sys.argv[1:]
 snapshot_download("org/model", local_dir=target, endpoint=url, max_workers=8)
 """
+
+
+COMPARED = (
+    ("S3, plain client", "s3://bucket/model", PLAIN_S3, True),
+    ("S3, plain client that checks", "s3://bucket/model", CHECKING_S3, False),
+    ("hub, plain client", "org/model", PLAIN_HUB, True),
+)
+"""What is compared, with what, and whether it is the goal."""
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -154,7 +174,9 @@ class Served:
 
     def __init__(self, size: int) -> None:
         command = [sys.executable, __file__, "--serve", str(size)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
         assert self._process.stdout is not None
         self.url = f"http://127.0.0.1:{self._process.stdout.readline().strip()}"
 
@@ -170,7 +192,8 @@ def plainly(program: str, url: str, target: Path) -> float:
     target.mkdir()
     env = {"PATH": os.environ["PATH"], "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_XET": "1"}
     began = time.perf_counter()
-    subprocess.run(["nice", f"-n{NICE}", sys.executable, "-c", program, url, str(target)], env=env, check=True)
+    command = ["sh", "-c", AS_NICE, "sh", sys.executable, "-c", program, url, str(target)]
+    subprocess.run(command, env=env, check=True, start_new_session=True)
     return time.perf_counter() - began
 
 
@@ -230,7 +253,7 @@ def report(name: str, pairs: list[tuple[Cost, Cost]], size_mib: int) -> bool:
     plain, mine = (size_mib / statistics.median(cost.wall_s for cost in column) for column in zip(*pairs, strict=True))
     ratio = statistics.median(a.wall_s / b.wall_s for a, b in pairs)
     cpu = statistics.median(a.cpu_s / b.cpu_s for a, b in pairs)
-    speeds = f"plain client {plain:5.0f} MiB/s, ours {mine:5.0f} MiB/s"
+    speeds = f"{plain:5.0f} MiB/s, ours {mine:5.0f} MiB/s"
     print(f"{name}: {speeds}, ratio {ratio:.2f} (goal {RATIO_GOAL}); by processor time {cpu:.2f}", flush=True)
     return ratio >= RATIO_GOAL
 
@@ -306,11 +329,13 @@ def main() -> int:
         serve(options.serve, tempfile.gettempdir())
         return 0
     good = True
+    print(f"load of the machine before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
         folder = Path(scratch).resolve()
         with Served(options.size_mib * MIB) as server:
-            for name, source, program in (("S3 ", "s3://bucket/model", PLAIN_S3), ("hub", "org/model", PLAIN_HUB)):
-                good &= report(name, throughput(source, program, server.url, folder, options.rounds), options.size_mib)
+            for name, source, program, counts in COMPARED:
+                reached = report(name, throughput(source, program, server.url, folder, options.rounds), options.size_mib)
+                good &= reached or not counts
         print(f"lock: the next one has it {handover(folder, 10):.1f} ms after its holder was killed, at most of 10 times")
         with Served(options.big_mib * MIB) as server:
             idle, busy, seconds = asyncio.run(stall(server.url, folder))

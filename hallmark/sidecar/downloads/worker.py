@@ -52,8 +52,7 @@ class Reporter:
 def main() -> None:
     order = Order.from_plain(json.loads(sys.stdin.buffer.readline()))
     threading.Thread(target=_end_with_the_service, name="lifeline", daemon=True).start()
-    # What serves beside it comes first: the engine, and the service's own event loop.
-    os.nice(_NICE)
+    _stand_back()
     reporter = Reporter(counts := Counts())
     guard = Guard(allowed_networks=order.allowed_networks, trusted_hosts=_trusted_hosts(order))
     guard.install()
@@ -73,6 +72,14 @@ def main() -> None:
 def _end_with_the_service() -> None:
     sys.stdin.buffer.read()
     os._exit(1)
+
+
+def _stand_back() -> None:
+    """What serves beside it comes first: the engine, and the service's own event loop."""
+    os.nice(_NICE)
+    # Linux may share out processors by session, and then the first counts among this session's processes only.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(_NICE), encoding="ascii")
 
 
 def _trusted_hosts(order: Order) -> tuple[str, ...]:
