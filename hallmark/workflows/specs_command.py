@@ -18,6 +18,7 @@ from hallmark.specs.cell import Cell
 from hallmark.specs.dump import as_yaml, to_plain, to_yaml
 from hallmark.specs.foreign.convert import Completion, convert
 from hallmark.specs.foreign.loose_json import loads
+from hallmark.specs.loader import spec_files
 from hallmark.specs.registry import ModelConfigRegistry, default_folders
 from hallmark.specs.schema import SCHEMA_FILE, schema_text
 from hallmark.specs.yaml_source import read_text
@@ -28,6 +29,7 @@ from hallmark.workflows.spec_remarks import Severity
 from hallmark.workflows.spec_tasks import known_tasks
 
 PROGRAM = "hallmark specs"
+_SPEC_DIR = "a folder of specs, in place of model_specs if it has a devices.yaml, else besides; repeatable"
 Run = Callable[[argparse.Namespace], int]
 
 
@@ -45,7 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
     ):
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
         command.set_defaults(run=does)
-        command.add_argument("--spec-dir", action="append", type=Path, metavar="DIR", help="a folder of specs; repeatable")
+        command.add_argument("--spec-dir", action="append", type=Path, metavar="DIR", help=_SPEC_DIR)
         command.add_argument("--json", action="store_true", help="for programs")
         command.add_argument("-v", "--verbose", action="store_true", help="more, and tracebacks of errors")
         _OPTIONS.get(name, _no_options)(command)
@@ -107,7 +109,11 @@ def run(options: argparse.Namespace) -> Ended:
 
 
 def _folders(options: argparse.Namespace) -> tuple[Path, ...]:
-    return tuple(options.spec_dir) if options.spec_dir else default_folders()
+    """The folders that are named; specs without a device catalogue of their own stand beside the checkout's."""
+    named = tuple(options.spec_dir or ())
+    if any(spec_files(folder)[1] for folder in named if folder.is_dir()):
+        return named
+    return (*default_folders(), *named)
 
 
 def _catalogue(options: argparse.Namespace) -> Catalogue:

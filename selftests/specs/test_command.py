@@ -63,6 +63,16 @@ def test_list_has_a_line_for_each_cell(specs: Command) -> None:
     ]
 
 
+def test_private_specs_stand_beside_the_public_devices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    family_file(tmp_path, FAMILY)
+    private = Command(tmp_path, capsys)
+    models = {row["model"] for row in private.json("list")}
+    assert {"Small-1B", "hallmark-tiny"} <= models
+    code, _, err = Command(tmp_path / "gone", capsys)("list")
+    assert code == 2
+    assert "is not a folder" in err
+
+
 def test_expand_tells_all_that_holds_for_a_cell(specs: Command) -> None:
     (cell,) = specs.json("expand", "--model=Small-1B", "--device=t3k")
     assert cell["id"] == "id_plain_Small-1B_t3k"
