@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from contextlib import suppress
@@ -21,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BASE = "python:3.11-slim-bookworm"
 """Any image with a python3 does; `.ci/docker_engine` makes a stand-in under this name where it cannot be pulled."""
 PORT = 8000
-CELL = "id_stand-in_docker_cpu"
+CELL = "_".join(filter(None, ["id_stand-in_docker_cpu", os.environ.get("PYTEST_XDIST_WORKER", "")]))
+"""A worker's own, so that workers side by side count only theirs."""
 
 
 def require_engine() -> Any:

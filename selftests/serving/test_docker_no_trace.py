@@ -40,7 +40,7 @@ class Traces:
             threads=threading.active_count(),
             children=len(own.read_text(encoding="ascii").split()),
             containers=len(owned(engine)),
-            networks=frozenset(network.id for network in engine.networks.list()),
+            networks=frozenset(network.id for network in engine.networks.list() if not network.name.startswith("selftest-")),
             temporary=frozenset(os.listdir(tempfile.gettempdir())),  # noqa: PTH208
         )
 
