@@ -62,7 +62,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def started(name: str, command: list[str], port: int, folder: Path, **variables: str) -> Iterator[None]:
-    """A process of this benchmark that listens on `port`; killed at the end."""
+    """A process of this benchmark that listens on `port`; ended at the end."""
     with (folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **variables})
     try:
@@ -77,6 +77,9 @@ def started(name: str, command: list[str], port: int, folder: Path, **variables:
                 time.sleep(0.02)
         yield
     finally:
+        process.terminate()  # a kill would leave nginx's worker behind
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
         process.kill()
         process.wait()
 
