@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -21,11 +22,13 @@ from hallmark.environment.document import runtime_environment
 from hallmark.environment.requirements import Finding, check
 from hallmark.serving.guarded import GuardedLauncher
 from hallmark.serving.launchers import make_launcher
+from hallmark.serving.listener import listening_program
 from hallmark.serving.readiness import connect
 from hallmark.serving.server import Death, LaunchPlan, RunningServer
 from hallmark.specs.cell import Cell
 
 Made = TypeVar("Made")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _READ_BACK = {"version": "/version", "models": "/v1/models"}
 
 
@@ -73,6 +76,21 @@ class Testbed:
         return self._settings.server == "attach"
 
     @property
+    def seen_here(self) -> bool:
+        """Whether the server's machine is this one: it is started here, or what listens is the interpreter that was named.
+
+        An address of this machine alone would not do: it may be the near end of a tunnel.
+        """
+        return self._once("seen_here", self._look_for_server) if self.attached else True
+
+    def _look_for_server(self) -> bool:
+        address, named = urlsplit(self._settings.launch.server_url), self._settings.server_python
+        if not named or address.hostname not in _LOOPBACK:
+            return False
+        program = listening_program(address.port or 80)
+        return program is not None and program == Path(named).resolve()
+
+    @property
     def presence(self) -> Presence:
         return self._once("presence", lambda: detect(self.cell.device_spec))
 
@@ -81,7 +99,7 @@ class Testbed:
 
         A server that is attached to may run on another machine; then nothing can be seen from here.
         """
-        if self.attached or self.presence.present:
+        if not self.seen_here or self.presence.present:
             return
         looked = "; ".join(self.presence.looked)
         raise Void(f"no {self.cell.device} here ({self.cell.device_spec.title}); looked at {looked}")

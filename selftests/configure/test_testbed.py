@@ -278,3 +278,11 @@ def test_a_free_port_is_chosen_unless_one_is_given(make: Make, calls: list[str])
     chosen, given = make().plan, make(port=4321).plan
     assert int(chosen.endpoint.base_url.rpartition(":")[2]) > 0
     assert given.endpoint.base_url == "http://127.0.0.1:4321"
+
+
+@pytest.mark.parametrize(("interpreter", "seen"), [(sys.executable, True), ("/bin/sh", False), ("", False)])
+def test_an_attached_servers_machine_is_known_by_the_program_that_listens(make: Make, interpreter: str, *, seen: bool) -> None:
+    """An address of this machine may be the near end of a tunnel."""
+    with running() as server:
+        testbed = make(server="attach", server_url=server.base_url, server_python=interpreter)
+        assert testbed.seen_here is seen

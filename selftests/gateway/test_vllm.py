@@ -1,6 +1,6 @@
 """The gateway before a real vLLM that serves hallmark-tiny: same answers as direct, same ends, honest health.
 
-Its interpreter is $HALLMARK_SERVER_PYTHON, or that of the environment that the main job builds (built here if missing).
+Its interpreter is $HALLMARK_SERVER_PYTHON.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from openai import OpenAI
 
 from hallmark.core.process import KeptProcess, tail
 from hallmark.core.tokens import sign_token
-from hallmark.environment.provision import EnvironmentPlan, ensure
-from hallmark.specs.catalogue import Selection, load_catalogue
 from selftests.core.polling import comes_true
 from selftests.faulty import free_port
 from selftests.gateway.gateways import SECRET, Running, gateway
@@ -40,16 +38,6 @@ TOOL: Any = {
 }
 
 
-def interpreter() -> Path:
-    if given := os.environ.get("HALLMARK_SERVER_PYTHON"):
-        return Path(given)
-    (cell,) = load_catalogue([ROOT / "model_specs"]).select(Selection(models=(MODEL,), device="cpu"))
-    requirements = tuple(name + specifier for name, specifier in cell.impl.python_deps.items())
-    plan = EnvironmentPlan(requirements=requirements, excluded=cell.impl.python_excluded, index=cell.impl.python_index)
-    kept = ROOT / ".hallmark"
-    return ensure(plan, kept / "environments" / f"server-{cell.impl.name}-{plan.key[:12]}", log=print, tools=kept / "tools")
-
-
 class Vllm:
     """A real engine, held by a keeper."""
 
@@ -60,7 +48,7 @@ class Vllm:
         env = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
         env |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/tmp")}
         weights = str(ROOT / "fixtures" / "hallmark_tiny")
-        entry = [str(interpreter()), "-m", "vllm.entrypoints.openai.api_server", "--model", weights]
+        entry = [os.environ["HALLMARK_SERVER_PYTHON"], "-m", "vllm.entrypoints.openai.api_server", "--model", weights]
         argv = [*entry, "--served-model-name", MODEL, "--host", "127.0.0.1", "--port", str(self.port), *ARGUMENTS.split()]
         self.process = KeptProcess(argv, env=env, log_path=self.log_path)
 

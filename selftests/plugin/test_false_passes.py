@@ -170,9 +170,21 @@ def test_another_model_and_another_version_under_the_url(place: Place) -> None:
     assert "server.model: FAIL - the server serves some-other-model, the spec says stand-in" in ended.causes
 
 
-def test_a_right_server_under_the_url_lacks_only_what_cannot_be_seen_from_here(place: Place) -> None:
+def test_a_right_server_under_the_url_is_seen_to_run_here(place: Place) -> None:
+    """By the program that listens; test_testbed.py has the near end of a tunnel."""
     ended = attached(place).must_end(4, "INCONCLUSIVE")
-    assert ended.bad == {"spec.device": "INCONCLUSIVE", "spec.targets": "INCONCLUSIVE"}
+    assert ended.bad == {"spec.targets": "INCONCLUSIVE"}
+
+
+def test_without_its_interpreter_an_attached_servers_machine_and_environment_are_unknown(place: Place) -> None:
+    place.spec(perf=[perf_point()])
+    with running(model=MODEL) as server:
+        options = [f"--model={MODEL}", "--device=cpu", f"--spec-dir={place.specs}", f"--artifacts={place.artifacts}"]
+        command = place.start(["hallmark", "--workflow=release", *options, f"--server-url={server.base_url}"])
+        ended = command.end().must_end(4, "INCONCLUSIVE")
+    unknown = {check for check in ended.rows if check.startswith(("spec.device", "spec.environment", "spec.python", "spec.env"))}
+    assert unknown <= set(ended.bad)
+    assert {ended.bad[check] for check in unknown} == {"INCONCLUSIVE"}
 
 
 @pytest.mark.parametrize(("status", "code", "outcome"), [("complete", 1, "REJECTED"), ("functional", 0, "ACCEPTED")])
