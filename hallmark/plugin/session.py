@@ -32,7 +32,7 @@ from hallmark.plugin.decisions import stopped, write_decisions
 from hallmark.plugin.item_record import CHECK, STARTED, note, record_of
 from hallmark.plugin.options import Options
 from hallmark.plugin.outcome import NotMeasured, outcome_of, speaks_for_itself
-from hallmark.serving.server import Death, ServerLost
+from hallmark.serving.server import Death, lost
 from hallmark.specs.catalogue import Catalogue
 from hallmark.specs.cell import Cell
 
@@ -193,7 +193,7 @@ class AcceptanceSession:
             death = tools.testbed.death
             tools.close()
             if death and not self._causes.of_death(ref.cell):
-                raise ServerLost(death)
+                raise lost(death)
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -241,7 +241,7 @@ class AcceptanceSession:
         if not testbed.has_died(within_s=wait_s) or testbed.death is None:
             return exc
         first = self._causes.blame_death(ref)
-        return ServerLost(testbed.death) if first == ref.check else NotMeasured(f"server lost (see {first})")
+        return lost(testbed.death) if first == ref.check else NotMeasured(f"server lost (see {first})")
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """One cause fills the terminal once: what it kept from being measured is counted, not listed."""
