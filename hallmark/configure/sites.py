@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 from hallmark.configure.contained import HOST, PORT, container_plan, in_container
 from hallmark.configure.guard import Guard, behind_gateway, demanding
@@ -91,6 +92,10 @@ class Site(ABC):
     @abstractmethod
     def facts(self, plan: LaunchPlan) -> Facts:
         """The server's environment, told by its own interpreter."""
+
+    def served_from(self) -> dict[str, Any]:
+        """What is known of where the server comes from, besides what it says itself."""
+        return {}
 
     def _make_plan(self, launch: LaunchSettings, python: Path | None, installed: Installed = nobody_knows) -> LaunchPlan:
         return make_plan(self.cell, launch, python=python, environ=self._environ, folder=self.folder, installed=installed)
@@ -189,6 +194,11 @@ class ContainerSite(Site):
 
     def facts(self, plan: LaunchPlan) -> Facts:
         return parse(self._ask(plan.env), where=self.container.image)
+
+    def served_from(self) -> dict[str, Any]:
+        from hallmark.serving.docker import image_facts  # brings the Docker SDK
+
+        return {"image": image_facts(self.container.image)}
 
     def _contained(self, launch: LaunchSettings, installed: Installed = nobody_knows) -> LaunchPlan:
         inside = replace(launch, host=HOST, port=PORT, api_key=self.key)

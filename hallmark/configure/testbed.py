@@ -140,7 +140,7 @@ class Testbed:
         server = (GuardedLauncher(launcher) if self.plan.gateway else launcher).start(self.plan, self._progress)
         self._made["server"] = server
         self._progress(f"the server is ready after {server.started_in_s:.1f} s")
-        self.served = _read_back(server)
+        self.served = {**_read_back(server), **self.site.served_from()}
         self.write_environment()
         return server
 

@@ -67,6 +67,14 @@ def require_image(client: docker.DockerClient, image: str) -> None:
         ) from exc
 
 
+def image_facts(image: str) -> dict[str, Any]:
+    """Which image that is: its digest, when it was made, and its labels, in which a stand-in for a base says so."""
+    client = connect()
+    require_image(client, image)
+    found = client.images.get(image)
+    return {"name": image, "id": found.id, "created": found.attrs.get("Created", ""), "labels": dict(found.labels or {})}
+
+
 class DockerServer(RunningServer):
     """One container, watched: its exit, its log, and the daemon that would tell."""
 

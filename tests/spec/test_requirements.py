@@ -66,6 +66,6 @@ def test_requirement_holds(requirement, finding_of, check):
             value=finding.found or "absent",
             target=Target(relation="meets", limit=finding.required or "any version"),
             verdict=Verdict.PASS if finding.satisfied else Verdict.FAIL,
-            reason=f"{requirement}: {finding.reason}",
+            reason="" if finding.satisfied else f"{requirement}: {finding.reason}",
         )
     )
