@@ -17,7 +17,6 @@ from pathlib import Path
 from hallmark.core.errors import HallmarkError, UsageError
 from hallmark.specs.catalogue import Selection, load_catalogue
 from hallmark.workflows.acceptance import MARKS, Ended, run_acceptance
-from hallmark.workflows.reports import newest, render_again
 from hallmark.workflows.secrets import SECRETS, moved
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -215,6 +214,8 @@ def _self_test(options: argparse.Namespace) -> Ended:
 
 
 def _reports(options: argparse.Namespace) -> Ended:
+    from hallmark.workflows.reports import newest, render_again  # brings the template engine
+
     folder = Path(options.run) if options.run else newest(Path(options.artifacts or ROOT / "artifacts"))
     decision = render_again(folder).decision
     verdict = f"verdict: {decision.outcome} - {decision.headline}"

@@ -16,7 +16,6 @@ from hallmark.configure.contained import HOST, PORT, container_plan, in_containe
 from hallmark.configure.guard import Guard, behind_gateway, demanding
 from hallmark.configure.plan import Installed, LaunchSettings, make_plan, nobody_knows
 from hallmark.core.errors import HallmarkError, Inconclusive, UsageError
-from hallmark.core.tokens import sign_token
 from hallmark.environment.collect import FACTS_FILE, Facts, collect, installed_versions, parse, versions_in
 from hallmark.environment.installing import Attempt, Target, install_missing
 from hallmark.environment.provision import EnvironmentPlan, ensure
@@ -73,8 +72,11 @@ class Site(ABC):
     @property
     def key(self) -> str:
         """What clients show: a token, or the key that was given; empty for neither."""
-        secret = self._settings.jwt_secret
-        return sign_token(secret) if secret else self._settings.launch.api_key
+        if not self._settings.jwt_secret:
+            return self._settings.launch.api_key
+        from hallmark.core.tokens import sign_token  # brings the cryptography
+
+        return sign_token(self._settings.jwt_secret)
 
     def launch(self, port: int = 0) -> LaunchSettings:
         """How the server is reached; `port` where the user left it open, by default one that is free."""

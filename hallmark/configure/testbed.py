@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-import httpx
-
 from hallmark.configure.sites import SITES, TestbedSettings
 from hallmark.core.errors import HallmarkError, Inconclusive, Void
 from hallmark.core.files import write_json
@@ -180,6 +178,8 @@ class Testbed:
 
 def _read_back(server: RunningServer) -> dict[str, Any]:
     """What the server says about itself; an endpoint that it lacks is left out."""
+    import httpx
+
     answers: dict[str, Any] = {"base_url": server.endpoint.base_url}
     with connect(server.endpoint, timeout_s=10) as client:
         for name, path in _READ_BACK.items():

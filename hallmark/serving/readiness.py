@@ -6,13 +6,14 @@ import errno
 import socket
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-import httpx
 
 from hallmark.core.errors import LaunchError
 from hallmark.serving.server import Endpoint
+
+if TYPE_CHECKING:
+    import httpx  # otherwise where it is used: it loads while the server does
 
 _POLL_S = 0.1
 _PROBE_TIMEOUT_S = 5.0
@@ -27,11 +28,15 @@ def headers(endpoint: Endpoint) -> dict[str, str]:
 
 def connect(endpoint: Endpoint, *, timeout_s: float) -> httpx.Client:
     """A client of the endpoint. A proxy or a .netrc of this machine must not come between it and the server."""
+    import httpx
+
     return httpx.Client(base_url=endpoint.base_url, headers=headers(endpoint), timeout=timeout_s, trust_env=False)
 
 
 def not_ready_because(client: httpx.Client, *, patience_s: float) -> str:
     """Why the server is not ready yet; empty when it is. No answer is waited for longer than `patience_s`."""
+    import httpx
+
     try:
         health = client.get("/health", timeout=min(_PROBE_TIMEOUT_S, patience_s))
         if health.status_code != 200:
