@@ -69,6 +69,7 @@ def importable(python: Path, name: str) -> bool:
     return subprocess.run([python, "-c", f"import {name}"], capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.e2e
 def test_pip_installs_and_removes_what_is_excluded(tmp_path: Path) -> None:
     wheel(tmp_path / "wheels", "tiny", "1.0", "heavy")
     wheel(tmp_path / "wheels", "heavy", "1.0")
@@ -82,6 +83,7 @@ def test_pip_installs_and_removes_what_is_excluded(tmp_path: Path) -> None:
     assert (stated["key"], stated["installer"]) == (PLAN.key, "pip")
 
 
+@pytest.mark.e2e
 def test_the_specs_index_is_asked_when_the_configured_ones_cannot(tmp_path: Path) -> None:
     """As for the +cpu build of torch on a machine that knows PyPI alone; the clean twin above never asks it."""
     wheel(tmp_path / "simple" / "tiny", "tiny", "1.0")
@@ -94,6 +96,7 @@ def test_the_specs_index_is_asked_when_the_configured_ones_cannot(tmp_path: Path
     assert any(f"No matching distribution found for tiny==1.0; trying {index} besides" in line for line in said)
 
 
+@pytest.mark.e2e
 def test_a_package_that_is_not_there_is_named_in_one_line(tmp_path: Path, uv: FakeUv) -> None:
     uv.on_install("echo 'Because tiny was not found in the package registry'; exit 1")
     said: list[str] = []
@@ -311,6 +314,7 @@ def test_the_telling_line(output: str, line: str) -> None:
     assert explain(output)[0] == line
 
 
+@pytest.mark.e2e
 @pytest.mark.usefixtures("no_pip_config")
 class TestLock:
     """What was resolved once is installed again as it was, and resolved anew only where that cannot be had."""
@@ -346,6 +350,7 @@ class TestLock:
         assert any("as locked it cannot be built" in line for line in said)
 
 
+@pytest.mark.e2e
 def test_uv_is_fetched_once_and_used(tmp_path: Path, uv: FakeUv) -> None:
     """From a wheel that brings the fake one; a machine without any uv on PATH."""
     wheels = tmp_path / "wheels"
@@ -362,6 +367,7 @@ def test_uv_is_fetched_once_and_used(tmp_path: Path, uv: FakeUv) -> None:
     assert (tmp_path / "tools" / "uv.log").read_text().count("pip install") == 1
 
 
+@pytest.mark.e2e
 def test_where_uv_cannot_be_had_pip_does_it_and_is_not_asked_again(tmp_path: Path) -> None:
     wheel(tmp_path / "wheels", "tiny", "1.0")
     environ, said = NO_UV | {"PIP_FIND_LINKS": str(tmp_path / "wheels")}, list[str]()
