@@ -56,12 +56,10 @@ OPTIONS = {
 }
 
 FLAGS = {
-    "install-missing": "install what is missing into the server's environment",
-    "strict-config": "stop where a value of the spec is displaced or had to be guessed",
+    "install-missing": ("--install-missing", "install what is missing into the server's environment"),
+    "strict-config": ("--strict-server-config", "stop where a value of the spec is displaced or had to be guessed"),
 }
-"""Options without a value, for every workflow that is a run or has a server."""
-
-FLAGS_OF_PYTEST = {"install-missing": "--install-missing", "strict-config": "--strict-server-config"}
+"""Options without a value, for every workflow that is a run or has a server: pytest's name for each, and what it says."""
 
 _MOST_WORKERS = 4
 """Of the project's own tests: whole commands among them start several processes each."""
@@ -79,7 +77,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--self-test", action="store_true", help="run the project's own tests")
     for name, option in OPTIONS.items():
         parser.add_argument(f"--{name}", action="append" if option.many else "store", metavar=name.upper(), help=option.help)
-    for name, text in FLAGS.items():
+    for name, (_, text) in FLAGS.items():
         parser.add_argument(f"--{name}", action="store_true", help=text)
     parser.add_argument("--docker", action="store_true", help="the same as --server docker")
     parser.add_argument(
@@ -173,7 +171,7 @@ def _for_pytest(options: argparse.Namespace) -> list[str]:
             if value is not None:
                 # pytest runs in the checkout; a relative path was meant from where the command was typed.
                 passed.append(f"--{name}={Path(value).absolute() if option.path else value}")
-    passed += [flag for name, flag in FLAGS_OF_PYTEST.items() if getattr(options, name.replace("-", "_"))]
+    passed += [flag for name, (flag, _) in FLAGS.items() if getattr(options, name.replace("-", "_"))]
     passed += [f"--engine-arg={pair}" for pair in options.workflow_args]
     return [*passed, *(["-v"] if options.verbose else []), *options.pytest_args]
 

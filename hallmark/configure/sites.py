@@ -12,10 +12,11 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
+from hallmark.configure import given
 from hallmark.configure.contained import HOST, PORT, container_plan, in_container
 from hallmark.configure.guard import Guard, behind_gateway, demanding
 from hallmark.configure.plan import Installed, LaunchSettings, make_plan, nobody_knows
-from hallmark.core.errors import HallmarkError, Inconclusive, UsageError
+from hallmark.core.errors import HallmarkError, Inconclusive
 from hallmark.environment.collect import FACTS_FILE, Facts, collect, installed_versions, parse, versions_in
 from hallmark.environment.installing import Attempt, Target, install_missing
 from hallmark.environment.provision import EnvironmentPlan, ensure
@@ -123,10 +124,7 @@ class EnvironmentSite(Site):
         if not self._settings.server_python:
             return None
         # Not resolved: a virtual environment's python is a link, and what it links to is another environment.
-        path = Path(self._settings.server_python).absolute()
-        if not path.is_file():
-            raise UsageError("no such interpreter", where=f"--server-python {path}", hint="name the python that has the engine")
-        return path
+        return Path(given.interpreter(self._settings.server_python)).absolute()
 
     def _built(self) -> Path:
         plan, folder = self._environment()

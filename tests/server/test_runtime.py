@@ -50,8 +50,9 @@ def test_every_standard_series_is_there(client, runtime_client, check):
         if value is None:
             raise CheckFailed(f"the sidecar offers no {name}")
         check.observe(name, value)
-    sources = {s.labels.get("metric", ""): s.labels for s in samples if s.name.endswith("_source_info")}
-    check.observe("sources told", len(sources), detail={"sources": {k: dict(v) for k, v in sources.items()}})
+    sources = {s.labels.get("metric", ""): s.labels.get("source", "") for s in samples if s.name == PREFIX + "metric_source_info"}
+    for name in STANDARD:
+        check.equal(f"source of {name} told", bool(sources.get(name.removesuffix("_count"))), True, detail={"sources": sources})
 
 
 def settled(runtime_client, before, tokens):
