@@ -1,4 +1,7 @@
-"""The checksums that sources give for a file, computed while it comes; pure."""
+"""The checksums that sources give for a file, computed while it comes; pure.
+
+`hasher` takes a file's bytes in their order. Where the checksum is one of parts, `PartSums` takes its segments side by side.
+"""
 
 from __future__ import annotations
 
@@ -37,8 +40,8 @@ class _Crc32:
         return f"{self._value:08x}"
 
 
-class _Md5OfParts:
-    """The ETag of an object that was uploaded in parts of one size: the MD5 of the parts' MD5s."""
+class Parts:
+    """The MD5 of each part of what it is fed, from the beginning of one."""
 
     def __init__(self, part_size: int) -> None:
         self._part_size = part_size
@@ -59,14 +62,43 @@ class _Md5OfParts:
         self._parts.append(self._part.digest())
         self._part, self._left = _md5(), self._part_size
 
-    def hexdigest(self) -> str:
+    def digests(self) -> bytes:
+        """One behind the other; what comes later begins a new part."""
         if self._left < self._part_size:
             self._close_part()
-        return hashlib.md5(b"".join(self._parts), usedforsecurity=False).hexdigest()
+        return b"".join(self._parts)
+
+    def hexdigest(self) -> str:
+        """The ETag of an object that was uploaded in these parts."""
+        return _md5(self.digests()).hexdigest()
 
 
-def _md5() -> hashlib._Hash:
-    return hashlib.md5(usedforsecurity=False)
+class PartSums:
+    """The checksum of parts of a file whose segments, each of whole parts, are fed by different threads at once."""
+
+    def __init__(self, part_size: int) -> None:
+        self._part_size = part_size
+        self._segments: dict[int, Parts] = {}
+
+    def segment(self, index: int) -> Parts:
+        """What takes the bytes of that segment, from its first; what it was fed before is forgotten."""
+        self._segments[index] = Parts(self._part_size)
+        return self._segments[index]
+
+    def hexdigest(self) -> str:
+        """Once each segment has been fed to its end."""
+        return _md5(b"".join(self._segments[index].digests() for index in sorted(self._segments))).hexdigest()
+
+
+def _md5(data: bytes = b"") -> hashlib._Hash:
+    return hashlib.md5(data, usedforsecurity=False)
+
+
+def part_sums(digest: Digest | None, *, longest: int) -> tuple[PartSums | None, int]:
+    """(what sums a file's segments side by side, how long they are then): None where that checksum needs the bytes in order."""
+    if digest is None or digest.kind != "md5-of-parts" or digest.part_size > longest:
+        return None, longest
+    return PartSums(digest.part_size), longest - longest % digest.part_size
 
 
 def hasher(digest: Digest, *, size: int) -> Hasher:
@@ -81,6 +113,6 @@ def hasher(digest: Digest, *, size: int) -> Hasher:
             blob.update(b"blob %d\x00" % size)
             return blob
         case "md5-of-parts":
-            return _Md5OfParts(digest.part_size)
+            return Parts(digest.part_size)
         case "crc32":
             return _Crc32()

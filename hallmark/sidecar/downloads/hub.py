@@ -1,7 +1,7 @@
 """The Hugging Face Hub, and what speaks its language, read with huggingface_hub.
 
-The library lists a repository and gives addresses, headers and errors. The bytes are read with its client but by our
-own loop: the library's download starts anew when it is cut, and knows no checksum.
+The library lists a repository and gives addresses, headers and errors. The bytes are read by our own loop: the library's
+download starts anew when it is cut, and knows no checksum.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ import os
 import re
 import ssl
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 import httpx2
-from huggingface_hub import HfApi, get_hf_file_metadata, get_session, hf_hub_url, set_client_factory
+from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_url, set_client_factory
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined, unused-ignore]
+from urllib3.exceptions import HTTPError as Urllib3Error
+from urllib3.exceptions import LocationValueError
 
 from hallmark.sidecar.downloads.checksums import Digest
 from hallmark.sidecar.downloads.guard import Guard
+from hallmark.sidecar.downloads.hub_reader import MOST_REDIRECTS, HubReader, answered, origin, require_tls
 from hallmark.sidecar.downloads.order import Order
-from hallmark.sidecar.downloads.remote import Interrupted, RemoteFile, TransferError
+from hallmark.sidecar.downloads.remote import RemoteFile, TransferError
 
-_MOST_REDIRECTS = 5
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _GIT = re.compile(r"[0-9a-f]{40}")
 
@@ -37,30 +37,26 @@ class Hub:
         self._guard = guard
         self._token: str | bool = order.token or False
         self._commit = ""
-        self._places: dict[str, str] = {}
-        """Where the hub sent us for a file; asked again when that place does not know us any more."""
-        self._timeout = httpx2.Timeout(order.read_timeout_s, connect=order.connect_timeout_s)
-        self._headers = {**build_hf_headers(token=self._token, library_name="hallmark"), "Accept-Encoding": "identity"}
+        self._certificates = _certificates()
+        self._reader = HubReader(order, build_hf_headers(token=self._token, library_name="hallmark"), self._certificates)
         set_client_factory(self._client)
 
     def _client(self) -> httpx2.Client:
-        limits = httpx2.Limits(max_connections=self._order.workers + 2)
+        """What the library lists with."""
         return httpx2.Client(
             event_hooks={"request": [self._require_proper]},
             follow_redirects=True,
-            max_redirects=_MOST_REDIRECTS,
-            timeout=self._timeout,
-            limits=limits,
+            max_redirects=MOST_REDIRECTS,
+            timeout=httpx2.Timeout(self._order.read_timeout_s, connect=self._order.connect_timeout_s),
             trust_env=False,
-            verify=_certificates(),
+            verify=self._certificates,
         )
 
     def _require_proper(self, request: httpx2.Request) -> None:
         """Called for each request, each redirect too: no token to strangers, no step down from TLS."""
-        if "authorization" in request.headers and _origin(str(request.url)) != _origin(self._order.endpoint):
+        if "authorization" in request.headers and origin(str(request.url)) != origin(self._order.endpoint):
             del request.headers["authorization"]
-        if request.url.scheme != "https" and not self._order.endpoint.startswith("http://"):
-            raise TransferError(502, "the hub redirects to an address without TLS")
+        require_tls(str(request.url), self._order.endpoint)
 
     def files(self) -> Sequence[RemoteFile]:
         api = HfApi(endpoint=self._order.endpoint, token=self._token)
@@ -87,66 +83,14 @@ class Hub:
         return hf_hub_url(self._order.place, path, revision=self._commit, endpoint=self._order.endpoint)
 
     def read(self, file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
-        part = {} if (start, end) == (0, file.size) else {"Range": f"bytes={start}-{end - 1}"}
-        with _Answers(self._guard, self._order), self._opened(file, part) as answer:
-            unwanted = _before(answer, file, start, end)
-            left = end - start
-            for piece in answer.iter_raw():
-                wanted = piece[unwanted:][:left]
-                unwanted = max(0, unwanted - len(piece))
-                left -= len(wanted)
-                if wanted:
-                    yield wanted
-                if not left:
-                    return
-
-    def _opened(self, file: RemoteFile, part: dict[str, str]) -> AbstractContextManager[httpx2.Response]:
-        """The answer that holds the file, behind whatever redirects."""
-        known = self._places.get(file.path)
-        if known:
-            answer = self._ask(known, part)
-            if answer.is_success:
-                return _Closing(answer)
-            answer.close()
-        url = self._url(file.path)
-        for _ in range(_MOST_REDIRECTS):
-            answer = self._ask(url, part)
-            if not answer.is_redirect:
-                break
-            answer.close()
-            url = urljoin(url, answer.headers.get("location", ""))
-        if answer.is_success:
-            self._places[file.path] = url
-            return _Closing(answer)
-        answer.close()
-        raise _answered(answer.status_code, file.path)
-
-    def _ask(self, url: str, part: dict[str, str]) -> httpx2.Response:
-        session = get_session()
-        request = session.build_request("GET", url, headers={**self._headers, **part}, timeout=self._timeout)
-        return session.send(request, stream=True, follow_redirects=False)
+        with _Answers(self._guard, self._order):
+            yield from self._reader.read(self._url(file.path), file, start, end)
 
 
-class _Closing(AbstractContextManager[httpx2.Response]):
-    def __init__(self, answer: httpx2.Response) -> None:
-        self._answer = answer
-
-    def __enter__(self) -> httpx2.Response:
-        return self._answer
-
-    def __exit__(self, *_: object) -> None:
-        self._answer.close()
-
-
-def _certificates() -> ssl.SSLContext | bool:
+def _certificates() -> ssl.SSLContext:
     """The operator's own authorities where the environment names some; the library's otherwise."""
     named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
-    return ssl.create_default_context() if named else True
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return ssl.create_default_context() if named else httpx2.create_ssl_context(trust_env=False)
 
 
 def _digest(tag: str) -> Digest | None:
@@ -154,30 +98,6 @@ def _digest(tag: str) -> Digest | None:
     if _SHA256.fullmatch(tag):
         return Digest("sha256", tag)
     return Digest("git-sha1", tag) if _GIT.fullmatch(tag) else None
-
-
-def _before(answer: httpx2.Response, file: RemoteFile, start: int, end: int) -> int:
-    """How many bytes come before those that were asked for: some servers do not know ranges."""
-    if answer.headers.get("content-encoding", "identity") != "identity":
-        raise TransferError(502, f"{file.path}: the hub sends it in another encoding than it was asked for")
-    if answer.status_code == 206:
-        if answer.headers.get("content-range") != f"bytes {start}-{end - 1}/{file.size}":
-            raise TransferError(409, f"{file.path}: the hub has another version of it than it listed; try again")
-        return 0
-    length = answer.headers.get("content-length")
-    if length is not None and int(length) != file.size:
-        raise TransferError(409, f"{file.path}: the hub has another version of it than it listed; try again")
-    return start
-
-
-def _answered(status: int, what: str) -> TransferError | Interrupted:
-    if status in (408, 429) or status >= 500:
-        return Interrupted(f"{what}: the hub answers {status}")
-    if status in (401, 403):
-        return TransferError(403, f"{what}: the hub refuses this token ({status})")
-    if status == 416:
-        return TransferError(409, f"{what}: the hub has another version of it than it listed; try again")
-    return TransferError(404 if status == 404 else 502, f"{what}: the hub answers {status}")
 
 
 class _Answers:
@@ -202,10 +122,10 @@ class _Answers:
             case RevisionNotFoundError():
                 raise TransferError(404, f"{what}: it has no revision {self._order.revision}") from exc
             case HfHubHTTPError():
-                raise _answered(exc.response.status_code if exc.response is not None else 500, what) from exc
+                raise answered(exc.response.status_code if exc.response is not None else 500, what) from exc
             case httpx2.TooManyRedirects() | httpx2.UnsupportedProtocol():
                 raise TransferError(502, f"{what}: the hub redirects in a circle, or to what is no web address") from exc
-            case httpx2.HTTPError() | OSError():
+            case httpx2.HTTPError() | Urllib3Error() | OSError() if not isinstance(exc, LocationValueError):
                 raise self._guard.unanswered(exc) from exc
             case httpx2.InvalidURL() | ValueError():
                 raise TransferError(502, f"{what}: the hub's answer makes no sense") from exc

@@ -5,16 +5,21 @@ Both files are fit for the next try at every instant: a segment's count is raise
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from hallmark.sidecar.downloads.remote import CHUNK
 
 SEGMENT = 64 << 20
 _COUNT = struct.Struct("<Q")
 _COUNT_EVERY = 1 << 20
+Feed = Callable[[bytes], object]
+"""Takes the bytes of a file in their order."""
 
 
 class Partial:
@@ -74,11 +79,15 @@ class Partial:
         self.prepare()
 
     @contextmanager
-    def writing(self, index: int) -> Iterator[SegmentWriter]:
-        data = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)
+    def writing(self, index: int, feed: Feed | None = None) -> Iterator[SegmentWriter]:
+        """What appends to that segment; `feed` is given all the segment's bytes, those of an earlier try first."""
+        data = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         counts = os.open(self._counts_path, os.O_WRONLY | os.O_CLOEXEC)
-        writer = SegmentWriter(self, index, data, counts)
+        writer = SegmentWriter(self, index, data, counts, feed)
         try:
+            if feed:
+                for piece in read_back(data, self.bounds(index)[0], self.position(index)):
+                    feed(piece)
             yield writer
         finally:
             writer.flush()
@@ -116,7 +125,8 @@ class Partial:
 class SegmentWriter:
     """Appends to one segment."""
 
-    def __init__(self, partial: Partial, index: int, data: int, counts: int) -> None:
+    def __init__(self, partial: Partial, index: int, data: int, counts: int, feed: Feed | None) -> None:
+        self._feed = feed
         self._partial = partial
         self._index = index
         self._data = data
@@ -130,6 +140,8 @@ class SegmentWriter:
         while view:
             written = os.pwrite(self._data, view, position)
             view, position = view[written:], position + written
+        if self._feed:
+            self._feed(piece)
         self._partial.advance(self._index, position)
         self._unwritten += len(piece)
         if self._unwritten >= _COUNT_EVERY:
@@ -139,3 +151,13 @@ class SegmentWriter:
         start, _ = self._partial.bounds(self._index)
         os.pwrite(self._counts, _COUNT.pack(self._partial.position(self._index) - start), self._index * _COUNT.size)
         self._unwritten = 0
+
+
+def read_back(descriptor: int, start: int, end: int) -> Iterator[bytes]:
+    """The bytes [start, end) of that file, in pieces."""
+    while start < end:
+        piece = os.pread(descriptor, min(CHUNK, end - start), start)
+        if not piece:
+            raise OSError(errno.EIO, "the file became shorter while it came")
+        start += len(piece)
+        yield piece

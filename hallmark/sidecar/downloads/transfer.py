@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from hallmark.sidecar.downloads.checksums import hasher
-from hallmark.sidecar.downloads.partial import Partial, SegmentWriter
-from hallmark.sidecar.downloads.remote import CHUNK, Interrupted, RemoteFile, Store, TransferError
+from hallmark.sidecar.downloads.checksums import PartSums, hasher, part_sums
+from hallmark.sidecar.downloads.partial import SEGMENT, Feed, Partial, SegmentWriter, read_back
+from hallmark.sidecar.downloads.remote import Interrupted, RemoteFile, Store, TransferError
 
 ATTEMPTS = 7
 """In a row without a single byte; each byte that comes starts the count again."""
@@ -69,11 +69,22 @@ def persistently(ask: Callable[[], _T]) -> _T:
             patience.failed(exc)
 
 
+@dataclass(frozen=True, slots=True)
+class _Coming:
+    """A file on its way."""
+
+    file: RemoteFile
+    partial: Partial
+    sums: PartSums | None
+    """Fed by the threads that fetch, while the bytes are in their processor's cache; else the file is read once more."""
+
+
 class Transfer:
     """Brings files of a store to `done/<key>` under `workshop`; what has come so far lies in `parts/`."""
 
-    def __init__(self, store: Store, *, workshop: Path, workers: int, counts: Counts) -> None:
+    def __init__(self, store: Store, *, workshop: Path, workers: int, counts: Counts, segment: int = SEGMENT) -> None:
         self._store = store
+        self._segment = segment
         self._parts = workshop / "parts"
         self._done = workshop / "done"
         self._workers = workers
@@ -104,11 +115,12 @@ class Transfer:
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self, file: RemoteFile, fetching: ThreadPoolExecutor, checking: ThreadPoolExecutor) -> Future[None]:
-        partial = Partial(self._parts / file.key, file.size)
-        partial.prepare()
-        self._count(done=partial.resumed_bytes)
-        segments = [fetching.submit(self._guarded, self._fetch, file, partial, index) for index in partial.segments]
-        return checking.submit(self._guarded, self._finish, file, partial, segments)
+        sums, segment = part_sums(file.digest, longest=self._segment)
+        coming = _Coming(file, Partial(self._parts / file.key, file.size, segment=segment), sums)
+        coming.partial.prepare()
+        self._count(done=coming.partial.resumed_bytes)
+        segments = [fetching.submit(self._guarded, self._fetch, coming, index) for index in coming.partial.segments]
+        return checking.submit(self._guarded, self._finish, coming, segments)
 
     def _guarded(self, work: Callable[..., None], *arguments: object) -> None:
         """Whoever fails first stops the others, and is the one that is told."""
@@ -128,14 +140,15 @@ class Transfer:
             self._counts.files_done += files
             self._counts.retries += retries
 
-    def _fetch(self, file: RemoteFile, partial: Partial, index: int) -> None:
+    def _fetch(self, coming: _Coming, index: int) -> None:
         """One segment, from where it stands to its end, however often it is cut."""
+        partial = coming.partial
         _, end = partial.bounds(index)
         patience = Patience(self._stop)
-        with partial.writing(index) as writer:
+        with partial.writing(index, coming.sums.segment(index).update if coming.sums else None) as writer:
             while (start := partial.position(index)) < end:
                 try:
-                    self._receive(file, start, end, writer, patience)
+                    self._receive(coming.file, start, end, writer, patience)
                 except Interrupted as exc:
                     self._count(retries=1)
                     patience.failed(exc)
@@ -158,42 +171,48 @@ class Transfer:
         if self._stop.is_set():
             raise Stopped
 
-    def _finish(self, file: RemoteFile, partial: Partial, segments: list[Future[None]]) -> None:
+    def _finish(self, coming: _Coming, segments: list[Future[None]]) -> None:
         """Check the file while it comes, and move it to the whole ones."""
-        good = self._check(file, partial)
-        wait(segments)
-        self._require_going_on()
+        file, partial = coming.file, coming.partial
+        good = self._check(coming, segments)
         if not good and partial.resumed_bytes:
             # What an earlier try left may have been spoilt since; what comes now was not.
             self._count(done=-file.size)
             partial.reset()
             for index in partial.segments:
-                self._fetch(file, partial, index)
-            good = self._check(file, partial)
+                self._fetch(coming, index)
+            good = self._check(coming, ())
         if not good:
             partial.reset()
             raise TransferError(502, f"{file.path}: it does not have the checksum that the source gives for it")
         partial.move_to(self.place(file))
         self._count(files=1)
 
-    def _check(self, file: RemoteFile, partial: Partial) -> bool:
-        """Follow the bytes from the beginning: put them on the disk, and compute what the source says they give."""
-        computed = hasher(file.digest, size=file.size) if file.digest else None
+    def _check(self, coming: _Coming, segments: Sequence[Future[None]]) -> bool:
+        """Follow the bytes to the end of the last segment: whether they give what the source says they do."""
+        digest = coming.file.digest
+        in_order = hasher(digest, size=coming.file.size) if digest and not coming.sums else None
+        self._follow(coming.partial, in_order.update if in_order else None)
+        wait(segments)
+        self._require_going_on()
+        computed = coming.sums or in_order
+        return digest is None or computed is None or computed.hexdigest() == digest.value
+
+    def _follow(self, partial: Partial, feed: Feed | None) -> None:
+        """Put the bytes on the disk as they come, in their order, and feed them to a checksum that needs that."""
         position = synced = 0
         descriptor = os.open(partial.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            while position < file.size:
+            while position < partial.size:
                 self._require_going_on()
                 there = partial.contiguous(position, wait_s=0.1)
-                while computed and position < there:
-                    piece = os.pread(descriptor, min(CHUNK, there - position), position)
-                    computed.update(piece)
-                    position += len(piece)
-                position = max(position, there)
+                if feed:
+                    for piece in read_back(descriptor, position, there):
+                        feed(piece)
+                position = there
                 if position - synced >= _SYNC_BYTES:
                     os.fdatasync(descriptor)
                     synced = position
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        return computed is None or file.digest is None or computed.hexdigest() == file.digest.value

@@ -1,0 +1,98 @@
+"""A transfer by itself, of files far smaller than real ones in segments that are smaller still."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hallmark.sidecar.downloads.checksums import Digest, DigestKind, hasher
+from hallmark.sidecar.downloads.remote import Interrupted, RemoteFile, TransferError
+from hallmark.sidecar.downloads.transfer import Counts, Transfer
+
+KINDS: list[DigestKind] = ["md5", "sha256", "git-sha1", "md5-of-parts", "crc32"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_pauses() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hallmark.sidecar.downloads.transfer._FIRST_PAUSE_S", 0.0)
+        yield
+
+
+class Stuttering:
+    """A source that sends two bytes at a time and is cut as often as it is told to; then it may end the download."""
+
+    def __init__(self, data: bytes, cuts: Sequence[int], *, then: Exception | None = None) -> None:
+        self._data = data
+        self._cuts = list(cuts)
+        self._then = then
+
+    def files(self) -> Sequence[RemoteFile]:
+        return []
+
+    def read(self, file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
+        sent_before_cut = self._cuts.pop() if self._cuts else None
+        if sent_before_cut is None and self._then:
+            raise self._then
+        for number, position in enumerate(range(start, end, 2)):
+            if number == sent_before_cut:
+                raise Interrupted("cut")
+            yield self._data[position : min(position + 2, end)]
+
+
+def remote(data: bytes, kind: DigestKind, part_size: int) -> RemoteFile:
+    computed = hasher(Digest(kind, "", part_size), size=len(data))
+    computed.update(data)
+    return RemoteFile("weights", len(data), "v", Digest(kind, computed.hexdigest(), part_size))
+
+
+def run(store: Stuttering, file: RemoteFile, workshop: Path) -> tuple[bytes, Counts]:
+    transfer = Transfer(store, workshop=workshop, workers=3, counts=(counts := Counts()), segment=64)
+    transfer.run([file])
+    return transfer.place(file).read_bytes(), counts
+
+
+@settings(deadline=None)
+@given(
+    kind=st.sampled_from(KINDS),
+    size=st.integers(0, 400),
+    part_size=st.integers(1, 90),
+    before=st.lists(st.integers(1, 20), max_size=4),
+    after=st.lists(st.integers(1, 20), max_size=2),
+)
+def test_a_file_is_whole_and_checked_however_it_was_cut(
+    tmp_path_factory: pytest.TempPathFactory, kind: DigestKind, size: int, part_size: int, before: list[int], after: list[int]
+) -> None:
+    data, workshop = bytes(number * 7 % 251 for number in range(size)), tmp_path_factory.mktemp("transfer")
+    file = remote(data, kind, part_size)
+    with contextlib.suppress(TransferError):
+        run(Stuttering(data, before, then=TransferError(502, "given up")), file, workshop)
+    there, counts = run(Stuttering(data, after), file, workshop)
+    assert there == data
+    assert (counts.bytes_done, counts.files_done) == (size, 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bytes_of_an_earlier_try_that_were_spoilt_are_fetched_again(tmp_path: Path, kind: DigestKind) -> None:
+    data = bytes(range(200))
+    file = remote(data, kind, 16)
+    with pytest.raises(TransferError):
+        run(Stuttering(data, [10] * 3, then=TransferError(502, "given up")), file, tmp_path)
+    part = tmp_path / "parts" / file.key
+    part.write_bytes(bytes(200))
+    assert run(Stuttering(data, []), file, tmp_path)[0] == data
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_source_that_sends_other_bytes_than_it_promised_is_found_out(tmp_path: Path, kind: DigestKind) -> None:
+    data = bytes(range(200))
+    other = data[:150] + b"!" + data[151:]
+    with pytest.raises(TransferError, match="checksum"):
+        run(Stuttering(other, []), remote(data, kind, 16), tmp_path)
+    assert not list((tmp_path / "done").iterdir())
+    assert run(Stuttering(data, []), remote(data, kind, 16), tmp_path)[0] == data
