@@ -94,6 +94,7 @@ def make_plan(
         values=arguments.values,
         log_path=folder / "server.log",
         startup_timeout_s=60 if settings.server_url else cell.entry.startup_timeout_s,
+        stall_timeout_s=cell.entry.stall_timeout_s,
         device="" if settings.server_url else cell.device,
         warnings=warnings,
     )

@@ -98,7 +98,7 @@ class Startup:
         grown = self._movement.cached_bytes
         more = f" (caches +{grown / 1e6:,.0f} MB)" if grown > 1e6 else ""
         self._progress(phase + more + (f" - nothing new for {idle_s:.0f} s" if idle_s > _SHOWN_AFTER_S else ""))
-        return not self._plan.stall_timeout_s or idle_s < self._plan.stall_timeout_s
+        return self._plan.stall_timeout_s is None or idle_s < self._plan.stall_timeout_s
 
     def told(self, reason: str) -> str:
         """`reason` with how long was waited, and whether the server stood still or was slow."""

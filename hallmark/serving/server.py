@@ -61,8 +61,8 @@ class LaunchPlan:
     values: tuple[PlanValue, ...]
     log_path: Path
     startup_timeout_s: float
-    stall_timeout_s: float = 0.0
-    """A start-up that neither logs nor downloads for so long is given up; 0 for never."""
+    stall_timeout_s: float | None = None
+    """A start-up that neither logs nor fills a cache for so long is given up; None for never."""
     device: str = ""
     """The device of this machine that the server takes for itself; empty for one that is elsewhere."""
     gateway: GatewayPlan | None = None
@@ -88,6 +88,7 @@ class LaunchPlan:
             "served_model": self.endpoint.model,
             "command": self.command(),
             "startup_timeout_s": self.startup_timeout_s,
+            "stall_timeout_s": self.stall_timeout_s,
             "values": [{"name": v.name, "value": v.value, "origin": v.origin, "overrode": v.overrode} for v in rows],
             "warnings": list(self.warnings),
         }

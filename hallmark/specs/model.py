@@ -121,6 +121,8 @@ class DeviceEntry(Strict):
     max_context: Positive
     """Tokens; what `/v1/models` must state as max_model_len."""
     startup_timeout_s: Positive = 1800
+    stall_timeout_s: Positive | None = None
+    """A start-up that neither logs nor fills a cache for so long is given up; None to wait until the other time is over."""
     perf: tuple[PerfPoint, ...] = Field(default=())
     """Points of this implementation, besides the family's `base_targets` for the device."""
     runtime_configs: RuntimeConfigs | None = None

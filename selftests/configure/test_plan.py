@@ -200,6 +200,15 @@ def test_attached_to_a_server_there_is_nothing_to_start(tmp_path: Path) -> None:
     assert "key" not in json.dumps(plan.to_plain())
 
 
+@pytest.mark.parametrize(("written", "limit_s"), [("", None), ("stall_timeout_s: 300\n        ", 300)])
+def test_a_spec_may_say_when_a_start_up_has_stalled(tmp_path: Path, written: str, limit_s: int | None) -> None:
+    text = FAMILY.replace("max_context: 512", f"{written}max_context: 512", 1)
+    catalogue = load_catalogue([spec_folder(tmp_path / "specs", text)])
+    found = catalogue.select(Selection(models=("Small-1B",), device="cpu", impl="plain"))[0]
+    plan = planned(found)
+    assert plan.stall_timeout_s == plan.to_plain()["stall_timeout_s"] == limit_s
+
+
 def test_the_plan_is_plain_data_with_every_origin(tmp_path: Path) -> None:
     plan = planned(cell(tmp_path), environ={"A": "9"}, engine_args={"max_num_seqs": "4"})
     plain = json.loads(json.dumps(plan.to_plain()))
