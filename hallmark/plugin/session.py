@@ -19,7 +19,7 @@ import pytest
 from hallmark import __version__
 from hallmark.client.errors import ConnectionLost
 from hallmark.configure.secrets import spec_secrets
-from hallmark.core.errors import HallmarkError, HarnessError
+from hallmark.core.errors import HallmarkError, HarnessError, SpecError, UsageError
 from hallmark.core.progress import Line, Progress
 from hallmark.core.records import Record, record_from_plain, to_plain
 from hallmark.core.redact import Redactor
@@ -44,6 +44,8 @@ WORKER_FOLDERS = "hallmark_folders"
 RECORD = "hallmark_record"
 REPEATS = "hallmark_repeats"
 """On a report whose cause another check has told already."""
+MISUSE = "hallmark_misuse"
+"""On a report that ended with what only a person's other words can mend: an option, a spec."""
 _DEATH_SHOWS_WITHIN_S = 0.5
 """A connection breaks before the process that held it is reaped."""
 
@@ -74,6 +76,8 @@ class AcceptanceSession:
         self._tools: dict[str, CellTools] = {}
         self._error: HallmarkError | None = None
         """What ended the run itself, such as a full disk."""
+        self._misuse: UsageError | None = None
+        """What only showed once a check asked for it, such as a conflict under --strict-config."""
         self._causes = Causes()
 
     def _terminal(self) -> Line | None:
@@ -226,6 +230,8 @@ class AcceptanceSession:
         if first != ref.check:
             outcome = replace(outcome, reason=f"same cause as {first}", log="")
         note(item, outcome)
+        if isinstance(exc, UsageError | SpecError):
+            setattr(report, MISUSE, self.redactor(str(exc)))
         if first != ref.check or isinstance(exc, NotMeasured):
             setattr(report, REPEATS, True)
             report.longrepr = outcome.reason
@@ -254,6 +260,8 @@ class AcceptanceSession:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.progress.clear()  # before pytest writes its letter
+        if misuse := getattr(report, MISUSE, ""):
+            self._misuse = self._misuse or UsageError(misuse)
         plain = getattr(report, RECORD, None)
         if plain is not None and not hasattr(self.config, "workerinput"):
             try:
@@ -316,7 +324,7 @@ class AcceptanceSession:
                 }
                 for report in self.reports
             ]
-            write_decisions(self.config, rows, self._error)
+            write_decisions(self.config, rows, self._error or self._misuse)
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -19,6 +19,7 @@ MARKS = {"release": "", "spec": "spec", "tests": "server", "evals": "evals", "be
 _PRECEDENCE = (130, 1, 3, 2, 4)
 _OF_PYTEST = {2: 130, 3: 3, 4: 2, 5: 4}
 _CRASHED = 3
+_INFRASTRUCTURE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,8 @@ def _conclude(code: int, found: dict[str, Any]) -> Ended:
     lines = [line for cell in cells for line in (f"report: {cell['folder']}/report.html", _verdict(cell, many=len(cells) > 1))]
     codes = [cell["exit_code"] for cell in cells]
     if error:
-        codes.append(error["exit_code"])
+        # What could not be carried out for that reason needs no code of its own.
+        codes = [*(code for code in codes if code != _INFRASTRUCTURE), error["exit_code"]]
     elif code and (code == _CRASHED or not any(codes)):
         # pytest is unhappy and no cell says why: a failing test of somebody's own, a crash, nothing collected.
         codes.append(_OF_PYTEST.get(code, 130 if code < 0 else 1))

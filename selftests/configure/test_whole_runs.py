@@ -21,7 +21,7 @@ def test_a_conflict_warns_and_under_strict_config_stops_the_run(place: Place) ->
     assert warned.rows["spec.env.A_SETTING"]["verdict"] == "FAIL"
     assert (warned.folder / "server.log").exists()
     stopped = place.release("--strict-config", A_SETTING="2").end()
-    assert stopped.code == 3
+    assert stopped.code == 2
     assert "--strict-config: A_SETTING=2 is set in the environment and kept; the spec says 1" in stopped.said
     assert not any((folder / "server.log").exists() for folder in stopped.folders), "no server was started"
     assert place.release("--strict-config", A_SETTING="1").end().bad.keys() == {"spec.targets"}

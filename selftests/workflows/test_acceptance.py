@@ -94,6 +94,14 @@ def test_a_crash_weighs_more_than_a_narrowed_run(tmp_path: Path) -> None:
     assert run_acceptance("release", [], root=tmp_path).exit_code == 3
 
 
+@pytest.mark.parametrize(("cells", "expected"), [((3,), 2), ((3, 3), 2), ((3, 1), 1), ((0, 3), 2)])
+def test_what_a_wrong_option_kept_from_being_carried_out_is_no_fault_of_the_machine(
+    tmp_path: Path, cells: tuple[int, ...], expected: int
+) -> None:
+    tell(tmp_path, 1, *(cell(code, f"id_{place}") for place, code in enumerate(cells)), error=2)
+    assert run_acceptance("release", [], root=tmp_path).exit_code == expected
+
+
 @pytest.mark.parametrize("error", [2, 3])
 def test_an_error_of_the_run_itself_has_its_own_code(tmp_path: Path, error: int) -> None:
     """A usage error, a full disk: pytest's own code says less."""
