@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from ssl import SSLContext
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import urllib3
+from urllib3.util import parse_url
 
 from hallmark.sidecar.downloads.order import Order
 from hallmark.sidecar.downloads.remote import CHUNK, Interrupted, RemoteFile, TransferError
@@ -58,12 +59,14 @@ class HubReader:
                 return answer
             answer.close()
         place = url
-        for _ in range(MOST_REDIRECTS):
+        for _ in range(MOST_REDIRECTS + 1):
             answer = self._ask(place, part)
             if not answer.get_redirect_location():
                 break
             answer.close()
             place = urljoin(place, answer.headers["location"])
+        else:
+            raise TransferError(502, f"{what}: the hub redirects in a circle")
         if _holds_it(answer):
             self._places[url] = place
             return answer
@@ -84,9 +87,10 @@ def require_tls(url: str, endpoint: str) -> None:
         raise TransferError(502, "the hub redirects to an address without TLS")
 
 
-def origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+def origin(url: str) -> tuple[str | None, str | None, int | None]:
+    """As urllib3 reads it, which connects: where a stranger sent us, another reader may find the hub's own name."""
+    parts = parse_url(url)
+    return parts.scheme, parts.host, parts.port or {"http": 80, "https": 443}.get(parts.scheme or "")
 
 
 def answered(status: int, what: str) -> TransferError | Interrupted:
