@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hallmark.sidecar.downloads.order import Order
-from hallmark.sidecar.downloads.remote import CHUNK, RemoteFile, TransferError
+from hallmark.sidecar.downloads.remote import CHUNK, Interrupted, RemoteFile, TransferError
 from hallmark.sidecar.downloads.target import WORKSHOP
 
 
@@ -47,7 +47,10 @@ class Volume:
             yield from (folder / name for name in names)
 
     def _file(self, path: Path, name: str) -> RemoteFile:
-        found = self._below_a_root(path).stat()
+        try:
+            found = self._below_a_root(path).stat()
+        except OSError as exc:
+            raise TransferError(422, f"{name}: it leads to nothing that could be copied: {exc.strerror}") from exc
         if not stat.S_ISREG(found.st_mode):
             raise TransferError(422, f"{name}: it is no file that could be copied")
         return RemoteFile(name, found.st_size, _stamp(found))
@@ -57,7 +60,7 @@ class Volume:
         with self._opened(path) as descriptor:
             _require_unchanged(descriptor, file)
             position = start
-            while position < end and (piece := os.pread(descriptor, min(CHUNK, end - position), position)):
+            while position < end and (piece := _piece(descriptor, file, position, end)):
                 position += len(piece)
                 yield piece
             # What was read is only of that version if it still is.
@@ -75,6 +78,13 @@ class Volume:
             yield descriptor
         finally:
             os.close(descriptor)
+
+
+def _piece(descriptor: int, file: RemoteFile, position: int, end: int) -> bytes:
+    try:
+        return os.pread(descriptor, min(CHUNK, end - position), position)
+    except OSError as exc:
+        raise Interrupted(f"{file.path}: the volume cannot be read: {exc.strerror}") from exc
 
 
 def _cannot(exc: OSError) -> None:

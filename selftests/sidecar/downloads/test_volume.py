@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from hallmark.sidecar.downloads import JobState
 from hallmark.sidecar.downloads.order import Order
-from hallmark.sidecar.downloads.remote import TransferError
+from hallmark.sidecar.downloads.remote import Interrupted, TransferError
 from hallmark.sidecar.downloads.volume import Volume
 from selftests.sidecar.downloads.fetching import content, fetch, marked, noise, settings
 
@@ -83,6 +84,26 @@ def test_what_is_no_file_is_said_and_not_waited_for(source: Path) -> None:
     os.mkfifo(source / "pipe")
     with pytest.raises(TransferError, match="pipe: it is no file"):
         volume(source, source).files()
+
+
+def test_a_link_to_nothing_is_the_source_s_fault(source: Path) -> None:
+    (source / "dangling").symlink_to("nowhere")
+    with pytest.raises(TransferError, match="dangling: it leads to nothing") as caught:
+        volume(source, source).files()
+    assert caught.value.status == 422
+
+
+def test_a_volume_that_fails_is_asked_again_and_is_not_called_the_target(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = volume(source, source)
+    [listed] = [file for file in store.files() if file.path == "sub/weights"]
+
+    def fails(*_: object) -> bytes:
+        # A stand-in for a network volume whose server has gone.
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(os, "pread", fails)
+    with pytest.raises(Interrupted, match="sub/weights: the volume cannot be read"):
+        list(store.read(listed, 0, listed.size))
 
 
 def test_a_file_that_changes_while_it_is_read_is_noticed(source: Path) -> None:
