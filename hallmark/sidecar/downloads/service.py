@@ -81,7 +81,7 @@ class Downloads:
     def cancel(self, job_id: str) -> Job:
         """End the job; what has come is kept for the next try. A job that has ended stays as it is."""
         job = self.get(job_id)
-        for run in self._runs.values():
+        for run in [*self._runs.values()]:
             if run.job is job:
                 self._stop(run)
         return job
@@ -98,8 +98,10 @@ class Downloads:
         run.cancelled = True
         if run.worker is not None:
             run.worker.kill()
-        elif run.job.state is JobState.QUEUED:
-            run.job.end(JobState.CANCELLED)
+        elif run.job.state is JobState.QUEUED and run.task:
+            # At once: its place in the queue is another's now.
+            run.task.cancel()
+            self._ended(run)
 
     def _remember(self, job: Job) -> None:
         self._jobs[job.id] = job
@@ -116,9 +118,12 @@ class Downloads:
             # Whatever it was, whoever waits for the job must hear of it.
             run.job.end(JobState.FAILED, f"the download could not be run: {type(exc).__name__}: {exc}", 500)
         finally:
-            run.job.end(JobState.CANCELLED)
-            if self._runs.get(run.order.target) is run:
-                del self._runs[run.order.target]
+            self._ended(run)
+
+    def _ended(self, run: _Run) -> None:
+        run.job.end(JobState.CANCELLED)
+        if self._runs.get(run.order.target) is run:
+            del self._runs[run.order.target]
 
     async def _work(self, run: _Run) -> None:
         run.job.start()

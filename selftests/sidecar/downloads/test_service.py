@@ -224,6 +224,9 @@ def test_jobs_are_bounded_queued_cancelled_and_forgotten(hub: Hub, tmp_path: Pat
         assert await asyncio.to_thread(gate.reached.wait, 20)
         assert [job.state for job in jobs] == [JobState.RUNNING, JobState.QUEUED, JobState.QUEUED]
         assert downloads.cancel(jobs[1].id).state is JobState.CANCELLED
+        jobs.append(downloads.submit(DownloadRequest(NAME, str(tmp_path / "d"))))
+        assert jobs[3].state is JobState.QUEUED, "a cancelled job holds no place in the queue"
+        assert downloads.cancel(jobs[3].id).state is JobState.CANCELLED, "before it was its turn for the first time"
         await downloads.wait(downloads.cancel(jobs[0].id))
         assert jobs[0].state is JobState.CANCELLED
         assert downloads.cancel(jobs[0].id).state is JobState.CANCELLED, "again is no error"
