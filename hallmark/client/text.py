@@ -25,8 +25,8 @@ def joined_text(events: Iterable[Mapping[str, Any]]) -> str:
     """The text of a streamed completion or chat answer, its first choice's pieces in order."""
     pieces = []
     for event in events:
-        for choice in event.get("choices", [])[:1]:
-            piece = choice.get("text", choice.get("delta", {}).get("content"))
+        for choice in (event.get("choices") or [])[:1]:
+            piece = choice.get("text", (choice.get("delta") or {}).get("content"))
             pieces.append(piece or "")
     return "".join(pieces)
 
@@ -36,4 +36,11 @@ def last_usage(events: Iterable[Mapping[str, Any]]) -> int:
     usages = [event["usage"] for event in events if event.get("usage")]
     if not usages:
         raise CheckFailed("the stream carries no usage, though include_usage asked for it")
-    return int(part(usages[-1], "completion_tokens"))
+    return count(part(usages[-1], "completion_tokens"), "completion_tokens")
+
+
+def count(value: Any, name: str) -> int:
+    """`value` if it is a whole number; CheckFailed otherwise (true and NaN are none)."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise CheckFailed(f"{name} is {value!r}, which is no count")
+    return value

@@ -2,13 +2,52 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hallmark.core.errors import CheckFailed, Inconclusive
 from hallmark.core.records import Evidence, Kind, Target
 from hallmark.core.verdict import Verdict, worst
+
+_MOST_COUNTED = 2**63
+"""A whole number beyond it is no count of anything, and other programs cannot read it."""
+
+
+def _held(value: object) -> bool | int | float | str:
+    """`value` if a record can hold it; of whatever else a server may have sent, its text."""
+    match value:
+        case bool() | str():
+            return value
+        case int() if abs(value) < _MOST_COUNTED:
+            return value
+        case float() if math.isfinite(value):
+            return value
+        case int():
+            return f"a number of {value.bit_length()} bits"
+        case _:
+            return repr(value)
+
+
+def _measures_nothing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and not math.isfinite(value))
+
+
+def writable(evidence: Evidence) -> Evidence:
+    """The evidence as it can be written down. What is no value at all (null, NaN) is never accepted."""
+    limit = evidence.target.limit if evidence.target else ""
+    bounds = (evidence.interval.low, evidence.interval.high) if evidence.interval else ()
+    changed: dict[str, Any] = {}
+    if _held(evidence.value) is not evidence.value:
+        changed["value"] = _held(evidence.value)
+    if evidence.target and _held(limit) is not limit:
+        changed["target"] = replace(evidence.target, limit=_held(limit))
+    if any(map(_measures_nothing, bounds)):
+        changed["interval"] = None
+    if any(map(_measures_nothing, (evidence.value, limit, *bounds))) and evidence.verdict.accepted:
+        changed |= {"verdict": Verdict.INCONCLUSIVE, "reason": f"{evidence.name} is {_held(evidence.value)}: no measurement"}
+    return replace(evidence, **changed) if changed else evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +80,8 @@ class Check:
         self, name: str, value: float | bool | str, expected: float | str, *, detail: Mapping[str, Any] | None = None
     ) -> None:
         """Note `value` and fail the check unless it equals `expected`."""
-        same = value == expected
+        # True is 1 to Python; to a client that counts tokens it is not.
+        same = value == expected and isinstance(value, bool) == isinstance(expected, bool)
         self.add(
             Evidence(
                 name=name,
@@ -57,7 +97,7 @@ class Check:
 
     def add(self, *evidence: Evidence) -> None:
         """Note evidence that carries its own verdict; the worst decides when the test ends."""
-        self.evidence.extend(evidence)
+        self.evidence.extend(map(writable, evidence))
 
     def extend(self, evidence: Iterable[Evidence]) -> None:
         self.add(*evidence)

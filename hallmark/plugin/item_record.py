@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from hallmark.core.records import Record
+from hallmark.core.records import Record, record_from_plain, to_plain
 from hallmark.core.verdict import Verdict
 from hallmark.plugin.checks import Check, CheckRef
 from hallmark.plugin.outcome import Outcome
@@ -44,3 +47,14 @@ def record_of(item: pytest.Item, ref: CheckRef, *, default_start: str) -> Record
         measured=outcome.measured,
         log=outcome.log,
     )
+
+
+def plain_record(record: Record) -> Any:
+    """The record as plain data; one that cannot be written down becomes an ERROR that says so, and no other is lost with it."""
+    try:
+        plain = to_plain(record)
+        json.dumps(to_plain(record_from_plain(plain)), allow_nan=False)
+    except Exception as exc:  # whatever a test put into its evidence
+        reason = f"its record cannot be written down: {type(exc).__name__}: {str(exc).splitlines()[0]}"
+        return to_plain(replace(record, verdict=Verdict.ERROR, reason=reason, evidence=(), measured=False))
+    return plain

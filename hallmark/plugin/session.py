@@ -21,7 +21,7 @@ from hallmark.client.errors import ConnectionLost
 from hallmark.configure.secrets import spec_secrets
 from hallmark.core.errors import HallmarkError, HarnessError, SpecError, UsageError
 from hallmark.core.progress import Line, Progress
-from hallmark.core.records import Record, record_from_plain, to_plain
+from hallmark.core.records import Record, record_from_plain
 from hallmark.core.redact import Redactor
 from hallmark.core.verdict import Verdict
 from hallmark.plugin.causes import Causes
@@ -29,7 +29,7 @@ from hallmark.plugin.cell_run import CellRun, RunStamp, open_folder
 from hallmark.plugin.cells import REF, in_order, parametrise, refer
 from hallmark.plugin.checks import Check, CheckRef
 from hallmark.plugin.decisions import stopped, write_decisions
-from hallmark.plugin.item_record import CHECK, STARTED, note, record_of
+from hallmark.plugin.item_record import CHECK, STARTED, note, plain_record, record_of
 from hallmark.plugin.options import Options
 from hallmark.plugin.outcome import NotMeasured, outcome_of, speaks_for_itself
 from hallmark.serving.server import Death, lost
@@ -212,7 +212,7 @@ class AcceptanceSession:
             self._tell(item, ref, report, exc=self._root_cause(ref, call.excinfo.value), during_call=call.when == "call")
         self._redact(report)
         if call.when == "teardown":
-            setattr(report, RECORD, to_plain(record_of(item, ref, default_start=self.stamp.started_at)))
+            setattr(report, RECORD, plain_record(record_of(item, ref, default_start=self.stamp.started_at)))
         return report
 
     def _redact(self, report: pytest.TestReport) -> None:

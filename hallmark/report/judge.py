@@ -40,9 +40,15 @@ def judge_evidence(evidence: Evidence) -> Evidence:
         return replace(evidence, verdict=Verdict.INCONCLUSIVE, reason=f"{evidence.value} is no measurement")
     if evidence.verdict.accepted and evidence.n < 1 and not says_nothing(evidence):
         return replace(evidence, verdict=Verdict.INCONCLUSIVE, reason="rests on no sample")
+    if evidence.verdict.accepted and _is_held_against_a_number(evidence) and not is_number(evidence.value):
+        return replace(evidence, verdict=Verdict.INCONCLUSIVE, reason=f"{evidence.value} is no number to hold against a limit")
     if evidence.verdict is Verdict.PASS and misses(evidence):
         return replace(evidence, verdict=Verdict.FAIL, reason=f"{finding(evidence)}, although it was recorded as PASS")
     return evidence
+
+
+def _is_held_against_a_number(evidence: Evidence) -> bool:
+    return evidence.target is not None and evidence.target.relation in (">=", "<=") and is_number(evidence.target.limit)
 
 
 def _objections(record: Record, evidence: tuple[Evidence, ...]) -> Iterator[tuple[Verdict, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from datetime import UTC, datetime
 
 from hallmark.core.records import Evidence, Interval, Target
@@ -32,15 +33,15 @@ def plural(count: int, noun: str) -> str:
 
 
 def is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def number(value: float, *, digits: int = _DIGITS) -> str:
     """`value` with `digits` significant digits, whole numbers in full."""
-    if not math.isfinite(value):
-        return str(value)
     if isinstance(value, int):
         return str(value) if abs(value) < 10_000 else f"{value:,}"
+    if not math.isfinite(value):
+        return str(value)
     if not value:
         return "0"
     magnitude = math.floor(math.log10(abs(value)))
@@ -111,8 +112,10 @@ def interval_text(evidence: Evidence) -> str:
 
 
 def misses(evidence: Evidence) -> bool:
-    """True where the number itself is on the wrong side of its own limit."""
+    """True where the value itself is on the wrong side of its own limit."""
     target, value = evidence.target, evidence.value
+    if target and target.relation == "==":
+        return value != target.limit
     if target is None or not isinstance(value, int | float) or not isinstance(target.limit, int | float):
         return False
     if not is_number(value) or not is_number(target.limit):

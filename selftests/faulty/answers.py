@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import itertools
+import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -64,10 +65,11 @@ def _clipped(pieces: Sequence[str], length: int) -> Iterator[str]:
         length = max(0, length - len(piece))
 
 
-def usage(outputs: Sequence[Output], faults: Faults) -> dict[str, int]:
+def usage(outputs: Sequence[Output], faults: Faults) -> dict[str, Any]:
     prompt = sum({id(o.prompt): len(o.prompt) for o in outputs}.values()) + int(faults.number("prompt-usage-off"))
     made = sum(len(o.ids) for o in outputs) + int(faults.number("usage-off"))
-    return {"prompt_tokens": prompt, "completion_tokens": made, "total_tokens": prompt + made}
+    said = json.loads(faults.text("usage-is")) if "usage-is" in faults else made
+    return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + made}
 
 
 def completion_logprobs(output: Output, count: int, *, model: Model, echo: bool) -> dict[str, Any]:

@@ -27,6 +27,7 @@ FAULTS: Mapping[str, Fault] = {
     # identity
     "wrong-model-name": Fault("/v1/models and every answer name this model", "some-other-model"),
     "wrong-version": Fault("/version answers this", "0.0.1"),
+    "context-length": Fault("/v1/models states this JSON value as max_model_len", "null"),
     "open-door": Fault("no key is demanded, whatever was asked for"),
     # metrics
     "miscounts-tokens": Fault("/metrics counts so many tokens more for each answer than were given", "1"),
@@ -47,6 +48,7 @@ FAULTS: Mapping[str, Fault] = {
     "sse-error": Fault("an error payload half-way in a stream, under status 200"),
     "stream-differs": Fault("the streamed text is not the one that is answered at once"),
     "usage-off": Fault("usage counts so many completion tokens too many", "1"),
+    "usage-is": Fault("usage states this JSON value as completion tokens", "NaN"),
     "prompt-usage-off": Fault("usage counts so many prompt tokens too many", "1"),
     "no-usage": Fault("usage is left out"),
     "short-output": Fault("half the tokens asked for, in spite of ignore_eos"),

@@ -110,6 +110,8 @@ class StandIn:
                 return Reply.json({"version": self.faults.text("wrong-version") or self.options.version})
             case "GET", "/v1/models":
                 length = self.options.max_model_len
+                if "context-length" in self.faults:
+                    length = json.loads(self.faults.text("context-length"))
                 entry = {"id": self.said_name, "object": "model", "owned_by": "stand-in", "max_model_len": length}
                 more = [{"id": name, "object": "model", "parent": self.name} for name in self.adapters]
                 return Reply.json({"object": "list", "data": [entry, *more]})

@@ -17,6 +17,11 @@ STREAMS = {"server.stream-completions", "server.stream-chat"}
 FAULTS = {
     "prompt-usage-off": (USAGE, "prompt_tokens"),
     "usage-off": ({"server.usage-completions", "server.max-tokens"}, "completion_tokens is 8, not 7"),
+    "usage-is=NaN": (USAGE | STREAMS | {"server.max-tokens"}, "completion_tokens is nan"),
+    "usage-is=null": (USAGE | STREAMS | {"server.max-tokens"}, "the answer has no usage.completion_tokens"),
+    "usage-is=true": (USAGE | STREAMS | {"server.max-tokens"}, "completion_tokens is True, not 7"),
+    "context-length=null": ({"server.model"}, "max_model_len is None, not 512"),
+    'context-length={"tokens":512}': ({"server.model"}, "max_model_len is {'tokens': 512}, not 512"),
     "no-usage": (USAGE | STREAMS | {"server.max-tokens"}, "the answer has no usage"),
     "stream-differs": (STREAMS, "text is '~"),
     "truncate-stream": (STREAMS, "[DONE]"),
