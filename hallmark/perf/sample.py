@@ -6,6 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+_TOKENS_PER_ARRIVAL = 8
+"""More tokens than this at a time, on average, is buffering and not generation (speculation yields three or four)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
@@ -31,13 +34,21 @@ class Sample:
 
     @property
     def tpot_s(self) -> float:
-        """Mean time per output token after the first."""
-        return (self.e2e_s - self.ttft_s) / (self.output_tokens - 1)
+        """Mean time per output token after the first; of a gathered answer the most that it can have been: all its time.
+
+        Between tokens that were held back and let go at once lies no time, and none of that is the server's merit.
+        """
+        return (self.e2e_s - (0.0 if self.gathered else self.ttft_s)) / (self.output_tokens - 1)
 
     @property
     def arrivals(self) -> int:
-        """At how many distinct moments tokens came; few for many tokens means that something buffered them."""
+        """At how many distinct moments tokens came."""
         return len(set(self.token_times))
+
+    @property
+    def gathered(self) -> bool:
+        """Whether something held tokens back: a gateway that buffers, or a machine that had no time for one of the two sides."""
+        return self.arrivals < max(2, self.output_tokens / _TOKENS_PER_ARRIVAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 from dataclasses import replace
 from typing import Any
 
@@ -163,3 +164,22 @@ def test_a_gathered_answer_has_no_time_per_token() -> None:
         assert "gathers" in absent.reason
     assert isinstance(found[Metric.TTFT_MEAN], Estimate)
     assert isinstance(summarise(a_result(arrivals=4))[Metric.TPOT_MEAN], Estimate)
+
+
+def with_gathered(count: int) -> PointResult:
+    """40 answers of which `count` came at once, at the end of the time that they took."""
+    whole = a_result()
+    late = [replace(s, token_times=(s.token_times[-1],)) for s in whole.samples[:count]]
+    return replace(whole, samples=(*late, *whole.samples[count:]))
+
+
+def test_an_answer_that_came_at_once_counts_with_the_longest_time_per_token_that_it_can_have_had() -> None:
+    clean, late, many = (summarise(with_gathered(count))[Metric.TPOT_MEAN] for count in (0, 4, 5))
+    assert isinstance(clean, Estimate)
+    assert isinstance(late, Estimate)
+    assert late.value > clean.value, "an answer that is late in one piece is never in the server's favour"
+    assert late.value == pytest.approx(statistics.mean(s.tpot_s for s in with_gathered(4).samples) * 1000)
+    assert isinstance(many, Absent)
+    assert "5 of 40 answers" in many.reason
+    worst = with_gathered(1).samples[0]
+    assert worst.tpot_s * (OSL - 1) == pytest.approx(worst.e2e_s)
