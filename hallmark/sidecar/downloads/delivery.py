@@ -14,7 +14,7 @@ from hallmark.sidecar.downloads.lock import locked
 from hallmark.sidecar.downloads.order import Order
 from hallmark.sidecar.downloads.publish import described, is_complete, publish, require_free_name
 from hallmark.sidecar.downloads.remote import RemoteFile, Store, TransferError, require_plain
-from hallmark.sidecar.downloads.target import Layout, model_around
+from hallmark.sidecar.downloads.target import MARKER, Layout, model_around
 from hallmark.sidecar.downloads.transfer import Counts, Transfer, persistently
 
 _SPARE_BYTES = 1 << 20
@@ -71,6 +71,9 @@ def _fill(
     staging = layout.staging
     tree = staging / ("tree-" + hashlib.sha256(json.dumps(description).encode()).hexdigest()[:32])
     _clear(staging, {tree.name, "parts", "done"}, {file.key for file in files})
+    if (tree / MARKER).exists() and not is_complete(Layout(tree), description):
+        # The model that was replaced: who was killed just then left it under the name that the new one had before.
+        shutil.rmtree(tree)
     transfer = Transfer(store, workshop=staging, workers=order.workers, counts=counts)
     missing = [file for file in files if not _is_there(file, transfer.place(file), tree / file.path)]
     counts.files_done = len(files) - len(missing)

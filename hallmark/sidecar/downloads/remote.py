@@ -42,8 +42,9 @@ class RemoteFile:
 
     @property
     def key(self) -> str:
-        """A name for what has come of this file at this version."""
-        return hashlib.sha256(json.dumps([self.path, self.size, self.version]).encode()).hexdigest()[:32]
+        """A name for what has come of this file at this version, in segments of whole parts."""
+        part_size = self.digest.part_size if self.digest else 0
+        return hashlib.sha256(json.dumps([self.path, self.size, self.version, part_size]).encode()).hexdigest()[:32]
 
 
 class Store(Protocol):

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hallmark.sidecar.downloads.checksums import Digest, DigestKind, hasher
+from hallmark.sidecar.downloads.partial import Partial
 from hallmark.sidecar.downloads.remote import Interrupted, RemoteFile, TransferError
 from hallmark.sidecar.downloads.transfer import Counts, Transfer
 
@@ -86,6 +87,19 @@ def test_bytes_of_an_earlier_try_that_were_spoilt_are_fetched_again(tmp_path: Pa
     part = tmp_path / "parts" / file.key
     part.write_bytes(bytes(200))
     assert run(Stuttering(data, []), file, tmp_path)[0] == data
+
+
+def test_what_came_in_segments_of_another_length_is_not_taken_for_what_is_missing(tmp_path: Path) -> None:
+    """A store that tells its parts one time and not the next: then there is no checksum that would find it out."""
+    data = bytes(range(120))
+    told = remote(data, "md5-of-parts", 60)
+    (tmp_path / "parts").mkdir()
+    partial = Partial(tmp_path / "parts" / told.key, told.size, segment=60)
+    partial.prepare()
+    for index in partial.segments:
+        with partial.writing(index) as writer:
+            writer.write(data[index * 60 :][:20])
+    assert run(Stuttering(data, []), RemoteFile(told.path, told.size, told.version), tmp_path)[0] == data
 
 
 @pytest.mark.parametrize("kind", KINDS)
