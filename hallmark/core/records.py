@@ -7,7 +7,7 @@ killed keeps what it had measured. A report is made from these files alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -127,6 +127,28 @@ def record_from_plain(plain: Any) -> Record:
     return record
 
 
+_OWN_WORDS = frozenset({"cell", "model", "device", "impl", "workflow", "kind", "verdict", "relation", "started_at"})
+_PARTS = frozenset({"evidence", "entries", "target"})
+
+
+def without_secrets(plain: dict[str, Any], redact: Callable[[str], str]) -> dict[str, Any]:
+    """A record or manifest as plain data, its texts redacted and its own words kept.
+
+    A secret may be `server` or `reason`, or part of a cell's id. Every record says those, so they give nothing away, and with
+    them masked nothing could be read back. The name of somebody's own test is a text.
+    """
+    own = _OWN_WORDS if plain.get("kind") == "extra" else _OWN_WORDS | {"check"}
+
+    def shown(name: str, value: Any) -> Any:
+        if name in own:
+            return value
+        if name in _PARTS and isinstance(value, dict):
+            return without_secrets(value, redact)
+        return [without_secrets(part, redact) for part in value] if name in _PARTS and value else redacted(value, redact)
+
+    return {name: shown(name, value) for name, value in plain.items()}
+
+
 class RecordLog:
     """Appends records to `records.jsonl`, redacted, one flushed line each; NaN is refused: absence needs a reason."""
 
@@ -135,7 +157,7 @@ class RecordLog:
         self._redactor = redactor
 
     def append(self, record: Record) -> None:
-        line = json.dumps(redacted(to_plain(record), self._redactor), ensure_ascii=False, allow_nan=False)
+        line = json.dumps(without_secrets(to_plain(record), self._redactor), ensure_ascii=False, allow_nan=False)
         try:
             with self.path.open("a", encoding="utf-8", errors="replace") as stream:
                 stream.write(line + "\n")

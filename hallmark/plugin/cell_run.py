@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hallmark.core.files import new_folder, write_json, write_text
-from hallmark.core.records import Manifest, Record, RecordLog, to_plain
+from hallmark.core.records import Manifest, Record, RecordLog, to_plain, without_secrets
 from hallmark.core.redact import Redactor
 from hallmark.plugin.options import Options
 from hallmark.specs.cell import Cell
@@ -32,7 +33,7 @@ class RunStamp:
     """The same moment in ISO 8601."""
 
 
-def open_folder(cell: Cell, options: Options, stamp: RunStamp) -> Path:
+def open_folder(cell: Cell, options: Options, stamp: RunStamp, *, redact: Callable[[str], str]) -> Path:
     """A new folder for `cell`, with its manifest written before anything runs."""
     folder = new_folder(stamp.artifacts, f"{stamp.utc}-{cell.id}-{options.workflow}")
     for name in SUBFOLDERS:
@@ -48,7 +49,7 @@ def open_folder(cell: Cell, options: Options, stamp: RunStamp) -> Path:
         partial=options.narrowed_by,
         settings={s.name: {"value": s.value, "origin": s.origin} for s in options.settings if s.value},
     )
-    write_json(folder / "manifest.json", to_plain(manifest))
+    write_json(folder / "manifest.json", without_secrets(to_plain(manifest), redact))
     return folder
 
 

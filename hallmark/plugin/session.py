@@ -119,7 +119,7 @@ class AcceptanceSession:
         if cell_id not in self._runs:
             cell = self.cells[cell_id]
             try:
-                folder = open_folder(cell, self.options, self.stamp)
+                folder = open_folder(cell, self.options, self.stamp, redact=self.redactor)
             except HallmarkError as exc:
                 self._error = exc
                 raise stopped(self.config, exc) from exc

@@ -94,6 +94,15 @@ def test_secrets_are_in_no_file_and_on_no_screen(place: Place) -> None:
         assert not leaks
 
 
+def test_a_secret_that_is_a_word_of_every_record_spoils_no_run(place: Place) -> None:
+    """And what the command line says of an engine argument is no place for a secret either."""
+    place.whole_spec()
+    ended = place.release("--", "-k", "not canary-of-the-door", DOOR_SECRET="server", HF_TOKEN="canary-of-the-door").end()
+    ended.must_end(4, "PARTIAL")
+    assert not ended.bad
+    assert "canary-of-the-door" not in "".join(p.read_text(errors="replace") for p in ended.folder.rglob("*") if p.is_file())
+
+
 # -- several cells, several workers ----------------------------------------------------------------------------------
 
 
