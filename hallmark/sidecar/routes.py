@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 import math
+import os
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -133,8 +134,11 @@ def work_routes(settings: SidecarSettings) -> APIRouter:
 
 
 def _guard(token: str) -> Any:
+    wanted = os.fsencode(token)
+
     def check(given: Bearer) -> None:
-        if given is None or not hmac.compare_digest(given.credentials.encode(), token.encode()):
+        # A header is bytes, which the framework shows as Latin-1.
+        if given is None or not hmac.compare_digest(given.credentials.encode("latin-1"), wanted):
             raise HTTPException(401, "a valid bearer token is required", headers={"WWW-Authenticate": "Bearer"})
 
     return check

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from hallmark.core.errors import UsageError
 from hallmark.core.redact import Redactor
 from hallmark.core.settings import Setting
+from hallmark.sidecar.downloads.settings import secret_of
 from hallmark.sidecar.metrics.rules import DEFAULT_PREFIX, Engine
 
 
@@ -171,8 +172,8 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> SidecarSettings:
         values["engine_base_url"] = values["engine_base_url"].removesuffix(path).rstrip("/")
     return SidecarSettings(
         **values,
-        token=environ.get("RUNTIME_API_TOKEN", ""),
-        engine_api_key=environ.get("RUNTIME_ENGINE_API_KEY") or environ.get("VLLM_API_KEY", ""),
+        token=secret_of(environ, "RUNTIME_API_TOKEN"),
+        engine_api_key=secret_of(environ, "RUNTIME_ENGINE_API_KEY") or secret_of(environ, "VLLM_API_KEY"),
         origins=tuple(origins),
     )
 

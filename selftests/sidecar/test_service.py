@@ -68,6 +68,13 @@ def test_with_the_token_it_is_done_and_the_token_stays_here(client: httpx.Client
     assert "authorization" not in headers
 
 
+def test_a_token_may_hold_any_letters(engine: StandInEngine) -> None:
+    with sidecar(engine.url, token="schlüssel-鍵") as client:
+        for given, status in (("schlüssel-鍵", 200), ("schlussel-鍵", 401)):
+            answer = client.get("/v1/jobs", headers={"Authorization": f"Bearer {given}".encode()})
+            assert answer.status_code == status
+
+
 def test_probes_and_scrapers_need_no_token(client: httpx.Client) -> None:
     assert client.get("/health").status_code == 200
     assert client.get("/metrics").status_code == 200

@@ -9,6 +9,7 @@ import pytest
 
 from hallmark.core.errors import UsageError
 from hallmark.sidecar.__main__ import main
+from hallmark.sidecar.downloads import DownloadSettings
 from hallmark.sidecar.metrics.rules import Engine
 from hallmark.sidecar.settings import parse
 from selftests.core.polling import alive
@@ -97,6 +98,19 @@ def test_a_password_in_a_url_is_refused_and_not_shown() -> None:
     with pytest.raises(UsageError) as raised:
         parse([*REQUIRED, "-B", "http://user:hunter2hunter2@e:8000"], {})
     assert "hunter2hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["RUNTIME_API_TOKEN", "RUNTIME_ENGINE_API_KEY", "VLLM_API_KEY", "HF_AUTH_TOKEN", "ACCESS_KEY"])
+@pytest.mark.parametrize("around", ["{}\n", "{}\r\n", " {}", "{}\t"])
+def test_a_secret_that_no_header_can_carry_is_said_at_once_and_not_shown(name: str, around: str) -> None:
+    """As one that was made from a file with a line break at its end: every call would fail, each in its own way."""
+    environ = {name: around.format("s3cr3t-value")}
+    with pytest.raises(UsageError, match=f"^{name}: ") as raised:
+        DownloadSettings.of_environment(environ)
+        parse(REQUIRED, environ)
+    assert "s3cr3t" not in str(raised.value)
+    DownloadSettings.of_environment({name: "s3cr3t-value"})
+    parse(REQUIRED, {name: "s3cr3t-value"})
 
 
 def test_a_bad_setting_ends_with_2_and_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,8 +10,18 @@ from typing import Any
 from hallmark.core.errors import UsageError
 from hallmark.sidecar.downloads.endpoint import is_pattern, parse_endpoint
 from hallmark.sidecar.downloads.request import Refused
+from hallmark.sidecar.downloads.source import CONTROL
 
 GIB = 1 << 30
+
+
+def secret_of(environ: Mapping[str, str], name: str) -> str:
+    """The secret in that variable, empty where there is none; UsageError, without it, for what no header can carry."""
+    value = environ.get(name, "")
+    if CONTROL.search(value) or value != value.strip():
+        hint = "a secret made from a file often ends with the file's line break; make it without"
+        raise UsageError("it holds a line break, or a space at an end", where=name, hint=hint)
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +43,12 @@ class Credentials:
     def of_environment(cls, environ: Mapping[str, str]) -> Credentials:
         """From the seed's variables; AWS's own ones are kept apart for botocore."""
         return cls(
-            access_key=environ.get("ACCESS_KEY", ""),
-            secret_key=environ.get("SECRET_KEY", ""),
-            session_token=environ.get("SESSION_TOKEN", ""),
+            access_key=secret_of(environ, "ACCESS_KEY"),
+            secret_key=secret_of(environ, "SECRET_KEY"),
+            session_token=secret_of(environ, "SESSION_TOKEN"),
             endpoint=environ.get("ENDPOINT", ""),
             region=environ.get("AWS_REGION", "") or environ.get("AWS_DEFAULT_REGION", ""),
-            hf_token=environ.get("HF_AUTH_TOKEN", ""),
+            hf_token=secret_of(environ, "HF_AUTH_TOKEN"),
             hf_endpoint=environ.get("HF_ENDPOINT", ""),
             hf_revision=environ.get("HF_REVISION", ""),
             ambient={name: value for name, value in environ.items() if name.startswith("AWS_") or name == "HOME"},
