@@ -8,10 +8,11 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from hallmark.sidecar.downloads import DownloadRequest, Downloads, Job, Refused
-from hallmark.sidecar.downloads.target import resolve_target
+from hallmark.sidecar.downloads.target import MARKER, resolve_target
 from hallmark.sidecar.engine import EngineClient, EngineFault, Reply, refusal
 from hallmark.sidecar.metrics.rules import Engine
 
@@ -40,6 +41,22 @@ class Done:
     name: str
     path: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What the engine was given."""
+
+    path: str
+    download: str
+    """Which download had filled the folder; empty where none had."""
+
+    @classmethod
+    def at(cls, path: str) -> _Held:
+        with suppress(OSError):
+            marker = (Path(path) / MARKER).stat()
+            return cls(path, f"{marker.st_ino}-{marker.st_mtime_ns}")
+        return cls(path, "")
 
 
 class LoadJob:
@@ -78,8 +95,8 @@ class Adapters:
         self._downloads = downloads
         self._roots = roots
         self._locks: dict[str, asyncio.Lock] = {}
-        self._loaded: dict[str, str] = {}
-        """Name to folder, as far as we did it: the engine may have been told by others, or have started anew."""
+        self._loaded: dict[str, _Held] = {}
+        """By name, as far as we did it: the engine may have been told by others, or have started anew."""
         self._unloaded: dict[str, None] = {}
         self.jobs: dict[str, LoadJob] = {}
 
@@ -122,15 +139,15 @@ class Adapters:
         """The adapter is not loaded when this returns. A name that never was one is the engine's to refuse."""
         async with self._lock(name):
             reply = await self._ask("unload", {"lora_name": name, **options}, authorization)
-            path = self._loaded.get(name, "")
+            if not reply.ok and not (reply.status in (400, 404) and await self._is_gone(name, authorization)):
+                raise Refused(_refusal_status(reply), refusal(reply, self._kind))
+            held = self._loaded.pop(name, None)
+            self._unloaded[name] = None
+            _forget_oldest(self._unloaded)
+            path = held.path if held else ""
             if reply.ok:
-                self._loaded.pop(name, None)
-                self._unloaded[name] = None
-                _forget_oldest(self._unloaded)
                 return Done(outcome="unloaded", name=name, path=path, message=reply.reason())
-            if name in self._unloaded and reply.status in (400, 404) and name not in await self._served(authorization):
-                return Done(outcome="already_unloaded", name=name, path=path, message=f"'{name}' had been unloaded before")
-            raise Refused(_refusal_status(reply), refusal(reply, self._kind))
+            return Done(outcome="already_unloaded", name=name, path=path, message=f"'{name}' is not loaded any more")
 
     async def _run(self, job: LoadJob) -> None:
         try:
@@ -155,14 +172,18 @@ class Adapters:
             return await self._give(order, path)
 
     async def _give(self, order: LoadOrder, path: str) -> Done:
+        held = await asyncio.to_thread(_Held.at, path)
         body = {"lora_name": order.name, "lora_path": path, **order.options}
         reply = await self._ask("load", body, order.authorization)
         if reply.ok:
-            self._loaded[order.name] = path
+            self._loaded[order.name] = held
             _forget_oldest(self._loaded)
             self._unloaded.pop(order.name, None)
             return Done(outcome="loaded", name=order.name, path=path, message=reply.reason())
         if reply.status == 400 and await self._is_there(order, path):
+            if self._loaded.setdefault(order.name, held) != held:
+                hint = "unload it first, or have it replaced (load_inplace)"
+                raise Refused(409, f"the engine holds '{order.name}' as it was before the last download; {hint}")
             return Done(
                 outcome="already_loaded", name=order.name, path=path, message=f"'{order.name}' is loaded from there already"
             )
@@ -176,9 +197,15 @@ class Adapters:
         folder = served[order.name]
         if folder.startswith("/"):
             return os.path.normpath(folder) == os.path.normpath(path)
-        return self._loaded.get(order.name) == path
+        return order.name in self._loaded and self._loaded[order.name].path == path
+
+    async def _is_gone(self, name: str, authorization: str) -> bool:
+        """Whether the engine had this adapter once and has it no more: unloaded before, or lost with a restart."""
+        served = await self._served(authorization)
+        return (name in self._unloaded or name in self._loaded) and bool(served) and name not in served
 
     async def _served(self, authorization: str) -> dict[str, str]:
+        """What the engine lists; nothing at all where it does not answer, for its base model is always there."""
         with suppress(EngineFault):
             return await self._engine.served(authorization=authorization)
         return {}

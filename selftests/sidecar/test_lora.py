@@ -130,6 +130,35 @@ def test_an_engine_that_started_anew_is_believed(client: httpx.Client, engine: S
     assert client.post(LOAD, json=body(models)).json()["status"] == "loaded"
 
 
+def test_what_an_engine_lost_with_a_restart_is_unloaded_already(
+    client: httpx.Client, engine: StandInEngine, models: Path
+) -> None:
+    client.post(LOAD, json=body(models, lora_name="lost"))
+    engine.adapters.clear()
+    engine.faults["/v1/models"] = lambda: (500, "", b"")
+    assert client.post(UNLOAD, json={"lora_name": "lost"}).status_code == 404, "what it has is not known"
+    engine.faults.clear()
+    said = [client.post(UNLOAD, json={"lora_name": "lost"}) for _ in range(2)]
+    assert [(a.status_code, a.json()["status"]) for a in said] == [(200, "already_unloaded")] * 2
+
+
+def test_a_newer_adapter_in_the_same_folder_is_not_loaded_already(
+    client: httpx.Client, engine: StandInEngine, models: Path
+) -> None:
+    newer = models.parent / "newer"
+    newer.mkdir(exist_ok=True)
+    asked = {"lora_name": "sub", "source": f"pvc:/{newer}", "output_dir": str(models / "fetched")}
+    outcomes = []
+    for weights, more in (("one", {}), ("", {}), ("two", {}), ("", {"load_inplace": True}), ("", {})):
+        if weights:
+            (newer / "adapter_model.safetensors").write_text(weights)
+        answer = client.post(LOAD, json=asked | more)
+        outcomes.append((answer.status_code, answer.json().get("status")))
+        if answer.status_code == 409:
+            assert "as it was before the last download; unload it first" in answer.json()["detail"]
+    assert outcomes == [(200, "loaded"), (200, "already_loaded"), (409, None), (200, "loaded"), (200, "already_loaded")]
+
+
 @pytest.mark.parametrize(
     ("given", "status", "reason"),
     [
