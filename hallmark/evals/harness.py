@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -51,6 +52,17 @@ class EvalScores:
     """What lm-eval took for requests and scoring."""
     lm_eval: str
     """lm-eval's version."""
+    lower_is_better: tuple[str, ...] = ()
+    """Metrics, without their filters, of which a good server has little."""
+    refused: int = 0
+    """Requests that were answered with an error; lm-eval sent them again."""
+
+
+def straight_to(host: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """`environ` for a process that must reach `host` itself: no proxy between, and no password of a .netrc in the key's place."""
+    # Both spellings, and the same in both: who reads one does not read the other.
+    spared = ",".join(filter(None, (environ.get("no_proxy") or environ.get("NO_PROXY"), host)))
+    return {**environ, "no_proxy": spared, "NO_PROXY": spared, "NETRC": os.devnull}
 
 
 class Harness:
@@ -80,7 +92,13 @@ class Harness:
         self._worker.ask(request)
         answer = self._next(deadline, check)
         return EvalScores(
-            metrics=answer["metrics"], n=answer["n"], total=answer["total"], seconds=answer["seconds"], lm_eval=answer["lm_eval"]
+            metrics=answer["metrics"],
+            n=answer["n"],
+            total=answer["total"],
+            seconds=answer["seconds"],
+            lm_eval=answer["lm_eval"],
+            lower_is_better=tuple(answer["lower_is_better"]),
+            refused=answer["refused"],
         )
 
     def _next(self, deadline: float, check: Callable[[], None]) -> dict[str, Any]:

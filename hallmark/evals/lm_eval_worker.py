@@ -3,13 +3,14 @@
 One JSON request a line on standard input, one JSON answer a line on what was standard output when it started;
 everything that lm-eval prints goes to standard error. It ends when its standard input closes, also in the
 middle of a task, so it cannot outlive its parent. A request holds `task`, `task_dir`, `model_type`,
-`model_args`, `gen_kwargs`, `limit` and `samples_path`; an answer holds `metrics`, `n`, `total`, `seconds`,
-`lm_eval` or, when lm-eval raised, `error` and `traceback`.
+`model_args`, `gen_kwargs`, `limit` and `samples_path`; an answer holds `metrics`, `lower_is_better`, `n`, `total`,
+`refused`, `seconds`, `lm_eval` or, when lm-eval raised, `error` and `traceback`.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import queue
 import sys
@@ -20,6 +21,18 @@ from pathlib import Path
 from typing import Any, TextIO
 
 SEED = 1234
+
+
+class Refusals(logging.Handler):
+    """Counts the requests that a server answered with an error: lm-eval repeats them, and tells only its log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.count = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        said = record.getMessage()
+        self.count += said.startswith("API request failed") and said.endswith("Retrying...")
 
 
 def main() -> None:
@@ -59,6 +72,8 @@ def _evaluate(request: dict[str, Any], lm_eval: Any) -> dict[str, Any]:
     if request["task_dir"]:
         os.chdir(request["task_dir"])  # a task's YAML names its data relative to itself
     tasks = lm_eval.tasks.TaskManager(include_path=request["task_dir"] or None, include_defaults=not request["task_dir"])
+    refusals = Refusals()
+    logging.getLogger("lm_eval").addHandler(refusals)
     began = time.monotonic()
     results = lm_eval.simple_evaluate(
         model=request["model_type"],
@@ -76,12 +91,15 @@ def _evaluate(request: dict[str, Any], lm_eval: Any) -> dict[str, Any]:
         apply_chat_template=request["model_type"] == "local-chat-completions",
     )
     seconds = time.monotonic() - began
+    logging.getLogger("lm_eval").removeHandler(refusals)
     _write_samples(Path(request["samples_path"]), results["samples"][task])
     counts = results["n-samples"][task]
     return {
         "metrics": {k: v for k, v in results["results"][task].items() if isinstance(v, int | float)},
+        "lower_is_better": [name for name, higher in results["higher_is_better"].get(task, {}).items() if higher is False],
         "n": counts["effective"],
         "total": counts["original"],
+        "refused": refusals.count,
         "seconds": round(seconds, 3),
         "lm_eval": lm_eval.__version__,
     }

@@ -54,6 +54,9 @@ def judge(target: EvalTarget, scores: EvalScores) -> Evidence:
     if verdict is Verdict.PASS and target.n is not None and scores.total != target.n:
         verdict = Verdict.INCONCLUSIVE
         reason = f"the task has {scores.total} items, the spec says {target.n}: its reference may be of another task"
+    if scores.refused:
+        # Whatever they said the second time: a client that does not ask twice would have got an error.
+        verdict, reason = Verdict.FAIL, f"{scores.refused} requests were answered with an error and sent again; {reason}"
     return Evidence(
         name=" + ".join(target.metrics),
         value=score,
@@ -67,6 +70,7 @@ def judge(target: EvalTarget, scores: EvalScores) -> Evidence:
             "items_of_task": scores.total,
             "seconds": scores.seconds,
             "lm_eval": scores.lm_eval,
+            "refused": scores.refused,
             "tolerance": target.tolerance,
         },
     )
@@ -75,6 +79,8 @@ def judge(target: EvalTarget, scores: EvalScores) -> Evidence:
 def _metric(scores: EvalScores, name: str) -> float:
     if name not in scores.metrics:
         raise HarnessError(f"lm-eval reports no metric '{name}'", hint="it has: " + ", ".join(sorted(scores.metrics)))
+    if name.partition(",")[0] in scores.lower_is_better:
+        raise HarnessError(f"of lm-eval's metric '{name}' less is better", hint="a score is held against a floor: name another")
     value = float(scores.metrics[name])
     if not 0 <= value <= 1:  # NaN, too
         raise HarnessError(f"lm-eval's metric '{name}' is {value:g}, which is no score", hint="name one between 0 and 1")

@@ -9,13 +9,14 @@ import os
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from hallmark.client.oracle import TokenOracle
 from hallmark.configure.plan import LaunchSettings
 from hallmark.configure.sites import TestbedSettings
 from hallmark.configure.testbed import Testbed
 from hallmark.core.redact import Redactor
-from hallmark.evals.harness import Harness
+from hallmark.evals.harness import Harness, straight_to
 from hallmark.plugin.options import API_KEY_VARIABLE, JWT_VARIABLE, Options
 from hallmark.serving.runtime import RuntimeSidecar
 from hallmark.serving.server import Death, RunningServer
@@ -40,8 +41,9 @@ class CellTools:
     @cached_property
     def harness(self) -> Harness:
         """lm-eval, importing in a process of its own."""
-        environ = dict(os.environ)
-        if key := self.testbed.plan.endpoint.api_key:
+        endpoint = self.testbed.plan.endpoint
+        environ = straight_to(urlsplit(endpoint.base_url).hostname or "", os.environ)
+        if key := endpoint.api_key:
             environ["OPENAI_API_KEY"] = key
         local = all(target.task_dir for target in self.cell.evals)
         return Harness(environ=environ, log_path=self.testbed.folder / "evals" / "lm_eval.log", offline=local)

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from hallmark.core.errors import CheckFailed, HarnessError
-from hallmark.evals.harness import EvalRequest, Harness
+from hallmark.evals.harness import EvalRequest, Harness, straight_to
 from hallmark.specs.cell import Cell
 from selftests.core.polling import comes_true
-from selftests.faulty import Faulty, running
+from selftests.faulty import Faulty, free_port, running
+from selftests.plugin.stand_in_spec import TASK, write_task
 
 Ask = Callable[..., EvalRequest]
 
@@ -45,6 +46,51 @@ def test_wrong_answers_cost_score(harness: Harness, ask: Ask) -> None:
     with running("wrong-answers=1") as server:
         scores = harness.evaluate(ask("addition", server.base_url), timeout_s=120, check=unchecked)
     assert scores.metrics["exact_match,none"] == 0.0
+
+
+@pytest.mark.parametrize(("faults", "refused"), [((), False), (("error-every=7",), True)])
+@pytest.mark.parametrize("concurrent", [1, 4])
+def test_what_was_refused_and_sent_again_is_counted(
+    harness: Harness, ask: Ask, faults: tuple[str, ...], refused: bool, concurrent: int
+) -> None:
+    """lm-eval asks once more and says so nowhere but in its log."""
+    with running(*faults) as server:
+        request = ask("addition", server.base_url)
+        request = replace(request, model_args={**request.model_args, "batch_size": 2, "num_concurrent": concurrent})
+        scores = harness.evaluate(request, timeout_s=120, check=unchecked)
+    assert scores.metrics["exact_match,none"] == 1.0
+    assert (scores.refused > 0) is refused
+    assert not scores.lower_is_better
+
+
+def test_of_which_metrics_less_is_better_is_told(harness: Harness, ask: Ask, tmp_path: Path) -> None:
+    metric = {"metric": "exact_match", "aggregation": "mean", "higher_is_better": False}
+    write_task(tmp_path, items=4, metric_list=[metric])
+    with running() as server:
+        request = replace(ask("addition", server.base_url), task=TASK, task_dir=str(tmp_path))
+        assert harness.evaluate(request, timeout_s=120, check=unchecked).lower_is_better == ("exact_match",)
+
+
+@pytest.mark.e2e
+def test_no_proxy_comes_between(ask: Ask, tmp_path: Path) -> None:
+    """A proxy that nobody answers at, and a .netrc that knows the host: a worker that heeds them gets no score."""
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login a password b\n")
+    environ = {
+        **os.environ,
+        "HTTP_PROXY": nowhere,
+        "http_proxy": nowhere,
+        "NETRC": str(tmp_path / ".netrc"),
+        "OPENAI_API_KEY": "k",
+    }
+    with running(api_key="k") as server:
+        request = ask("addition", server.base_url)
+        request = replace(request, model_args={**request.model_args, "num_concurrent": 1, "timeout": 20})
+        harness = Harness(environ=straight_to("127.0.0.1", environ), log_path=tmp_path / "lm_eval.log")
+        try:
+            assert harness.evaluate(request, timeout_s=120, check=unchecked).metrics["exact_match,none"] == 1.0
+        finally:
+            harness.stop()
 
 
 @pytest.mark.parametrize("fault", ["no-logprobs"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -78,3 +79,16 @@ def test_nothing_scored_is_an_error() -> None:
 )
 def test_a_score_of_another_set_of_items_is_no_pass(items: int, verdict: Verdict) -> None:
     assert judge(target(n=1500), scores(1500, total=items, acc=0.85)).verdict is verdict
+
+
+def test_a_metric_of_which_less_is_better_is_refused() -> None:
+    """An error rate of 0.85 over a floor of 0.77 would pass."""
+    with pytest.raises(HarnessError, match="less is better"):
+        judge(target(metrics=("wer,none",)), replace(scores(5000, **{"wer,none": 0.85}), lower_is_better=("wer",)))
+    assert judge(target(metrics=("acc,none",)), replace(scores(5000, **{"acc,none": 0.85}), lower_is_better=("wer",)))
+
+
+def test_a_request_that_had_to_be_sent_again_is_no_pass() -> None:
+    evidence = judge(target(), replace(scores(5000, acc=0.85), refused=1))
+    assert evidence.verdict is Verdict.FAIL
+    assert evidence.reason.startswith("1 requests were answered with an error and sent again")

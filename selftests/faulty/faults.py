@@ -41,6 +41,7 @@ FAULTS: Mapping[str, Fault] = {
     # errors
     "error-all": Fault("every completion is answered with this status", "500"),
     "error-after": Fault("answer so many completions, then 500 for ever", "1"),
+    "error-every": Fault("each so many-th completion is answered with 500", "50"),
     "accepts-bad-requests": Fault("200 for what must be refused"),
     "plain-text-errors": Fault("errors are plain text, not OpenAI's JSON"),
     # streams and counts

@@ -173,6 +173,8 @@ class StandIn:
             raise Refused("broken on purpose", int(self.faults.number("error-all")))
         if "error-after" in self.faults and self.asked > self.faults.number("error-after"):
             raise Refused("broken on purpose", 500)
+        if "error-every" in self.faults and self.asked % self.faults.number("error-every") == 0:
+            raise Refused("broken on purpose", 500)
         if "stuck" in self.faults and self.asked > self.faults.number("stuck"):
             await asyncio.Event().wait()
         began = time.monotonic()
