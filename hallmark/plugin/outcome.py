@@ -28,7 +28,7 @@ class NotMeasured(Exception):
 def outcome_of(exc: BaseException, *, during_call: bool) -> Outcome:
     """`during_call`: the test's own body raised, not its set-up."""
     match exc:
-        case pytest.skip.Exception():
+        case pytest.skip.Exception() | pytest.xfail.Exception():  # the latter is raised to leave a test, not by one that fails
             return Outcome(verdict=Verdict.INCONCLUSIVE, reason=f"skipped: {exc.msg}", measured=False)
         case NotMeasured():
             return Outcome(verdict=Verdict.INCONCLUSIVE, reason=str(exc), measured=False)

@@ -110,7 +110,9 @@ class AcceptanceSession:
         self.evaluated = frozenset(ref.cell for ref in _refs(evals))
         if self.config.option.collectonly or hasattr(self.config, "workerinput"):
             return
-        for cell in dict.fromkeys(ref.cell for ref in _refs(session.items)):
+        # Of a whole run each cell has its manifest, also one that a conftest left no test of.
+        collected = dict.fromkeys(ref.cell for ref in _refs(session.items))
+        for cell in collected if self.options.narrowed_by else self.cells:
             self.run_of(cell)
 
     # -- runs and testbeds ---------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from datetime import UTC, datetime, timedelta
 
@@ -152,6 +153,42 @@ def test_a_test_that_is_skipped_as_it_runs(place: Place) -> None:
     ended = place.release("--", "-p", place.plugin("skips_one", skips)).end().must_end(4, "INCOMPLETE")
     assert ended.report["missing"] == ["server.max-tokens"]
     assert "server.max-tokens: not measured - skipped: not today" in ended.causes
+
+
+@pytest.mark.parametrize(("kept", "outcomes"), [("stand-in-a", ["INCONCLUSIVE", "INCOMPLETE"]), ("no cell", ["INCOMPLETE"] * 2)])
+def test_a_cell_that_a_conftest_leaves_no_test_of(place: Place, kept: str, outcomes: list[str]) -> None:
+    place.spec(models=("stand-in-a", "stand-in-b"), impl=NO_FEATURES)
+    checkout = place.checkout()
+    (checkout / "tests" / "conftest.py").write_text(
+        f"def pytest_collection_modifyitems(items):\n    items[:] = [i for i in items if {kept!r} in i.name or 'own' in i.name]\n"
+    )
+    (checkout / "tests" / "test_own.py").write_text("def test_own():\n    pass\n")
+    ended = place.pytest(cwd=checkout, model="stand-in-*").end()
+    assert ended.code == 1, ended.said
+    reports = [json.loads((folder / "report.json").read_text(encoding="utf-8")) for folder in ended.folders]
+    assert [report["model"] for report in reports] == ["stand-in-a", "stand-in-b"]
+    assert [report["decision"]["outcome"] for report in reports] == outcomes
+
+
+def test_a_test_that_is_expected_to_fail_and_not_run(place: Place) -> None:
+    place.spec(impl={"features": ["completions"]})
+    marks = (
+        "import pytest\ndef pytest_collection_modifyitems(items):\n    for item in items:\n"
+        "        if 'max_tokens' in item.name:\n            item.add_marker(pytest.mark.xfail(run=False, reason='known'))\n"
+    )
+    ended = place.release("--", "-p", place.plugin("expects_one", marks)).end().must_end(4, "INCOMPLETE")
+    assert ended.report["missing"] == ["server.max-tokens"]
+    assert "known" in ended.rows["server.max-tokens"]["reason"]
+
+
+def test_a_failure_that_was_expected_is_one(place: Place) -> None:
+    place.spec(impl={"features": ["completions"]}, faults="no-stop")
+    marks = (
+        "import pytest\ndef pytest_collection_modifyitems(items):\n    for item in items:\n"
+        "        item.add_marker(pytest.mark.xfail(reason='known'))\n"
+    )
+    ended = place.release("--", "-p", place.plugin("expects_all", marks)).end().must_end(1, "REJECTED")
+    assert ended.bad["server.stop"] == "FAIL"
 
 
 # -- what is served, and what is asked of it -------------------------------------------------------------------------

@@ -56,6 +56,7 @@ def test_one_check_carries_the_blame_for_a_death() -> None:
         (Inconclusive("x"), Verdict.INCONCLUSIVE, True),
         (NotMeasured("x"), Verdict.INCONCLUSIVE, False),
         (pytest.skip.Exception("x"), Verdict.INCONCLUSIVE, False),
+        (pytest.xfail.Exception("x"), Verdict.INCONCLUSIVE, False),
         (Void("x"), Verdict.VOID, False),
         (LaunchError("x"), Verdict.ERROR, False),
         (HarnessError("x"), Verdict.ERROR, False),
