@@ -20,7 +20,7 @@ from hallmark.environment.document import runtime_environment
 from hallmark.environment.requirements import Finding, check
 from hallmark.serving.guarded import GuardedLauncher
 from hallmark.serving.launchers import make_launcher
-from hallmark.serving.listener import listening_program
+from hallmark.serving.listener import listeners
 from hallmark.serving.readiness import connect
 from hallmark.serving.server import Death, LaunchPlan, RunningServer
 from hallmark.specs.cell import Cell
@@ -85,8 +85,8 @@ class Testbed:
         address, named = urlsplit(self._settings.launch.server_url), self._settings.server_python
         if not named or address.hostname not in _LOOPBACK:
             return False
-        program = listening_program(address.port or 80)
-        return program is not None and program == Path(named).resolve()
+        found = listeners(address.port or 80)
+        return bool(found) and all(listener.runs(Path(named)) for listener in found)
 
     @property
     def presence(self) -> Presence:

@@ -61,6 +61,11 @@ class KeptProcess:
         self._watcher = threading.Thread(target=self._watch, name="hallmark-keeper-watch", daemon=True)
         self._watcher.start()
 
+    @property
+    def keeper_pid(self) -> int:
+        """The process that all processes of the command descend from."""
+        return self._keeper.pid
+
     def _watch(self) -> None:
         """Follow the keeper's events; its silence (it was killed) counts as the command's end."""
         assert self._keeper.stdout is not None

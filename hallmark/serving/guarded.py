@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from hallmark.core.errors import LaunchError
 from hallmark.core.process import KeptProcess, tail
+from hallmark.serving.local import require_own_listener
 from hallmark.serving.readiness import require_free_port, require_released_port, wait_until_ready
 from hallmark.serving.server import Death, GatewayPlan, Launcher, LaunchPlan, RunningServer
 
@@ -103,4 +104,5 @@ def _started(plan: LaunchPlan, gateway: GatewayPlan) -> KeptProcess:
             hint=f"read {gateway.log_path.name} in the run's folder",
             log_tail=tail(gateway.log_path),
         )
+    require_own_listener(plan.endpoint.base_url, process)
     return process

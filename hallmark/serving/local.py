@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from hallmark.core.errors import LaunchError
 from hallmark.core.process import KeptProcess, tail
 from hallmark.serving.lease import Lease, hold
+from hallmark.serving.listener import strangers
 from hallmark.serving.movement import Movement, Startup, caches
 from hallmark.serving.readiness import require_free_port, require_released_port, wait_until_ready
 from hallmark.serving.server import Death, Launcher, LaunchPlan, RunningServer
@@ -77,7 +79,21 @@ class LocalLauncher(Launcher):
             raise
         if reason:
             raise _failure(plan, process, startup.told(reason))
+        require_own_listener(plan.endpoint.base_url, process)
         return LocalServer(plan, process, time.monotonic() - began, lease)
+
+
+def require_own_listener(base_url: str, process: KeptProcess) -> None:
+    """LaunchError, and no process left, when others listen where `process` should: their answers would be taken for its own.
+
+    The port was free, but a server takes seconds to bind it; and vLLM lets others of the same user bind it, too.
+    """
+    address = urlsplit(base_url)
+    found = strangers(address.port or 80, host=address.hostname or "", keeper=process.keeper_pid)
+    if found:
+        process.stop()
+        who = ", ".join(f"process {one.pid} ({one.program})" for one in found)
+        raise LaunchError(f"somebody else listens there, too: {who}", where=base_url, hint="end it, or choose another --port")
 
 
 def _failure(plan: LaunchPlan, process: KeptProcess, reason: str) -> LaunchError:

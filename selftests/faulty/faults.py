@@ -19,6 +19,7 @@ FAULTS: Mapping[str, Fault] = {
     "hang-at-start": Fault("never listen"),
     "slow-start": Fault("listen only after so many seconds", "2"),
     "listen-but-not-healthy": Fault("/health answers 503 for ever"),
+    "reuse-port": Fault("others may listen on the same port, as vLLM lets them"),
     "die-after": Fault("answer so many completions, then exit(17) in the middle of the next", "1"),
     "dies-on-bad-request": Fault("exit(17) instead of refusing a bad request"),
     "ignore-sigterm": Fault("SIGTERM does nothing"),

@@ -290,7 +290,8 @@ async def serve(options: argparse.Namespace, faults: Faults) -> None:
         if "ignore-sigterm" not in faults:
             loop.add_signal_handler(number, stopped.set)
     if "hang-at-start" not in faults:
-        await asyncio.start_server(stand_in.connection, options.host, options.port, limit=2**24, backlog=512)
+        shared = True if "reuse-port" in faults else None
+        await asyncio.start_server(stand_in.connection, options.host, options.port, limit=2**24, backlog=512, reuse_port=shared)
         print(
             f"stand-in for selftests: {stand_in.name} on {options.host}:{options.port}, faults {dict(faults.chosen)}", flush=True
         )

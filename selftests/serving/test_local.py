@@ -85,6 +85,20 @@ def test_a_slow_start_is_waited_for_with_progress(tmp_path: Path) -> None:
     assert server.started_in_s >= 0.2
 
 
+@pytest.mark.parametrize("fault", ["hang-at-start", "reuse-port"])
+def test_a_server_of_somebody_else_at_the_port_is_not_taken_for_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """It came after the port was found free, and before ours was there; or both may bind it, and share what is asked."""
+    monkeypatch.setattr(local, "require_free_port", lambda _: None)
+    with running("reuse-port") as theirs:
+        plan = stand_in(tmp_path, fault, port=theirs.port)
+        with pytest.raises(LaunchError, match=f"somebody else listens there, too: process {theirs.process.pid} "):
+            LocalLauncher().start(plan, lambda _: None)
+        assert theirs.process.poll() is None
+        assert comes_true(lambda: [theirs.process.pid] == [p for p in marked(f"--port\0{theirs.port}\0") if p != os.getpid()])
+
+
 def test_exit_at_start_is_told_with_code_and_log(tmp_path: Path, start: Start) -> None:
     plan = stand_in(tmp_path, "exit-at-start=9", startup_timeout_s=300)
     began = time.monotonic()
