@@ -52,6 +52,8 @@ def serve(settings: SidecarSettings, environ: Mapping[str, str]) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        # It ends a request whose head has no end; httptools gathers it, and the event loop with it.
+        http="h11",
         timeout_graceful_shutdown=_GRACE_S,
     )
     uvicorn.Server(config).run(sockets=[listener])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -149,3 +151,20 @@ def test_the_command_serves_says_what_holds_and_ends_when_told(tmp_path: Path) -
     assert "RUNTIME_API_TOKEN is not set" in text
     assert secret not in text
     assert "Traceback" not in text
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    "begun", [b"GET /health HTTP/1.1\r\nX: ", b"POST /v1/jobs HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;"]
+)
+def test_a_head_without_an_end_is_cut_off(tmp_path: Path, begun: bytes) -> None:
+    """Bodies are limited elsewhere; of heads, and of what may stand beside a chunk's length, nobody needs a megabyte."""
+    with command([*REQUIRED, "-B", "http://127.0.0.1:9"], log=tmp_path / "log") as (url, _):
+        address = urlsplit(url)
+        with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+            try:
+                connection.sendall(begun + b"x" * (4 << 20))
+                said = connection.recv(4096)
+            except ConnectionError:
+                said = b""
+        assert said == b"" or said.startswith(b"HTTP/1.1 400")
