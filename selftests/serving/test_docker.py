@@ -18,7 +18,6 @@ import pytest
 
 from hallmark.core.errors import InfrastructureError, LaunchError
 from hallmark.environment.collect import FACTS_FILE, parse
-from hallmark.serving import docker as launcher
 from hallmark.serving.container import ContainerPlan
 from hallmark.serving.docker import DockerLauncher, run_in_image
 from hallmark.serving.launchers import make_launcher
@@ -41,7 +40,7 @@ def engine() -> Any:
 
 @pytest.fixture(autouse=True)
 def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launcher, "STOP_GRACE_S", 1)
+    monkeypatch.setattr("hallmark.serving.docker.daemon.STOP_GRACE_S", 1)
 
 
 @pytest.fixture
