@@ -36,7 +36,10 @@ def judge_requests(result: PointResult, point: PerfPoint) -> Evidence:
     unsent = point.requests - good - failed
     errors = result.distinct_errors()[:_ERRORS_SHOWN]
     passed = result.faultless and good == point.requests
-    reason = f"{good} of {point.requests} requests were answered in full"
+    gathered = sum(sample.gathered for sample in result.samples)
+    reason = f"{good} of {point.requests} requests were answered in full" + (
+        f", {gathered} in too few pieces" if gathered else ""
+    )
     if not passed:
         parts = [
             f"{failed} failed" if failed else "",
@@ -57,6 +60,7 @@ def judge_requests(result: PointResult, point: PerfPoint) -> Evidence:
             "failed": failed,
             "warmup_failed": len(result.warmup_failures),
             "not_sent": unsent,
+            "gathered": gathered,
             "stopped": result.stopped,
             "errors": [{"error": error, "count": count} for error, count in errors],
             "window_s": round(result.window_s, 6),

@@ -181,5 +181,7 @@ def test_an_answer_that_came_at_once_counts_with_the_longest_time_per_token_that
     assert late.value == pytest.approx(statistics.mean(s.tpot_s for s in with_gathered(4).samples) * 1000)
     assert isinstance(many, Absent)
     assert "5 of 40 answers" in many.reason
+    assert judged(with_gathered(4))["requests"].reason.endswith(", 4 in too few pieces")
+    assert judged(with_gathered(0))["requests"].reason.endswith("in full")
     worst = with_gathered(1).samples[0]
     assert worst.tpot_s * (OSL - 1) == pytest.approx(worst.e2e_s)
