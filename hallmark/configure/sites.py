@@ -8,11 +8,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
 from hallmark.configure import given
+from hallmark.configure.attached import Difference, compared
 from hallmark.configure.contained import HOST, PORT, container_plan, in_container
 from hallmark.configure.guard import Guard, behind_gateway, demanding
 from hallmark.configure.plan import Installed, LaunchSettings, make_plan, nobody_knows
@@ -22,6 +24,7 @@ from hallmark.environment.installing import Attempt, Target, install_missing
 from hallmark.environment.provision import EnvironmentPlan, ensure
 from hallmark.environment.requirements import check
 from hallmark.serving.container import ContainerPlan
+from hallmark.serving.listener import Listener, listeners_at
 from hallmark.serving.readiness import free_port
 from hallmark.serving.server import LaunchPlan
 from hallmark.specs.cell import Cell
@@ -95,6 +98,19 @@ class Site(ABC):
     @abstractmethod
     def facts(self, plan: LaunchPlan) -> Facts:
         """The server's environment, told by its own interpreter."""
+
+    @property
+    def seen_here(self) -> bool:
+        """Whether the server's machine is this one, and its environment the one that `facts` tells."""
+        return True
+
+    def environment(self, plan: LaunchPlan) -> Mapping[str, str]:
+        """The variables that the server's process has."""
+        return plan.env
+
+    def differences(self, plan: LaunchPlan) -> tuple[Difference, ...]:
+        """In what the engine's arguments are not the plan's; of a server that is started from it, in nothing."""
+        return ()
 
     def served_from(self) -> dict[str, Any]:
         """What is known of where the server comes from, besides what it says itself."""
@@ -221,7 +237,7 @@ class ContainerSite(Site):
 
 
 class ElsewhereSite(Site):
-    """A server that runs already. Its environment is known only where the user names its interpreter."""
+    """A server that runs already. Its environment is known only where it is seen to be the interpreter that the user names."""
 
     def launch(self, port: int = 0) -> LaunchSettings:
         return replace(self._settings.launch, api_key=self.key)
@@ -231,10 +247,39 @@ class ElsewhereSite(Site):
 
     intended_plan = plan
 
+    @cached_property
+    def process(self) -> Listener | None:
+        """The server, where what listens at its address is the interpreter that was named.
+
+        An address of this machine alone would not do: it may be the near end of a tunnel.
+        """
+        named, found = self._settings.server_python, listeners_at(self._settings.launch.server_url)
+        return found[0] if named and found and all(one.runs(Path(named)) for one in found) else None
+
+    @property
+    def seen_here(self) -> bool:
+        return self.process is not None
+
+    def environment(self, plan: LaunchPlan) -> Mapping[str, str]:
+        environ = self.process.environ() if self.process else None
+        if environ is None:
+            raise Inconclusive("the variables of an attached server are not known: its process is not seen here")
+        return environ
+
+    def differences(self, plan: LaunchPlan) -> tuple[Difference, ...]:
+        if self.process is None:
+            raise Inconclusive("the arguments of an attached server are not known: its process is not seen here")
+        return compared(plan.values, self.process.command)
+
     def facts(self, plan: LaunchPlan) -> Facts:
-        if not self._settings.server_python:
+        named = self._settings.server_python
+        if not named:
             raise Inconclusive("the environment of an attached server is not known; name its interpreter with --server-python")
-        return collect(Path(self._settings.server_python).absolute(), plan.env)
+        if not self.seen_here:
+            raise Inconclusive(
+                f"what listens at {self._settings.launch.server_url} is not seen to be {named}: its facts are others"
+            )
+        return collect(Path(named).absolute(), self.environment(plan))
 
 
 SITES: dict[str, type[Site]] = {"local": EnvironmentSite, "docker": ContainerSite, "attach": ElsewhereSite}

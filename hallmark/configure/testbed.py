@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
 
+from hallmark.configure.attached import Difference
 from hallmark.configure.sites import SITES, TestbedSettings
 from hallmark.core.errors import HallmarkError, Inconclusive, Void
 from hallmark.core.files import write_json
@@ -20,13 +20,11 @@ from hallmark.environment.document import runtime_environment
 from hallmark.environment.requirements import Finding, check
 from hallmark.serving.guarded import GuardedLauncher
 from hallmark.serving.launchers import make_launcher
-from hallmark.serving.listener import listeners
 from hallmark.serving.readiness import connect
 from hallmark.serving.server import Death, LaunchPlan, RunningServer
 from hallmark.specs.cell import Cell
 
 Made = TypeVar("Made")
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _READ_BACK = {"version": "/version", "models": "/v1/models"}
 
 
@@ -75,18 +73,13 @@ class Testbed:
 
     @property
     def seen_here(self) -> bool:
-        """Whether the server's machine is this one: it is started here, or what listens is the interpreter that was named.
+        """Whether the server's machine is this one: it is started here, or what listens is the interpreter that was named."""
+        return self._once("seen_here", lambda: self.site.seen_here)
 
-        An address of this machine alone would not do: it may be the near end of a tunnel.
-        """
-        return self._once("seen_here", self._look_for_server) if self.attached else True
-
-    def _look_for_server(self) -> bool:
-        address, named = urlsplit(self._settings.launch.server_url), self._settings.server_python
-        if not named or address.hostname not in _LOOPBACK:
-            return False
-        found = listeners(address.port or 80)
-        return bool(found) and all(listener.runs(Path(named)) for listener in found)
+    @property
+    def argument_differences(self) -> tuple[Difference, ...]:
+        """In what the running engine's arguments are not the spec's; Inconclusive where they cannot be seen."""
+        return self._once("argument_differences", lambda: self.site.differences(self.plan))
 
     @property
     def presence(self) -> Presence:
@@ -109,7 +102,7 @@ class Testbed:
 
     @property
     def findings(self) -> list[Finding]:
-        return self._once("findings", lambda: check(self.cell, self.facts, self.plan.env))
+        return self._once("findings", lambda: check(self.cell, self.facts, self.site.environment(self.plan)))
 
     @property
     def plan(self) -> LaunchPlan:
@@ -168,6 +161,11 @@ class Testbed:
             attempts=self.site.attempts,
         )
         write_json(self.folder / "runtime_environment.json", document, redact=self._redact)
+
+    def look_again(self) -> None:
+        """See that the server is still the one that was ready; else it counts as dead from now on."""
+        if server := self._made.get("server"):
+            server.look_again()
 
     def close(self) -> None:
         """Stop the server if it runs; safe to call twice."""

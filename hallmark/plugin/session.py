@@ -196,6 +196,7 @@ class AcceptanceSession:
         following = nextitem.stash.get(REF, None) if nextitem else None
         if ref and (following is None or following.cell != ref.cell):
             tools = self.tools(ref.cell)
+            tools.testbed.look_again()
             death = tools.testbed.death
             tools.close()
             if death and not self._causes.of_death(ref.cell):

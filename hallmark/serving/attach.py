@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -10,10 +11,12 @@ from collections.abc import Callable
 import httpx
 
 from hallmark.core.errors import LaunchError
+from hallmark.serving.listener import listeners_at
 from hallmark.serving.readiness import connect, wait_until_ready
 from hallmark.serving.server import Death, Endpoint, Launcher, LaunchPlan, RunningServer
 
 _WATCH_EVERY_S = 0.3
+_BORN = re.compile(r"^process_start_time_seconds\S* \S+", re.MULTILINE)
 
 
 class AttachedServer(RunningServer):
@@ -25,6 +28,7 @@ class AttachedServer(RunningServer):
         self._stopped = threading.Event()
         self._dead = threading.Event()
         self._death: Death | None = None
+        self._process = self._who_answers()
         threading.Thread(target=self._watch, name="hallmark-attach-watch", daemon=True).start()
 
     def _watch(self) -> None:
@@ -39,8 +43,24 @@ class AttachedServer(RunningServer):
                 except httpx.HTTPError:
                     refused = 0  # slow or odd, but there
         if refused >= 2:
-            self._death = Death(exit_code=None, at=time.time(), log_tail="")
+            self._die("")
+
+    def _die(self, reason: str) -> None:
+        if not self._dead.is_set():
+            self._death = Death(exit_code=None, at=time.time(), log_tail="", reason=reason)
             self._dead.set()
+
+    def _who_answers(self) -> frozenset[str]:
+        """What tells the server's processes from those of any other; empty where nothing does."""
+        found = {f"process {one.pid} of tick {one.born}" for one in listeners_at(self.endpoint.base_url)}
+        with connect(self.endpoint, timeout_s=5) as client, contextlib.suppress(httpx.HTTPError):
+            found |= set(_BORN.findall(client.get("/metrics").text))
+        return frozenset(found)
+
+    def look_again(self) -> None:
+        """A supervisor may have started it anew between two looks, or another server have taken its place."""
+        if self._process and not self._dead.is_set() and not (now := self._who_answers()) >= self._process:
+            self._die("another process answers in its place" if now else "")
 
     @property
     def death(self) -> Death | None:

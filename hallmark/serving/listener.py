@@ -8,7 +8,9 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LISTEN = "0A"
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _PROC = Path("/proc")
@@ -56,6 +58,12 @@ def listeners(port: int, *, host: str = "") -> tuple[Listener, ...]:
     """The processes that listen on `port` (at the IPv4 address `host`, or at every address); empty where they cannot be seen."""
     sockets = {f"socket:[{inode}]" for inode in _inodes(port, host)}
     return tuple(_holders(sockets)) if sockets else ()
+
+
+def listeners_at(url: str) -> tuple[Listener, ...]:
+    """Those at a URL of this machine alone; empty for any other, and where they cannot be seen."""
+    address = urlsplit(url)
+    return listeners(address.port or 80) if address.hostname in LOOPBACK else ()
 
 
 def strangers(port: int, *, host: str, keeper: int) -> tuple[Listener, ...]:

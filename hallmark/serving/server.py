@@ -148,6 +148,9 @@ class RunningServer(ABC):
     def on_death(self, call: Callable[[Death], None]) -> None:
         """Have `call` run, in a thread of its own, once the server dies by itself."""
 
+    def look_again(self) -> None:  # noqa: B027 - one whose process is ours cannot become another
+        """See whether it is still the server that was ready; one that is another by now is dead."""
+
     @abstractmethod
     def stop(self) -> None:
         """End the server and all its processes; safe to call twice."""

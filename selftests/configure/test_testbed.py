@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -286,3 +287,22 @@ def test_an_attached_servers_machine_is_known_by_the_program_that_listens(make: 
     with running() as server:
         testbed = make(server="attach", server_url=server.base_url, server_python=interpreter)
         assert testbed.seen_here is seen
+
+
+def test_the_facts_of_another_interpreter_are_not_an_attached_servers(make: Make) -> None:
+    """One that is named, and does not listen there: whatever it has installed says nothing of the server."""
+    with running() as server:
+        elsewhere = make(server="attach", server_url=server.base_url, server_python="/bin/sh")
+        with pytest.raises(Inconclusive, match="is not seen to be /bin/sh"):
+            _ = elsewhere.facts
+        with pytest.raises(Inconclusive, match="arguments"):
+            _ = elsewhere.argument_differences
+
+
+def test_the_variables_of_an_attached_server_are_its_processes_own(make: Make) -> None:
+    with running(environ={"A_SETTING": "theirs"}) as server:
+        testbed = make(
+            server="attach", server_url=server.base_url, server_python=sys.executable, environ={**os.environ, "A_SETTING": "ours"}
+        )
+        assert testbed.site.environment(testbed.plan)["A_SETTING"] == "theirs"
+        assert testbed.facts.python_executable == sys.executable

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,20 +47,27 @@ def _await_port(process: subprocess.Popen[bytes], port: int, deadline_s: float) 
 
 
 @contextmanager
-def running(*faults: str, wait: bool = True, deadline_s: float = 20.0, **options: object) -> Iterator[Faulty]:
+def running(
+    *faults: str,
+    wait: bool = True,
+    deadline_s: float = 20.0,
+    port: int = 0,
+    environ: Mapping[str, str] | None = None,
+    **options: object,
+) -> Iterator[Faulty]:
     """Start the stand-in with `faults` ("die-after=3") and `options` (ttft_ms=50 becomes --ttft-ms 50); kill it at the end.
 
-    `wait=False` returns at once, for faults of starting.
+    `wait=False` returns at once, for faults of starting. `environ` is added to the stand-in's variables.
     """
-    port = free_port()
+    port = port or free_port()
     given = {"port": port, "model": MODEL, **options}
     flags = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
     chosen = [part for fault in faults for part in ("--fault", fault)]
-    process = subprocess.Popen([sys.executable, "-S", "-E", str(SERVER), *flags, *chosen])
+    process = subprocess.Popen([sys.executable, "-S", "-E", str(SERVER), *flags, *chosen], env={**os.environ, **(environ or {})})
     try:
         if wait:
             _await_port(process, port, deadline_s)
-        yield Faulty(f"http://127.0.0.1:{port}", process, port, str(given["model"]))
+        yield Faulty(f"http://127.0.0.1:{port}", process, port, str(given.get("served_model_name") or given["model"]))
     finally:
         process.kill()
         process.wait()

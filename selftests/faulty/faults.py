@@ -28,6 +28,7 @@ FAULTS: Mapping[str, Fault] = {
     # identity
     "wrong-model-name": Fault("/v1/models and every answer name this model", "some-other-model"),
     "wrong-version": Fault("/version answers this", "0.0.1"),
+    "no-root": Fault("/v1/models does not say which weights are served"),
     "context-length": Fault("/v1/models states this JSON value as max_model_len", "null"),
     "open-door": Fault("no key is demanded, whatever was asked for"),
     # metrics

@@ -48,6 +48,7 @@ class StandIn:
         self.model = Model(wrong_share=faults.number("wrong-answers"), ignores_seed=faults.text("nondeterministic"))
         self.metrics = Metrics(slower=faults.number("slow-clock") or 1.0, extra_tokens=int(faults.number("miscounts-tokens")))
         self.adapters: list[str] = []
+        self.born = time.time()
         self.leaked = False
         self.asked = 0
         self.running = 0
@@ -109,14 +110,10 @@ class StandIn:
             case "GET", "/version":
                 return Reply.json({"version": self.faults.text("wrong-version") or self.options.version})
             case "GET", "/v1/models":
-                length = self.options.max_model_len
-                if "context-length" in self.faults:
-                    length = json.loads(self.faults.text("context-length"))
-                entry = {"id": self.said_name, "object": "model", "owned_by": "stand-in", "max_model_len": length}
                 more = [{"id": name, "object": "model", "parent": self.name} for name in self.adapters]
-                return Reply.json({"object": "list", "data": [entry, *more]})
+                return Reply.json({"object": "list", "data": [self._entry(), *more]})
             case "GET", "/metrics":
-                text = self.metrics.text(running=self.running, asked=self.asked)
+                text = f"process_start_time_seconds {self.born}\n" + self.metrics.text(running=self.running, asked=self.asked)
                 return Reply(200, b"" if "no-metrics" in self.faults else text.encode(), "text/plain; version=0.0.4")
             case "POST", "/v1/load_lora_adapter" | "/v1/unload_lora_adapter":
                 return self._adapter(str(parse_body(body).get("lora_name")), comes="/load" in path)
@@ -127,6 +124,14 @@ class StandIn:
         if path in ("/v1/completions", "/v1/chat/completions", "/health", "/v1/models"):
             return Reply.json({"detail": "Method Not Allowed"}, 405)
         return Reply.json({"detail": "Not Found"}, 404)
+
+    def _entry(self) -> dict[str, Any]:
+        """The model as /v1/models lists it."""
+        length = self.options.max_model_len
+        if "context-length" in self.faults:
+            length = json.loads(self.faults.text("context-length"))
+        root = {} if "no-root" in self.faults else {"root": self.options.model}
+        return {"id": self.said_name, "object": "model", "owned_by": "stand-in", "max_model_len": length, **root}
 
     def _adapter(self, name: str, *, comes: bool) -> Reply:
         if comes:

@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from selftests.faulty import running
-from selftests.plugin.commands import Ended
+from hallmark.serving.listener import listeners
+from selftests.faulty import free_port, running
+from selftests.plugin.commands import Ended, wait_for
 from selftests.plugin.conftest import Place
-from selftests.plugin.stand_in_spec import DEVICE, IMPL, MODEL, POINT, eval_target, perf_point
+from selftests.plugin.stand_in_spec import DEVICE, IMPL, MODEL, POINT, WEIGHTS, eval_target, perf_point
 
 pytestmark = pytest.mark.e2e
 
@@ -194,9 +195,11 @@ def test_a_failure_that_was_expected_is_one(place: Place) -> None:
 # -- what is served, and what is asked of it -------------------------------------------------------------------------
 
 
-def attached(place: Place, *faults: str) -> Ended:
+def attached(place: Place, *faults: str, environ: dict[str, str] | None = None, **options: object) -> Ended:
+    """A run against a server that somebody started, by default exactly as the spec says."""
     place.spec(perf=[perf_point()])
-    with running(*faults, model=MODEL) as server:
+    asked = {"model": WEIGHTS, "served_model_name": MODEL, "ttft_ms": 2, "max_model_len": 512, **options}
+    with running(*faults, environ=place.environ if environ is None else environ, **asked) as server:
         return place.release(f"--server-url={server.base_url}").end()
 
 
@@ -212,9 +215,49 @@ def test_a_right_server_under_the_url_is_seen_to_run_here(place: Place) -> None:
     assert ended.bad == {"spec.targets": "INCONCLUSIVE"}
 
 
+@pytest.mark.parametrize(
+    ("options", "verdict", "reason"),
+    [
+        ({"ttft_ms": 3}, "FAIL", "it has ttft_ms=3, the spec says 2"),
+        ({"quantization": "fp8"}, "INCONCLUSIVE", "it has quantization=fp8, the spec does not"),
+        ({"model": "/models/another"}, "FAIL", "weights is '/models/another'"),
+    ],
+)
+def test_an_attached_server_that_was_started_otherwise(
+    place: Place, options: dict[str, object], verdict: str, reason: str
+) -> None:
+    ended = attached(place, **options)
+    assert ended.bad == {"spec.targets": "INCONCLUSIVE", "server.model": verdict}
+    assert reason in ended.rows["server.model"]["reason"]
+
+
+def test_an_attached_server_with_other_variables(place: Place) -> None:
+    """The spec's are those of the process that serves, not what hallmark would have set."""
+    ended = attached(place, environ={}).must_end(1, "REJECTED")
+    assert ended.bad == {"spec.targets": "INCONCLUSIVE", "spec.env.PYTHONPATH": "FAIL"}
+
+
+def test_an_attached_server_that_somebody_started_anew(place: Place) -> None:
+    """Quicker than anybody looks: each check is answered, but by two servers."""
+    place.spec(perf=[perf_point()], impl={"features": ["completions"]}, engine_args={"ttft_ms": 100})
+    environ = place.environ | {"STAND_IN_FAULTS": "reuse-port"}
+    asked = {"model": WEIGHTS, "served_model_name": MODEL, "ttft_ms": 100, "port": free_port(), "environ": environ}
+    with running(**asked) as first:
+        command = place.release(f"--server-url={first.base_url}")
+        records = command.folder() / "records.jsonl"
+        wait_for(lambda: records.exists() and "server.bad-request" in records.read_text(), "record of a server check")
+        with running(**asked):
+            wait_for(lambda: len(listeners(first.port)) == 2, "second server")
+            first.process.kill()
+            first.process.wait()
+            ended = command.end()
+    ended.must_end(1, "REJECTED")
+    assert f"perf.{POINT}: FAIL - the server is gone (another process answers in its place)" in ended.causes
+
+
 def test_without_its_interpreter_an_attached_servers_machine_and_environment_are_unknown(place: Place) -> None:
     place.spec(perf=[perf_point()])
-    with running(model=MODEL) as server:
+    with running(model=WEIGHTS, served_model_name=MODEL) as server:
         options = [f"--model={MODEL}", "--device=cpu", f"--spec-dir={place.specs}", f"--artifacts={place.artifacts}"]
         command = place.start(["hallmark", "--workflow=release", *options, f"--server-url={server.base_url}"])
         ended = command.end().must_end(4, "INCONCLUSIVE")

@@ -109,3 +109,21 @@ def test_the_key_is_sent(tmp_path: Path, key: str, ready: bool) -> None:
         else:
             with pytest.raises(LaunchError, match="/v1/models answers 401"):
                 AttachLauncher().start(keyed, lambda _: None)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2"])
+def test_a_server_that_was_started_anew_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """Between two looks of the watch; by its process where that is seen, else by when its metrics say that it was born."""
+    monkeypatch.setattr(module, "_WATCH_EVERY_S", 60)
+    with running(host="0.0.0.0") as first:
+        url = first.base_url.replace("127.0.0.1", host)
+        server = AttachLauncher().start(plan(tmp_path, url), lambda _: None)
+        server.look_again()
+        assert server.death is None, "the clean twin: it is still the same"
+        first.process.kill()
+        first.process.wait()
+        with running(host="0.0.0.0", port=first.port):
+            assert server.death is None, "else the assertion below would prove nothing"
+            server.look_again()
+    assert str(server.death) == "the server is gone (another process answers in its place)"
+    server.stop()

@@ -39,13 +39,21 @@ def test_version_is_the_pinned_one(cell, client, check):
 
 
 @pytest.mark.check("server.model")
-def test_served_model_is_the_specs(cell, client, check):
-    """`/v1/models` lists the spec's model, with the context length that the spec states."""
+def test_served_model_is_the_specs(cell, client, testbed, check):
+    """`/v1/models` lists the spec's model, with its context length and weights; the engine has the spec's arguments."""
     models = part(client.get("/v1/models").require(200).json(), "data")
     served = {part(model, "id"): model for model in models}
     check.observe("served models", ", ".join(served))
     if cell.model not in served:
         raise CheckFailed(f"the server serves {', '.join(served) or 'nothing'}, the spec says {cell.model}")
     check.equal("max_model_len", served[cell.model].get("max_model_len"), cell.entry.max_context)
-    if root := served[cell.model].get("root"):
+    root = served[cell.model].get("root")
+    if root:
         check.equal("weights", root, cell.weights_source)
+    differences = testbed.argument_differences
+    if told := [str(difference) for difference in differences if difference.contradicts]:
+        raise CheckFailed(f"the server was not started as the spec says: {'; '.join(told)}")
+    if differences:
+        raise Inconclusive(f"whether the server is as the spec says is not known: {'; '.join(map(str, differences))}")
+    if testbed.attached and not root:
+        raise Inconclusive("which weights an attached server has is not known: /v1/models states no root")
