@@ -47,6 +47,11 @@ OPTIONS = {
     "image": Option(help="container image in place of the spec's (with --docker)", used_by=RUNS | SERVING),
     "host": Option(help="address to serve at (default: 127.0.0.1)", used_by=frozenset({"server"})),
     "port": Option(help="port for the server (default: a free one)", used_by=SERVING),
+    "server-env": Option(
+        help="NAME=VALUE for the server, over the environment's and the spec's; repeatable; PARTIAL",
+        used_by=RUNS | SERVING,
+        many=True,
+    ),
     "spec-dir": Option(help="more model specs; repeatable", used_by=RUNS | SERVING, many=True, path=True),
     "artifacts": Option(
         help="where runs make their folders (default: artifacts)", used_by=RUNS | SERVING | {"reports"}, path=True
@@ -195,6 +200,7 @@ def _serve(options: argparse.Namespace) -> Ended:
         host=options.host or "127.0.0.1",
         port=given.port(options.port or ""),
         engine_args=given.engine_args(options.workflow_args, option="--workflow-args"),
+        env_vars=given.variables(options.server_env or (), option="--server-env", server=server),
         api_key=os.environ.get("HALLMARK_API_KEY", ""),
         jwt_secret=os.environ.get("JWT_SECRET", ""),
     )

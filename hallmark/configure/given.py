@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hallmark.core.errors import UsageError
+from hallmark.core.redact import is_secret_name
 from hallmark.serving.launchers import LAUNCHERS
 
 ENGINE_ARG = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def launcher(name: str, *, server_url: str) -> str:
@@ -74,6 +76,23 @@ def engine_args(pairs: Sequence[str], *, option: str) -> Mapping[str, str]:
         if key in found:
             raise UsageError(f"'{name}' is there twice", where=option, hint="drop one")
         found[key] = value
+    return found
+
+
+def variables(pairs: Sequence[str], *, option: str, server: str) -> Mapping[str, str]:
+    """`NAME=value` pairs as variables of a server that is started; a name given twice is a contradiction."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not _VARIABLE.fullmatch(name):
+            raise UsageError(f"'{name}' is not NAME=VALUE", where=option, hint="e.g. VLLM_LOGGING_LEVEL=DEBUG")
+        if server == "attach":
+            raise UsageError(f"{option} does not go with --server attach", hint="a server that runs has its variables already")
+        if is_secret_name(name):
+            raise UsageError(f"{name} would put a secret on a command line", where=option, hint="set it in the environment")
+        if name in found:
+            raise UsageError(f"'{name}' is there twice", where=option, hint="drop one")
+        found[name] = value
     return found
 
 

@@ -37,6 +37,13 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="K=V",
         help="engine argument in place of the spec's; repeatable; the run is then PARTIAL",
     )
+    group.addoption(
+        "--server-env",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="variable of the server, over the environment's and the spec's; repeatable; the run is then PARTIAL",
+    )
     group.addoption("--spec-dir", action="append", default=[], metavar="DIR", help="more model specs; repeatable")
     group.addoption("--artifacts", metavar="DIR", help="where each run makes its folder (default: artifacts)")
     group.addoption("--limit", metavar="N", help="score only N items of each eval; the run is then PARTIAL")

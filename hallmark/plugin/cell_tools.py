@@ -102,6 +102,7 @@ def make_tools(
             server_url=options.server_url,
             api_key=os.environ.get(API_KEY_VARIABLE, ""),
             engine_args=options.engine_args,
+            env_vars=options.server_env,
             environment_args=options.environment_args,
             strict_config=options.strict_config,
         ),

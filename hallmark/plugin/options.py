@@ -35,6 +35,8 @@ class Options:
     """What a variable wants of the engine; the command line wins over it."""
     engine_args: Mapping[str, str]
     """What the command line wants of the engine instead of the spec."""
+    server_env: Mapping[str, str]
+    """Variables that the command line wants the server to have."""
     artifacts: Path
     limit: int | None
     guarded: bool
@@ -67,6 +69,7 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
     url = setting("server-url")
     server = setting("server", default="attach" if url.value else "local")
     limit, port, engine_args = setting("limit"), setting("port"), setting("engine-arg")
+    server_env = given.variables(option.server_env, option="--server-env", server=server.value)
     others = [setting("impl"), setting("server-python"), setting("image"), setting("artifacts", default="artifacts")]
     impl, python, image, artifacts = others
     return Options(
@@ -80,20 +83,29 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
         port=given.port(port.value),
         engine_args=given.engine_args(option.engine_arg, option="--engine-arg"),
         environment_args=given.engine_args(environ.get(ENGINE_ARG_VARIABLE, "").split(), option=ENGINE_ARG_VARIABLE),
+        server_env=server_env,
         artifacts=config.invocation_params.dir / artifacts.value,
         limit=given.whole_number(limit.value, name="limit", least=1),
         guarded=bool(environ.get(API_KEY_VARIABLE) or environ.get(JWT_VARIABLE)),
         workflow=option.workflow or "pytest",
         decisions=option.decisions or "",
-        narrowed_by=_narrowed_by(config, limit, engine_args, devices=devices),
-        settings=(model, device, server, url, limit, port, engine_args, *others),
+        narrowed_by=_narrowed_by(config, limit, engine_args, server_env, devices=devices),
+        settings=(model, device, server, url, limit, port, engine_args, *others, _said(server_env)),
     )
 
 
-def _narrowed_by(config: pytest.Config, limit: Setting, engine_args: Setting, *, devices: frozenset[str]) -> tuple[str, ...]:
+def _said(server_env: Mapping[str, str]) -> Setting:
+    return Setting("server-env", " ".join(f"{name}={value}" for name, value in server_env.items()), "command line")
+
+
+def _narrowed_by(
+    config: pytest.Config, limit: Setting, engine_args: Setting, server_env: Mapping[str, str], *, devices: frozenset[str]
+) -> tuple[str, ...]:
     reasons = []
     if engine_args.value:
         reasons.append(f"--engine-arg {engine_args.value}: this is not the server that the spec describes")
+    if server_env:
+        reasons.append(f"--server-env {', '.join(server_env)}: this is not the server that the spec describes")
     if names_in(config.option.markexpr) - devices:
         reasons.append(f"-m '{config.option.markexpr}'")
     if config.option.keyword:

@@ -46,6 +46,7 @@ class ServeRequest:
     host: str = "127.0.0.1"
     port: int = 0
     engine_args: Mapping[str, str] = field(default_factory=dict)
+    env_vars: Mapping[str, str] = field(default_factory=dict)
     api_key: str = field(default="", repr=False)
     jwt_secret: str = field(default="", repr=False)
 
@@ -74,6 +75,7 @@ def make_testbed(cell: Cell, request: ServeRequest, *, root: Path, folder: Path)
             server_url=request.server_url,
             api_key=request.api_key,
             engine_args=request.engine_args,
+            env_vars=request.env_vars,
             strict_config=request.strict_config,
         ),
         server_python=request.server_python,

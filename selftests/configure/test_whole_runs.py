@@ -27,6 +27,18 @@ def test_a_conflict_warns_and_under_strict_config_stops_the_run(place: Place) ->
     assert place.release("--strict-config", A_SETTING="1").end().bad.keys() == {"spec.targets"}
 
 
+def test_a_variable_of_the_command_line_wins_is_on_record_and_certifies_nothing(place: Place) -> None:
+    place.whole_spec()
+    ended = place.release("--server-env", "A_SETTING=3", "--server-env=DO_NOT_TRACK=2", A_SETTING="2").end()
+    ended.must_end(4, "PARTIAL")
+    assert "narrowed: --server-env A_SETTING, DO_NOT_TRACK: this is not the server that the spec describes" in ended.causes
+    plan = json.loads((ended.folder / "launch_plan.json").read_text(encoding="utf-8"))
+    values = {row["name"]: row for row in plan["values"]}
+    assert values["A_SETTING"] | {"value": "3", "origin": "command line", "overrode": "environment: 2"} == values["A_SETTING"]
+    assert values["DO_NOT_TRACK"]["overrode"] == "default: 1"
+    assert "server-env=A_SETTING=3 DO_NOT_TRACK=2 (command line)" in ended.out
+
+
 def test_what_was_tried_is_in_the_environment_and_what_is_missing_still_counts(place: Place) -> None:
     tools = place.folder / "tools"
     fakes.tool(tools, "uv", f"echo tried >> {tools}/calls")
