@@ -31,12 +31,23 @@ def joined_text(events: Iterable[Mapping[str, Any]]) -> str:
     return "".join(pieces)
 
 
-def last_usage(events: Iterable[Mapping[str, Any]]) -> int:
-    """completion_tokens of the stream's usage event; CheckFailed when it has none."""
+def last_usage(events: Iterable[Mapping[str, Any]], name: str = "completion_tokens") -> int:
+    """A count of the stream's usage event; CheckFailed when it has none."""
     usages = [event["usage"] for event in events if event.get("usage")]
     if not usages:
         raise CheckFailed("the stream carries no usage, though include_usage asked for it")
-    return count(part(usages[-1], "completion_tokens"), "completion_tokens")
+    return count(part(usages[-1], name), name)
+
+
+def finish_reason(events: Iterable[Mapping[str, Any]]) -> str:
+    """Why the first choice of a stream ended; empty where it does not say."""
+    reasons = [choice.get("finish_reason") for event in events for choice in (event.get("choices") or [])[:1]]
+    return next((str(reason) for reason in reversed(reasons) if reason), "")
+
+
+def models_named(events: Iterable[Mapping[str, Any]]) -> str:
+    """Every model that the events of a stream claim to be of."""
+    return ", ".join(sorted({str(event.get("model")) for event in events}))
 
 
 def count(value: Any, name: str) -> int:

@@ -40,14 +40,20 @@ def produce(job: Job, *, prompt: tuple[int, ...], index: int, model: Model, faul
     sampling = job.sampling
     if "short-output" in faults:
         sampling = replace(sampling, max_tokens=max(1, sampling.max_tokens // 2))
+    if "over-by-one" in faults:
+        sampling = replace(sampling, max_tokens=sampling.max_tokens + 1)
+    if "temperature-ignored" in faults:
+        sampling = replace(sampling, temperature=1.0, top_k=0, top_p=1.0)
     forced = None if "structured-ignored" in faults else job.forced
-    stop = () if "no-stop" in faults else job.stop
+    stop = () if "no-stop" in faults or ("stream-stop-leaks" in faults and job.stream) else job.stop
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     ids: list[int] = []
     pieces: list[str] = []
     text, reason = "", "length"
     for token in model.generate(decode(prompt), sampling, index=index, forced=forced):
-        piece = "" if token == END else decoder.decode(token_bytes(token))
+        if "half-characters" in faults and job.stream:
+            decoder.reset()
+        piece = "" if token == END else decoder.decode(token_bytes(token), "half-characters" in faults and job.stream)
         ids.append(token)
         pieces.append(piece)
         if stop:
@@ -68,6 +74,8 @@ def _clipped(pieces: Sequence[str], length: int) -> Iterator[str]:
 def usage(outputs: Sequence[Output], faults: Faults) -> dict[str, Any]:
     prompt = sum({id(o.prompt): len(o.prompt) for o in outputs}.values()) + int(faults.number("prompt-usage-off"))
     made = sum(len(o.ids) for o in outputs) + int(faults.number("usage-off"))
+    if faults.text("over-by-one") == "quiet":
+        made -= len(outputs)
     said = json.loads(faults.text("usage-is")) if "usage-is" in faults else made
     return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + made}
 
@@ -105,7 +113,12 @@ def _logprobs(job: Job, output: Output, *, model: Model, faults: Faults) -> dict
         return None
     if job.chat:
         return chat_logprobs(output, job.logprobs, model=model)
-    return completion_logprobs(output, job.logprobs, model=model, echo=job.echo)
+    told = completion_logprobs(output, job.logprobs, model=model, echo=job.echo)
+    if "logprobs-are" in faults:
+        same = json.loads(faults.text("logprobs-are"))
+        told["token_logprobs"] = [same for _ in told["tokens"]]
+        told["top_logprobs"] = [dict.fromkeys(top or {}, same) for top in told["top_logprobs"]]
+    return told
 
 
 def envelope(job: Job, name: str, *, chunk: bool) -> dict[str, Any]:
@@ -137,6 +150,7 @@ def chunks(
         if job.chat:
             first = {"index": index, "delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
             yield 0, {**head, "choices": [first], **blank}
+        per_event = len(output.pieces) if "whole-at-once" in faults else per_event
         for start in range(0, len(output.pieces), per_event):
             group = output.pieces[start : start + per_event]
             text = "".join(group)
@@ -144,7 +158,15 @@ def chunks(
                 text = "~" + text[1:]
             done = start + per_event >= len(output.pieces)
             said: dict[str, Any] = {"delta": {"content": text}} if job.chat else {"text": text}
-            reason = output.finish_reason if done else None
+            reason = (faults.text("stream-finish") or output.finish_reason) if done else None
             yield len(group), {**head, "choices": [{"index": index, **said, "logprobs": None, "finish_reason": reason}], **blank}
     if with_usage:
-        yield 0, {**head, "choices": [], "usage": usage(outputs, faults)}
+        counts = usage(outputs, faults)
+        yield (
+            0,
+            {
+                **head,
+                "choices": [],
+                "usage": counts | {"prompt_tokens": counts["prompt_tokens"] + int(faults.number("stream-usage-off"))},
+            },
+        )

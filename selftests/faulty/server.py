@@ -49,6 +49,7 @@ class StandIn:
         self.metrics = Metrics(slower=faults.number("slow-clock") or 1.0, extra_tokens=int(faults.number("miscounts-tokens")))
         self.adapters: list[str] = []
         self.born = time.time()
+        self.cans: dict[str, Reply] = {}
         self.leaked = False
         self.asked = 0
         self.running = 0
@@ -56,6 +57,10 @@ class StandIn:
     @property
     def said_name(self) -> str:
         return self.faults.text("wrong-model-name") or self.name
+
+    @property
+    def answering_name(self) -> str:
+        return self.faults.text("answers-name") or self.said_name
 
     # -- HTTP
 
@@ -203,7 +208,9 @@ class StandIn:
     async def _whole(self, job: Job, outputs: Sequence[answers.Output], *, writer: asyncio.StreamWriter, began: float) -> None:
         longest = max(len(o.ids) for o in outputs) if outputs else 0
         await _until(began + self.ttft_s + self.itl_s * max(0, longest - 1))
-        reply = Reply.json(answers.whole(job, outputs, name=self.said_name, model=self.model, faults=self.faults))
+        reply = Reply.json(answers.whole(job, outputs, name=self.answering_name, model=self.model, faults=self.faults))
+        if "canned" in self.faults:
+            reply = self.cans.setdefault(repr(job), reply)
         if self._dies_now:
             writer.write(reply.head() + reply.body[: len(reply.body) // 2])
             await _crash(writer)
@@ -213,7 +220,9 @@ class StandIn:
 
     async def _stream(self, job: Job, outputs: Sequence[answers.Output], *, writer: asyncio.StreamWriter, began: float) -> None:
         writer.write(STREAM_HEAD)
-        bodies = answers.chunks(job, outputs, name=self.said_name, faults=self.faults, per_event=self.options.tokens_per_event)
+        bodies = answers.chunks(
+            job, outputs, name=self.answering_name, faults=self.faults, per_event=self.options.tokens_per_event
+        )
         total = sum(len(o.ids) for o in outputs)
         sent, first = 0, 0.0
         moments: list[float] = []

@@ -13,6 +13,8 @@ pytestmark = pytest.mark.e2e
 BAD_REQUESTS = {check.id for check in SERVER_CHECKS if check.id.startswith("server.bad-request.")}
 USAGE = {"server.usage-completions", "server.usage-chat"}
 STREAMS = {"server.stream-completions", "server.stream-chat"}
+STREAMED = STREAMS | {"server.stop"}
+"""The checks that look at a stream."""
 
 FAULTS = {
     "prompt-usage-off": (USAGE, "prompt_tokens"),
@@ -23,9 +25,23 @@ FAULTS = {
     "context-length=null": ({"server.model"}, "max_model_len is None, not 512"),
     'context-length={"tokens":512}': ({"server.model"}, "max_model_len is {'tokens': 512}, not 512"),
     "no-usage": (USAGE | STREAMS | {"server.max-tokens"}, "the answer has no usage"),
-    "stream-differs": (STREAMS, "text is '~"),
-    "truncate-stream": (STREAMS, "[DONE]"),
-    "sse-error": (STREAMS, "broken on purpose"),
+    "stream-differs": (STREAMED, "text is '~"),
+    "stream-usage-off": (STREAMS, "prompt_tokens is"),
+    "stream-finish=length": (STREAMED, "finish_reason is 'length'"),
+    "stream-stop-leaks": ({"server.stop"}, "streamed text up to the stop sequence"),
+    "half-characters": ({"server.stream-chat"}, "text is"),
+    "over-by-one": (
+        {"server.max-tokens", "server.usage-completions", "server.logprobs"},
+        "completion_tokens is 8, not 7",
+    ),
+    "over-by-one=quiet": ({"server.logprobs"}, "tokens with a log-probability is 7, not 6"),
+    "answers-name": (STREAMS | {"server.completions", "server.chat"}, "model is 'some-other-model'"),
+    "canned": ({"server.seed"}, "answers that were made anew is 8, not 16"),
+    "logprobs-are=0": ({"server.logprobs"}, "have a probability of"),
+    "logprobs-are=-Infinity": ({"server.logprobs"}, "log-probability -inf"),
+    "logprobs-are=NaN": ({"server.logprobs"}, "log-probability nan"),
+    "truncate-stream": (STREAMED, "[DONE]"),
+    "sse-error": (STREAMED, "broken on purpose"),
     "no-stop": ({"server.stop"}, "text up to the stop sequence"),
     "nondeterministic": ({"server.seed"}, "samples repeated by their seed is"),
     "accepts-bad-requests": (BAD_REQUESTS, "answered 200 instead of 4xx"),
@@ -34,7 +50,7 @@ FAULTS = {
     "structured-ignored": ({"server.structured-output"}, "name 'Ada'"),
     "wrong-version": ({"server.version"}, "the server runs vllm 0.0.1, the spec says ==0.32.0"),
     "wrong-version=unknown": ({"server.version"}, "the server runs vllm unknown"),
-    "wrong-model-name": ({"server.model", "server.completions"}, "the server serves some-other-model"),
+    "wrong-model-name": (STREAMS | {"server.model", "server.completions", "server.chat"}, "the server serves some-other-model"),
     "short-output": (
         {"server.max-tokens", "server.usage-completions", "server.chat", "server.logprobs"},
         "completion_tokens is 3, not 7",
@@ -49,6 +65,14 @@ def test_a_fault_turns_its_checks_red(place: Place, fault: str) -> None:
     ended = place.release().end().must_end(1, "REJECTED")
     assert ended.bad == {"spec.targets": "INCONCLUSIVE", **dict.fromkeys(checks, "FAIL")}
     assert reason in " ".join(ended.rows[check]["reason"] for check in checks)
+
+
+def test_a_temperature_that_is_ignored(place: Place) -> None:
+    """By chance the other checks may find what they ask for in what was drawn; this one cannot."""
+    place.spec(faults="temperature-ignored")
+    ended = place.release().end().must_end(1, "REJECTED")
+    assert ended.bad["server.seed"] == "FAIL"
+    assert "different texts among 4 seeds at temperature 0 is" in ended.rows["server.seed"]["reason"]
 
 
 def test_a_server_that_dies_of_a_bad_request_takes_the_rest_with_it(place: Place) -> None:

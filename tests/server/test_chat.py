@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from hallmark.client.text import joined_text, last_usage, part
+from hallmark.client.text import finish_reason, joined_text, last_usage, models_named, part
 from hallmark.core.errors import CheckFailed
 
 pytestmark = pytest.mark.server
@@ -14,6 +14,8 @@ pytestmark = pytest.mark.server
 PATH = "/v1/chat/completions"
 SENTENCE = "The deep lake kept 42 golden lamps."
 MESSAGES = [{"role": "user", "content": f"repeat: {SENTENCE}"}]
+# A stream may cut characters of several bytes in two; whatever the model makes of these, no half of one may be sent.
+WIDE = [{"role": "user", "content": "repeat: Grüße, 世界! 🚀"}]
 # What the question asks for breaks this schema, so only a server that constrains the answer can obey it.
 NAMES, AGES = ["Bob", "Eve"], [47, 64]
 SCHEMA = {
@@ -34,6 +36,7 @@ def test_a_sentence_is_given_back(client, check):
     """Only a server with the model's right chat template and stop token gives the sentence back and ends."""
     answer = chat(client)
     check.equal("object", part(answer, "object"), "chat.completion")
+    check.equal("model", part(answer, "model"), client.model)
     check.equal("role", part(answer, "choices", 0, "message", "role"), "assistant")
     text = part(answer, "choices", 0, "message", "content")
     check.observe("answer", text, detail={"asked": MESSAGES[0]["content"]})
@@ -43,12 +46,17 @@ def test_a_sentence_is_given_back(client, check):
 
 @pytest.mark.check("server.stream-chat")
 def test_a_stream_equals_a_whole_answer(client, check):
-    whole = chat(client)
-    body = client.body(messages=MESSAGES, temperature=0, max_tokens=64, stream=True, stream_options={"include_usage": True})
-    events = list(client.stream(PATH, body))
-    said = part(whole, "choices", 0, "message", "content")
-    check.equal("text", joined_text(events), said, detail={"events": len(events)})
-    check.equal("usage", last_usage(events), part(whole, "usage", "completion_tokens"))
+    """In text, in why it ended, and in its counts."""
+    for messages in (MESSAGES, WIDE):
+        whole = chat(client, messages=messages)
+        body = client.body(messages=messages, temperature=0, max_tokens=64, stream=True, stream_options={"include_usage": True})
+        events = list(client.stream(PATH, body))
+        said = part(whole, "choices", 0, "message", "content")
+        check.equal("text", joined_text(events), said, detail={"events": len(events)})
+        check.equal("finish_reason", finish_reason(events), part(whole, "choices", 0, "finish_reason"))
+        for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
+            check.equal(name, last_usage(events, name), part(whole, "usage", name))
+        check.equal("model", models_named(events), client.model)
 
 
 @pytest.mark.check("server.usage-chat")

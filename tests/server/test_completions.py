@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from hallmark.client.text import joined_text, last_usage, part
+from hallmark.client.text import finish_reason, joined_text, last_usage, models_named, part
 
 pytestmark = pytest.mark.server
 
@@ -40,38 +42,51 @@ def test_max_tokens_is_kept(client, check):
 
 @pytest.mark.check("server.stop")
 def test_a_stop_sequence_ends_the_text(client, check):
-    """Whatever the model says without `stop`, its own second character stops it when asked to."""
+    """Whatever the model says without `stop`, characters of its own stop it when asked to, streamed or not."""
     free = part(complete(client, max_tokens=8, ignore_eos=True), "choices", 0, "text")
     assert len(free) >= 2, f"too short to stop within: {free!r}"
-    stop = free[1]
-    choice = part(complete(client, max_tokens=8, ignore_eos=True, stop=[stop]), "choices", 0)
+    stop = free[1:3]
+    asked = {"max_tokens": 8, "ignore_eos": True, "stop": [stop]}
+    choice = part(complete(client, **asked), "choices", 0)
     check.equal(
         "text up to the stop sequence", part(choice, "text"), free.split(stop)[0], detail={"without stop": free, "stop": stop}
     )
     check.equal("finish_reason", part(choice, "finish_reason"), "stop")
+    events = list(client.stream(PATH, client.body(**{"prompt": PROMPT, **GREEDY, **asked}, stream=True)))
+    check.equal("streamed text up to the stop sequence", joined_text(events), free.split(stop)[0])
+    check.equal("finish_reason of the stream", finish_reason(events), "stop")
 
 
 @pytest.mark.check("server.seed")
 def test_a_seed_repeats_a_sample(client, check):
-    """At temperature 1 one seed gives one text, and among eight seeds there is more than one text."""
+    """At temperature 1 one seed gives one text, among eight there is more than one; at temperature 0 there is one only."""
 
-    def sample(seed: int) -> str:
-        answer = complete(client, prompt="a", temperature=1.0, seed=seed, max_tokens=24, ignore_eos=True)
-        return part(answer, "choices", 0, "text")
+    def sample(seed: int, temperature: float = 1.0) -> tuple[str, str]:
+        answer = complete(client, prompt="a", temperature=temperature, seed=seed, max_tokens=24, ignore_eos=True)
+        return part(answer, "choices", 0, "text"), part(answer, "id")
 
     once, again = [sample(seed) for seed in range(8)], [sample(seed) for seed in range(8)]
-    check.equal("samples repeated by their seed", sum(a == b for a, b in zip(once, again, strict=True)), 8)
-    assert len(set(once)) > 1, "eight seeds gave one and the same text"
-    check.observe("different texts among 8 seeds", len(set(once)), n=8)
+    check.equal("samples repeated by their seed", sum(a[0] == b[0] for a, b in zip(once, again, strict=True)), 8)
+    texts = {text for text, _ in once}
+    assert len(texts) > 1, "eight seeds gave one and the same text"
+    check.observe("different texts among 8 seeds", len(texts), n=8)
+    # An answer that was kept from the first time repeats anything, and shows nothing.
+    check.equal("answers that were made anew", len({id_ for _, id_ in [*once, *again]}), 16)
+    greedy = {sample(seed, temperature=0)[0] for seed in range(4)}
+    check.equal("different texts among 4 seeds at temperature 0", len(greedy), 1)
 
 
 @pytest.mark.check("server.stream-completions")
 def test_a_stream_equals_a_whole_answer(client, check):
+    """In text, in why it ended, and in its counts."""
     whole = complete(client)
     body = client.body(prompt=PROMPT, **GREEDY, stream=True, stream_options={"include_usage": True})
     events = list(client.stream(PATH, body))
     check.equal("text", joined_text(events), part(whole, "choices", 0, "text"), detail={"events": len(events)})
-    check.equal("usage", last_usage(events), part(whole, "usage", "completion_tokens"))
+    check.equal("finish_reason", finish_reason(events), part(whole, "choices", 0, "finish_reason"))
+    for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
+        check.equal(name, last_usage(events, name), part(whole, "usage", name))
+    check.equal("model", models_named(events), client.model)
 
 
 @pytest.mark.check("server.usage-completions")
@@ -87,7 +102,7 @@ def test_usage_agrees_with_the_tokenizer(client, tokenizer, check):
 
 @pytest.mark.check("server.logprobs")
 def test_logprobs_are_there_and_consistent(client, check):
-    """One value a token, none above 0, the greedy token the most likely of its top alternatives."""
+    """One value a token, none above 0, the greedy token the most likely of its alternatives, which are no more than certain."""
     answer = complete(client, logprobs=3, max_tokens=6, ignore_eos=True)
     tokens, values, tops = (part(answer, "choices", 0, "logprobs", n) for n in ("tokens", "token_logprobs", "top_logprobs"))
     check.equal("tokens with a log-probability", len(values), 6)
@@ -96,4 +111,7 @@ def test_logprobs_are_there_and_consistent(client, check):
         assert value <= 1e-6, f"log-probability {value} of {token!r} is above 0"
         assert value >= max(top.values()) - 1e-4, f"greedy {token!r} ({value}) is not the likeliest of {top}"
         assert len(top) >= 3, f"3 alternatives asked for, got {top}"
+        assert math.isfinite(value), f"log-probability {value} of {token!r}"
+        chance = sum(math.exp(each) for each in top.values())
+        assert chance <= 1.001, f"the alternatives have a probability of {chance:.4g} together: {top}"
     check.observe("mean log-probability", sum(values) / 6, n=6)
