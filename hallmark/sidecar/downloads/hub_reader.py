@@ -7,6 +7,7 @@ of the processors on taking turns than on the bytes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from ssl import SSLContext
 from urllib.parse import urljoin
 
@@ -14,7 +15,7 @@ import urllib3
 from urllib3.util import parse_url
 
 from hallmark.sidecar.downloads.order import Order
-from hallmark.sidecar.downloads.remote import CHUNK, Interrupted, RemoteFile, TransferError
+from hallmark.sidecar.downloads.remote import CHUNK, Interrupted, RemoteFile, TransferError, part_of
 
 MOST_REDIRECTS = 5
 
@@ -39,13 +40,8 @@ class HubReader:
         part = {} if (start, end) == (0, file.size) else {"Range": f"bytes={start}-{end - 1}"}
         answer = self._opened(url, file.path, part)
         try:
-            unwanted, left = _before(answer, file, start, end), end - start
-            while left and (piece := answer.read1(CHUNK, decode_content=False)):
-                wanted = piece[unwanted:][:left]
-                unwanted = max(0, unwanted - len(piece))
-                left -= len(wanted)
-                if wanted:
-                    yield wanted
+            before = _before(answer, file, start, end)
+            yield from part_of(partial(answer.read1, CHUNK, decode_content=False), before, end - start)
         finally:
             # It goes back to the pool by itself where it was read to its end.
             answer.close()
@@ -109,7 +105,7 @@ def _holds_it(answer: urllib3.BaseHTTPResponse) -> bool:
 
 
 def _before(answer: urllib3.BaseHTTPResponse, file: RemoteFile, start: int, end: int) -> int:
-    """How many bytes come before those that were asked for: some servers do not know ranges."""
+    """How many bytes come before those that were asked for."""
     if answer.headers.get("content-encoding", "identity") != "identity":
         raise TransferError(502, f"{file.path}: the hub sends it in another encoding than it was asked for")
     if answer.status == 206:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import botocore.session  # type: ignore[import-untyped, unused-ignore]
@@ -20,7 +21,7 @@ from urllib3.exceptions import HTTPError as Urllib3Error
 from hallmark.sidecar.downloads.checksums import Digest
 from hallmark.sidecar.downloads.guard import Guard
 from hallmark.sidecar.downloads.order import Order
-from hallmark.sidecar.downloads.remote import CHUNK, Interrupted, RemoteFile, TransferError
+from hallmark.sidecar.downloads.remote import CHUNK, Interrupted, RemoteFile, TransferError, part_of
 from hallmark.sidecar.downloads.transfer import persistently
 
 _MD5 = re.compile(r"[0-9a-f]{32}")
@@ -51,10 +52,13 @@ class ObjectStore:
             return [*pool.map(lambda entry: persistently(partial(self._describe, *entry)), found.items())]
 
     def _listed(self, prefix: str) -> Iterator[tuple[str, _Version | None]]:
+        most = self._order.max_files
         with _Answers(self._guard, self._order.place):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._order.place, Prefix=prefix):
-                for entry in page.get("Contents", ()):
-                    yield entry["Key"], (int(entry["Size"]), str(entry["ETag"])) if "ETag" in entry else None
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._order.place, Prefix=prefix)
+            for number, entry in enumerate(entry for page in pages for entry in page.get("Contents", ())):
+                if number == most:
+                    raise TransferError(413, f"the source has more than the {most} files that are allowed")
+                yield entry["Key"], (int(entry["Size"]), str(entry["ETag"])) if "ETag" in entry else None
 
     def _describe(self, key: str, listed: _Version | None) -> RemoteFile:
         with _Answers(self._guard, key, missing="the source holds nothing under that name"):
@@ -92,12 +96,14 @@ class ObjectStore:
             asked["Range"] = f"bytes={start}-{end - 1}"
         with _Answers(self._guard, file.path, missing=f"{file.path}: it was removed during the download"):
             answer = self._client.get_object(**asked)
-            if _version(answer, file.path) != (end - start, file.version):
+            length, tag = _version(answer, file.path)
+            if tag != file.version or length not in (end - start, file.size):
                 raise self._unlike(file)
             # As it came, whatever the object's encoding, and whatever has come of it when it is cut.
             with answer["Body"] as body:
-                while piece := body.read1(CHUNK, decode_content=False):
-                    yield piece
+                yield from part_of(
+                    partial(body.read1, CHUNK, decode_content=False), start if length == file.size else 0, end - start
+                )
 
     def _unlike(self, file: RemoteFile) -> TransferError | Interrupted:
         """What another version than the listed one means: a store that does not know If-Match, or headers that were cut."""
@@ -199,7 +205,7 @@ def _client(order: Order, guard: Guard) -> Any:
         response_checksum_validation="when_required",
         user_agent_extra="hallmark-runtime",
     )
-    return session.create_client(
+    client = session.create_client(
         "s3",
         region_name=_region(order),
         endpoint_url=order.endpoint or None,
@@ -207,6 +213,13 @@ def _client(order: Order, guard: Guard) -> Any:
         config=config,
         **keys,
     )
+    client.meta.events.register("before-call.s3.HeadBucket", _unasked)
+    return client
+
+
+def _unasked(**_: Any) -> tuple[Any, dict[str, Any]]:
+    """In place of HeadBucket, botocore's last means to learn where a redirect leads: redirected itself, it would ask for ever."""
+    return SimpleNamespace(status_code=404), {"Error": {"Code": "404"}, "ResponseMetadata": {"HTTPHeaders": {}}}
 
 
 def _region(order: Order) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -57,6 +57,16 @@ class Store(Protocol):
     def read(self, file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
         """The bytes [start, end) of that version, in pieces; TransferError (409) when the source has another by now."""
         ...
+
+
+def part_of(read: Callable[[], bytes], before: int, length: int) -> Iterator[bytes]:
+    """`length` bytes of what `read` gives, piece by piece, behind the first `before`: some servers do not know ranges."""
+    while length and (piece := read()):
+        wanted = piece[before:][:length]
+        before = max(0, before - len(piece))
+        length -= len(wanted)
+        if wanted:
+            yield wanted
 
 
 def require_plain(files: Sequence[RemoteFile]) -> list[RemoteFile]:

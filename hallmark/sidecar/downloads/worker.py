@@ -25,6 +25,7 @@ from hallmark.sidecar.downloads.transfer import Counts
 
 _REPORT_S = 0.2
 _NICE = 10
+_LONGEST_ERROR = 1000
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -60,7 +61,9 @@ def main() -> None:
     try:
         deliver(order, open_store(order, guard), counts, reporter.phase)
     except Exception as exc:
-        error, status = explained(exc)
+        message, status = explained(exc)
+        # One line that can be read: names that the source chose may be in it.
+        error = " ".join(message.split())[:_LONGEST_ERROR]
         if status == 507:
             # A full disk harms everything that lives on it, the engine first; that outweighs what has come.
             shutil.rmtree(Layout(Path(order.target)).staging, ignore_errors=True)

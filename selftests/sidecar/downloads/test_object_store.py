@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hallmark.sidecar.downloads import Credentials, JobState
+from hallmark.sidecar.downloads import Credentials, Job, JobState
 from selftests.sidecar.downloads.fetching import content, fetch, marked, noise, settings
 from selftests.sidecar.downloads.hub_server import CuttingProxy
 from selftests.sidecar.downloads.object_server import ObjectServer, store_settings
@@ -55,6 +55,88 @@ def test_cut_at_thirty_places_and_resumed(objects: ObjectServer, tmp_path: Path)
     assert (job.state, job.error, proxy.cut) == (JobState.COMPLETED, "", 30)
     assert content(tmp_path / "t") == {"weights": body}
     assert job.bytes_fetched == len(body), "each byte came into the file once"
+
+
+class Rangeless(CuttingProxy):
+    """Makes the store behind it one that knows no ranges."""
+
+    def _altered(self, piece: bytes) -> bytes:
+        return piece.replace(b"\r\nRange: ", b"\r\nX-Range: ")
+
+
+def test_a_store_without_ranges_is_resumed_too(objects: ObjectServer, tmp_path: Path) -> None:
+    body = noise(11, 400_000)
+    objects.put("rangeless", {"m/weights": body})
+    with Rangeless(objects.url, [150_000, 450_000]) as proxy:
+        job = fetch(store_settings(tmp_path, proxy.url), "s3://rangeless/m", tmp_path / "t")
+    assert (job.state, job.error, job.bytes_fetched, proxy.cut) == (JobState.COMPLETED, "", 400_000, 2)
+    assert content(tmp_path / "t") == {"weights": body}
+
+
+def test_more_files_than_are_allowed_are_not_looked_at_one_by_one(objects: ObjectServer, tmp_path: Path) -> None:
+    objects.put("many", {f"m/{number}": b"" for number in range(3)})
+    for most, status in ((2, 413), (3, 0)):
+        with CuttingProxy(objects.url, []) as proxy:
+            own = store_settings(tmp_path, proxy.url).credentials
+            job = fetch(settings(tmp_path, credentials=own, max_files=most), "s3://many/m", tmp_path / "t")
+        assert (job.status, b"HEAD " in proxy.sent) == (status, not status), job.error
+
+
+def from_stand_in(handler: type[http.server.BaseHTTPRequestHandler], folder: Path) -> Job:
+    """What comes of s3://bucket/m where a store answers so."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as store:
+        threading.Thread(target=store.serve_forever, daemon=True, kwargs={"poll_interval": 0.01}).start()
+        try:
+            return fetch(store_settings(folder, f"http://127.0.0.1:{store.server_port}"), "s3://bucket/m", folder / "t")
+        finally:
+            store.shutdown()
+
+
+def test_a_store_that_redirects_to_nowhere_in_particular(tmp_path: Path) -> None:
+    asked = []
+
+    class Circle(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(307)
+            self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    job = from_stand_in(Circle, tmp_path)
+    assert (job.status, job.error, len(asked)) == (502, "bucket: the store answers 307 307", 1)
+
+
+def test_names_that_the_source_chose_leave_an_error_one_line_that_can_be_read(tmp_path: Path) -> None:
+    name = "a&#10;b" * 2000
+    listing = f"<ListBucketResult><Contents><Key>m/{name}</Key><Size>1</Size><ETag>x</ETag></Contents></ListBucketResult>"
+
+    class Odd(http.server.BaseHTTPRequestHandler):
+        """A stand-in for a store that lists a name and then does not know it."""
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(listing.encode())
+
+        def do_HEAD(self) -> None:
+            self.send_response(418)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    job = from_stand_in(Odd, tmp_path)
+    assert (job.state, job.status) == (JobState.FAILED, 502)
+    assert job.error.startswith("m/a ba ba b")
+    assert "\n" not in job.error
+    assert len(job.error) == 1000
 
 
 def test_keys_are_checked_by_the_store_and_never_shown(objects: ObjectServer, tmp_path: Path) -> None:
