@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from hallmark.client.errors import StreamBroken, StreamedError, StreamTruncated
+from hallmark.client.strict_json import read_json
 
 DONE = "[DONE]"
 _SHOWN = 300
@@ -92,9 +92,9 @@ def json_events(pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 def body_of(event: Event) -> dict[str, Any]:
     """The JSON object of one event; StreamedError when it reports an error instead of an answer."""
     try:
-        body = json.loads(event.data)
+        body = read_json(event.data)
     except ValueError as exc:
-        raise StreamBroken(f"an event is not JSON: {event.data[:_SHOWN]!r}") from exc
+        raise StreamBroken(f"an event is not JSON ({exc}): {event.data[:_SHOWN]!r}") from exc
     if not isinstance(body, dict):
         raise StreamBroken(f"an event is not a JSON object: {event.data[:_SHOWN]!r}")
     # vLLM nests the error; older releases and some gateways send it flat, or name the event.

@@ -13,6 +13,7 @@ import httpx
 
 from hallmark.client.errors import ConnectionLost, StreamBroken
 from hallmark.client.sse import json_events
+from hallmark.client.strict_json import read_json
 from hallmark.core.errors import CheckFailed
 from hallmark.core.redact import MASK
 
@@ -55,15 +56,20 @@ class Answer:
     headers: Mapping[str, str]
     """Names in lower case."""
     body_text: str
+    """With a mark in the place of each byte that is no UTF-8."""
     sent: Sent
     elapsed_s: float = 0.0
+    utf8: bool = True
 
     def json(self) -> Any:
-        """The body as JSON, or CheckFailed."""
+        """The body as JSON, which is UTF-8 and knows no NaN; or CheckFailed."""
+        if not self.utf8:
+            raise CheckFailed(f"{self.what} answered {self.status} with a body that is not UTF-8: {self.excerpt!r}")
         try:
-            return json.loads(self.body_text)
+            return read_json(self.body_text)
         except ValueError as exc:
-            raise CheckFailed(f"{self.what} answered {self.status} with a body that is not JSON: {self.excerpt!r}") from exc
+            why = f"{self.what} answered {self.status} with a body that is not JSON ({exc}): {self.excerpt!r}"
+            raise CheckFailed(why) from exc
 
     @property
     def what(self) -> str:
@@ -161,7 +167,8 @@ class WireClient:
         return Answer(
             status=response.status_code,
             headers=dict(response.headers),
-            body_text=response.text,
+            body_text=response.content.decode("utf-8", errors="replace"),
+            utf8=_is_utf8(response.content),
             sent=self._sent(request),
             elapsed_s=response.elapsed.total_seconds(),
         )
@@ -185,6 +192,14 @@ class WireClient:
             raise ConnectionLost(f"{what}: no answer in time ({type(exc).__name__})") from exc
         except httpx.RequestError as exc:
             raise ConnectionLost(f"{what}: connection lost ({exc or type(exc).__name__})") from exc
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _encoded(body: Any, content: bytes | str | None) -> bytes:

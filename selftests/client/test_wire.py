@@ -12,6 +12,7 @@ from contextlib import closing
 import pytest
 
 from hallmark.client.errors import ConnectionLost, StreamBroken, StreamedError, StreamTruncated
+from hallmark.client.strict_json import read_json
 from hallmark.client.wire import WireClient
 from hallmark.core.errors import CheckFailed
 from selftests.faulty import Faulty, free_port, running
@@ -121,3 +122,30 @@ def test_the_curl_line_does_the_same_again(client: WireClient) -> None:
     assert again.json()["choices"] == answer.json()["choices"]
     odd = client.post(PATH, content=b"\xff'\\\n").curl().split("--data-binary ")[1]
     assert subprocess.check_output(["bash", "-c", f"printf %s {odd}"]) == b"\xff'\\\n"
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "[" * 100_000])
+def test_what_only_python_reads_is_no_json(value: str) -> None:
+    with pytest.raises(ValueError):
+        read_json(f'{{"completion_tokens": {value}}}')
+    assert read_json('{"completion_tokens": 7, "NaN": null}') == {"completion_tokens": 7, "NaN": None}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_server_that_sends_nan_is_told(stream: bool) -> None:
+    with running("usage-is=NaN") as server, WireClient(server.base_url, server.model) as client:
+        body = client.body(prompt="a", max_tokens=2, stream_options={"include_usage": True})
+        with pytest.raises(CheckFailed, match="NaN is no JSON value"):
+            list(client.stream(PATH, body | {"stream": True})) if stream else client.post(
+                PATH, body | {"stream_options": None}
+            ).json()
+
+
+def test_an_answer_that_is_not_utf8_is_told(client: WireClient) -> None:
+    """Read with a mark in its place, a broken character is equal to itself wherever it comes from."""
+    body = client.body(prompt="12+30=", temperature=0)
+    assert client.post(PATH, body).json()
+    with running("latin-1") as server, WireClient(server.base_url, server.model) as other:
+        answer = other.post(PATH, body)
+    with pytest.raises(CheckFailed, match="not UTF-8"):
+        answer.json()

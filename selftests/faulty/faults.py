@@ -55,6 +55,7 @@ FAULTS: Mapping[str, Fault] = {
     "stream-finish": Fault("every stream says that it ended for this reason", "stop"),
     "stream-stop-leaks": Fault("streams ignore stop sequences"),
     "half-characters": Fault("in streams each token is made text by itself, so that characters of several bytes break"),
+    "latin-1": Fault("answers that are not streamed end with a byte that is no UTF-8"),
     "whole-at-once": Fault("a stream is sent in one event"),
     "over-by-one": Fault("one token more than max_tokens allows: 'honest' counts it in usage, 'quiet' does not", "honest"),
     "usage-off": Fault("usage counts so many completion tokens too many", "1"),

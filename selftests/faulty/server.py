@@ -211,6 +211,8 @@ class StandIn:
         reply = Reply.json(answers.whole(job, outputs, name=self.answering_name, model=self.model, faults=self.faults))
         if "canned" in self.faults:
             reply = self.cans.setdefault(repr(job), reply)
+        if "latin-1" in self.faults:
+            reply = Reply(reply.status, reply.body.replace(b'"text": "', b'"text": "\xe9', 1))
         if self._dies_now:
             writer.write(reply.head() + reply.body[: len(reply.body) // 2])
             await _crash(writer)

@@ -26,10 +26,10 @@ FAULTS = {
 }
 
 
-def write(place: Place, **fields: Any) -> None:
+def write(place: Place, *, adapter: dict[str, Any] = ADAPTER, **fields: Any) -> None:
     """A spec whose cell has a sidecar and an adapter."""
     (place.folder / "adapter").mkdir()
-    place.spec(impl={"runtime": True}, weights={"lora": [ADAPTER]}, **fields)
+    place.spec(impl={"runtime": True}, weights={"lora": [adapter]}, **fields)
 
 
 def test_the_clean_twin_has_none_of_them_red(place: Place) -> None:
@@ -47,6 +47,13 @@ def test_a_fault_turns_its_check_red(place: Place, fault: str) -> None:
     ended = place.release().end().must_end(1, "REJECTED")
     assert ended.bad == {"spec.targets": "INCONCLUSIVE", check: "FAIL"}
     assert reason in ended.rows[check]["reason"]
+
+
+def test_an_adapter_that_is_asked_for_what_the_model_says_anyway_shows_nothing(place: Place) -> None:
+    write(place, adapter=ADAPTER | {"checks": [{"prompt": "57+23=", "expected": "80"}]}, faults="lora-ignored")
+    ended = place.release().end().must_end(4, "INCONCLUSIVE")
+    assert ended.bad == {"spec.targets": "INCONCLUSIVE", LORA: "INCONCLUSIVE"}
+    assert "without subtract, too" in ended.rows[LORA]["reason"]
 
 
 def test_an_engine_without_metrics_fails_both(place: Place) -> None:
