@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from jinja2.exceptions import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
@@ -29,8 +31,11 @@ class TokenOracle:
             config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
         except Exception as exc:  # the tokenizers package raises bare Exception
             raise InfrastructureError(f"no usable tokenizer: {exc}", where=str(folder), hint="check the weights") from exc
+        # A tokenizer's file may hold how its trainer cut and filled up; a server does neither.
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
         template = folder / "chat_template.jinja"
-        text = template.read_text(encoding="utf-8") if template.is_file() else config.get("chat_template", "")
+        text = template.read_text(encoding="utf-8") if template.is_file() else _default(config.get("chat_template", ""))
         return cls(tokenizer, config, text)
 
     def count(self, text: str) -> int:
@@ -38,10 +43,19 @@ class TokenOracle:
         return len(self._tokenizer.encode(text).ids)
 
     def count_chat(self, messages: Sequence[Mapping[str, str]]) -> int:
-        """Tokens of `messages` rendered by the chat template with the generation prompt."""
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-        special = {name: _text(self._config.get(name)) for name in ("bos_token", "eos_token", "pad_token")}
-        rendered = environment.from_string(self._template).render(messages=messages, add_generation_prompt=True, **special)
+        """Tokens of `messages` rendered by the chat template with the generation prompt, as `transformers` renders it."""
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
+        environment.filters["tojson"] = _tojson
+        environment.globals |= {
+            "raise_exception": _refuse,
+            "strftime_now": lambda form: datetime.now().astimezone().strftime(form),
+        }
+        special = {name: _text(token) for name, token in self._config.items() if name.endswith("_token") and _text(token)}
+        given = {"tools": None, "documents": None, "messages": messages, "add_generation_prompt": True}
+        try:
+            rendered = environment.from_string(self._template).render(**special, **given)
+        except TemplateError as exc:
+            raise InfrastructureError(f"the chat template cannot be rendered: {exc}", hint="check the weights' template") from exc
         return len(self._tokenizer.encode(rendered, add_special_tokens=False).ids)
 
     def ordinary_ids(self) -> list[int]:
@@ -55,4 +69,21 @@ class TokenOracle:
 
 
 def _text(token: Any) -> str:
-    return token.get("content", "") if isinstance(token, dict) else (token or "")
+    text = token.get("content", "") if isinstance(token, dict) else token
+    return text if isinstance(text, str) else ""
+
+
+def _default(templates: Any) -> str:
+    """A config may have several templates, by name."""
+    if isinstance(templates, str):
+        return templates
+    return next((str(one.get("template", "")) for one in templates or () if one.get("name") == "default"), "")
+
+
+def _tojson(value: Any, indent: int | None = None) -> str:
+    """Unlike Jinja's own, it leaves letters and HTML's signs as they are."""
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def _refuse(message: str) -> str:
+    raise TemplateError(message)
