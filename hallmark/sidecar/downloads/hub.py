@@ -61,9 +61,13 @@ class Hub:
     def files(self) -> Sequence[RemoteFile]:
         api = HfApi(endpoint=self._order.endpoint, token=self._token)
         with _Answers(self._guard, self._order):
-            info = api.model_info(
-                self._order.place, revision=self._order.revision, files_metadata=True, timeout=self._order.read_timeout_s
-            )
+            try:
+                info = api.model_info(
+                    self._order.place, revision=self._order.revision, files_metadata=True, timeout=self._order.read_timeout_s
+                )
+            except (LookupError, TypeError, AttributeError) as exc:
+                # The library takes it for granted that what it is sent has the right form.
+                raise ValueError("no description of a model") from exc
         self._commit = info.sha or self._order.revision
         return [self._file(sibling) for sibling in info.siblings or ()]
 

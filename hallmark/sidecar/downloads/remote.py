@@ -70,7 +70,7 @@ def part_of(read: Callable[[], bytes], before: int, length: int) -> Iterator[byt
 
 
 def require_plain(files: Sequence[RemoteFile]) -> list[RemoteFile]:
-    """The files to fetch; TransferError (422) when one has a name that would leave the target or cannot be in it."""
+    """The files to fetch; TransferError when one has a name that would leave the target (422), or a size below nothing (502)."""
     kept = [file for file in files if file.path != MARKER]
     folders = {"/".join(parts[:depth]) for file in kept for parts in [file.path.split("/")] for depth in range(1, len(parts))}
     seen: set[str] = set()
@@ -79,6 +79,8 @@ def require_plain(files: Sequence[RemoteFile]) -> list[RemoteFile]:
             raise TransferError(422, f"the source holds a file that cannot be put below a folder: {ascii(file.path)[:120]}")
         if file.path in folders or file.path in seen:
             raise TransferError(422, f"the source holds two things of one name: {file.path[:120]}")
+        if file.size < 0:
+            raise TransferError(502, f"the source gives a file a size that none has: {file.path[:120]}")
         seen.add(file.path)
     if not kept:
         raise TransferError(404, "the source holds nothing under that name")

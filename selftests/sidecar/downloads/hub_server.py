@@ -54,6 +54,8 @@ class Hub:
     repositories: dict[str, Repository] = field(default_factory=dict)
     names_only: bool = False
     """List a repository without sizes and ids, as some mirrors do."""
+    listing: bytes = b""
+    """What to answer where a description of a repository is asked for."""
     knows_ranges: bool = True
     redirect: str = ""
     """Where every file is redirected to."""
@@ -129,6 +131,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         assert repository
         if found[2] not in repository.revisions:
             self._answer(404, b"{}", **{"X-Error-Code": "RevisionNotFound"})
+            return
+        if self.hub.listing:
+            self._answer(200, self.hub.listing)
             return
         siblings = [self._sibling(repository, name) for name in repository.files]
         self._answer(200, json.dumps({"id": found[1], "sha": COMMIT, "siblings": siblings}).encode())

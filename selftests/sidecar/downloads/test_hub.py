@@ -91,6 +91,13 @@ def test_what_the_hub_refuses_is_said(
     assert "wrong_wrong" not in str(job.to_plain())
 
 
+@pytest.mark.parametrize("said", [b"null", b"{}", b"[]", b"[[[", b'{"id": "org/model", "siblings": [{"size": 1}, 7]}'], ids=repr)
+def test_a_hub_whose_answer_is_no_description_of_a_model(hub: Hub, tmp_path: Path, said: bytes) -> None:
+    hub.listing = said
+    job = fetch(hub_settings(tmp_path, hub.url), NAME, tmp_path / "model")
+    assert (job.state, job.status, job.error) == (JobState.FAILED, 502, f"{NAME}: the hub's answer makes no sense")
+
+
 def test_content_that_is_not_what_was_listed_fails_and_the_next_try_succeeds(hub: Hub, tmp_path: Path) -> None:
     repository = hub.repositories[NAME]
     good = FILES["weights/model.safetensors"]

@@ -152,6 +152,13 @@ def test_a_file_s_name_that_cannot_be_below_a_folder(path: str) -> None:
     assert caught.value.status == 422
 
 
+def test_a_size_below_nothing_is_the_source_s_fault() -> None:
+    """It would also make room for the others below the limit of all together."""
+    with pytest.raises(TransferError, match="size that none has: b") as caught:
+        require_plain([RemoteFile("a", 1 << 60, "v"), RemoteFile("b", -(1 << 60), "v")])
+    assert caught.value.status == 502
+
+
 @pytest.mark.parametrize(
     ("text", "public", "operators"),
     [
