@@ -9,12 +9,16 @@ Address = IPv4Address | IPv6Address
 
 _NAT64 = ip_network("64:ff9b::/96")
 _COMPATIBLE = ip_network("::/96")
-_CLOUD = tuple(
+_NOT_PUBLIC = tuple(
     map(
-        ip_network, ("100.64.0.0/10", "192.0.0.0/24", "168.63.129.16/32", "100.100.100.200/32", "fd00:ec2::/32", "64:ff9b:1::/48")
+        ip_network,
+        (
+            *("100.64.0.0/10", "192.0.0.0/24", "168.63.129.16/32", "100.100.100.200/32"),
+            *("fd00:ec2::/32", "64:ff9b:1::/48", "fec0::/10"),
+        ),
     )
 )
-"""Shared and metadata addresses that some clouds answer on, though no flag of `ipaddress` names them all."""
+"""Shared, metadata and (`fec0::`) a site's own addresses, though no flag of `ipaddress` names them all."""
 _NEVER_OWN = tuple(map(ip_network, ("127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10", "0.0.0.0/8", "::/128")))
 
 
@@ -46,7 +50,7 @@ def is_public(address: Address) -> bool:
     """Whether this address, in all that it carries, is one that anybody on the internet could reach."""
     forms = embedded(address)
     return all(
-        form.is_global and not form.is_multicast and not form.is_reserved and not any(form in network for network in _CLOUD)
+        form.is_global and not form.is_multicast and not form.is_reserved and not any(form in network for network in _NOT_PUBLIC)
         # What carries another address is as public as that.
         for form in (forms[1:] or forms)
     )

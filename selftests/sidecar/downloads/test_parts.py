@@ -168,6 +168,7 @@ def test_a_size_below_nothing_is_the_source_s_fault() -> None:
         ("10.1.2.3", False, True),
         ("fd12::1", False, True),
         ("100.64.0.1", False, True),
+        ("fec0::1", False, True),
         ("127.0.0.1", False, False),
         ("::1", False, False),
         ("::ffff:127.0.0.1", False, False),
