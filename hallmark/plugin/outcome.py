@@ -42,9 +42,10 @@ def outcome_of(exc: BaseException, *, during_call: bool) -> Outcome:
             return Outcome(verdict=Verdict.ERROR, reason=str(exc), measured=False, log=exc.log_tail)
         case HallmarkError():
             return Outcome(verdict=Verdict.ERROR, reason=_line(exc), measured=False, log=_rest(exc))
-        case CheckFailed() | pytest.fail.Exception():
+        case CheckFailed():
             return Outcome(verdict=Verdict.FAIL, reason=_line(exc), log=_rest(exc))
-        case AssertionError() if during_call:
+        # In a set-up it is pytest that fails: a fixture or a marker is not there, a plugin was switched off.
+        case AssertionError() | pytest.fail.Exception() if during_call:
             return Outcome(verdict=Verdict.FAIL, reason=_line(exc), log=_rest(exc))
         case _:
             return Outcome(verdict=Verdict.ERROR, reason=f"{type(exc).__name__}: {_line(exc)}", measured=False)

@@ -274,8 +274,9 @@ class AcceptanceSession:
                 self._error = exc
                 pytest.exit(str(exc), returncode=exc.exit_code)
 
-    def pytest_keyboard_interrupt(self) -> None:
-        self.interrupted = self._error is None
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """By a person or a signal; pytest calls it an interruption, too, when a module cannot be collected."""
+        self.interrupted = self._error is None and not isinstance(excinfo.value, pytest.Session.Interrupted)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

@@ -304,6 +304,17 @@ def test_a_test_of_somebodys_own(place: Place, body: str, outcome: str, reason: 
     assert reason in ended.causes
 
 
+def test_a_module_that_cannot_be_collected_is_no_interruption(place: Place) -> None:
+    ended = with_test(place, "import no_such_module\n").must_end(2, "INCOMPLETE")
+    assert set(ended.report["missing"]) == set(ended.rows)
+
+
+def test_a_plugin_that_was_switched_off_is_not_the_servers_fault(place: Place) -> None:
+    place.spec(perf=[perf_point()], impl=NO_FEATURES)
+    ended = place.release("--", "-p", "no:benchmark").end().must_end(3, "ERROR")
+    assert ended.bad == {"spec.targets": "INCONCLUSIVE", PERF: "ERROR"}
+
+
 def test_a_test_of_no_cell_cannot_fail_unnoticed(place: Place, clean: Ended) -> None:
     """It says nothing about the cell, so the report stands; but pytest is not happy, and neither is the command."""
     ended = with_test(place, "def test_mine():\n    assert False, 'my own demand'\n")

@@ -70,8 +70,14 @@ def test_no_exception_is_a_pass(exc: BaseException, verdict: Verdict, measured: 
     assert "x" in outcome.reason
 
 
-def test_an_assertion_in_a_fixture_is_an_error_of_ours() -> None:
-    assert outcome_of(AssertionError("x"), during_call=False).verdict is Verdict.ERROR
+@pytest.mark.parametrize("exc", [AssertionError("x"), pytest.fail.Exception("x")])
+def test_a_failure_in_a_fixture_is_an_error_of_ours(exc: BaseException) -> None:
+    assert outcome_of(exc, during_call=False).verdict is Verdict.ERROR
+    assert outcome_of(exc, during_call=True).verdict is Verdict.FAIL
+
+
+def test_in_a_fixture_too_the_servers_fault_is_a_failure() -> None:
+    assert outcome_of(CheckFailed("x"), during_call=False).verdict is Verdict.FAIL
 
 
 def test_the_checks_of_a_cell_go_to_one_worker() -> None:
