@@ -47,8 +47,16 @@ def serve(settings: SidecarSettings, environ: Mapping[str, str]) -> None:
         log.warning("RUNTIME_API_TOKEN is not set: whoever reaches this port can have models and adapters loaded")
     listener = _bind(settings.host, settings.port)
     log.info("listening on http://%s:%d", settings.host, listener.getsockname()[1])
+    app = create_app(settings, downloads, redact)
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            """Downloads end first: whoever waits for one hears of it, and the grace is for what is short."""
+            await app.state.runtime.downloads.close()
+            await super().shutdown(sockets)
+
     config = uvicorn.Config(
-        create_app(settings, downloads, redact),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -56,7 +64,7 @@ def serve(settings: SidecarSettings, environ: Mapping[str, str]) -> None:
         http="h11",
         timeout_graceful_shutdown=_GRACE_S,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    Server(config).run(sockets=[listener])
 
 
 def _bind(host: str, port: int) -> socket.socket:

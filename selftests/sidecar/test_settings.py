@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +19,7 @@ from hallmark.sidecar.downloads import DownloadSettings
 from hallmark.sidecar.metrics.rules import Engine
 from hallmark.sidecar.settings import parse
 from selftests.core.polling import alive
+from selftests.sidecar.downloads.hub_server import Hub, Repository
 from selftests.sidecar.engine import StandInEngine
 from selftests.sidecar.running import command
 
@@ -168,3 +173,25 @@ def test_a_head_without_an_end_is_cut_off(tmp_path: Path, begun: bytes) -> None:
             except ConnectionError:
                 said = b""
         assert said == b"" or said.startswith(b"HTTP/1.1 400")
+
+
+@pytest.mark.e2e
+def test_who_waits_for_a_download_hears_of_the_end_of_the_service(tmp_path: Path) -> None:
+    reached, released = threading.Event(), threading.Event()
+
+    def hold(_path: str) -> None:
+        reached.set()
+        released.wait(30)
+
+    log, root = tmp_path / "log", tmp_path.resolve()
+    asked = {"source": "org/model", "output_dir": f"{root}/model"}
+    with Hub({"org/model": Repository({"weights": bytes(10_000)})}, after_first=hold) as hub, ThreadPoolExecutor(1) as other:
+        environ = {"RUNTIME_DOWNLOAD_ROOTS": str(root), "RUNTIME_ALLOWED_NETWORKS": "127.0.0.0/8", "HF_ENDPOINT": hub.url}
+        with command([*REQUIRED, "-B", "http://127.0.0.1:9"], log=log, environ=environ) as (url, pid):
+            waiting = other.submit(httpx.post, url + "/v1/download_model", json=asked, trust_env=False, timeout=60)
+            assert reached.wait(20)
+            os.kill(pid, signal.SIGTERM)
+            answer = waiting.result()
+        released.set()
+    assert (answer.status_code, answer.json()) == (409, {"detail": "the download was cancelled"})
+    assert "Traceback" not in log.read_text()
