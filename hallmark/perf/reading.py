@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -126,15 +127,17 @@ def _check_usage(events: list[tuple[float, dict[str, Any]]], *, isl: int, osl: i
 def _token_times(events: list[tuple[float, dict[str, Any]]], osl: int) -> tuple[float, ...]:
     """When tokens came. An event with text carries some; one without may be an unfinished character, or nothing.
 
-    With exactly OSL events each of them must be a token. Otherwise those without text are left out: that can only
-    make the first token later, and a server cannot gain by announcing one that it does not have.
+    With exactly OSL events one without text counts, but not before the first text: two tokens in one later event would make
+    up the number. Otherwise those without text are left out. Either way the first token can only be later, and a server
+    cannot gain by announcing one that it does not have.
     """
     carriers = [(moment, body["choices"][0]) for moment, body in events if body.get("choices")]
     if len(carriers) > osl:
         carriers = [c for c in carriers if c[1].get("text")]
     if len(carriers) > osl:
         raise CheckFailed(f"{len(carriers)} events carry text, but usage says {osl} tokens")
-    times = tuple(moment for moment, choice in carriers if len(carriers) == osl or choice.get("text"))
+    said = itertools.dropwhile(lambda carrier: not carrier[1].get("text"), carriers)
+    times = tuple(moment for moment, choice in said if len(carriers) == osl or choice.get("text"))
     if not times:
         raise CheckFailed("no event of the stream carries text")
     return times

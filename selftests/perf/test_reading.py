@@ -81,12 +81,17 @@ def test_framing_that_is_none_is_refused() -> None:
 def test_an_empty_event_cannot_make_the_first_token_early() -> None:
     early = read(answer(token(""), *map(token, "abcd"), *TAIL))
     packed = read(answer(token(""), token("ab"), token("cd"), *TAIL))
-    unfinished = read(answer(token(""), *map(token, "bcd"), *TAIL))
+    made_up = read(answer(token(""), token("a"), token("b"), token("cd"), *TAIL))  # as many events as tokens
     assert isinstance(early, Sample)
     assert isinstance(packed, Sample)
+    assert isinstance(made_up, Sample)
+    assert early.ttft_s == packed.ttft_s == made_up.ttft_s == 3
+
+
+def test_half_a_character_is_a_token_that_came() -> None:
+    unfinished = read(answer(token("a"), token(""), token("é"), token("d"), *TAIL))
     assert isinstance(unfinished, Sample)
-    assert early.ttft_s == packed.ttft_s == 3
-    assert unfinished.ttft_s == 2  # one event for each token: the empty one is half a character
+    assert unfinished.token_times == (2, 3, 4, 5)
 
 
 PLAIN = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
