@@ -82,14 +82,12 @@ class EngineClient:
         self._metrics_url = base_url + metrics_path
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._timeout_s = timeout_s
-        self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=None),
-            connector=aiohttp.TCPConnector(limit=32),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        self._session = _session()
+        self._adapters = _session()
+        """For what is slow: a probe or a scrape must not wait until an engine has loaded what it was given."""
 
     async def close(self) -> None:
-        await self._session.close()
+        await asyncio.gather(self._session.close(), self._adapters.close())
 
     async def exposition(self, *, accept: str, timeout_s: float) -> Reply:
         """The engine's metrics with status 200, or EngineFault within `timeout_s`."""
@@ -136,10 +134,11 @@ class EngineClient:
         limit: int = _MAX_REPLY_BYTES,
         body: Mapping[str, Any] | None = None,
     ) -> Reply:
+        session = self._session if body is None else self._adapters
         try:
             async with (
                 asyncio.timeout(timeout_s),
-                self._session.request(method, url, headers=headers, json=body, allow_redirects=False) as response,
+                session.request(method, url, headers=headers, json=body, allow_redirects=False) as response,
             ):
                 content = bytearray()
                 while piece := await response.content.read(_READ_AT_ONCE):
@@ -154,6 +153,14 @@ class EngineClient:
             raise EngineFault("unreachable", f"the engine cannot be reached: {why}") from exc
         except (aiohttp.ClientError, ValueError) as exc:
             raise EngineFault("protocol", f"the engine's answer broke off or is no HTTP: {type(exc).__name__}") from exc
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=None),
+        connector=aiohttp.TCPConnector(limit=32),
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
 
 
 def _no_such_route(reply: Reply) -> bool:

@@ -302,6 +302,18 @@ def test_a_background_load_can_be_cancelled(client: httpx.Client, engine: StandI
     assert client.delete(job).status_code == 200
 
 
+def test_an_engine_that_loads_many_adapters_is_still_scraped(fresh: StandInEngine, models: Path) -> None:
+    fresh.metrics = b"vllm:num_requests_waiting 1\n"
+    fresh.faults[LOAD] = fresh.hangs
+    with sidecar(fresh.url, downloads=limits(models), scrape_timeout_s=2) as client:
+        for number in range(40):
+            client.post(LOAD, json=body(models, lora_name=f"sub-{number}", async_download=True))
+        assert comes_true(lambda: len(fresh.asked(LOAD)) >= 32)
+        assert client.get("/metrics").status_code == 200
+        assert client.get("/health").json()["engine"]["status"] == "up"
+        fresh.stop()
+
+
 def test_the_engines_key_is_sent_and_a_wrong_one_is_the_engines_401(fresh: StandInEngine, models: Path) -> None:
     fresh.api_key = "engine-key-1"
     with sidecar(fresh.url, downloads=limits(models), engine_api_key="engine-key-1") as client:
