@@ -6,6 +6,7 @@ xdist run alike; only the process that has the terminal writes manifest, records
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 from collections.abc import Generator, Iterable, Sequence
@@ -287,7 +288,9 @@ class AcceptanceSession:
         if hasattr(self.config, "workerinput") or self.config.option.collectonly:
             return
         if self.interrupted:
-            self._note_interruption()
+            self._note("extra.interrupted", Verdict.INCONCLUSIVE, "interrupted before its end")
+        if self._error:
+            self._note("extra.ended", Verdict.ERROR, str(self._error))
         try:
             self.reports = [run.finish(interrupted=self.interrupted) for run in self._runs.values()]
         except HallmarkError as exc:
@@ -300,20 +303,12 @@ class AcceptanceSession:
         if undecided and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def _note_interruption(self) -> None:
-        """On record too, so that a report which is rendered again still knows."""
+    def _note(self, check: str, verdict: Verdict, reason: str) -> None:
+        """What ended the run: on record too, so that a report which is rendered again still knows."""
         for cell, run in self._runs.items():
-            reason = "interrupted before its end"
-            run.append(
-                Record(
-                    check="extra.interrupted",
-                    cell=cell,
-                    kind="extra",
-                    verdict=Verdict.INCONCLUSIVE,
-                    reason=reason,
-                    measured=False,
-                )
-            )
+            # A disk that is still full is told already, and takes no report either.
+            with contextlib.suppress(HallmarkError):
+                run.append(Record(check=check, cell=cell, kind="extra", verdict=verdict, reason=reason, measured=False))
 
     def _write_decisions(self) -> None:
         """For run.py, which turns them into its exit code."""

@@ -315,6 +315,24 @@ def test_a_plugin_that_was_switched_off_is_not_the_servers_fault(place: Place) -
     assert ended.bad == {"spec.targets": "INCONCLUSIVE", PERF: "ERROR"}
 
 
+def test_a_record_that_could_not_be_written_is_missed(place: Place) -> None:
+    """The last one, of a check that nobody demands: without it all the others would make an accepted run."""
+    place.whole_spec()
+    checkout = place.checkout()
+    (checkout / "tests" / "test_own.py").write_text("def test_mine(cell, check):\n    assert False, 'my own demand'\n")
+    full = (
+        "from hallmark.core import records\nfrom hallmark.core.errors import InfrastructureError\n"
+        "append = records.RecordLog.append\n"
+        "def once(self, record):\n    if 'test_mine' in record.check:\n"
+        "        raise InfrastructureError('No space left on device')\n"
+        "    append(self, record)\nrecords.RecordLog.append = once\n"
+    )
+    ended = place.pytest("-p", place.plugin("full_once", full), cwd=checkout).end().must_end(3, "ERROR")
+    assert "No space left on device" in ended.causes
+    again = place.start(["hallmark", "--workflow=reports", f"--run={ended.folder}"]).end()
+    assert again.code == 3
+
+
 def test_a_test_of_no_cell_cannot_fail_unnoticed(place: Place, clean: Ended) -> None:
     """It says nothing about the cell, so the report stands; but pytest is not happy, and neither is the command."""
     ended = with_test(place, "def test_mine():\n    assert False, 'my own demand'\n")
