@@ -72,8 +72,10 @@ def _evaluate(request: dict[str, Any], lm_eval: Any) -> dict[str, Any]:
     if request["task_dir"]:
         os.chdir(request["task_dir"])  # a task's YAML names its data relative to itself
     tasks = lm_eval.tasks.TaskManager(include_path=request["task_dir"] or None, include_defaults=not request["task_dir"])
-    refusals = Refusals()
-    logging.getLogger("lm_eval").addHandler(refusals)
+    refusals, log = Refusals(), logging.getLogger("lm_eval")
+    if not log.isEnabledFor(logging.WARNING):
+        log.setLevel(logging.WARNING)  # whatever the environment says: what is not logged would not be counted
+    log.addHandler(refusals)
     began = time.monotonic()
     results = lm_eval.simple_evaluate(
         model=request["model_type"],
@@ -91,7 +93,7 @@ def _evaluate(request: dict[str, Any], lm_eval: Any) -> dict[str, Any]:
         apply_chat_template=request["model_type"] == "local-chat-completions",
     )
     seconds = time.monotonic() - began
-    logging.getLogger("lm_eval").removeHandler(refusals)
+    log.removeHandler(refusals)
     _write_samples(Path(request["samples_path"]), results["samples"][task])
     counts = results["n-samples"][task]
     return {

@@ -11,6 +11,7 @@ import httpx
 
 from hallmark.core.errors import LaunchError
 from hallmark.core.process import KeptProcess, tail
+from hallmark.serving.local import require_own_listener
 from hallmark.serving.readiness import connect, free_port
 from hallmark.serving.server import Endpoint
 
@@ -41,6 +42,7 @@ class RuntimeSidecar:
         self._process = KeptProcess([sys.executable, "-m", "hallmark.sidecar"], env=others | own, log_path=log_path)
         try:
             self._wait(Endpoint(base_url=self.base_url, model=engine.model))
+            require_own_listener(self.base_url, self._process)
         except BaseException:
             self._process.stop()
             raise
