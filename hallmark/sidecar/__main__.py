@@ -71,9 +71,10 @@ def _bind(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=1024)
-    except OSError as exc:
-        hint = "choose another with --port, or stop what listens there"
-        raise InfrastructureError(f"cannot listen: {exc.strerror or exc}", where=f"{host}:{port}", hint=hint) from exc
+    except (OSError, UnicodeError) as exc:
+        hint = "choose another with --host or --port, or stop what listens there"
+        why = (exc.strerror or exc) if isinstance(exc, OSError) else "that is no host"
+        raise InfrastructureError(f"cannot listen: {why}", where=f"{host}:{port}", hint=hint) from exc
 
 
 class _Redacting(logging.Formatter):

@@ -136,6 +136,12 @@ def test_a_port_that_is_taken_ends_with_3_and_one_line(capsys: pytest.CaptureFix
     assert "cannot listen" in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.parametrize("host", ["a" * 70, ".a..b"])
+def test_a_host_that_is_none_ends_with_3_and_one_line(capsys: pytest.CaptureFixture[str], host: str) -> None:
+    assert main([*REQUIRED, "-H", host]) == 3
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"hallmark-runtime: {host}:9000: cannot listen: that is no host")
+
+
 @pytest.mark.e2e
 def test_the_command_serves_says_what_holds_and_ends_when_told(tmp_path: Path) -> None:
     engine = StandInEngine(b"vllm:num_requests_waiting 1\n")
