@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hallmark.sidecar.metrics.scan import Dialect, scan
-from selftests.sidecar.reading import exposition, samples
+from selftests.sidecar.reading import FOLDER, exposition, samples
 
 GOOD = b'# HELP a_total A "thing".\n# TYPE a_total counter\na_total{x="1"} 2\nb 3.5 1700000000000\n'
 BAD = [
@@ -81,7 +81,7 @@ def test_openmetrics_is_known_by_its_header_or_its_end_marker() -> None:
     assert scan(om + b"late 1\n").text == scan(om).text
 
 
-@pytest.mark.parametrize("name", ["vllm_0_6.txt", "vllm_0_10.txt", "vllm_0_32.txt", "sglang.txt", "openmetrics.txt"])
+@pytest.mark.parametrize("name", sorted(path.name for path in FOLDER.glob("*.txt")))
 def test_every_exposition_is_read_whole(name: str) -> None:
     scanned = scan(exposition(name))
     end = "# EOF\n" if scanned.dialect is Dialect.OPENMETRICS else ""

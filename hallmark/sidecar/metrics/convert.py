@@ -137,17 +137,26 @@ def _group(labels: str) -> str:
 
 
 def _canonical(sample: _Sample) -> _Sample:
-    """OpenMetrics wants a bound written as a float: 1.0 for 1."""
+    """OpenMetrics wants a bound written as a float, in the one way that its libraries have: 1.0 for 1, 1e+06 for a million."""
     bound = _BOUND.search(sample.labels)
     if not bound or bound[1] in ("+Inf", "NaN"):
         return sample
     try:
-        written = repr(float(bound[1]))
+        written = _as_bound(float(bound[1]))
     except ValueError:
         return sample
     if written == bound[1] or written in ("inf", "nan", "-inf"):
         return sample
     return sample._replace(labels=sample.labels[: bound.start(1)] + written + sample.labels[bound.end(1) :])
+
+
+def _as_bound(value: float) -> str:
+    """Python's shortest form, but with an exponent from a million on, as Go's and so everyone's bounds have it."""
+    whole, dot, rest = (text := repr(value)).partition(".")
+    if not dot or len(whole) <= 6 or value < 0 or "e" in rest:
+        return text
+    digits = (whole + rest).rstrip("0")
+    return f"{digits[0]}{'.' if digits[1:] else ''}{digits[1:]}e+{len(whole) - 1:02d}"
 
 
 def _to_text(families: list[_Family]) -> list[str]:

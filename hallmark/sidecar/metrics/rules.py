@@ -67,14 +67,19 @@ STANDARDS = (
         Kind.HISTOGRAM,
         "Seconds between two outputs of a request.",
         {
-            # vLLM renamed it (deprecated in 0.11, then removed). request_time_per_output_token_seconds is each request's
-            # mean, a different thing where one step yields several tokens: it stands in only where there is nothing else.
+            # vLLM renamed it (0.10 has the same under both names), then dropped the older name. SGLang's names are two things:
+            # where both are there, the older one is each request's time over its tokens, first token and all, and the newer
+            # one knows streamed requests only. What is one figure per request stands in where there is nothing else.
             Engine.VLLM: (
                 "vllm:time_per_output_token_seconds",
                 "vllm:inter_token_latency_seconds",
                 "vllm:request_time_per_output_token_seconds",
             ),
-            Engine.SGLANG: ("sglang:time_per_output_token_seconds", "sglang:inter_token_latency_seconds"),
+            Engine.SGLANG: (
+                "sglang:inter_token_latency_seconds",
+                "sglang:request_time_per_output_token_seconds",
+                "sglang:time_per_output_token_seconds",
+            ),
         },
     ),
     Standard(

@@ -56,7 +56,10 @@ def source_signals(sources: Sequence[Source], *, prefix: str) -> list[OwnFamily]
             prefix + _SOURCE_INFO, "gauge", "The engine's own metric from which a standard metric is taken; always 1.", used
         ),
         OwnFamily(
-            prefix + "metric_source_missing", "gauge", "1 where the engine offers no source of the metric, else 0.", missing
+            prefix + "metric_source_missing",
+            "gauge",
+            "1 where the engine offers no source of the metric (some engines do only once they have served), else 0.",
+            missing,
         ),
     ]
     return [family for family in families if family.samples]
