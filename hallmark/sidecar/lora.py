@@ -201,8 +201,10 @@ class Adapters:
 
     async def _is_gone(self, name: str, authorization: str) -> bool:
         """Whether the engine had this adapter once and has it no more: unloaded before, or lost with a restart."""
+        if name not in self._unloaded and name not in self._loaded:
+            return False
         served = await self._served(authorization)
-        return (name in self._unloaded or name in self._loaded) and bool(served) and name not in served
+        return bool(served) and name not in served
 
     async def _served(self, authorization: str) -> dict[str, str]:
         """What the engine lists; nothing at all where it does not answer, for its base model is always there."""

@@ -33,7 +33,7 @@ def sidecar(engine_url: str, *, downloads: DownloadSettings | None = None, **giv
     )
     limits = downloads or DownloadSettings(allowed_sources=("pvc://*",))
     app = create_app(settings, limits, Redactor([settings.token, settings.engine_api_key]))
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, http="h11"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     assert comes_true(lambda: server.started)
