@@ -21,14 +21,19 @@ def part(answer: Any, *path: str | int) -> Any:
     return found
 
 
-def joined_text(events: Iterable[Mapping[str, Any]]) -> str:
-    """The text of a streamed completion or chat answer, its first choice's pieces in order."""
+def text_pieces(events: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What each event of a streamed completion or chat answer adds to its first choice; without those that add nothing."""
     pieces = []
     for event in events:
         for choice in (event.get("choices") or [])[:1]:
             piece = choice.get("text", (choice.get("delta") or {}).get("content"))
             pieces.append(piece or "")
-    return "".join(pieces)
+    return [piece for piece in pieces if piece]
+
+
+def joined_text(events: Iterable[Mapping[str, Any]]) -> str:
+    """The text of a streamed completion or chat answer."""
+    return "".join(text_pieces(events))
 
 
 def last_usage(events: Iterable[Mapping[str, Any]], name: str = "completion_tokens") -> int:

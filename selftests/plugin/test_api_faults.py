@@ -33,6 +33,8 @@ FAULTS = {
     "stream-differs": (STREAMED, "text is '~"),
     "stream-usage-off": (STREAMS, "prompt_tokens is"),
     "stream-finish=length": (STREAMED, "finish_reason is 'length'"),
+    "stream-finish=stop": ({"server.stream-completions"}, "finish_reason is 'stop'"),
+    "whole-at-once": (STREAMS, "in one piece"),
     "stream-stop-leaks": ({"server.stop"}, "streamed text up to the stop sequence"),
     "half-characters": ({"server.stream-chat"}, "text is"),
     "over-by-one": (

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from hallmark.client.text import finish_reason, joined_text, last_usage, models_named, part
+from hallmark.client.text import finish_reason, joined_text, last_usage, models_named, part, text_pieces
 from hallmark.core.errors import CheckFailed
 
 pytestmark = pytest.mark.server
@@ -57,6 +57,7 @@ def test_a_stream_equals_a_whole_answer(client, check):
         for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
             check.equal(name, last_usage(events, name), part(whole, "usage", name))
         check.equal("model", models_named(events), client.model)
+        assert len(said) < 2 or len(text_pieces(events)) > 1, f"asked for a stream, it sent {said!r} in one piece"
 
 
 @pytest.mark.check("server.usage-chat")

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from hallmark.client.text import finish_reason, joined_text, last_usage, models_named, part
+from hallmark.client.text import finish_reason, joined_text, last_usage, models_named, part, text_pieces
 
 pytestmark = pytest.mark.server
 
@@ -78,15 +78,17 @@ def test_a_seed_repeats_a_sample(client, check):
 
 @pytest.mark.check("server.stream-completions")
 def test_a_stream_equals_a_whole_answer(client, check):
-    """In text, in why it ended, and in its counts."""
-    whole = complete(client)
-    body = client.body(prompt=PROMPT, **GREEDY, stream=True, stream_options={"include_usage": True})
-    events = list(client.stream(PATH, body))
-    check.equal("text", joined_text(events), part(whole, "choices", 0, "text"), detail={"events": len(events)})
-    check.equal("finish_reason", finish_reason(events), part(whole, "choices", 0, "finish_reason"))
-    for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
-        check.equal(name, last_usage(events, name), part(whole, "usage", name))
-    check.equal("model", models_named(events), client.model)
+    """In text, in why it ended, and in its counts; whether the model ends it or the limit does."""
+    for asked in ({}, {"max_tokens": 24, "ignore_eos": True, "skip_special_tokens": False}):
+        whole = complete(client, **asked)
+        body = client.body(**{"prompt": PROMPT, **GREEDY, **asked}, stream=True, stream_options={"include_usage": True})
+        events = list(client.stream(PATH, body))
+        check.equal("text", joined_text(events), part(whole, "choices", 0, "text"), detail={"events": len(events)})
+        check.equal("finish_reason", finish_reason(events), part(whole, "choices", 0, "finish_reason"))
+        for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
+            check.equal(name, last_usage(events, name), part(whole, "usage", name))
+        check.equal("model", models_named(events), client.model)
+    assert len(text_pieces(events)) > 1, "asked for a stream of 24 tokens, it sent them in one piece"
 
 
 @pytest.mark.check("server.usage-completions")
