@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -73,6 +74,12 @@ def require_own_ini(config: pytest.Config) -> None:
             raise UsageError(
                 f"pytest took the path after {option} for a test path and so found no ini file", hint=f"write {option}=PATH"
             )
+
+
+def require_assertions() -> None:
+    """UsageError under `python -O`: most checks are assertions, and where pytest does not rewrite them they would be gone."""
+    if sys.flags.optimize:
+        raise UsageError("assertions are switched off, so no check could fail", hint="drop python -O, or unset PYTHONOPTIMIZE")
 
 
 def spec_dirs(config: pytest.Config, environ: Mapping[str, str]) -> tuple[Path, ...]:

@@ -10,7 +10,7 @@ from types import FrameType
 import pytest
 
 from hallmark.core.errors import HallmarkError
-from hallmark.plugin.arguments import add_options, require_own_ini, spec_dirs
+from hallmark.plugin.arguments import add_options, require_assertions, require_own_ini, spec_dirs
 from hallmark.plugin.decisions import stopped
 
 KIND_MARKERS = (
@@ -43,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from hallmark.specs.catalogue import load_catalogue
 
     try:
+        require_assertions()
         catalogue = load_catalogue(spec_dirs(config, os.environ))
         options = read_options(config, environ=os.environ, devices=frozenset(catalogue.devices))
         cells = reachable(catalogue.select(options.selection), config.option.markexpr)

@@ -152,3 +152,12 @@ def test_a_path_after_a_blank_is_refused_with_what_to_write(place: Place) -> Non
     ended = place.start(argv, cwd=Path(__file__).resolve().parents[2]).end()
     assert ended.code == pytest.ExitCode.USAGE_ERROR
     assert "write --spec-dir=PATH" in ended.err
+
+
+def test_a_python_without_assertions_is_refused(place: Place) -> None:
+    """Most checks are assertions: under -O, and unless pytest rewrites them, they are not there."""
+    place.spec(faults="accepts-bad-requests", impl={"features": ["completions"]})
+    ended = place.release("--", "--assert=plain", "-p", "no:schemathesis", PYTHONOPTIMIZE="1").end()
+    assert ended.code == 2, ended.said
+    assert "assertions are switched off" in ended.err
+    assert not ended.folders
