@@ -232,4 +232,4 @@ def _forget_oldest(known: dict[str, Any]) -> None:
 
 def _refusal_status(reply: Reply) -> int:
     """The engine's own; what is no refusal by its status is one by its body."""
-    return reply.status if reply.status >= 400 else 400 if reply.status < 300 else 502
+    return reply.status if 400 <= reply.status < 600 else 400 if reply.status < 300 else 502

@@ -175,6 +175,15 @@ def test_the_engines_refusal_is_passed_on(
     assert reason in answer.json()["detail"]
 
 
+@pytest.mark.parametrize(("status", "passed_on"), [(302, 502), (418, 418), (599, 599), (600, 502), (999, 502)])
+def test_a_status_that_means_nothing_here_is_a_bad_gateway(
+    client: httpx.Client, engine: StandInEngine, models: Path, status: int, passed_on: int
+) -> None:
+    engine.faults[LOAD] = lambda: (status, "", b"")
+    answer = client.post(LOAD, json=body(models))
+    assert (answer.status_code, answer.json()) == (passed_on, {"detail": f"the engine refused ({status}): it gave no reason"})
+
+
 def test_an_engine_without_the_api_says_how_to_get_it(client: httpx.Client, engine: StandInEngine, models: Path) -> None:
     engine.has_lora = False
     answer = client.post(LOAD, json=body(models))
