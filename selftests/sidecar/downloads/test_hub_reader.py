@@ -69,3 +69,12 @@ def test_a_place_that_forgot_us_is_asked_for_anew(hub: Hub) -> None:
     assert list(reader._places.values()) == [hub.redirect]
     reader._places[url] = hub.cdn_url + "/expired"
     assert b"".join(reader.read(url, FILE, 0, FILE.size)) == CONTENT
+
+
+@pytest.mark.parametrize("scheme", ["http", "HTTP", "ftp"])
+def test_behind_tls_nothing_is_asked_for_without_it(hub: Hub, scheme: str) -> None:
+    order = Order("hf", NAME, NAME, "", "main", "/models/m", "/models", 1, endpoint="https://hub.example")
+    reader = HubReader(order, {}, ssl.create_default_context())
+    with pytest.raises(TransferError, match="without TLS"):
+        b"".join(reader.read(f"{scheme}://{hub.url.removeprefix('http://')}/{NAME}/resolve/{COMMIT}/{PATH}", FILE, 0, FILE.size))
+    assert hub.asked == []
