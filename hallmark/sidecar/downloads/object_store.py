@@ -84,11 +84,14 @@ class ObjectStore:
         return None
 
     def _part_size(self, key: str, size: int, count: int) -> int:
-        """The size in which the object was uploaded; 0 when its parts cannot have had one."""
+        """The size of the parts in which the object was uploaded; 0 when they did not have one (but for the last)."""
+        first, last = (self._length_of_part(key, number) for number in (1, count))
+        return first if first and 0 < last <= first and first * (count - 1) + last == size else 0
+
+    def _length_of_part(self, key: str, number: int) -> int:
         with _Answers(self._guard, key):
-            head = self._client.head_object(Bucket=self._order.place, Key=key, PartNumber=1)
-        first, _ = _version(head, key)
-        return first if first and -(-size // first) == count else 0
+            head = self._client.head_object(Bucket=self._order.place, Key=key, PartNumber=number)
+        return _version(head, key)[0]
 
     def read(self, file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
         asked: dict[str, Any] = {"Bucket": self._order.place, "Key": self._prefix + file.path, "IfMatch": file.version}

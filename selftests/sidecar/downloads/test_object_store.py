@@ -47,6 +47,16 @@ def test_an_object_that_was_uploaded_in_parts_is_checked_by_its_parts(objects: O
     assert content(tmp_path / "t") == {"weights": b"".join(parts)}
 
 
+def test_an_object_whose_parts_are_of_different_sizes_is_fetched_all_the_same(objects: ObjectServer, tmp_path: Path) -> None:
+    """As writers that do not know the length make it; there are as many parts as parts of the first one's size would be."""
+    parts = [noise(12, 6 << 20), noise(13, 5 << 20), noise(14, 5 << 20)]
+    objects.put("uneven", {})
+    objects.put_in_parts("uneven", "m/weights", parts)
+    job = fetch(store_settings(tmp_path, objects.url), "s3://uneven/m", tmp_path / "t")
+    assert (job.state, job.error) == (JobState.COMPLETED, "")
+    assert content(tmp_path / "t") == {"weights": b"".join(parts)}
+
+
 def test_cut_at_thirty_places_and_resumed(objects: ObjectServer, tmp_path: Path) -> None:
     body = noise(8, 3_000_000)
     objects.put("cut", {"m/weights": body})
