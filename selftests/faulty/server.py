@@ -118,7 +118,7 @@ class StandIn:
                 more = [{"id": name, "object": "model", "parent": self.name} for name in self.adapters]
                 return Reply.json({"object": "list", "data": [self._entry(), *more]})
             case "GET", "/metrics":
-                text = f"process_start_time_seconds {self.born}\n" + self.metrics.text(running=self.running, asked=self.asked)
+                text = self.metrics.text(running=self.running, asked=self.asked) + f"process_start_time_seconds {self.born}\n"
                 return Reply(200, b"" if "no-metrics" in self.faults else text.encode(), "text/plain; version=0.0.4")
             case "POST", "/v1/load_lora_adapter" | "/v1/unload_lora_adapter":
                 return self._adapter(str(parse_body(body).get("lora_name")), comes="/load" in path)
