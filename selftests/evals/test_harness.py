@@ -20,6 +20,8 @@ from selftests.core.polling import comes_true
 from selftests.faulty import Faulty, free_port, running
 from selftests.plugin.stand_in_spec import TASK, write_task
 
+pytestmark = pytest.mark.e2e  # lm-eval imports for seconds
+
 Ask = Callable[..., EvalRequest]
 
 
