@@ -276,8 +276,9 @@ class AcceptanceSession:
                 pytest.exit(str(exc), returncode=exc.exit_code)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """By a person or a signal; pytest calls it an interruption, too, when a module cannot be collected."""
-        self.interrupted = self._error is None and not isinstance(excinfo.value, pytest.Session.Interrupted)
+        """By a person or a signal; pytest and xdist have kinds of it for `-x` and for what cannot be collected, too."""
+        told = type(excinfo.value) is KeyboardInterrupt or isinstance(excinfo.value, pytest.exit.Exception)
+        self.interrupted = self._error is None and told
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

@@ -137,6 +137,13 @@ def test_workers_of_xdist_record_the_same_and_refuse_perf(place: Place, clean: E
     place.require_nobody_left()
 
 
+def test_workers_that_stop_at_the_first_failure_were_not_interrupted(place: Place) -> None:
+    place.spec(impl={"features": ["completions"]})
+    ended = place.release("--", "-n", "2", "-x").end().must_end(4, "INCOMPLETE")
+    assert "extra.interrupted" not in ended.rows
+    assert "spec.targets" not in ended.report["missing"], "the one that stopped it"
+
+
 def test_workers_of_xdist_take_a_cell_each(place: Place) -> None:
     place.spec(models=("stand-in-a", "stand-in-b"), impl={"features": []})
     ended = place.release("--", "-n", "2", model="stand-in-*").end()
