@@ -92,7 +92,7 @@ def origin(url: str) -> tuple[str | None, str | None, int | None]:
 def answered(status: int, what: str) -> TransferError | Interrupted:
     """What an answer of that status, other than a success, means."""
     if status in (408, 429) or status >= 500:
-        return Interrupted(f"{what}: the hub answers {status}")
+        return Interrupted(f"{what}: the hub answers {status}", busy=status in (429, 503))
     if status in (401, 403):
         return TransferError(403, f"{what}: the hub refuses this token ({status})")
     if status == 416:

@@ -147,7 +147,8 @@ class _Answers:
         code = str(exc.response.get("Error", {}).get("Code", ""))
         status = int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         if status in (408, 429) or status >= 500 or code in _BUSY_CODES:
-            return Interrupted(f"{self._what}: the store answers {status} {code}")
+            busy = status in (429, 503) or code in _BUSY_CODES
+            return Interrupted(f"{self._what}: the store answers {status} {code}", busy=busy)
         if status == 412:
             return TransferError(409, f"{self._what}: it changed during the download; try again")
         if code == "NoSuchBucket":

@@ -27,7 +27,11 @@ class TransferError(Exception):
 
 
 class Interrupted(Exception):
-    """The source did not answer, or not to its end; asking again may help."""
+    """The source did not answer, or not to its end; asking again may help, later where it was `busy`."""
+
+    def __init__(self, message: str, *, busy: bool = False) -> None:
+        super().__init__(message)
+        self.busy = busy
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from hallmark.sidecar.downloads.remote import Interrupted, RemoteFile, Store, Tr
 ATTEMPTS = 7
 """In a row without a single byte; each byte that comes starts the count again."""
 _FIRST_PAUSE_S = 0.05
-_LONGEST_PAUSE_S = 5.0
+_FIRST_BUSY_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 30.0
 _SYNC_BYTES = 256 << 20
 _T = TypeVar("_T")
 
@@ -54,7 +55,8 @@ class Patience:
         self.failures += 1
         if self.failures >= ATTEMPTS:
             raise TransferError(502, f"the source could not be read, {ATTEMPTS} times in a row: {exc}") from exc
-        pause_s = min(_FIRST_PAUSE_S * 2 ** (self.failures - 1), _LONGEST_PAUSE_S)
+        first_s = _FIRST_BUSY_PAUSE_S if exc.busy else _FIRST_PAUSE_S
+        pause_s = min(first_s * 2 ** (self.failures - 1), _LONGEST_PAUSE_S)
         if self._stop.wait(pause_s * (0.5 + random.random() / 2)):  # noqa: S311 - it spreads clients, it hides nothing
             raise Stopped
 

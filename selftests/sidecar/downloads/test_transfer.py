@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hallmark.sidecar.downloads.checksums import Digest, DigestKind, hasher
+from hallmark.sidecar.downloads.hub_reader import answered
 from hallmark.sidecar.downloads.partial import Partial
 from hallmark.sidecar.downloads.remote import Interrupted, RemoteFile, TransferError
-from hallmark.sidecar.downloads.transfer import Counts, Transfer
+from hallmark.sidecar.downloads.transfer import ATTEMPTS, Counts, Patience, Transfer
 
 KINDS: list[DigestKind] = ["md5", "sha256", "git-sha1", "md5-of-parts", "crc32"]
 
@@ -110,3 +112,34 @@ def test_a_source_that_sends_other_bytes_than_it_promised_is_found_out(tmp_path:
         run(Stuttering(other, []), remote(data, kind, 16), tmp_path)
     assert not list((tmp_path / "done").iterdir())
     assert run(Stuttering(data, []), remote(data, kind, 16), tmp_path)[0] == data
+
+
+class Clock(threading.Event):
+    """Notes for how long it is waited for, and lets nobody wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waited: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waited.append(timeout or 0.0)
+        return False
+
+
+@pytest.mark.parametrize(("busy", "least_s", "most_s"), [(False, 1.5, 4), (True, 30, 62)])
+def test_a_source_that_is_busy_is_left_alone_for_longer(
+    monkeypatch: pytest.MonkeyPatch, busy: bool, least_s: float, most_s: float
+) -> None:
+    monkeypatch.setattr("hallmark.sidecar.downloads.transfer._FIRST_PAUSE_S", 0.05)
+    patience = Patience(clock := Clock())
+    with pytest.raises(TransferError, match="7 times in a row"):
+        for _ in range(ATTEMPTS):
+            patience.failed(Interrupted("no", busy=busy))
+    assert least_s <= sum(clock.waited) <= most_s
+
+
+@pytest.mark.parametrize(("status", "busy"), [(429, True), (503, True), (500, False), (408, False)])
+def test_a_hub_that_limits_its_callers_is_busy(status: int, busy: bool) -> None:
+    exc = answered(status, "x")
+    assert isinstance(exc, Interrupted)
+    assert exc.busy is busy
