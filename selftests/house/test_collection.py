@@ -15,6 +15,8 @@ from hallmark.specs.catalogue import Selection, load_catalogue
 from hallmark.specs.checks import SERVER_CHECKS, demanded
 from selftests.house.rules import unmatched
 
+pytestmark = pytest.mark.e2e
+
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = frozenset({"torch", "vllm", "lm_eval", "docker", "fastapi", "transformers"})
 

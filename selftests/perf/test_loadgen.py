@@ -17,6 +17,8 @@ from hallmark.perf.sample import PointResult
 from hallmark.specs.model import Metric, PerfPoint
 from selftests.faulty import MODEL, Faulty, free_port, running
 
+pytestmark = pytest.mark.e2e  # whole points against a paced server take their time
+
 VOCABULARY = range(69, 95)
 
 
