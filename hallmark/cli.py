@@ -210,8 +210,10 @@ def _serve(options: argparse.Namespace) -> Ended:
 
 
 def _self_test(options: argparse.Namespace) -> Ended:
-    # Side by side, where there is more than one core; what the user says after -- comes later and wins.
-    workers = ["-n", str(min(os.cpu_count() or 1, _MOST_WORKERS))] if (os.cpu_count() or 1) > 1 else []
+    # Side by side, where there is more than one core, and in runs of neighbours, which share their module's servers; what the
+    # user says after -- comes later and wins.
+    count = min(os.cpu_count() or 1, _MOST_WORKERS)
+    workers = ["-n", str(count), "--dist", "worksteal"] if count > 1 else []
     command = [sys.executable, "-m", "pytest", "selftests", *workers, *options.pytest_args]
     code = subprocess.run(command, cwd=ROOT, check=False).returncode
     return Ended(exit_code=code, lines=())
