@@ -42,19 +42,20 @@ def measure(
     api_key: str = "",
     seed: int = 0,
     salt: str = "",
+    limit_s: float = 600,
     should_stop: Callable[[], str | None] = never_stop,
     progress: Callable[[int, int], None] = no_progress,
 ) -> PointResult:
     """Send the point's warm-up and window, and return what came of every request.
 
     `should_stop` is asked ten times a second, on the clock's own thread, so it must answer at once; it ends the
-    measurement with the reason that it gives. So does the point's `timeout_s`, which holds for warm-up and window
+    measurement with the reason that it gives. So do `limit_s` seconds, which hold for warm-up and window
     together. Without a `salt` a fresh one is drawn, so that no earlier run's prompts lie in the server's cache; both
     are in the result, to send the same requests again.
     """
     workload = make_workload(point, model, vocabulary=vocabulary, seed=seed, salt=salt or secrets.token_hex(8))
     address = Address.of(base_url, COMPLETIONS, api_key=api_key)
-    loop = ClosedLoop(address, point, should_stop=should_stop)
+    loop = ClosedLoop(address, point, limit_s=limit_s, should_stop=should_stop)
     with _no_garbage_collection():
         asyncio.run(loop.run(workload.warmup, workload.window, progress=progress))
     warmup, window = (
@@ -90,9 +91,10 @@ def _no_garbage_collection() -> Iterator[None]:
 class ClosedLoop:
     """The users, their connections, and the watch over them."""
 
-    def __init__(self, address: Address, point: PerfPoint, *, should_stop: Callable[[], str | None]) -> None:
+    def __init__(self, address: Address, point: PerfPoint, *, limit_s: float, should_stop: Callable[[], str | None]) -> None:
         self._address = address
         self._point = point
+        self._limit_s = limit_s
         self._should_stop = should_stop
         self._deadline = 0.0
         self._idle: list[Connection] = []
@@ -102,7 +104,7 @@ class ClosedLoop:
         self.stopped = ""
 
     async def run(self, warmup: Sequence[bytes], window: Sequence[bytes], *, progress: Callable[[int, int], None]) -> None:
-        self._deadline = time.perf_counter() + self._point.timeout_s
+        self._deadline = time.perf_counter() + self._limit_s
         try:
             await self._phase(warmup, self.warmup_sent, done=no_progress)
             self.delays.clear()
@@ -163,7 +165,7 @@ class ClosedLoop:
             now = time.perf_counter()
             self.delays.append(max(0.0, now - due))
             if now > self._deadline:
-                return f"the point's {self._point.timeout_s} s are over"
+                return f"the point's {self._limit_s:.0f} s are over"
             if now - asked >= POLL_S:
                 asked = now
                 if reason := self._should_stop():

@@ -122,6 +122,7 @@ def measure(
     from hallmark.plugin.benchmark_record import PointRecorder
 
     session, recorder = _session(request.config), PointRecorder(request)
+    required = cell.impl.status.required_tier
     if hasattr(request.config, "workerinput"):
         raise NotMeasured("performance cannot be measured under pytest-xdist: other workers share the machine")
 
@@ -133,12 +134,13 @@ def measure(
             api_key=server.endpoint.api_key,
             vocabulary=tokenizer.ordinary_ids(),
             seed=PERF_SEED,
+            limit_s=point.limit_s(cell.impl.tier_factors[required]),
             should_stop=lambda: str(server.death) if server.death else None,
             progress=lambda done, total: session.progress(f"perf {point.name}: {done} of {total} requests"),
         )
         server.require_alive()
         write_json(testbed.folder / "perf" / f"{point.name}.json", result.rows())
-        evidence = judge_point(result, point, required=cell.impl.status.required_tier, tier_factors=cell.impl.tier_factors)
+        evidence = judge_point(result, point, required=required, tier_factors=cell.impl.tier_factors)
         recorder.record(result, evidence, cell=cell.id, point=point.name)
         return evidence
 

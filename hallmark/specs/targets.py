@@ -89,6 +89,9 @@ class Metric(StrEnum):
         return self in (Metric.TOKENS_PER_USER, Metric.TOKENS, Metric.REQUESTS)
 
 
+_LEAST_TIMEOUT_S = 600.0
+
+
 class PerfPoint(Strict):
     """One closed-loop measurement: `concurrency` users, `requests` requests of ISL `isl` and OSL `osl` tokens."""
 
@@ -98,7 +101,8 @@ class PerfPoint(Strict):
     requests: Positive
     warmup: Count = 0
     """Requests sent before the window; 0 stands for one per user."""
-    timeout_s: Positive = 600
+    timeout_s: Positive | None = None
+    """Seconds for warm-up and window together; None for twice what the targets leave them, and ten minutes at least."""
     targets: Annotated[dict[Metric, Annotated[float, Field(gt=0)]], Field(min_length=1)]
     """Reference values. The tier factors scale them: latency is divided, throughput multiplied."""
     source: str
@@ -107,6 +111,20 @@ class PerfPoint(Strict):
     @property
     def name(self) -> str:
         return f"isl{self.isl}-osl{self.osl}-c{self.concurrency}"
+
+    def longest_s(self, factor: float) -> float:
+        """Seconds that warm-up and window may take where the targets are just reached at a tier's factor; 0 if none limits it."""
+        sent = self.requests + (self.warmup or self.concurrency)
+        of_a_user = -(-sent // self.concurrency)
+        work = {Metric.TOKENS: sent * self.osl, Metric.REQUESTS: sent, Metric.TOKENS_PER_USER: of_a_user * self.osl}
+        seconds = [work[metric] / (rate * factor) for metric, rate in self.targets.items() if metric in work]
+        if whole_ms := self.targets.get(Metric.E2E_MEAN):
+            seconds.append(of_a_user * whole_ms / 1000 / factor)
+        return min(seconds, default=0.0)
+
+    def limit_s(self, factor: float) -> float:
+        """Seconds after which the measurement is given up."""
+        return self.timeout_s or max(_LEAST_TIMEOUT_S, 2 * self.longest_s(factor))
 
     def plus(self, own: PerfPoint) -> PerfPoint:
         """This point with the targets of `own` besides; for the rest `own` says how it is measured."""

@@ -38,6 +38,10 @@ def _unreachable_point(cell: Cell, point: PerfPoint) -> Iterator[Remark]:
     if Feature.COMPLETIONS not in cell.impl.features:
         message = f"perf.{point.name} is measured over completions, a feature that {cell.impl.name} does not declare"
         yield _error("unreachable", cell, message, "declare completions, or drop the point")
+    longest_s = point.longest_s(cell.impl.tier_factors[cell.impl.status.required_tier])
+    if point.timeout_s and longest_s >= point.timeout_s:
+        message = f"perf.{point.name} may take {longest_s:.0f} s at what it requires, and has a timeout_s of {point.timeout_s}"
+        yield _error("unreachable", cell, message, "raise it, or leave it out")
     for metric in point.targets:
         if found := _QUANTILE.search(metric.value):
             needed = least_n(int(found[1]) / 100)

@@ -94,7 +94,7 @@ def test_a_server_that_hangs_is_ended_by_the_reason_or_by_the_point_s_time() -> 
         asked = iter([None, None, "enough"])
         assert send(server, a_point(), should_stop=lambda: next(asked, "enough")).stopped == "enough"
     with running("stuck") as server:
-        result = send(server, a_point(timeout_s=1))
+        result = send(server, a_point(), limit_s=1)
     assert result.stopped == "the point's 1 s are over"
     assert not result.samples
     assert "not answered" in result.warmup_failures[0].error

@@ -66,6 +66,12 @@ FAULTS: dict[str, tuple[str, str, Severity, str]] = {
         "ttft_p99_ms cannot be stated from 8 requests",
     ),
     "a point beyond the context": (changed("isl: 64", "isl: 500"), "unreachable", Severity.ERROR, "500 + 32 tokens do not fit"),
+    "a point that ends before its targets do": (
+        changed("isl: 64", "timeout_s: 9\n            isl: 64"),
+        "unreachable",
+        Severity.ERROR,
+        "and has a timeout_s of 9",
+    ),
     "a point of a feature that is not declared": (
         changed("status: complete", "status: complete\n    features: [chat]"),
         "unreachable",
