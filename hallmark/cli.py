@@ -44,7 +44,7 @@ OPTIONS = {
     "server": Option(help="local, docker or attach", used_by=RUNS | SERVING),
     "server-url": Option(help="a server that runs already; implies --server attach", used_by=RUNS),
     "server-python": Option(help="interpreter that holds the vendor's engine", used_by=RUNS | SERVING, path=True),
-    "image": Option(help="container image in place of the spec's (with --docker)", used_by=RUNS | SERVING),
+    "image": Option(help="container image (with --docker); in place of the spec's: PARTIAL", used_by=RUNS | SERVING),
     "host": Option(help="address to serve at (default: 127.0.0.1)", used_by=frozenset({"server"})),
     "port": Option(help="port for the server (default: a free one)", used_by=SERVING),
     "server-env": Option(

@@ -20,7 +20,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--server", metavar="local|docker|attach", help="how the server is had (default: local)")
     group.addoption("--server-url", metavar="URL", help="a server that runs already; implies --server attach")
     group.addoption("--server-python", metavar="PATH", help="interpreter that holds the vendor's engine; used as it is")
-    group.addoption("--image", metavar="IMAGE", help="container image in place of the spec's, with --server docker")
+    group.addoption("--image", metavar="IMAGE", help="container image, with --server docker; in place of the spec's: PARTIAL")
     group.addoption(
         "--install-missing",
         action="store_true",

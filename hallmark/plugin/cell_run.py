@@ -46,11 +46,17 @@ def open_folder(cell: Cell, options: Options, stamp: RunStamp, *, redact: Callab
         workflow=options.workflow,
         started_at=stamp.started_at,
         entries=demanded(cell, guarded=options.guarded),
-        partial=options.narrowed_by,
+        partial=(*options.narrowed_by, *_other_image(cell, options.image)),
         settings={s.name: {"value": s.value, "origin": s.origin} for s in options.settings if s.value},
     )
     write_json(folder / "manifest.json", without_secrets(to_plain(manifest), redact))
     return folder
+
+
+def _other_image(cell: Cell, image: str) -> tuple[str, ...]:
+    """Why a run of that image certifies nothing: the spec names another one."""
+    named = cell.impl.image
+    return (f"--image {image}: the spec's is {named}",) if image and named and image != named else ()
 
 
 class CellRun:

@@ -39,6 +39,13 @@ def test_a_variable_of_the_command_line_wins_is_on_record_and_certifies_nothing(
     assert "server-env=A_SETTING=3 DO_NOT_TRACK=2 (command line)" in ended.out
 
 
+@pytest.mark.parametrize(("image", "partial"), [("spec:1", []), ("other:2", ["--image other:2: the spec's is spec:1"])])
+def test_another_image_than_the_spec_s_certifies_nothing(place: Place, image: str, partial: list[str]) -> None:
+    place.whole_spec(impl={"image": "spec:1"})
+    ended = place.release("--docker", f"--image={image}", DOCKER_HOST=f"unix://{place.folder}/none.sock").end()
+    assert json.loads((ended.folder / "manifest.json").read_text(encoding="utf-8"))["partial"] == partial
+
+
 def test_what_was_tried_is_in_the_environment_and_what_is_missing_still_counts(place: Place) -> None:
     tools = place.folder / "tools"
     fakes.tool(tools, "uv", f"echo tried >> {tools}/calls")
