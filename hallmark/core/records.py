@@ -82,10 +82,28 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    """Somebody answers for the miss of one check, until a day."""
+
+    owner: str
+    expires: str
+    """The last day on which it holds, YYYY-MM-DD in UTC."""
+    reason: str
+
+    def holds(self, started_at: str) -> bool:
+        """Whether it holds for a run that began then (ISO 8601, UTC)."""
+        return "" != started_at[:10] <= self.expires
+
+    def __str__(self) -> str:
+        return f"waived by {self.owner} until {self.expires} ({self.reason})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestEntry:
     check: str
     kind: Kind
     title: str
+    waiver: Waiver | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from hallmark.client.errors import ConnectionLost
 from hallmark.configure.secrets import spec_secrets
 from hallmark.core.errors import HallmarkError, HarnessError, SpecError, UsageError
 from hallmark.core.progress import Line, Progress
-from hallmark.core.records import Record, record_from_plain
+from hallmark.core.records import Record, Waiver, record_from_plain
 from hallmark.core.redact import Redactor
 from hallmark.core.verdict import Verdict
 from hallmark.plugin.causes import Causes
@@ -36,6 +36,7 @@ from hallmark.plugin.outcome import NotMeasured, outcome_of, speaks_for_itself
 from hallmark.serving.server import Death, lost
 from hallmark.specs.catalogue import Catalogue
 from hallmark.specs.cell import Cell
+from hallmark.specs.checks import demanded
 
 if TYPE_CHECKING:
     from hallmark.plugin.cell_tools import CellTools
@@ -221,7 +222,9 @@ class AcceptanceSession:
 
     def _redact(self, report: pytest.TestReport) -> None:
         """A traceback shows what a test had in its hands."""
-        if report.failed and (shown := self.redactor(report.longreprtext)) != report.longreprtext:
+        if (report.failed or hasattr(report, "wasxfail")) and (
+            shown := self.redactor(report.longreprtext)
+        ) != report.longreprtext:
             report.longrepr = shown
         report.sections = [(title, self.redactor(content)) for title, content in report.sections]
 
@@ -234,6 +237,9 @@ class AcceptanceSession:
         if first != ref.check:
             outcome = replace(outcome, reason=f"same cause as {first}", log="")
         note(item, outcome)
+        if outcome.verdict is Verdict.FAIL and outcome.measured and (waiver := self._waiver(ref)):
+            # pytest's own word for a failure that is known; the report weighs it anew.
+            report.outcome, report.wasxfail = "skipped", str(waiver)
         if isinstance(exc, UsageError | SpecError):
             setattr(report, MISUSE, self.redactor(str(exc)))
         if first != ref.check or isinstance(exc, NotMeasured):
@@ -241,6 +247,12 @@ class AcceptanceSession:
             report.longrepr = outcome.reason
         elif speaks_for_itself(exc) and not self.config.option.verbose > 0:
             report.longrepr = str(exc)
+
+    def _waiver(self, ref: CheckRef) -> Waiver | None:
+        """The waiver of that check, where it has one that holds in this run."""
+        entries = demanded(self.cells[ref.cell], guarded=True)
+        waivers = (entry.waiver for entry in entries if entry.check == ref.check and entry.waiver)
+        return next((waiver for waiver in waivers if waiver.holds(self.stamp.started_at)), None)
 
     def _root_cause(self, ref: CheckRef, exc: BaseException) -> BaseException:
         """A check that fails because the server died is about that death; the first one carries the blame."""

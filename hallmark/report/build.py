@@ -15,7 +15,7 @@ from hallmark.core.records import Kind, Manifest, ManifestEntry, Record, read_ma
 from hallmark.core.verdict import Verdict
 from hallmark.report.decide import Findings, decide
 from hallmark.report.document import Attachment, Report, Row
-from hallmark.report.judge import NO_RECORD, Judged, judge
+from hallmark.report.judge import NO_RECORD, Judged, judge, waived
 from hallmark.report.wording import moment, plural
 
 ENVIRONMENT_FILE = "runtime_environment.json"
@@ -46,7 +46,9 @@ def build(
     interrupted: bool = False,
 ) -> Report:
     """What the records show of what the manifest demands. A missing document is noted, never made up."""
-    judged = [judge(_of_this_cell(record, manifest.cell)) for record in records]
+    waivers = {entry.check: entry.waiver for entry in manifest.entries}
+    own = [_of_this_cell(record, manifest.cell) for record in records]
+    judged = [waived(judge(record), waivers.get(record.check), started_at=manifest.started_at) for record in own]
     rows = tuple(_rows(manifest, judged))
     finished_at, duration_s = _ending(manifest, records)
     counts = Counter(row.verdict for row in rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from hallmark.core.records import Evidence, Record
+from hallmark.core.records import Evidence, Record, Waiver
 from hallmark.core.verdict import Verdict, worst
 from hallmark.report.wording import finding, is_number, misses, one_line
 
@@ -71,3 +71,25 @@ def judge(record: Record) -> Judged:
     told = "; ".join(reason for found, reason in objections if found is verdict)
     reason = record.reason or told if verdict is record.verdict else told
     return Judged(record=record, verdict=verdict, reason=reason, evidence=evidence)
+
+
+def waived(judged: Judged, waiver: Waiver | None, *, started_at: str) -> Judged:
+    """A miss that is waived is CONDITIONAL; what is CONDITIONAL without a waiver that holds shows nothing."""
+    if not judged.record.measured:
+        return judged
+    if waiver and waiver.holds(started_at):
+        return _changed(judged, Verdict.FAIL, Verdict.CONDITIONAL, str(waiver))
+    why = f"no longer {waiver}" if waiver else "the spec waives nothing here"
+    return _changed(judged, Verdict.CONDITIONAL, Verdict.INCONCLUSIVE, why)
+
+
+def _changed(judged: Judged, old: Verdict, new: Verdict, note: str) -> Judged:
+    """`judged` with one verdict in the place of another wherever it stands; `note` goes before the reason of what changed."""
+
+    def instead(verdict: Verdict) -> Verdict:
+        return new if verdict is old else verdict
+
+    evidence = tuple(replace(item, verdict=instead(item.verdict)) for item in judged.evidence)
+    record = replace(judged.record, verdict=instead(judged.record.verdict))
+    reason = f"{note}: {judged.reason}".removesuffix(": ") if judged.verdict is old else judged.reason
+    return replace(judged, record=record, verdict=instead(judged.verdict), evidence=evidence, reason=reason)

@@ -7,11 +7,11 @@ produces evidence for makes the run INCOMPLETE, so forgetting a test cannot pass
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from packaging.utils import canonicalize_name
 
-from hallmark.core.records import ManifestEntry
+from hallmark.core.records import ManifestEntry, Waiver
 from hallmark.core.redact import MASK, is_secret_name
 from hallmark.specs.cell import Cell
 from hallmark.specs.model import Feature, LoraAdapter
@@ -59,7 +59,9 @@ SERVER_CHECKS = (
 
 def demanded(cell: Cell, *, guarded: bool = False) -> tuple[ManifestEntry, ...]:
     """Every check of `cell`, in the order in which they run; `guarded`: its server demands a key."""
-    return (*_spec(cell), *_server(cell, guarded=guarded), *_evals(cell), *_perf(cell))
+    waivers = {w.check: Waiver(owner=w.owner, expires=w.expires, reason=w.reason) for w in cell.entry.waivers}
+    entries = (*_spec(cell), *_server(cell, guarded=guarded), *_evals(cell), *_perf(cell))
+    return tuple(replace(entry, waiver=waivers.get(entry.check)) for entry in entries) if waivers else entries
 
 
 def _spec(cell: Cell) -> Iterator[ManifestEntry]:

@@ -6,6 +6,7 @@ that serve them on devices. Nothing here reads a file or knows a machine.
 
 from __future__ import annotations
 
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -111,6 +112,25 @@ class KnownLimit(Strict):
     source: Text
 
 
+class WaivedCheck(Strict):
+    """A check whose miss does not stop the release on this device until a day, because somebody answers for it."""
+
+    check: Text
+    """Its id, as the manifest and the report name it."""
+    owner: Text
+    expires: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
+    """The last day on which it holds, in UTC."""
+    reason: Text
+
+    @model_validator(mode="after")
+    def _is_a_day(self) -> WaivedCheck:
+        try:
+            date.fromisoformat(self.expires)
+        except ValueError:
+            raise Contradiction(f"{self.expires} is no day", "expires") from None
+        return self
+
+
 class DeviceEntry(Strict):
     """What holds for one implementation on one device."""
 
@@ -130,6 +150,7 @@ class DeviceEntry(Strict):
     device_configs: dict[Positive, DeviceConfig] = Field(default_factory=dict)
     """What is needed at each tensor-parallel size."""
     known_limits: tuple[KnownLimit, ...] = Field(default=())
+    waivers: tuple[WaivedCheck, ...] = Field(default=())
     status: Status | None = None
     """What is claimed on this device, where it is not what the implementation claims elsewhere."""
     image: str = Field(default="", pattern=IMAGE)
@@ -159,6 +180,8 @@ class DeviceEntry(Strict):
 
     @model_validator(mode="after")
     def _distinct(self) -> DeviceEntry:
+        if (place := second(waiver.check for waiver in self.waivers)) is not None:
+            raise Contradiction("a check is waived twice", "waivers", place)
         if (place := second(point.name for point in self.perf)) is not None:
             raise Contradiction("two perf points have the same isl, osl and concurrency", "perf", place)
         return self

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
+from hallmark.core.errors import nearest
 from hallmark.specs.cell import Cell
+from hallmark.specs.checks import demanded
 from hallmark.specs.model import EvalTarget, Feature, Metric, PerfPoint
 from hallmark.stats.intervals import wilson_interval
 from hallmark.stats.quantiles import least_n
@@ -21,6 +23,10 @@ def unreachable(cell: Cell) -> Iterator[Remark]:
     """Targets whose check cannot give evidence for them."""
     for point in cell.perf:
         yield from _unreachable_point(cell, point)
+    known = {entry.check for entry in demanded(cell, guarded=True)}
+    for waiver in cell.entry.waivers:
+        if waiver.check not in known:
+            yield _error("unreachable", cell, f"{waiver.check} is waived and never demanded", nearest(waiver.check, known))
     for target in cell.evals:
         feature = Feature.CHAT if target.api == "chat" else Feature.COMPLETIONS
         if feature not in cell.impl.features:

@@ -39,6 +39,16 @@ def test_a_variable_of_the_command_line_wins_is_on_record_and_certifies_nothing(
     assert "server-env=A_SETTING=3 DO_NOT_TRACK=2 (command line)" in ended.out
 
 
+@pytest.mark.parametrize(("expires", "code", "outcome"), [("2999-12-31", 0, "ACCEPTED"), ("2026-01-31", 1, "REJECTED")])
+def test_a_miss_that_is_waived_stops_no_release_until_its_day(place: Place, expires: str, code: int, outcome: str) -> None:
+    waiver = {"check": "spec.env.A_SETTING", "owner": "J. Doe", "expires": expires, "reason": "known"}
+    place.whole_spec(env_vars={"A_SETTING": "1"}, waivers=[waiver])
+    ended = place.release(A_SETTING="2").end().must_end(code, outcome)
+    row = ended.rows["spec.env.A_SETTING"]
+    assert row["verdict"] == ("CONDITIONAL" if code == 0 else "FAIL")
+    assert row["reason"].startswith(f"waived by J. Doe until {expires} (known): ") == (code == 0)
+
+
 @pytest.mark.parametrize(("image", "partial"), [("spec:1", []), ("other:2", ["--image other:2: the spec's is spec:1"])])
 def test_another_image_than_the_spec_s_certifies_nothing(place: Place, image: str, partial: list[str]) -> None:
     place.whole_spec(impl={"image": "spec:1"})

@@ -22,7 +22,15 @@ def bad(verdict: Verdict, *, measured: bool = True, check: str = "server.b") -> 
 
 TABLE = {
     "all good": ([GOOD, record("server.b")], {}, "ACCEPTED", PASS),
-    "waived": ([GOOD, record("server.b", CONDITIONAL)], {}, "ACCEPTED", CONDITIONAL),
+    "waived": ([GOOD, bad(FAIL)], {"waived": ("server.b",)}, "ACCEPTED", CONDITIONAL),
+    "waived by itself": ([GOOD, record("server.b", CONDITIONAL)], {"waived": ("server.b",)}, "ACCEPTED", CONDITIONAL),
+    "waived by nobody": ([GOOD, record("server.b", CONDITIONAL)], {}, "INCONCLUSIVE", INCONCLUSIVE),
+    "another is waived": ([GOOD, bad(FAIL)], {"waived": ("server.a",)}, "REJECTED", FAIL),
+    "waived and not measured": ([GOOD, bad(FAIL, measured=False)], {"waived": ("server.b",)}, "INCOMPLETE", FAIL),
+    "waived and missing": ([GOOD], {"waived": ("server.b",)}, "INCOMPLETE", INCONCLUSIVE),
+    "a waiver covers no error": ([GOOD, bad(ERROR)], {"waived": ("server.b",)}, "ERROR", ERROR),
+    "a waiver covers no void": ([GOOD, bad(FAIL), bad(VOID)], {"waived": ("server.b",)}, "VOID", VOID),
+    "a waiver covers no doubt": ([GOOD, bad(INCONCLUSIVE)], {"waived": ("server.b",)}, "INCONCLUSIVE", INCONCLUSIVE),
     "extra good": ([GOOD, record("server.b"), record("x")], {}, "ACCEPTED", PASS),
     "nothing at all": ([], {}, "INCOMPLETE", INCONCLUSIVE),
     "no record": ([GOOD], {}, "INCOMPLETE", INCONCLUSIVE),
@@ -78,7 +86,9 @@ def test_an_interrupted_run_is_never_accepted(case: str) -> None:
 
 def judged(*evidence: Evidence, verdict: Verdict = PASS) -> tuple[str, Verdict, str]:
     only = replace(record("server.a"), evidence=evidence, verdict=verdict, reason="said to be fine")
-    report = build(manifest("server.a"), [only])
+    report = build(
+        manifest("server.a", waived=("server.a",) if CONDITIONAL in (verdict, *(e.verdict for e in evidence)) else ()), [only]
+    )
     return report.decision.outcome, report.rows[0].verdict, report.rows[0].reason
 
 
@@ -90,6 +100,17 @@ def test_a_pass_without_evidence_is_inconclusive(verdict: Verdict) -> None:
 def test_worse_evidence_wins_over_the_record() -> None:
     outcome, verdict, reason = judged(Evidence(name="e", value=1, verdict=FAIL, reason="too low"), Evidence(name="f", value=2))
     assert (outcome, verdict, reason) == ("REJECTED", FAIL, "e: too low")
+
+
+@pytest.mark.parametrize(
+    ("started", "outcome"), [("2026-06-01T23:59:59Z", "ACCEPTED"), ("2026-06-02T00:00:00Z", "REJECTED"), ("", "REJECTED")]
+)
+def test_a_waiver_ends_with_its_day_and_is_told_either_way(started: str, outcome: str) -> None:
+    demanded = replace(manifest("server.a", waived=("server.a",)), started_at=started)
+    report = build(demanded, [bad(FAIL, check="server.a")])
+    assert report.decision.outcome == outcome
+    told = "waived by J. Doe until 2026-06-01 (memory of the mesh (#812)): told why"
+    assert report.rows[0].reason == (told if outcome == "ACCEPTED" else "told why")
 
 
 def test_void_evidence_is_not_hidden_by_a_worse_record() -> None:

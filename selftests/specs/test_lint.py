@@ -66,6 +66,24 @@ FAULTS: dict[str, tuple[str, str, Severity, str]] = {
         "ttft_p99_ms cannot be stated from 8 requests",
     ),
     "a point beyond the context": (changed("isl: 64", "isl: 500"), "unreachable", Severity.ERROR, "500 + 32 tokens do not fit"),
+    "a waiver of what is not demanded": (
+        changed(
+            "max_context: 512",
+            'max_context: 512\n        waivers: [{ check: server.chatt, owner: J. Doe, expires: "2026-12-31", reason: known }]',
+        ),
+        "unreachable",
+        Severity.ERROR,
+        "server.chatt is waived and never demanded",
+    ),
+    "a waiver until a day that is none": (
+        changed(
+            "max_context: 512",
+            'max_context: 512\n        waivers: [{ check: server.chat, owner: J. Doe, expires: "2026-02-30", reason: known }]',
+        ),
+        "load",
+        Severity.ERROR,
+        "2026-02-30 is no day",
+    ),
     "a point that ends before its targets do": (
         changed("isl: 64", "timeout_s: 9\n            isl: 64"),
         "unreachable",
