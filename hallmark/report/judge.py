@@ -80,7 +80,8 @@ def waived(judged: Judged, waiver: Waiver | None, *, started_at: str) -> Judged:
     if waiver and waiver.holds(started_at):
         return _changed(judged, Verdict.FAIL, Verdict.CONDITIONAL, str(waiver))
     why = f"no longer {waiver}" if waiver else "the spec waives nothing here"
-    return _changed(judged, Verdict.CONDITIONAL, Verdict.INCONCLUSIVE, why)
+    found = _changed(judged, Verdict.CONDITIONAL, Verdict.INCONCLUSIVE, why)
+    return replace(found, reason=f"{found.reason}; {why}") if waiver and found.verdict is Verdict.FAIL else found
 
 
 def _changed(judged: Judged, old: Verdict, new: Verdict, note: str) -> Judged:

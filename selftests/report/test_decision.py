@@ -110,7 +110,8 @@ def test_a_waiver_ends_with_its_day_and_is_told_either_way(started: str, outcome
     report = build(demanded, [bad(FAIL, check="server.a")])
     assert report.decision.outcome == outcome
     told = "waived by J. Doe until 2026-06-01 (memory of the mesh (#812)): told why"
-    assert report.rows[0].reason == (told if outcome == "ACCEPTED" else "told why")
+    ended = "told why; no longer waived by J. Doe until 2026-06-01 (memory of the mesh (#812))"
+    assert report.rows[0].reason == (told if outcome == "ACCEPTED" else ended)
 
 
 def test_void_evidence_is_not_hidden_by_a_worse_record() -> None:
