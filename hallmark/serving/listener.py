@@ -74,10 +74,18 @@ def strangers(port: int, *, host: str, keeper: int) -> tuple[Listener, ...]:
 def _holders(sockets: set[str]) -> Iterator[Listener]:
     for folder in _PROC.glob("[0-9]*"):
         with contextlib.suppress(OSError, IndexError):
-            if any(str(entry.readlink()) in sockets for entry in (folder / "fd").iterdir()):
+            if _has_one_of(folder / "fd", sockets):
                 words = (folder / "cmdline").read_bytes().decode("utf-8", "surrogateescape").split("\0")[:-1]
                 program = (folder / "exe").readlink()
                 yield Listener(pid=int(folder.name), born=_stat(folder)[19], program=program, command=tuple(words))
+
+
+def _has_one_of(descriptors: Path, sockets: set[str]) -> bool:
+    for entry in descriptors.iterdir():
+        with contextlib.suppress(OSError):  # closed since it was listed; the others still count
+            if str(entry.readlink()) in sockets:
+                return True
+    return False
 
 
 def _stat(folder: Path) -> list[str]:

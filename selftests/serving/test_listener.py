@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +39,25 @@ def test_nobody_listens() -> None:
 def test_a_connection_is_no_listener() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
         assert listeners(client.getsockname()[1]) == ()
+
+
+def test_a_process_that_opens_and_closes_files_is_not_overlooked() -> None:
+    done = threading.Event()
+
+    def churn() -> None:
+        while not done.is_set():
+            files = [os.open("/dev/null", os.O_RDONLY) for _ in range(20)]
+            for file in files:
+                os.close(file)
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            assert [len(listeners(server.getsockname()[1])) for _ in range(40)] == [1] * 40
+    finally:
+        done.set()
+        thread.join()
 
 
 @pytest.mark.parametrize(
