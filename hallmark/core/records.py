@@ -77,6 +77,8 @@ class Record:
     nodeid: str = ""
     measured: bool = True
     """False where the check never ran to an answer (skipped, server lost): it counts as missing."""
+    server_lost: bool = False
+    """True on the check that carries the blame for the death of the server, which no waiver of the check covers."""
     log: str = ""
     """The last lines of the server's log, or the traceback, where they explain the verdict."""
 

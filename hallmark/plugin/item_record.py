@@ -20,9 +20,9 @@ _OUTCOME = pytest.StashKey[Outcome]()
 
 
 def note(item: pytest.Item, outcome: Outcome) -> None:
-    """Keep the worst of what set-up, call and teardown came to."""
+    """Keep the worst of what set-up, call and teardown came to; the server's death is worse than a miss."""
     before = item.stash.get(_OUTCOME, None)
-    if before is None or outcome.verdict.rank > before.verdict.rank:
+    if before is None or (outcome.verdict.rank, outcome.server_lost) > (before.verdict.rank, before.server_lost):
         item.stash[_OUTCOME] = outcome
 
 
@@ -45,6 +45,7 @@ def record_of(item: pytest.Item, ref: CheckRef, *, default_start: str) -> Record
         started_at=started,
         nodeid=item.nodeid,
         measured=outcome.measured,
+        server_lost=outcome.server_lost,
         log=outcome.log,
     )
 

@@ -18,6 +18,7 @@ class Outcome:
     verdict: Verdict
     reason: str
     measured: bool = True
+    server_lost: bool = False
     log: str = ""
 
 
@@ -37,7 +38,7 @@ def outcome_of(exc: BaseException, *, during_call: bool) -> Outcome:
         case Inconclusive():
             return Outcome(verdict=Verdict.INCONCLUSIVE, reason=_line(exc))
         case ServerLost():
-            return Outcome(verdict=Verdict.FAIL, reason=_line(exc), log=exc.death.log_tail)
+            return Outcome(verdict=Verdict.FAIL, reason=_line(exc), server_lost=True, log=exc.death.log_tail)
         case LaunchError():
             return Outcome(verdict=Verdict.ERROR, reason=str(exc), measured=False, log=exc.log_tail)
         case HallmarkError():

@@ -237,7 +237,8 @@ class AcceptanceSession:
         if first != ref.check:
             outcome = replace(outcome, reason=f"same cause as {first}", log="")
         note(item, outcome)
-        if outcome.verdict is Verdict.FAIL and outcome.measured and (waiver := self._waiver(ref)):
+        missed = outcome.verdict is Verdict.FAIL and outcome.measured and not outcome.server_lost
+        if missed and (waiver := self._waiver(ref)):
             # pytest's own word for a failure that is known; the report weighs it anew.
             report.outcome, report.wasxfail = "skipped", str(waiver)
         if isinstance(exc, UsageError | SpecError):

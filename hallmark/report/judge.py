@@ -75,7 +75,7 @@ def judge(record: Record) -> Judged:
 
 def waived(judged: Judged, waiver: Waiver | None, *, started_at: str) -> Judged:
     """A miss that is waived is CONDITIONAL; what is CONDITIONAL without a waiver that holds shows nothing."""
-    if not judged.record.measured:
+    if not judged.record.measured or judged.record.server_lost:
         return judged
     if waiver and waiver.holds(started_at):
         return _changed(judged, Verdict.FAIL, Verdict.CONDITIONAL, str(waiver))

@@ -49,6 +49,14 @@ def test_a_miss_that_is_waived_stops_no_release_until_its_day(place: Place, expi
     assert row["reason"].startswith(f"waived by J. Doe until {expires} (known): ") == (code == 0)
 
 
+def test_a_waiver_of_a_check_covers_no_death_of_the_server(place: Place) -> None:
+    check = "server.bad-request.invalid-json"
+    waiver = {"check": check, "owner": "J. Doe", "expires": "2999-12-31", "reason": "known"}
+    place.whole_spec(faults="dies-on-bad-request", waivers=[waiver])
+    ended = place.release().end().must_end(1, "REJECTED")
+    assert ended.rows[check]["verdict"] == "FAIL"
+
+
 @pytest.mark.parametrize(("image", "partial"), [("spec:1", []), ("other:2", ["--image other:2: the spec's is spec:1"])])
 def test_another_image_than_the_spec_s_certifies_nothing(place: Place, image: str, partial: list[str]) -> None:
     place.whole_spec(impl={"image": "spec:1"})

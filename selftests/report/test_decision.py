@@ -28,6 +28,7 @@ TABLE = {
     "another is waived": ([GOOD, bad(FAIL)], {"waived": ("server.a",)}, "REJECTED", FAIL),
     "waived and not measured": ([GOOD, bad(FAIL, measured=False)], {"waived": ("server.b",)}, "INCOMPLETE", FAIL),
     "waived and missing": ([GOOD], {"waived": ("server.b",)}, "INCOMPLETE", INCONCLUSIVE),
+    "a waiver covers no death": ([GOOD, replace(bad(FAIL), server_lost=True)], {"waived": ("server.b",)}, "REJECTED", FAIL),
     "a waiver covers no error": ([GOOD, bad(ERROR)], {"waived": ("server.b",)}, "ERROR", ERROR),
     "a waiver covers no void": ([GOOD, bad(FAIL), bad(VOID)], {"waived": ("server.b",)}, "VOID", VOID),
     "a waiver covers no doubt": ([GOOD, bad(INCONCLUSIVE)], {"waived": ("server.b",)}, "INCONCLUSIVE", INCONCLUSIVE),
