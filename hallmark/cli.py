@@ -17,6 +17,7 @@ from pathlib import Path
 from hallmark.core.errors import HallmarkError, UsageError
 from hallmark.specs.catalogue import Selection, load_catalogue
 from hallmark.workflows.acceptance import MARKS, Ended, run_acceptance
+from hallmark.workflows.pairs import split_pairs
 from hallmark.workflows.secrets import SECRETS, moved
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,6 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--workflow",
         choices=[*MARKS, "server", "reports"],
+        type=lambda name: "reports" if name == "report" else name,
         help="release = spec, tests (of the API), evals, benchmarks and the report; server = serve until stopped",
     )
     parser.add_argument("--self-test", action="store_true", help="run the project's own tests")
@@ -86,7 +88,11 @@ def make_parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", action="store_true", help=text)
     parser.add_argument("--docker", action="store_true", help="the same as --server docker")
     parser.add_argument(
-        "--workflow-args", nargs="+", default=[], metavar="K=V", help="engine arguments in place of the spec's; PARTIAL"
+        "--workflow-args",
+        nargs="+",
+        default=[],
+        metavar="K=V",
+        help="engine arguments in place of the spec's, each a word or all in one quoted text; PARTIAL",
     )
     for name, variable in SECRETS.items():
         parser.add_argument(name, metavar="SECRET", help=f"better: the environment variable {variable}")
@@ -128,6 +134,7 @@ def _dispatch(options: argparse.Namespace) -> Ended:
     if not options.workflow:
         raise UsageError("nothing to do", hint="pass --workflow release (see --help), or --self-test")
     _require_used(options)
+    options.workflow_args = split_pairs(options.workflow_args, option="--workflow-args")
     if options.docker:
         if options.server not in (None, "docker"):
             raise UsageError(f"--docker and --server {options.server} exclude each other", hint="drop one of the two")

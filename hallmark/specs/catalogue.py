@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -24,6 +24,7 @@ class Selection:
     models: tuple[str, ...] = ()
     """Names or globs."""
     device: str = ""
+    """In any case: N150 is n150."""
     impl: str = ""
 
 
@@ -57,11 +58,17 @@ class Catalogue:
 
     def matching(self, wanted: Selection) -> tuple[Cell, ...]:
         """As `select`, with every implementation where none is named."""
+        wanted = replace(wanted, device=self._spelt(wanted.device))
         self._check_names(wanted)
         cells = tuple(c for c in self.cells if self._matches(c, wanted))
         if not cells:
             raise UsageError(self._why_none(wanted), hint="see the model's file in model_specs/")
         return cells
+
+    def _spelt(self, device: str) -> str:
+        """The device as the catalogue spells it: vendors write N150, T3K."""
+        alike = [name for name in self.devices if name.casefold() == device.casefold()]
+        return alike[0] if device not in self.devices and len(alike) == 1 else device
 
     @staticmethod
     def _matches(cell: Cell, wanted: Selection) -> bool:

@@ -53,6 +53,20 @@ def test_weights_times_devices_times_implementations(catalogue: Catalogue) -> No
     }
 
 
+@pytest.mark.parametrize("device", ["t3k", "T3K", "T3k"])
+def test_a_device_is_meant_in_any_case(catalogue: Catalogue, device: str) -> None:
+    assert ids(catalogue, device=device) == ids(catalogue, device="t3k") != set()
+
+
+def test_devices_that_differ_by_case_alone_are_not_guessed(tmp_path: Path) -> None:
+    more = DEVICES + DEVICES.splitlines()[-1].replace("t3k", "T3K", 1) + "\n"
+    both = load_catalogue([spec_folder(tmp_path, devices=more)])
+    assert {"t3k", "T3K"} <= set(both.devices)
+    with pytest.raises(UsageError, match="unknown device 'T3k'"):
+        ids(both, device="T3k")
+    assert ids(both, device="t3k")
+
+
 def test_a_cell_knows_what_is_its_own(catalogue: Catalogue, tmp_path: Path) -> None:
     (cell,) = catalogue.select(Selection(models=("Small-1B-Instruct",), device="cpu", impl="plain"))
     (base,) = catalogue.select(Selection(models=("Small-1B",), device="cpu", impl="plain"))
@@ -99,7 +113,7 @@ def test_a_selection_means_these_cells(catalogue: Catalogue, wanted: dict[str, o
         ({"models": ("Small-1B", "nothing-like-it")}, "--model", "known: Small-1B, Small-1B-Instruct"),
         ({"models": ("zz*",)}, "--model", "known:"),
         ({"device": "t3"}, "--device", "did you mean t3k?"),
-        ({"device": "CPU"}, "--device", "did you mean cpu?"),
+        ({"device": "CPU0"}, "--device", "did you mean cpu?"),
         ({"impl": "plane"}, "--impl", "did you mean plain?"),
     ],
 )

@@ -54,6 +54,9 @@ def write_run(folder: Path, run: tuple[Manifest, tuple[Record, ...]]) -> Path:
             "--workflow-args: 'seed' is not NAME=VALUE",
         ),
         (["--workflow", "server", "--model", "hallmark-tiny", "--workflow-args", "port=80"], "use --port"),
+        (["--workflow", "evals", "--workflow-args", "a=1 b 2"], "--workflow-args: 'b' is not NAME=VALUE"),
+        (["--workflow", "evals", "--workflow-args", "a='x b=2"], "--workflow-args: a quote is not closed: 'x b=2"),
+        (["--workflow", "evals", "--workflow-args", 'a={"b": [1, 2} c=3'], "--workflow-args: ] is missing"),
         (["--workflow", "server", "--server-env", "A"], "--server-env: 'A' is not NAME=VALUE"),
         (["--workflow", "server", "--server-env", "a b=c"], "--server-env: 'a b' is not NAME=VALUE"),
         (["--workflow", "server", "--server-env", "A=1", "--server-env", "A=2"], "'A' is there twice"),
@@ -143,6 +146,30 @@ def test_options_are_passed_on_whole(passed: dict[str, Any], tmp_path: Path, mon
     assert sorted(passed["arguments"]) == sorted([*given, *resolved, python, "-v", "-x", "-k", "chat"])
     assert passed["arguments"][-3:] == ["-x", "-k", "chat"]
     assert (passed["workflow"], passed["root"]) == ("evals", ROOT)
+
+
+@pytest.mark.parametrize(
+    ("words", "pairs"),
+    [
+        (["a=1", "b=2"], ["a=1", "b=2"]),
+        (["a=1 b=2"], ["a=1", "b=2"]),
+        (["  a=1   b=2 ", "--max-num-seqs=3 c=4"], ["a=1", "b=2", "--max-num-seqs=3", "c=4"]),
+        (["a='x y' b=2"], ["a=x y", "b=2"]),
+        (["""a={"b": "it's", "c": [1, 2]} d=3"""], ["""a={"b": "it's", "c": [1, 2]}""", "d=3"]),
+        ([r'a={"b": "1 \" c=2"}'], [r'a={"b": "1 \" c=2"}']),
+        (["a= b=2"], ["a=", "b=2"]),
+        (["a=x=y b=2"], ["a=x=y", "b=2"]),
+    ],
+)
+def test_engine_arguments_are_words_or_one_text(passed: dict[str, Any], words: list[str], pairs: list[str]) -> None:
+    assert cli.main(["--workflow", "evals", "--workflow-args", *words]) == 4
+    assert passed["arguments"] == [f"--engine-arg={pair}" for pair in pairs]
+
+
+def test_the_workflow_report_is_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_run(tmp_path / "run", accepted_run())
+    assert cli.main(["--workflow", "report", "--run", str(folder)]) == 0
+    assert "verdict: ACCEPTED" in capsys.readouterr().out
 
 
 def test_its_last_lines_are_report_and_verdict(passed: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
