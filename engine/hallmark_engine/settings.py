@@ -26,6 +26,9 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?")
 _PUBLIC_KEY = re.compile(r"(ssh-(ed25519|rsa)|ecdsa-sha2-nistp\d+|sk-[\w.@-]+) [A-Za-z0-9+/]{40,}={0,3}( .*)?")
 _TOKEN = re.compile(r"[\x21-\x7e]+")
+_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]+")
+_LEAST_SECRET_BYTES = 32
+"""The gateway's own limit (hallmark.core.tokens), told here before a model is loaded for nothing."""
 
 
 class Wrong(Exception):
@@ -86,6 +89,8 @@ def read(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
         passed_on=tuple(passed_on),
     )
     _check_ports(settings)
+    ask.matching("VLLM_API_KEY", "", _KEY, "one key, of printable characters without a comma", secret=True)
+    ask.jwt_secret()
     return settings
 
 
@@ -153,6 +158,12 @@ class _Asker:
             if not _PUBLIC_KEY.fullmatch(line):
                 self.refuse("PUBLIC_KEY", "SSH public keys, one a line (ssh-ed25519 AAAA... name)", secret=True)
         return text
+
+    def jwt_secret(self) -> None:
+        text = self._values.get("JWT_SECRET", "")
+        if 0 < len(text.encode()) < _LEAST_SECRET_BYTES and not self.switch("GATEWAY_INSECURE"):
+            wanted = f"at least {_LEAST_SECRET_BYTES} bytes, or it can be found from any one token (openssl rand -hex 32)"
+            self.refuse("JWT_SECRET", f"{wanted}; GATEWAY_INSECURE=yes takes it for a trial", secret=True)
 
     def dtype(self) -> str:
         text = self._values.get("DTYPE", "").lower()

@@ -1,13 +1,16 @@
-"""Signed bearer tokens: JWT by HS256 with an expiry, from a secret that both sides know.
+"""Signed bearer tokens: JWT by HS256 that end - at a time, or with the one server that they are for.
 
-PyJWT does the cryptography. This module fixes what is left open there: one algorithm, an expiry that is demanded,
-and one line for each way in which a token can be wrong - a 401 that does not say why costs its reader hours.
+PyJWT does the cryptography. This module fixes what is left open there: one algorithm, an end that is demanded, a secret
+that cannot be searched for, and one line for each way in which a token can be wrong - a 401 that does not say why costs
+its reader hours.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import jwt
@@ -17,56 +20,115 @@ from hallmark.core.errors import UsageError
 
 ALGORITHM = "HS256"
 DAY_S = 24 * 3600.0
+SAFE_KEY_LENGTH = 16
+"""Characters of a plain key, below which it can be guessed at the rate at which a server answers."""
 SAFE_SECRET_BYTES = 32
 """Below the size of the hash (RFC 7518, 3.2), a secret can be searched for from any one token."""
-# PyJWT would take its own clock: the signature is its part, the times are ours.
-_SIGNATURE_ONLY: Options = {
-    "require": ["exp"],
-    "verify_exp": False,
-    "verify_nbf": False,
-    "verify_iat": False,
-    "verify_aud": False,
-}
+_SERVER_CLAIM = "hallmark_server"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRules:
+    """What a token must say besides who signed it. What is empty is not asked for."""
+
+    audience: str = ""
+    """The claim `aud`, or one of its values where it is a list."""
+    issuer: str = ""
+    """The claim `iss`."""
+    server: str = ""
+    """A name that no other server has. A token that names it needs no expiry: it ends with this server."""
 
 
 class TokenRefused(Exception):
     """A token that proves nothing; the text says why and holds nothing secret."""
 
 
+def is_safe(secret: str) -> bool:
+    """Whether it is long enough not to be found from a token; an empty one signs none."""
+    return not secret or len(secret.encode()) >= SAFE_SECRET_BYTES
+
+
+def require_safe(secret: str, *, insecure: bool) -> None:
+    """UsageError for a secret that is too short, unless `insecure` says that this is meant."""
+    if not is_safe(secret) and not insecure:
+        raise UsageError(
+            f"the secret is shorter than {SAFE_SECRET_BYTES} bytes: it can be found from any one token",
+            where="JWT_SECRET",
+            hint=f"make one with `openssl rand -hex {SAFE_SECRET_BYTES}`; for a trial alone, GATEWAY_INSECURE=yes takes this one",
+        )
+
+
 def sign_token(
     secret: str,
     *,
     subject: str = "hallmark",
-    lifetime_s: float = DAY_S,
+    lifetime_s: float | None = DAY_S,
+    rules: TokenRules = TokenRules(),
     now_s: Callable[[], float] = time.time,
     claims: Mapping[str, Any] | None = None,
 ) -> str:
-    """A token that `verify_token` accepts for `lifetime_s` seconds. UsageError for an empty secret."""
+    """A token that `verify_token` accepts by the same rules for `lifetime_s` seconds; None: as long as `rules.server` lives.
+
+    UsageError for an empty secret, ValueError for a token that would never end.
+    """
     if not secret:
         raise UsageError("the secret for tokens is empty", hint="set JWT_SECRET")
     issued = int(now_s())
-    payload = {**(claims or {}), "sub": subject, "iat": issued, "exp": int(issued + lifetime_s)}
+    payload = {**(claims or {}), "sub": subject, "iat": issued}
+    payload |= {name: value for name, value in (("aud", rules.audience), ("iss", rules.issuer)) if value}
+    if lifetime_s is not None:
+        payload["exp"] = int(issued + lifetime_s)
+    elif rules.server:
+        payload[_SERVER_CLAIM] = rules.server
+    else:
+        raise ValueError("a token ends at a time or with a server")
     return jwt.encode(payload, secret, algorithm=ALGORITHM)
 
 
-def verify_token(token: str | bytes, secret: str, *, now_s: Callable[[], float] = time.time) -> dict[str, Any]:
-    """The claims of a token that was signed with `secret` and has not expired; TokenRefused otherwise."""
+def verify_token(
+    token: str | bytes, secret: str, *, rules: TokenRules = TokenRules(), now_s: Callable[[], float] = time.time
+) -> dict[str, Any]:
+    """The claims of a token that was signed with `secret`, keeps the rules and has not ended; TokenRefused otherwise."""
+    # PyJWT would take its own clock: the signature, `aud` and `iss` are its part, the times are ours.
+    options: Options = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_aud": bool(rules.audience)}
+    audience, issuer = rules.audience or None, rules.issuer or None
     try:
-        claims = jwt.decode(token, secret, algorithms=[ALGORITHM], options=_SIGNATURE_ONLY)
-    except jwt.InvalidSignatureError as exc:
-        raise TokenRefused("the token was signed with another secret") from exc
-    except jwt.MissingRequiredClaimError as exc:
-        raise TokenRefused("the token has no expiry (claim 'exp')") from exc
-    except jwt.InvalidAlgorithmError as exc:
-        raise TokenRefused(f"the token must be signed by {ALGORITHM}") from exc
+        claims = jwt.decode(token, secret, algorithms=[ALGORITHM], audience=audience, issuer=issuer, options=options)
     except jwt.InvalidTokenError as exc:
-        raise TokenRefused("this is no signed token (JWT)") from exc
+        raise TokenRefused(_reason(exc)) from exc
+    if claims.get("exp") is None:
+        _require_named(claims, rules.server)
     _require_in_time(claims, now_s())
     return claims
 
 
+def _reason(exc: jwt.InvalidTokenError) -> str:
+    match exc:
+        case jwt.InvalidSignatureError():
+            return "the token was signed with another secret"
+        case jwt.InvalidAlgorithmError():
+            return f"the token must be signed by {ALGORITHM}"
+        case jwt.MissingRequiredClaimError():
+            return f"the token does not say '{exc.claim}', which is demanded here"
+        case jwt.InvalidAudienceError():
+            return "the token is for another audience (claim 'aud')"
+        case jwt.InvalidIssuerError():
+            return "the token is of another issuer (claim 'iss')"
+    return "this is no signed token (JWT)"
+
+
+def _require_named(claims: Mapping[str, Any], server: str) -> None:
+    """Without an expiry, a token ends with the server that it names."""
+    named = claims.get(_SERVER_CLAIM)
+    if named is None:
+        raise TokenRefused("the token has no expiry (claim 'exp')")
+    if not server or named != server:
+        raise TokenRefused("the token ended with the server that it was made for")
+
+
 def _require_in_time(claims: Mapping[str, Any], now: float) -> None:
-    expiry, start = claims["exp"], claims.get("nbf", 0)
+    expiry, start = claims.get("exp"), claims.get("nbf", 0)
+    expiry = inf if expiry is None else expiry
     if any(isinstance(moment, bool) or not isinstance(moment, int | float) for moment in (expiry, start)):
         raise TokenRefused("the token's times ('exp', 'nbf') are no numbers")
     # Written so that NaN, which JSON of Python may hold, is refused.

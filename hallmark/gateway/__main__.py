@@ -11,7 +11,6 @@ import uvloop
 
 from hallmark.core.errors import HallmarkError
 from hallmark.core.redact import Redactor
-from hallmark.core.tokens import SAFE_SECRET_BYTES
 from hallmark.gateway.server import Gateway
 from hallmark.gateway.settings import Settings, read_settings
 
@@ -34,8 +33,8 @@ def set_up_log(settings: Settings) -> None:
     log.setLevel(logging.INFO)
     if not settings.guarded:
         log.warning("no JWT_SECRET and no GATEWAY_API_KEYS: whoever reaches this port may use the engine")
-    elif 0 < len(settings.jwt_secret.encode()) < SAFE_SECRET_BYTES:
-        log.warning("JWT_SECRET is shorter than %d bytes: it can be found from a token", SAFE_SECRET_BYTES)
+    for doubt in settings.doubts:
+        log.warning("%s", doubt)
 
 
 async def serve(settings: Settings) -> None:

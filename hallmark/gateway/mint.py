@@ -1,6 +1,7 @@
 """`python -m hallmark.gateway.mint`: a token for a client of the gateway, on standard output.
 
-The secret comes from JWT_SECRET or the file that JWT_SECRET_FILE names, as the gateway itself reads it.
+The secret comes from JWT_SECRET or the file that JWT_SECRET_FILE names, and what a token must say from GATEWAY_AUDIENCE and
+GATEWAY_ISSUER, as the gateway itself reads them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from hallmark.core.tokens import sign_token
 from hallmark.gateway.settings import read_settings
 
 HOUR_S = 3600.0
+_READ = ("JWT_SECRET", "GATEWAY_AUDIENCE", "GATEWAY_ISSUER", "GATEWAY_INSECURE")
+"""What is about tokens; whatever else is set for a gateway, wrong or right, is no matter here."""
 
 
 def minted(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
@@ -25,8 +28,8 @@ def minted(arguments: Sequence[str], environ: Mapping[str, str]) -> str:
     options = parser.parse_args(arguments)
     if not 0 < options.hours < 24 * 3660:
         raise UsageError(f"no lifetime: {options.hours:g} hours", where="--hours", hint="more than 0, at most ten years")
-    secret = read_settings([], {name: value for name, value in environ.items() if name.startswith("JWT_SECRET")}).jwt_secret
-    return sign_token(secret, subject=options.subject, lifetime_s=options.hours * HOUR_S)
+    settings = read_settings([], {name: value for name, value in environ.items() if name.startswith(_READ)})
+    return sign_token(settings.jwt_secret, subject=options.subject, lifetime_s=options.hours * HOUR_S, rules=settings.token_rules)
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
 from hallmark.core.errors import UsageError
+from hallmark.core.tokens import SAFE_KEY_LENGTH, SAFE_SECRET_BYTES, TokenRules, is_safe, require_safe
 
 MIB = 1024 * 1024
 
@@ -50,6 +51,14 @@ class Settings:
     drain_s: float = 30.0
     """How long answers under way may go on after SIGTERM."""
     access_log: bool = True
+    audience: str = ""
+    """What the claim `aud` of a token must hold; empty: it may say anything."""
+    issuer: str = ""
+    """What the claim `iss` of a token must say; empty: anything."""
+    server_id: str = ""
+    """A name drawn for this start: tokens that are made for it need no expiry. Empty: every token must have one."""
+    insecure: bool = False
+    """Take a JWT_SECRET under 32 bytes, which can be found from any one token: for a trial alone."""
     jwt_secret: str = field(default="", repr=False)
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     """Plain keys that are accepted beside tokens."""
@@ -67,6 +76,20 @@ class Settings:
     @property
     def guarded(self) -> bool:
         return bool(self.jwt_secret or self.api_keys)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What can be meant, and is weak all the same."""
+        found = []
+        if not is_safe(self.jwt_secret):
+            found.append(f"JWT_SECRET is shorter than {SAFE_SECRET_BYTES} bytes: it can be found from any one token")
+        if short := sum(len(key) < SAFE_KEY_LENGTH for key in self.api_keys):
+            found.append(f"GATEWAY_API_KEYS: {short} shorter than {SAFE_KEY_LENGTH} characters, which can be guessed")
+        return tuple(found)
+
+    @property
+    def token_rules(self) -> TokenRules:
+        return TokenRules(audience=self.audience, issuer=self.issuer, server=self.server_id)
 
     @property
     def passed_paths(self) -> frozenset[str]:
@@ -155,6 +178,10 @@ def _checked(settings: Settings) -> Settings:
     for path in settings.passed_paths:
         if not path.startswith("/"):
             raise UsageError(f"not a path: {path}", where="GATEWAY_EXTRA_PATHS", hint="/metrics,/tokenize")
+    require_safe(settings.jwt_secret, insecure=settings.insecure)
+    if (settings.audience or settings.issuer) and not settings.jwt_secret:
+        where = "GATEWAY_AUDIENCE" if settings.audience else "GATEWAY_ISSUER"
+        raise UsageError("it is what a token must say, and no token is taken", where=where, hint="set JWT_SECRET")
     if settings.engine_api_key and not _HEADER_TEXT.fullmatch(settings.engine_api_key):
         raise UsageError("the engine's key cannot stand in a header", where="ENGINE_API_KEY")
     return settings

@@ -10,7 +10,7 @@ import pytest
 
 from hallmark.core.errors import UsageError
 from hallmark.core.redact import MASK, Redactor
-from hallmark.core.tokens import TokenRefused, sign_token, verify_token
+from hallmark.core.tokens import TokenRefused, TokenRules, sign_token, verify_token
 
 SECRET = "a secret of forty bytes, for selftests!!"
 OTHER = "another secret of the same length, 40 b."
@@ -62,6 +62,38 @@ def test_the_end_of_a_token_is_exact() -> None:
     assert verify_token(token, SECRET, now_s=lambda: 1059.99)
     with pytest.raises(TokenRefused, match="expired 0 s ago"):
         verify_token(token, SECRET, now_s=lambda: 1060.0)
+
+
+RULES = TokenRules(audience="models", issuer="https://id.example", server="server-1")
+
+
+@pytest.mark.parametrize(
+    ("claims", "why"),
+    [
+        ({"aud": ["others", "models"], "iss": "https://id.example", "exp": 10**12}, ""),
+        ({"aud": "models", "iss": "https://id.example", "hallmark_server": "server-1"}, ""),
+        ({"aud": "models", "iss": "https://id.example", "hallmark_server": "server-1", "exp": 1}, "expired"),
+        ({"aud": "models", "iss": "https://id.example", "hallmark_server": "server-2"}, "ended with the server"),
+        ({"aud": "models", "iss": "https://id.example", "hallmark_server": ["server-1"]}, "ended with the server"),
+        ({"aud": "models", "iss": "https://id.example"}, "no expiry"),
+        ({"aud": "models ", "iss": "https://id.example", "exp": 10**12}, "another audience"),
+        ({"aud": {"models": 1}, "iss": "https://id.example", "exp": 10**12}, "another audience"),
+        ({"iss": "https://id.example", "exp": 10**12}, "does not say 'aud'"),
+        ({"aud": "models", "iss": "https://id.example/", "exp": 10**12}, "another issuer"),
+        ({"aud": "models", "exp": 10**12}, "does not say 'iss'"),
+    ],
+)
+def test_rules_are_kept_or_the_token_is_refused(claims: dict[str, object], why: str) -> None:
+    if not why:
+        assert verify_token(encoded(claims), SECRET, rules=RULES)
+        return
+    with pytest.raises(TokenRefused, match=why):
+        verify_token(encoded(claims), SECRET, rules=RULES)
+
+
+def test_a_token_that_would_never_end_is_not_signed() -> None:
+    with pytest.raises(ValueError, match="ends"):
+        sign_token(SECRET, lifetime_s=None)
 
 
 def test_an_empty_secret_signs_nothing() -> None:

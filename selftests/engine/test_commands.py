@@ -7,7 +7,7 @@ from hallmark_engine.settings import read
 
 ENVIRON = {
     "HF_TOKEN": "hf_of_this_test",
-    "JWT_SECRET": "secret-of-this-test",
+    "JWT_SECRET": "secret-of-this-test-in-32-bytes!",
     "GATEWAY_API_KEYS": "key-of-this-test",
     "VLLM_API_KEY": "clients-key",
     "PATH": "/bin",
@@ -31,7 +31,7 @@ def test_each_process_knows_only_its_own_secrets() -> None:
     engine, gateway = both(ENVIRON)
     assert engine.env["HF_TOKEN"] == "hf_of_this_test"
     assert {"JWT_SECRET", "GATEWAY_API_KEYS", "PUBLIC_KEY"} & set(engine.env) == set()
-    assert gateway.env["JWT_SECRET"] == "secret-of-this-test"
+    assert gateway.env["JWT_SECRET"] == "secret-of-this-test-in-32-bytes!"
     assert {"HF_TOKEN", "VLLM_API_KEY", "PUBLIC_KEY"} & set(gateway.env) == set()
 
 

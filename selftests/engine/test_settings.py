@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hallmark_engine.settings import Settings, Wrong, read
 
+from hallmark.core.tokens import SAFE_SECRET_BYTES
+
 KEY = "ssh-ed25519 " + "A" * 68 + " someone@somewhere"
 
 
@@ -95,6 +97,8 @@ def test_the_engines_port_makes_way() -> None:
         ("SSH_PORT", "70000"),
         ("STOP_GRACE_S", "-1"),
         ("HF_TOKEN", "two words"),
+        ("JWT_SECRET", "x" * (SAFE_SECRET_BYTES - 1)),
+        ("VLLM_API_KEY", "two,keys"),
         ("PUBLIC_KEY", "not a key"),
         ("PUBLIC_KEY", "-----BEGIN OPENSSH PRIVATE KEY-----"),
     ],
@@ -105,7 +109,12 @@ def test_what_cannot_be_meant_is_refused_in_one_line(name: str, text: str) -> No
     assert len(str(caught.value).splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", ["HF_TOKEN", "PUBLIC_KEY"])
+def test_a_short_secret_is_taken_where_that_is_said() -> None:
+    """The limit is the gateway's own."""
+    assert of(JWT_SECRET="x", GATEWAY_INSECURE="yes") == of(JWT_SECRET="x" * SAFE_SECRET_BYTES)
+
+
+@pytest.mark.parametrize("name", ["HF_TOKEN", "PUBLIC_KEY", "JWT_SECRET", "VLLM_API_KEY"])
 def test_a_refused_secret_is_not_shown(name: str) -> None:
     with pytest.raises(Wrong) as caught:
         of(**{name: "very secret PRIVATE KEY"})

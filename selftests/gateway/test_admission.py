@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
-from hallmark.core.tokens import sign_token
+from hallmark.core.tokens import DAY_S, TokenRules, sign_token
+from hallmark.gateway.admission import Admission
+from hallmark.gateway.heads import parse_request_head
+from hallmark.gateway.refusals import Refusal
+from hallmark.gateway.settings import Settings
 from selftests.core.polling import comes_true
 from selftests.faulty import MODEL, running
 from selftests.gateway.gateways import SECRET, Running, gateway
@@ -102,7 +107,46 @@ def test_a_secret_in_a_request_is_not_logged(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
-def test_a_short_secret_is_warned_of(tmp_path: Path) -> None:
-    with gateway("http://127.0.0.1:9", tmp_path, JWT_SECRET="short-secret") as front:
+def test_a_short_secret_is_refused_unless_that_is_said(tmp_path: Path) -> None:
+    refused = "ended with 2: gateway: JWT_SECRET: the secret is shorter than 32 bytes"
+    with (
+        pytest.raises(RuntimeError, match=refused) as caught,
+        gateway("http://127.0.0.1:9", tmp_path, JWT_SECRET="short-secret"),
+    ):
+        pass
+    assert "short-secret" not in str(caught.value)
+    with gateway("http://127.0.0.1:9", tmp_path, JWT_SECRET="short-secret", GATEWAY_INSECURE="yes") as front:
         assert "shorter than 32 bytes" in front.log
         assert "short-secret" not in front.log
+
+
+@pytest.mark.e2e
+def test_audience_and_issuer_are_demanded_where_the_settings_say_so(keyed_engine: Engine, tmp_path: Path) -> None:
+    right = TokenRules(audience="models", issuer="https://id.example")
+    shown = {
+        "": right,
+        "does not say 'aud'": TokenRules(issuer=right.issuer),
+        "another audience": replace(right, audience="other-models"),
+        "does not say 'iss'": TokenRules(audience=right.audience),
+        "another issuer": replace(right, issuer="https://id.example.evil"),
+    }
+    with gateway(keyed_engine.url, tmp_path, GATEWAY_AUDIENCE=right.audience, GATEWAY_ISSUER=right.issuer) as front:
+        for why, rules in shown.items():
+            with front.client(sign_token(SECRET, rules=rules)) as client:
+                answer = client.get("/v1/models")
+                assert (answer.status_code, why in answer.text) == (401 if why else 200, True), why
+
+
+def test_a_token_for_one_server_ends_with_it_and_not_before() -> None:
+    """Ten years on, by the gateway's own clock, and before another server that has the same secret."""
+    token = sign_token(SECRET, lifetime_s=None, rules=TokenRules(server="this-one"))
+    head = parse_request_head(b"GET /v1/models HTTP/1.1\r\nhost: x\r\nauthorization: Bearer " + token.encode())
+
+    def admission(server_id: str) -> Admission:
+        settings = Settings(jwt_secret=SECRET, server_id=server_id)
+        return Admission(settings, now_s=lambda: time.time() + 10 * 365 * DAY_S)
+
+    admission("this-one").check(head)
+    for other in ("that-one", ""):
+        with pytest.raises(Refusal, match="ended with the server"):
+            admission(other).check(head)

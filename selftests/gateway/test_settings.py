@@ -20,7 +20,7 @@ def test_arguments_win_over_the_environment_and_that_over_defaults() -> None:
 
 def test_secrets_come_by_environment_or_file_and_are_not_shown(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("key-one\nkey-two\n")
-    settings = read_settings([], {"JWT_SECRET": "sesame-sesame", "GATEWAY_API_KEYS_FILE": str(tmp_path / "keys")})
+    settings = read_settings([], {"JWT_SECRET": "sesame-" * 6, "GATEWAY_API_KEYS_FILE": str(tmp_path / "keys")})
     assert settings.api_keys == ("key-one", "key-two")
     assert settings.guarded
     assert "sesame" not in repr(settings)
@@ -51,11 +51,26 @@ def test_no_argument_takes_a_secret(flag: str, capsys: pytest.CaptureFixture[str
         ([], {"ENGINE_API_KEY": "a\nb"}, "cannot stand in a header"),
         ([], {"JWT_SECRET_FILE": "/no/such/file"}, "cannot read the secret"),
         ([], {"JWT_SECRET": "x", "JWT_SECRET_FILE": "/x"}, "both set"),
+        ([], {"JWT_SECRET": "x" * 31}, "JWT_SECRET: the secret is shorter than 32 bytes.*`openssl rand"),
+        ([], {"GATEWAY_AUDIENCE": "models", "GATEWAY_API_KEYS": "k"}, "no token is taken"),
     ],
 )
 def test_a_setting_that_cannot_be_meant_is_one_line(arguments: list[str], environ: dict[str, str], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         read_settings(arguments, environ)
+
+
+def test_a_short_secret_is_taken_where_that_is_said_and_doubted() -> None:
+    assert read_settings([], {"JWT_SECRET": "x" * 32}).doubts == ()
+    (doubt,) = read_settings(["--insecure", "yes"], {"JWT_SECRET": "x" * 31}).doubts
+    assert "shorter than 32 bytes" in doubt
+
+
+def test_a_short_key_is_doubted() -> None:
+    assert read_settings([], {"GATEWAY_API_KEYS": "k" * 16}).doubts == ()
+    (doubt,) = read_settings([], {"GATEWAY_API_KEYS": "sesame," + "k" * 16}).doubts
+    assert "1 shorter than 16 characters" in doubt
+    assert "sesame" not in doubt
 
 
 def test_an_empty_file_is_no_secret(tmp_path: Path) -> None:
