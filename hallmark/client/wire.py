@@ -100,8 +100,8 @@ class WireClient:
             timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, 10.0)),
             # A proxy or a .netrc of this machine must not come between the check and the server.
             trust_env=False,
-            # Shorter than any server's own (uvicorn: 5 s), so that none closes a connection as we reuse it.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20, keepalive_expiry=1.0),
+            # A connection for each request: a server may close a kept one at any moment, and this client sends nothing twice.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
             headers={"accept-encoding": "identity"},
         )
 

@@ -25,6 +25,8 @@ class Exchange:
     lost: str = ""
     """Why the answer never ended; empty for an answer that did."""
     completed: bool = False
+    sent_again: bool = False
+    """Whether it took a second connection, because the server closed a kept one before the first byte of its answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

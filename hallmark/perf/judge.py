@@ -35,17 +35,21 @@ def judge_requests(result: PointResult, point: PerfPoint) -> Evidence:
     good, failed = len(result.samples), len(result.failures)
     unsent = point.requests - good - failed
     errors = result.distinct_errors()[:_ERRORS_SHOWN]
-    passed = result.faultless and good == point.requests
+    cached = result.cached_share > result.chance_share
+    passed = result.faultless and good == point.requests and not cached
     gathered = sum(sample.gathered for sample in result.samples)
     reason = f"{good} of {point.requests} requests were answered in full" + (
         f", {gathered} in too few pieces" if gathered else ""
     )
+    if result.sent_again:
+        reason += f"; {result.sent_again} were sent again, because the server had closed the kept connection"
     if not passed:
         parts = [
             f"{failed} failed" if failed else "",
             f"{len(result.warmup_failures)} failed in the warm-up" if result.warmup_failures else "",
             f"{unsent} were not sent" if unsent else "",
             f"ended early: {result.stopped}" if result.stopped else "",
+            _cache_at_work(result) if cached else "",
             *(f"{count} x {error}" for error, count in errors),
         ]
         reason = "; ".join([reason, *filter(None, parts)])
@@ -61,12 +65,24 @@ def judge_requests(result: PointResult, point: PerfPoint) -> Evidence:
             "warmup_failed": len(result.warmup_failures),
             "not_sent": unsent,
             "gathered": gathered,
+            "sent_again": result.sent_again,
+            "cached_prompt_share": round(result.cached_share, 6),
+            "cached_prompt_share_by_chance": round(result.chance_share, 6),
             "stopped": result.stopped,
             "errors": [{"error": error, "count": count} for error, count in errors],
             "window_s": round(result.window_s, 6),
             "seed": result.seed,
             "salt": result.salt,
         },
+    )
+
+
+def _cache_at_work(result: PointResult) -> str:
+    """Prompts are random and fresh, so what a prefix cache may have of them by chance is known."""
+    share, chance = result.cached_share, result.chance_share
+    return (
+        f"{result.cached_tokens} of {result.prompt_tokens} prompt tokens ({share:.1%}) came out of a prefix cache,"
+        f" by chance it is {chance:.1%} at most: what was timed is the cache"
     )
 
 

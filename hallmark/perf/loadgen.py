@@ -70,6 +70,8 @@ def measure(
         stopped=loop.stopped,
         seed=workload.seed,
         salt=workload.salt,
+        sent_again=sum(exchange.sent_again for exchange in (*loop.warmup_sent, *loop.window_sent)),
+        cached_by_chance=workload.cached_by_chance,
         client_delay_mean_s=sum(loop.delays) / max(1, len(loop.delays)),
         client_delay_max_s=max(loop.delays, default=0.0),
     )
@@ -143,9 +145,7 @@ class ClosedLoop:
                 exchange = Exchange(time.perf_counter())
                 sent.append(exchange)
                 try:
-                    if connection is None or not connection.usable:
-                        connection = await Connection.open(self._address)
-                    await connection.send(request, exchange)
+                    connection = await self._carry(request, exchange, kept=connection)
                 except OSError as exc:
                     exchange.lost = f"connection lost: {exc.strerror or exc}"
                 done()
@@ -155,6 +155,21 @@ class ClosedLoop:
         finally:
             if connection:
                 self._idle.append(connection)
+
+    async def _carry(self, request: bytes, exchange: Exchange, *, kept: Connection | None) -> Connection:
+        """Have the exchange made, on the `kept` connection if it still stands; returns the connection to keep.
+
+        A server may close a kept connection at any time, and some do after every answer without saying so: a request that
+        crosses that on the way says nothing about the server. It goes once more, on a new connection, and its time runs on.
+        """
+        if kept and kept.usable:
+            await kept.send(request, exchange)
+            if not exchange.lost or exchange.pieces:
+                return kept
+            exchange.lost, exchange.sent_again = "", True
+        connection = await Connection.open(self._address)
+        await connection.send(request, exchange)
+        return connection
 
     async def _watch(self) -> str:
         """Return why to stop, when there is a reason; note at each tick how late the loop is."""

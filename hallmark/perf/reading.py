@@ -8,6 +8,7 @@ from typing import Any
 
 from hallmark.client.errors import StreamBroken, StreamTruncated
 from hallmark.client.sse import DONE, SseParser, body_of
+from hallmark.client.text import count
 from hallmark.core.errors import CheckFailed
 from hallmark.perf.connection import Exchange
 from hallmark.perf.sample import Failed, Sample
@@ -21,11 +22,13 @@ def read_exchange(exchange: Exchange, *, isl: int, osl: int) -> Sample | Failed:
         if exchange.lost:
             raise StreamBroken(exchange.lost)
         events = list(_bodies(_body_pieces(exchange.pieces)))
-        _check_usage(events, isl=isl, osl=osl)
+        cached = _check_usage(events, isl=isl, osl=osl)
         times = _token_times(events, osl)
     except CheckFailed as exc:
         return Failed(start=exchange.start, error=str(exc))
-    return Sample(start=exchange.start, token_times=times, end=exchange.end, prompt_tokens=isl, output_tokens=osl)
+    return Sample(
+        start=exchange.start, token_times=times, end=exchange.end, prompt_tokens=isl, output_tokens=osl, cached_tokens=cached
+    )
 
 
 def _body_pieces(pieces: list[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
@@ -110,7 +113,8 @@ def _bodies(pieces: Iterator[tuple[float, bytes]]) -> Iterator[tuple[float, dict
         raise StreamTruncated("the stream ended without [DONE]")
 
 
-def _check_usage(events: list[tuple[float, dict[str, Any]]], *, isl: int, osl: int) -> None:
+def _check_usage(events: list[tuple[float, dict[str, Any]]], *, isl: int, osl: int) -> int:
+    """How many of the prompt's tokens came out of a prefix cache; CheckFailed where the counts are not those asked for."""
     usage = next((body["usage"] for _, body in reversed(events) if body.get("usage")), None)
     if not isinstance(usage, dict):
         raise CheckFailed("usage is missing from the stream")
@@ -119,9 +123,11 @@ def _check_usage(events: list[tuple[float, dict[str, Any]]], *, isl: int, osl: i
         raise CheckFailed(f"usage says {prompt} prompt tokens, {isl} were sent")
     if output != osl:
         raise CheckFailed(f"usage says {output} completion tokens, {osl} were asked for")
-    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
-    if cached:
-        raise CheckFailed(f"{cached} of the prompt's {isl} tokens came out of a prefix cache")
+    details = usage.get("prompt_tokens_details")
+    cached = count((details.get("cached_tokens") if isinstance(details, dict) else 0) or 0, "cached_tokens")
+    if not 0 <= cached <= isl:
+        raise CheckFailed(f"usage says that {cached} of the prompt's {isl} tokens came out of a prefix cache")
+    return cached
 
 
 def _token_times(events: list[tuple[float, dict[str, Any]]], osl: int) -> tuple[float, ...]:

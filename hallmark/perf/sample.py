@@ -22,6 +22,8 @@ class Sample:
     """When the last byte of the answer came."""
     prompt_tokens: int
     output_tokens: int
+    cached_tokens: int = 0
+    """Of the prompt's tokens, those that the server says it took out of a prefix cache."""
 
     @property
     def ttft_s(self) -> float:
@@ -72,6 +74,10 @@ class PointResult:
     """Why it ended before all requests were answered; empty for a whole one."""
     seed: int
     salt: str
+    sent_again: int
+    """Requests of warm-up and window for which the server had closed the kept connection that they went out on."""
+    cached_by_chance: float
+    """Tokens per prompt that a prefix cache may hold although it has never seen the prompt (`workload.cached_by_chance`)."""
     client_delay_mean_s: float
     client_delay_max_s: float
     """How late the client's own event loop ran: the size of its error, always to the server's disadvantage."""
@@ -79,6 +85,24 @@ class PointResult:
     @property
     def faultless(self) -> bool:
         return not (self.failures or self.warmup_failures or self.stopped) and bool(self.samples)
+
+    @property
+    def cached_tokens(self) -> int:
+        return sum(sample.cached_tokens for sample in self.samples)
+
+    @property
+    def cached_share(self) -> float:
+        """The part of all prompt tokens that came out of a prefix cache."""
+        return self.cached_tokens / max(1, self.prompt_tokens)
+
+    @property
+    def chance_share(self) -> float:
+        """The part that random prompts may have in common with earlier ones."""
+        return self.cached_by_chance * len(self.samples) / max(1, self.prompt_tokens)
+
+    @property
+    def prompt_tokens(self) -> int:
+        return sum(sample.prompt_tokens for sample in self.samples)
 
     def distinct_errors(self) -> list[tuple[str, int]]:
         """Each error with how often it came, the most frequent first."""
@@ -96,6 +120,7 @@ class PointResult:
                 "e2e_ms": round(s.e2e_s * 1000, 3),
                 "output_tokens": s.output_tokens,
                 "arrivals": s.arrivals,
+                "cached_tokens": s.cached_tokens,
             }
             for s in self.samples
         ]

@@ -15,6 +15,8 @@ from hallmark.core.errors import HarnessError
 from hallmark.specs.model import PerfPoint
 
 COMPLETIONS = "/v1/completions"
+_OTHER_PROMPTS = 10_000
+"""At least as many as one server sees in a run; fewer have less in common by chance."""
 _HEAD = 8
 """Two prompts differ within so many tokens: well inside one block of any prefix cache."""
 _ORDINARY = (
@@ -48,6 +50,8 @@ class Workload:
     window: tuple[bytes, ...]
     seed: int
     salt: str
+    cached_by_chance: float
+    """Tokens per prompt that a prefix cache may hold of it without having seen it."""
 
 
 def make_workload(point: PerfPoint, model: str, *, vocabulary: Sequence[int], seed: int, salt: str) -> Workload:
@@ -55,7 +59,26 @@ def make_workload(point: PerfPoint, model: str, *, vocabulary: Sequence[int], se
     warmup = point.warmup or point.concurrency
     prompts = _distinct_prompts(point.isl, warmup + point.requests, vocabulary=vocabulary, rng=random.Random(f"{seed} {salt}"))  # noqa: S311
     bodies = [_body(model, prompt, osl=point.osl, seed=seed) for prompt in prompts]
-    return Workload(warmup=tuple(bodies[:warmup]), window=tuple(bodies[warmup:]), seed=seed, salt=salt)
+    return Workload(
+        warmup=tuple(bodies[:warmup]),
+        window=tuple(bodies[warmup:]),
+        seed=seed,
+        salt=salt,
+        cached_by_chance=common_by_chance(len(set(vocabulary)), isl=point.isl),
+    )
+
+
+def common_by_chance(vocabulary: int, *, isl: int) -> float:
+    """How many of its first tokens a random prompt of `isl` tokens shares with some earlier one, on average and at most.
+
+    That one of n others begins with the same k tokens has a chance of n / vocabulary^k at most; a cache that keeps every
+    prompt token by token (and not in blocks) finds the sum of these over k.
+    """
+    shared, chance = 0.0, float(_OTHER_PROMPTS)
+    for _ in range(isl):
+        chance /= vocabulary
+        shared += min(1.0, chance)
+    return shared
 
 
 def _distinct_prompts(isl: int, count: int, *, vocabulary: Sequence[int], rng: random.Random) -> list[list[int]]:

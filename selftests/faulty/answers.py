@@ -71,13 +71,14 @@ def _clipped(pieces: Sequence[str], length: int) -> Iterator[str]:
         length = max(0, length - len(piece))
 
 
-def usage(outputs: Sequence[Output], faults: Faults) -> dict[str, Any]:
+def usage(job: Job, outputs: Sequence[Output], faults: Faults) -> dict[str, Any]:
     prompt = sum({id(o.prompt): len(o.prompt) for o in outputs}.values()) + int(faults.number("prompt-usage-off"))
     made = sum(len(o.ids) for o in outputs) + int(faults.number("usage-off"))
     if faults.text("over-by-one") == "quiet":
         made -= len(outputs)
     said = json.loads(faults.text("usage-is")) if "usage-is" in faults else made
-    return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + made}
+    details = {"prompt_tokens_details": {"cached_tokens": job.cached}} if "prefix-cache" in faults else {}
+    return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + made, **details}
 
 
 def completion_logprobs(output: Output, count: int, *, model: Model, echo: bool) -> dict[str, Any]:
@@ -135,7 +136,7 @@ def whole(job: Job, outputs: Sequence[Output], *, name: str, model: Model, fault
         said: dict[str, Any] = {"message": {"role": "assistant", "content": text}} if job.chat else {"text": text}
         logprobs = _logprobs(job, output, model=model, faults=faults)
         choices.append({"index": index, **said, "logprobs": logprobs, "finish_reason": output.finish_reason})
-    counted = {} if "no-usage" in faults else {"usage": usage(outputs, faults)}
+    counted = {} if "no-usage" in faults else {"usage": usage(job, outputs, faults)}
     return {**envelope(job, name, chunk=False), "choices": choices, **counted}
 
 
@@ -161,7 +162,7 @@ def chunks(
             reason = (faults.text("stream-finish") or output.finish_reason) if done else None
             yield len(group), {**head, "choices": [{"index": index, **said, "logprobs": None, "finish_reason": reason}], **blank}
     if with_usage:
-        counts = usage(outputs, faults)
+        counts = usage(job, outputs, faults)
         yield (
             0,
             {

@@ -48,7 +48,13 @@ FAULTS: Mapping[str, Fault] = {
     "accepts-bad-requests": Fault("200 for what must be refused"),
     "plain-text-errors": Fault("errors are plain text, not OpenAI's JSON"),
     # streams and counts
-    "truncate-stream": Fault("a stream ends half-way: 'quiet' as if complete but without [DONE], 'abort' by a cut", "quiet"),
+    "truncate-stream": Fault(
+        "a stream ends half-way: 'quiet' as if complete but without [DONE], 'abort' by a cut, 'head' by a cut after its head",
+        "quiet",
+    ),
+    "closes": Fault("the connection is closed after each answer without a word, so many milliseconds later", "0"),
+    "closes-unanswered": Fault("each completion's connection is closed in place of an answer"),
+    "prefix-cache": Fault("usage tells, token by token, what prompts have in common with those that were sent before"),
     "sse-error": Fault("an error payload half-way in a stream, under status 200"),
     "stream-differs": Fault("the streamed text is not the one that is answered at once"),
     "stream-usage-off": Fault("in streams usage counts so many prompt tokens too many", "1"),

@@ -40,6 +40,8 @@ class Job:
     """Text that a schema demands."""
     adapter: str = ""
     """The LoRA adapter that is asked for; empty for the model itself."""
+    cached: int = 0
+    """How many tokens of its prompt are in the prefix cache."""
 
 
 def parse_body(raw: bytes) -> dict[str, Any]:
@@ -50,6 +52,11 @@ def parse_body(raw: bytes) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise Refused("the body must be a JSON object")
     return body
+
+
+def in_common(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+    """With how many equal tokens both begin."""
+    return next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
 
 
 def _number(body: dict[str, Any], name: str, default: float, *, low: float, high: float = math.inf) -> float:

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from selftests.faulty import answers
 from selftests.faulty.faults import FAULTS, Faults
-from selftests.faulty.jobs import Job, Refused, chat_text, lenient_job, parse_body, parse_job
+from selftests.faulty.jobs import Job, Refused, chat_text, in_common, lenient_job, parse_body, parse_job
 from selftests.faulty.metrics import Metrics
 from selftests.faulty.model import Model, decode, encode, token_text
 from selftests.faulty.wire import STREAM_HEAD, Reply, chunk, event
@@ -50,6 +50,7 @@ class StandIn:
         self.adapters: list[str] = []
         self.born = time.time()
         self.cans: dict[str, Reply] = {}
+        self.prompts: list[tuple[int, ...]] = []
         self.leaked = False
         self.asked = 0
         self.running = 0
@@ -74,6 +75,10 @@ class StandIn:
                 await self.answer(method, path.partition("?")[0], headers=headers, body=body, writer=writer)
                 if headers.get("connection", "").lower() == "close":
                     break
+                if "closes" in self.faults:
+                    await writer.drain()
+                    await asyncio.sleep(self.faults.number("closes") / 1000)
+                    break
         except (asyncio.IncompleteReadError, ConnectionError, ValueError, asyncio.LimitOverrunError):
             pass
         finally:
@@ -88,7 +93,7 @@ class StandIn:
             if not completions:
                 return self._send(writer, self.plain(method, path, body))
             job = self._job(body, chat="chat" in path)
-            await self.complete(job, writer)
+            await self.complete(self._cached(job) if "prefix-cache" in self.faults else job, writer)
         except Refused as refused:
             if "dies-on-bad-request" in self.faults and completions and refused.status < 500:
                 os._exit(CRASH)
@@ -177,8 +182,17 @@ class StandIn:
         if asked not in (None, self.name, self.said_name, *self.adapters):
             raise Refused(f"The model `{asked}` does not exist.", 404, "model")
 
+    def _cached(self, job: Job) -> Job:
+        """`job` with what the cache holds of its first prompt, which it then holds whole."""
+        prompt = job.prompts[0]
+        common = max((in_common(prompt, other) for other in self.prompts), default=0)
+        self.prompts.append(prompt)
+        return replace(job, cached=common)
+
     async def complete(self, job: Job, writer: asyncio.StreamWriter) -> None:
         self.asked += 1
+        if "closes-unanswered" in self.faults:
+            raise ConnectionError("closed on purpose")
         if "error-all" in self.faults:
             raise Refused("broken on purpose", int(self.faults.number("error-all")))
         if "error-after" in self.faults and self.asked > self.faults.number("error-after"):
@@ -222,6 +236,8 @@ class StandIn:
 
     async def _stream(self, job: Job, outputs: Sequence[answers.Output], *, writer: asyncio.StreamWriter, began: float) -> None:
         writer.write(STREAM_HEAD)
+        if self.faults.text("truncate-stream") == "head":
+            raise ConnectionError("closed on purpose")
         bodies = answers.chunks(
             job, outputs, name=self.answering_name, faults=self.faults, per_event=self.options.tokens_per_event
         )

@@ -37,6 +37,8 @@ def a_result(count: int = 40, *, ttft_ms: float = 100, tpot_ms: float = 10, arri
         "stopped": "",
         "seed": 0,
         "salt": "s",
+        "sent_again": 0,
+        "cached_by_chance": 2.0,
         "client_delay_mean_s": 0.0,
         "client_delay_max_s": 0.0,
     }
@@ -144,6 +146,22 @@ def test_one_failed_request_fails_the_point_and_leaves_no_metric_passed(spoilt: 
 
 def test_fewer_requests_than_the_point_s_are_a_fail() -> None:
     assert judged(a_result(39))["requests"].verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize(("cached", "verdict"), [(0, Verdict.PASS), (2, Verdict.PASS), (3, Verdict.FAIL)])
+def test_prompts_out_of_a_cache_fail_the_point_beyond_chance(cached: int, verdict: Verdict) -> None:
+    """By chance it is two tokens of five."""
+    whole = a_result()
+    found = judged(replace(whole, samples=tuple(replace(sample, cached_tokens=cached) for sample in whole.samples)))
+    assert found["requests"].verdict is verdict
+    assert found["requests"].detail["cached_prompt_share"] == cached / 5
+    assert ("what was timed is the cache" in found["requests"].reason) == (verdict is Verdict.FAIL)
+
+
+def test_one_token_by_chance_fails_nothing() -> None:
+    whole = a_result()
+    one = (replace(whole.samples[0], cached_tokens=1), *whole.samples[1:])
+    assert judged(replace(whole, samples=one))["requests"].verdict is Verdict.PASS
 
 
 def test_all_requests_failed_is_no_zero_latency() -> None:

@@ -116,7 +116,8 @@ def with_usage(**usage: Any) -> list[bytes]:
         (with_usage(completion_tokens=3), "3 completion tokens, 4"),
         (with_usage(completion_tokens=None), "None completion tokens"),
         (with_usage(prompt_tokens=9), "9 prompt tokens, 3"),
-        (with_usage(prompt_tokens_details={"cached_tokens": 2}), "prefix cache"),
+        (with_usage(prompt_tokens_details={"cached_tokens": 4}), "4 of the prompt's 3 tokens"),
+        (with_usage(prompt_tokens_details={"cached_tokens": True}), "which is no count"),
         ([PLAIN], "application/json"),
         ([BROKEN], "HTTP 503 Service Unavailable: busy"),
         ([b"garbage\r\n\r\n"], "HTTP garbage"),
@@ -127,6 +128,13 @@ def test_whatever_is_not_a_whole_answer_failed(parts: list[bytes], error: str) -
     failed = read(parts)
     assert isinstance(failed, Failed)
     assert error in failed.error
+
+
+@pytest.mark.parametrize(("details", "cached"), [({"cached_tokens": 2}, 2), ({"cached_tokens": None}, 0), (None, 0), ([], 0)])
+def test_what_a_prefix_cache_answered_is_noted(details: Any, cached: int) -> None:
+    sample = read(with_usage(prompt_tokens_details=details))
+    assert isinstance(sample, Sample)
+    assert sample.cached_tokens == cached
 
 
 def test_a_lost_connection_failed_however_much_came() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -9,9 +10,10 @@ import pytest
 
 from hallmark.client.wire import WireClient
 from hallmark.core.errors import HarnessError
-from hallmark.perf.workload import Workload, fetch_vocabulary, make_workload
+from hallmark.perf.workload import Workload, common_by_chance, fetch_vocabulary, make_workload
 from hallmark.specs.model import Metric, PerfPoint
 from selftests.faulty import running
+from selftests.faulty.jobs import in_common
 
 
 def a_point(**given: Any) -> PerfPoint:
@@ -61,6 +63,19 @@ def test_a_salt_makes_the_same_again_and_another_nothing_of_it() -> None:
 def test_a_vocabulary_too_small_for_distinct_prompts_is_our_error() -> None:
     with pytest.raises(HarnessError, match="too few prompts"):
         make(a_point(isl=1), vocabulary=(1, 2))
+
+
+@pytest.mark.parametrize("vocabulary", [20, 94, 5000])
+def test_what_prompts_have_in_common_by_chance_is_no_less_than_drawn_ones_have(vocabulary: int) -> None:
+    bound = common_by_chance(vocabulary, isl=12)
+    drawn = sorted(prompts(make(a_point(requests=400), vocabulary=range(vocabulary))))
+    neighbours = [in_common(a, b) for a, b in itertools.pairwise(drawn)]
+    assert sum(neighbours) / len(neighbours) <= bound < 6
+
+
+def test_a_cache_may_hold_all_of_prompts_that_a_few_tokens_make() -> None:
+    assert common_by_chance(2, isl=6) == 6
+    assert common_by_chance(100_000, isl=32_000) == pytest.approx(0.1, rel=0.001)
 
 
 def test_the_vocabulary_is_the_server_s_ordinary_tokens() -> None:

@@ -74,6 +74,13 @@ def test_a_point_of_which_every_request_fails(place: Place) -> None:
     assert "500" in ended.causes
 
 
+def test_a_server_that_closes_every_connection_after_its_answer_is_no_worse(place: Place) -> None:
+    """A moment later and without a word, as the next request is on its way."""
+    place.whole_spec(faults="closes=3")
+    ended = place.release().end().must_end(0, "ACCEPTED")
+    assert "were sent again" in ended.rows[PERF]["reason"]
+
+
 # -- evals -----------------------------------------------------------------------------------------------------------
 
 
