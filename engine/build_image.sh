@@ -8,9 +8,13 @@
 # FLAVOR (cuda)  BASE_IMAGE (of the flavor)  VLLM_VERSION (the Dockerfile's)  EXTRA_INDEX (where CPU builds of torch are)
 # BUILD_NETWORK (default; `host` where containers cannot reach an index)
 set -euo pipefail
-cd "$(dirname "$0")/.."
-
 refuse() { echo "build_image.sh: $*" >&2; exit 2; }
+case ${1:-} in
+  "") ;;
+  -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit 0 ;; # the comment above
+  *) refuse "$1: takes no arguments, only variables (--help lists them)" ;;
+esac
+cd "$(dirname "$0")/.."
 
 flavor=${FLAVOR:-cuda} platform=${TARGET_PLATFORM:-linux/amd64} push=${PUSH:-0}
 repo=${IMAGE_REPO:-hallmark-engine} tag=${IMAGE_TAG:-$flavor}

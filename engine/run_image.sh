@@ -6,9 +6,11 @@
 #   MODEL_ID=./fixtures/hallmark_tiny IMAGE_TAG=cpu engine/run_image.sh         # a folder of this machine is mounted
 #
 # IMAGE_REPO (hallmark-engine)  IMAGE_TAG (cuda)  NAME (hallmark-engine)  PUBLISH (127.0.0.1:$PORT; where the host listens)
+# SSH_PUBLISH (127.0.0.1:2222; where the host listens for SSH, with ENABLE_SSHD=1 or PUBLIC_KEY)
 # CACHE_VOLUME (model_cache)  GPUS (all where the image is CUDA's)  MEMORY (a limit such as 8g)  DOCKER_NETWORK (default)
 # Ends 2 for a setting that cannot be meant, 3 where the machine lacks something.
 set -euo pipefail
+case ${1:-} in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit 0 ;; esac # the comment above
 cd "$(dirname "$0")/.."
 
 refuse() { local code=$1; shift; echo "run_image.sh: $*" >&2; exit "$code"; }
@@ -25,7 +27,7 @@ if [ "${DOCKER_NETWORK:-default}" = host ]; then options+=(--network host); else
   publish=${PUBLISH:-127.0.0.1:$port}
   options+=(--network "${DOCKER_NETWORK:-bridge}" -p "$publish:$port")
   ssh=${SSH_PORT:-22}
-  if [ "${ENABLE_SSHD:-0}" != 0 ] || [ -n "${PUBLIC_KEY:-}" ]; then options+=(-p "${SSH_PUBLISH:-127.0.0.1:2222}:$ssh"); fi
+  if [[ ! ${ENABLE_SSHD:-0} =~ ^(0|false|no)$ ]] || [ -n "${PUBLIC_KEY:-}" ]; then options+=(-p "${SSH_PUBLISH:-127.0.0.1:2222}:$ssh"); fi
 fi
 if [ "$(docker image inspect -f '{{index .Config.Labels "hallmark.engine.flavor"}}' "$image")" = cuda ]; then
   nvidia-smi >/dev/null 2>&1 || refuse 3 "nvidia-smi does not work on this host: install NVIDIA's driver, or build with FLAVOR=cpu"
