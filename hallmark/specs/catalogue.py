@@ -199,6 +199,6 @@ def expand(family: Family, devices: Mapping[str, DeviceSpec]) -> Iterator[Cell]:
                     evals=spec.evals.get(weights.name, ()),
                     spec_file=spec_file,
                     family=spec.family,
-                    architecture=spec.architecture,
+                    architecture=spec.architecture_of(weights),
                     base_targets=spec.base_targets.get(device, ()),
                 )

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, Literal
 
 from hallmark.core.errors import SpecError
-from hallmark.specs.model import Architecture
+from hallmark.specs.architecture import Architecture, model_types
+from hallmark.specs.model import FamilySpec
 
 Attribute = tuple[str, ...]
 """`("vocab_size",)` or, one level down, `("text_config", "vocab_size")`."""
@@ -42,7 +43,9 @@ class Pattern:
     """What a config must say to be this model."""
 
     name: str
-    model_type: str
+    """The model's; several patterns have one name where a model has several configs."""
+    model_types: tuple[str, ...]
+    """Any of them will do."""
     constraints: tuple[tuple[Attribute, Value], ...]
     """Sorted; model_type is not among them."""
 
@@ -92,8 +95,8 @@ class Overlap:
 
 def make_pattern(name: str, architecture: Architecture) -> Pattern | None:
     """The pattern of an architecture; None for one without a model_type, which matches nothing."""
-    model_type = architecture.get("model_type")
-    if not isinstance(model_type, str):
+    types = model_types(architecture)
+    if not types:
         return None
     found: list[tuple[Attribute, Value]] = []
     for key, value in architecture.items():
@@ -101,7 +104,19 @@ def make_pattern(name: str, architecture: Architecture) -> Pattern | None:
             found += [((key, inner), _comparable(wanted)) for inner, wanted in value.items()]
         elif key != "model_type":
             found.append(((key,), _comparable(value)))
-    return Pattern(name, model_type, tuple(sorted(found, key=lambda constraint: constraint[0])))
+    return Pattern(name, types, tuple(sorted(found, key=lambda constraint: constraint[0])))
+
+
+def patterns_of(name: str, family: FamilySpec, families: Mapping[str, FamilySpec]) -> Iterator[Pattern]:
+    """The patterns by which a config is taken for `family`, one for each config that its weights have; all have `name`.
+
+    An architecture that it only takes over from the one of `families` that it extends is that one's: the same model is
+    served in another way, and its config.json is taken for the one that is extended.
+    """
+    base = families.get(family.extends)
+    for architecture in family.architectures:
+        if architecture not in (base.architectures if base else ()) and (pattern := make_pattern(name, architecture)):
+            yield pattern
 
 
 class _Index:
@@ -151,8 +166,8 @@ class Matcher:
     def __init__(self, patterns: Iterable[Pattern]) -> None:
         self.patterns = tuple(sorted(patterns, key=lambda pattern: pattern.name))
         self._of_type: dict[str, _Index] = {}
-        for model_type in {pattern.model_type for pattern in self.patterns}:
-            self._of_type[model_type] = _Index([p for p in self.patterns if p.model_type == model_type])
+        for model_type in {model_type for pattern in self.patterns for model_type in pattern.model_types}:
+            self._of_type[model_type] = _Index([p for p in self.patterns if model_type in p.model_types])
 
     def candidates(self, config: object) -> tuple[Pattern, ...]:
         """Every pattern that holds for `config` (a mapping, a config object, or an object with `hf_config`), best first."""
@@ -166,10 +181,11 @@ class Matcher:
         """The most specific pattern that holds, None if none does; SpecError that names the candidates of a tie."""
         held = self.candidates(config)
         best = [pattern for pattern in held if pattern.specificity == held[0].specificity]
-        if len(best) > 1:
-            names = ", ".join(pattern.name for pattern in best)
+        names = list(dict.fromkeys(pattern.name for pattern in best))
+        if len(names) > 1:
+            model_type = _View(config).value(_MODEL_TYPE)
             raise SpecError(
-                f"a config of model_type {best[0].model_type} matches {len(best)} architectures equally well: {names}",
+                f"a config of model_type {model_type} matches {len(names)} architectures equally well: {', '.join(names)}",
                 where="matching",
                 hint="add the attribute in which they differ to their `architecture`",
             )
@@ -180,23 +196,27 @@ class Matcher:
         view = _View(config)
         compared = [_compare(pattern, view) for pattern in self.patterns]
         compared.sort(key=lambda c: (len(c.mismatches), -c.specificity, c.name))
-        return tuple(compared[:most])
+        best: dict[str, Comparison] = {}
+        for comparison in compared:
+            best.setdefault(comparison.name, comparison)
+        return tuple(best.values())[:most]
 
 
 def overlaps(patterns: Iterable[Pattern]) -> Iterator[Overlap]:
     """Each pair of which one config may match both, unless one asks for all that the other does and more."""
     of_type: dict[tuple[str, bool], list[Pattern]] = defaultdict(list)
     for pattern in sorted(patterns, key=lambda pattern: pattern.name):
-        of_type[pattern.model_type, pattern.quantised].append(pattern)
-    for group in of_type.values():
-        for first, second in combinations(group, 2):
-            one, other = dict(first.constraints), dict(second.constraints)
-            if any(one[attribute] != other[attribute] for attribute in one.keys() & other.keys()):
-                continue
-            if len(one) == len(other):
-                yield Overlap(first.name, second.name, "tie")
-            elif not (one.keys() <= other.keys() or other.keys() <= one.keys()):
-                yield Overlap(first.name, second.name, "crossing")
+        for model_type in pattern.model_types:
+            of_type[model_type, pattern.quantised].append(pattern)
+    pairs = (pair for group in of_type.values() for pair in combinations(group, 2))
+    for first, second in dict.fromkeys(pairs):
+        one, other = dict(first.constraints), dict(second.constraints)
+        if first.name == second.name or any(one[attribute] != other[attribute] for attribute in one.keys() & other.keys()):
+            continue
+        if len(one) == len(other):
+            yield Overlap(first.name, second.name, "tie")
+        elif not (one.keys() <= other.keys() or other.keys() <= one.keys()):
+            yield Overlap(first.name, second.name, "crossing")
 
 
 class _View:
@@ -250,11 +270,26 @@ def _comparable(value: Any) -> Value:
     return ABSENT  # a mapping, or an object: equal to no value of a pattern
 
 
+def compare(pattern: Pattern, config: object) -> Comparison:
+    """Every attribute in which `config` is not what `pattern` asks for."""
+    return _compare(pattern, _View(config))
+
+
+def contradictions(pattern: Pattern, config: object) -> tuple[Mismatch, ...]:
+    """As `compare`, of a config that is known in part: what it leaves out contradicts nothing, but a quantisation."""
+    view = _View(config)
+    known = [c for c in pattern.constraints if c[0][0] in QUANTISATION or view.value(c[0]) is not ABSENT]
+    return _compare(replace(pattern, constraints=tuple(known)), view).mismatches
+
+
 def _compare(pattern: Pattern, view: _View) -> Comparison:
-    wanted = ((_MODEL_TYPE, pattern.model_type), *pattern.constraints)
-    wrong = [
+    model_type = view.value(_MODEL_TYPE)
+    wrong = []
+    if model_type not in pattern.model_types:
+        wrong.append(Mismatch("model_type", " or ".join(map(_shown, pattern.model_types)), _shown(model_type)))
+    wrong += [
         Mismatch(".".join(attribute), _shown(value), _shown(found))
-        for attribute, value in wanted
+        for attribute, value in pattern.constraints
         if (found := view.value(attribute)) != value
     ]
     if pattern.quantised != view.quantised and not any(m.attribute.startswith(QUANTISATION) for m in wrong):

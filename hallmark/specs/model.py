@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from packaging.utils import canonicalize_name
 from pydantic import Field, model_validator
 
+from hallmark.specs.architecture import Architecture, merged, model_types
 from hallmark.specs.batching import (
     ChunkedPrefill,
     ContinuousConfig,
@@ -74,10 +75,6 @@ __all__ = [
 
 SCHEMA_VERSION = 2
 """What specs are written in; older ones are migrated (`migrations.py`)."""
-
-Value = Scalar | tuple[Scalar, ...]
-Architecture = dict[str, Value | Annotated[dict[str, Value], Field(min_length=1)]]
-"""Attributes of a Hugging Face config and their values; one level of nesting (`text_config: {hidden_size: 5120}`)."""
 
 
 class Feature(StrEnum):
@@ -263,7 +260,7 @@ class FamilySpec(Strict):
     extends: str = ""
     """The family whose architecture, implementations and base targets this one takes over and changes."""
     architecture: Architecture = Field(default_factory=dict)
-    """What a model's config.json must say to be of this family; `model_type` is needed to match anything."""
+    """What a model's config.json must say to be of this family; `model_type`, one or several, is needed to match anything."""
     metadata: dict[str, Scalar] = Field(default_factory=dict)
     """Facts for people; nothing follows from them."""
     weights: Annotated[tuple[Weights, ...], Field(min_length=1)]
@@ -273,6 +270,19 @@ class FamilySpec(Strict):
     base_targets: dict[Name, tuple[PerfPoint, ...]] = Field(default_factory=dict)
     """Performance targets per device: those of the architecture (its first weights stand for it), whatever serves it."""
     impls: Annotated[tuple[Impl, ...], Field(min_length=1)]
+
+    @property
+    def architectures(self) -> tuple[Architecture, ...]:
+        """What a config.json of its weights may say, each once."""
+        found: list[Architecture] = []
+        for weights in self.weights:
+            if (one := self.architecture_of(weights)) not in found:
+                found.append(one)
+        return tuple(found)
+
+    def architecture_of(self, weights: Weights) -> Architecture:
+        """What the config.json of `weights` must say."""
+        return merged(self.architecture, weights.architecture)
 
     @property
     def default_impl_map(self) -> dict[str, str]:
@@ -294,9 +304,11 @@ class FamilySpec(Strict):
 
     @model_validator(mode="after")
     def _architecture_can_match(self) -> FamilySpec:
-        model_type = self.architecture.get("model_type")
-        if self.architecture and not (isinstance(model_type, str) and model_type):
+        if self.architecture and not model_types(self.architecture):
             raise Contradiction("needs model_type, a text, or it matches no model", "architecture")
+        for place, weights in enumerate(self.weights):
+            if weights.architecture and not model_types(self.architecture_of(weights)):
+                raise Contradiction("needs model_type, here or of the family", "weights", place, "architecture")
         return self
 
     @model_validator(mode="after")

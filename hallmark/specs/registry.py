@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hallmark.core.errors import SpecError, UsageError, nearest
+from hallmark.specs.architecture import Architecture
 from hallmark.specs.catalogue import Catalogue, Selection, load_catalogue
 from hallmark.specs.cell import Cell
-from hallmark.specs.matching import Comparison, Matcher, make_pattern
-from hallmark.specs.model import Architecture, DeviceConfig, DeviceEntry, FamilySpec, RuntimeConfigs
+from hallmark.specs.matching import Comparison, Matcher, patterns_of
+from hallmark.specs.model import DeviceConfig, DeviceEntry, FamilySpec, RuntimeConfigs
 
 SPEC_DIR_VARIABLE = "HALLMARK_SPEC_DIR"
 _log = logging.getLogger(__name__)
@@ -126,8 +127,8 @@ class ModelConfigRegistry:
 
     @cached_property
     def matcher(self) -> Matcher:
-        patterns = (make_pattern(name, model.architecture) for name, model in self._models.items())
-        return Matcher(pattern for pattern in patterns if pattern)
+        families = {model.family.family: model.family for model in self._models.values()}
+        return Matcher(p for name, model in self._models.items() for p in patterns_of(name, model.family, families))
 
     def find_matching_model(self, config: object) -> str | None:
         """The model that a config is: a config.json's data, a config object, or vLLM's ModelConfig; None if it is none.

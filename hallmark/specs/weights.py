@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from hallmark.specs.architecture import Architecture
 from hallmark.specs.strict import Contradiction, Name, Positive, Scalar, Strict, Text, second
 
 
@@ -54,6 +55,8 @@ class Weights(Strict):
     path: str = ""
     """Relative to the spec file."""
     revision: str = ""
+    architecture: Architecture = Field(default_factory=dict)
+    """In what their config.json differs from, or says more than, the family's `architecture`."""
     engine_args: dict[str, Scalar] = Field(default_factory=dict)
     """What these weights want of the engine wherever they are served, such as `tool_call_parser`."""
     lora: tuple[LoraAdapter, ...] = Field(default=())

@@ -9,8 +9,8 @@ from hallmark.core.errors import SpecError
 from hallmark.specs.catalogue import Catalogue, load_catalogue
 from hallmark.specs.cell import Cell
 from hallmark.specs.loader import SUFFIXES
-from hallmark.specs.matching import make_pattern, overlaps
 from hallmark.specs.schema import SCHEMA_FILE
+from hallmark.workflows import spec_architectures
 from hallmark.workflows.spec_remarks import Remark, Severity
 from hallmark.workflows.spec_targets import contradictions, unreachable, unresolved
 from hallmark.workflows.spec_tasks import unknown_tasks
@@ -24,7 +24,8 @@ def lint(folders: Sequence[Path], *, tasks: frozenset[str] | None = None) -> tup
     catalogue = load_catalogue(folders, tell=errors.append)
     remarks = [Remark("load", Severity.ERROR, exc.where, exc.message, exc.hint) for exc in errors]
     remarks += [remark for folder in folders for remark in strangers(folder)]
-    for rule in (defaults, patterns, device_configs):
+    architectures = (spec_architectures.patterns, spec_architectures.undeclared, spec_architectures.known)
+    for rule in (defaults, *architectures, device_configs):
         remarks += rule(catalogue)
     cell_rules: tuple[CellRule, ...] = (unreachable, contradictions, unresolved, serving, places)
     for cell in catalogue.cells:
@@ -55,26 +56,6 @@ def defaults(catalogue: Catalogue) -> Iterator[Remark]:
             what = f"{len(marked)} defaults ({', '.join(marked)})" if marked else "no default"
             message = f"{model} on {device} has {what} among {names}"
             yield Remark("defaults", Severity.ERROR, str(cells[0].spec_file), message, "mark exactly one `default: true`")
-
-
-def patterns(catalogue: Catalogue) -> Iterator[Remark]:
-    """No config may match two architectures equally well; and an architecture that matches nothing is worth a word."""
-    files = {family.spec.family: family for family in catalogue.families}
-    made = [make_pattern(name, family.spec.architecture) for name, family in files.items()]
-    for overlap in overlaps(pattern for pattern in made if pattern):
-        first, second = overlap.first, overlap.second
-        where = files[second].source.where(("architecture",))
-        if overlap.kind == "tie":
-            message = f"a config can match {first} and {second} equally well"
-            yield Remark("patterns", Severity.ERROR, where, message, "add the attribute in which they differ to both")
-        else:
-            message = f"a config can match {first} and {second}; which wins is only a matter of how many attributes each has"
-            yield Remark("patterns", Severity.WARNING, where, message, "let one ask for all that the other does")
-    for family in catalogue.families:
-        if not family.spec.architecture:
-            where = family.source.where(("family",))
-            message = f"{family.spec.family} states no architecture, so no config.json is ever matched to it"
-            yield Remark("patterns", Severity.NOTE, where, message, "state model_type and what tells it from others")
 
 
 def device_configs(catalogue: Catalogue) -> Iterator[Remark]:

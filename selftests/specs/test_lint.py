@@ -43,6 +43,8 @@ SECOND_EVAL = """\
     - { name: again, task: sums, metrics: ["exact_match,none"], n: 1000, reference: 0.9, tolerance: 0.03, source: x }
 """
 RUNTIME = "engine_args: { max_num_seqs: 8 }"
+LLAMA_70B = "{ model_type: llama, num_hidden_layers: 80, hidden_size: 8192, vocab_size: 128256 }"
+WHOLE_LLAMA_70B = LLAMA_70B.replace(" }", ", max_position_embeddings: 131072 }")
 # What is wrong -> (the text, rule, severity, what the remark says).
 FAULTS: dict[str, tuple[str, str, Severity, str]] = {
     "a duplicate key": (
@@ -184,8 +186,20 @@ FAULTS: dict[str, tuple[str, str, Severity, str]] = {
     "no architecture": (
         changed("{ model_type: tiny, hidden_size: 8 }", "{}"),
         "patterns",
-        Severity.NOTE,
-        "states no architecture",
+        Severity.WARNING,
+        "Small-1B has no architecture: no run sees whether its weights are this model",
+    ),
+    "an architecture of two known models": (
+        changed("{ model_type: tiny, hidden_size: 8 }", LLAMA_70B),
+        "known-models",
+        Severity.ERROR,
+        "small: its architecture is that of meta-llama/Meta-Llama-3-70B and of meta-llama/Llama-3.1-70B",
+    ),
+    "known weights of another architecture": (
+        changed("{ model_type: tiny, hidden_size: 8 }", WHOLE_LLAMA_70B).replace("someone/Small-1B", "meta-llama/Llama-3.1-8B"),
+        "known-models",
+        Severity.ERROR,
+        "Small-1B: in the config.json of meta-llama/Llama-3.1-8B hidden_size is 4096, not 8192; num_hidden_layers is 32, not 80",
     ),
 }
 
@@ -196,6 +210,12 @@ def test_a_fault_is_found(tmp_path: Path, name: str) -> None:
     found = [r for r in remarks(tmp_path / "specs", text) if (r.rule, r.severity) == (rule, severity) and message in r.message]
     assert found, remarks(tmp_path / "specs", text)
     assert all(remark.where and remark.hint for remark in found)
+
+
+@pytest.mark.parametrize("repo", ["someone/Small-1B", "meta-llama/Llama-3.1-70B"])
+def test_a_known_model_and_a_fine_tune_of_it_are_no_fault(tmp_path: Path, repo: str) -> None:
+    text = changed("{ model_type: tiny, hidden_size: 8 }", WHOLE_LLAMA_70B).replace("someone/Small-1B", repo)
+    assert remarks(tmp_path / "specs", text) == []
 
 
 TWIN = CLEAN.replace("Small", "Twin").replace("family: small", "family: twin")

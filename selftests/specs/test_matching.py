@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hallmark.core.errors import SpecError
-from hallmark.specs.matching import Matcher, Overlap, Pattern, make_pattern, overlaps
+from hallmark.specs.matching import Matcher, Overlap, Pattern, contradictions, make_pattern, overlaps
 
 SHAPE = {"model_type": "granite", "num_hidden_layers": 40, "hidden_size": 4096, "vocab_size": 49159}
 VISION = {"num_hidden_layers": 24, "hidden_size": 1024}
@@ -34,6 +34,8 @@ HOLDS: dict[str, tuple[dict[str, Any], Any, bool]] = {
     "all attributes": (SHAPE, {**SHAPE, "more": 1}, True),
     "model_type alone": ({"model_type": "granite"}, SHAPE, True),
     "another model_type": ({**SHAPE, "model_type": "llama"}, SHAPE, False),
+    "one of two model_types": ({**SHAPE, "model_type": ["mistral3", "granite"]}, SHAPE, True),
+    "none of two model_types": ({**SHAPE, "model_type": ("mistral3", "pixtral")}, SHAPE, False),
     "another value": ({**SHAPE, "num_hidden_layers": 4}, SHAPE, False),
     "an attribute that is absent": ({**SHAPE, "num_experts": 8}, SHAPE, False),
     "an attribute that is null": ({**SHAPE, "rope": 1}, {**SHAPE, "rope": None}, False),
@@ -121,6 +123,34 @@ def test_a_tie_names_the_candidates() -> None:
     assert "add the attribute" in caught.value.hint
 
 
+def test_a_model_of_several_configs_is_one_model() -> None:
+    """Two patterns of one name: either will do, both are no tie, and of the two the nearer is told."""
+    both = [pattern("it", model_type="x", a=1), pattern("it", model_type="x", b=2)]
+    assert list(overlaps(both)) == []
+    for config in ({"a": 1}, {"b": 2}, {"a": 1, "b": 2}):
+        assert matched({"model_type": "x", **config}, *both) == "it"
+    assert matched({"model_type": "x", "a": 3}, *both) is None
+    (told,) = Matcher(both).nearest({"model_type": "x", "a": 1, "b": 3})
+    assert told.holds
+
+
+@pytest.mark.parametrize(
+    ("architecture", "config", "contradicted"),
+    [
+        ({"a": 1, "b": 2}, {"model_type": "x", "a": 1}, []),
+        ({"a": 1, "b": 2}, {"model_type": "x", "a": 2}, ["a"]),
+        ({"a": 1}, {"model_type": "y", "a": 1}, ["model_type"]),
+        ({"a": 1, "quantization_config": {"format": "f"}}, {"model_type": "x", "a": 1}, ["quantization_config.format"]),
+        ({"a": 1}, {"model_type": "x", "quantization_config": {"format": "f"}}, ["quantization"]),
+    ],
+)
+def test_what_a_config_leaves_out_contradicts_nothing(
+    architecture: dict[str, Any], config: dict[str, Any], contradicted: list[str]
+) -> None:
+    """Of one that is known in part; one without a word of quantisation is not quantised."""
+    assert [m.attribute for m in contradictions(pattern("it", model_type="x", **architecture), config)] == contradicted
+
+
 def test_the_nearest_are_named_with_what_they_failed_on() -> None:
     near = pattern("near", **SHAPE)
     far = pattern("far", **{**SHAPE, "model_type": "llama", "hidden_size": 1})
@@ -140,12 +170,15 @@ def test_the_nearest_are_named_with_what_they_failed_on() -> None:
         ({"a": 1}, {"a": 2}, ""),
         ({"a": 1}, {"quantization_config": {"format": "x"}}, ""),
         ({"v": {"a": 1}}, {"v": {"a": 2}}, ""),
+        ({"model_type": ("y", "x"), "a": 1}, {"a": 1}, "tie"),
+        ({"model_type": ("y", "x"), "a": 1}, {"model_type": ("y", "x"), "b": 1}, "tie"),
+        ({"model_type": ("y", "z"), "a": 1}, {"a": 1}, ""),
     ],
 )
 def test_patterns_that_one_config_can_match_are_known_without_a_config(
     first: dict[str, Any], second: dict[str, Any], kind: str
 ) -> None:
-    found = list(overlaps([pattern("b", model_type="x", **second), pattern("a", model_type="x", **first)]))
+    found = list(overlaps([pattern("b", **{"model_type": "x", **second}), pattern("a", **{"model_type": "x", **first})]))
     assert found == ([Overlap("a", "b", kind)] if kind else [])  # type: ignore[arg-type]
 
 
@@ -210,7 +243,7 @@ def test_an_overlap_is_found_exactly_where_a_config_ties(several: list[dict[str,
     said = {(o.first, o.second) for o in overlaps(patterns) if o.kind == "tie"}
     for first, second in itertools.combinations(patterns, 2):
         both = [dict(first.constraints), dict(second.constraints)]
-        possible = first.model_type == second.model_type and all(
+        possible = first.model_types == second.model_types and all(
             both[0][key] == both[1][key] for key in both[0].keys() & both[1].keys()
         )
         assert ((first.name, second.name) in said) == (possible and first.specificity == second.specificity)

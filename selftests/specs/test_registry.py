@@ -13,6 +13,7 @@ from hallmark.core.errors import SpecError, UsageError
 from hallmark.specs import registry as module
 from hallmark.specs.catalogue import load_catalogue
 from hallmark.specs.cell import Cell
+from hallmark.specs.known_models import known_models
 from hallmark.specs.registry import ModelConfigRegistry, get_model_registry, supply_configurators
 from selftests.specs.sheets import FAMILY, family_file, spec_folder
 
@@ -68,6 +69,63 @@ def test_a_config_is_its_model_and_no_other(shipped: ModelConfigRegistry, name: 
     config, expected = KNOWN[name]
     assert shipped.find_matching_model(config) == expected
     assert shipped.find_matching_model(SimpleNamespace(hf_config=SimpleNamespace(**config))) == expected
+
+
+def test_every_well_known_model_is_itself_or_nothing(shipped: ModelConfigRegistry) -> None:
+    """Of the shipped specs, each takes the published configs of its own weights and those of no other model."""
+    owners = {w.repo: name for name in shipped.list_models() for w in shipped.get_model_config(name).family.weights}
+    taken = 0
+    for model in known_models():
+        (owner,) = {owners[repo] for repo in model.repos if repo in owners} or {None}
+        assert shipped.find_matching_model(model.config) == owner, model.repos
+        taken += owner is not None
+    assert taken >= 15
+
+
+LLAMA = {"model_type": "llama", "num_hidden_layers": 80, "hidden_size": 8192, "vocab_size": 128256}
+LLAMA |= {"num_key_value_heads": 8, "num_attention_heads": 64, "max_position_embeddings": 131072}
+QWEN = {**LLAMA, "model_type": "qwen2", "vocab_size": 152064}
+TEXT = {"num_hidden_layers": 40, "max_position_embeddings": 131072, "hidden_size": 5120, "vocab_size": 131072}
+MISTRAL = {
+    "text_config": {**TEXT, "num_key_value_heads": 8, "num_attention_heads": 32},
+    "vision_config": {"num_hidden_layers": 24, "hidden_size": 1024, "num_attention_heads": 16},
+}
+LOOKALIKES: dict[str, tuple[dict[str, Any], str | None]] = {
+    "Llama-3.3-70B": (LLAMA, "meta-llama/Llama-3.3-70B"),
+    "Meta-Llama-3-70B": ({**LLAMA, "max_position_embeddings": 8192}, None),
+    "Qwen2.5-72B": (QWEN, "Qwen/Qwen2.5-72B"),
+    "Qwen2.5-72B-Instruct": ({**QWEN, "max_position_embeddings": 32768, "max_window_layers": 70}, "Qwen/Qwen2.5-72B"),
+    "Qwen2-72B-Instruct": ({**QWEN, "max_position_embeddings": 32768, "max_window_layers": 80}, None),
+    "Qwen2.5-Math-72B": ({**QWEN, "max_position_embeddings": 4096, "rope_theta": 10000.0}, None),
+    "Mistral-Small-3.2 of Hugging Face": (
+        {"model_type": "mistral3", **MISTRAL},
+        "mistralai/Mistral-Small-3.2-24B-Instruct-2506",
+    ),
+    "Mistral-Small-3.2 as vLLM makes it": (
+        {"model_type": "pixtral", **MISTRAL},
+        "mistralai/Mistral-Small-3.2-24B-Instruct-2506",
+    ),
+    "a llava of these dimensions": ({"model_type": "llava", **MISTRAL}, None),
+}
+
+
+@pytest.mark.parametrize("name", LOOKALIKES)
+def test_models_of_the_same_dimensions_are_told_apart(shipped: ModelConfigRegistry, name: str) -> None:
+    config, expected = LOOKALIKES[name]
+    assert shipped.find_matching_model(config) == expected
+
+
+def test_a_model_that_is_served_in_another_way_is_the_one_that_it_extends(tmp_path: Path) -> None:
+    """One config must not be two models; a family that changes the architecture is another one."""
+    folder = spec_folder(tmp_path)
+    heir = "schema_version: 2\nfamily: heir\nextends: small\nweights: [{ name: Heir, repo: a/Heir }]\n"
+    family_file(folder, heir, "heir.yaml")
+    config = {"model_type": "tiny", "hidden_size": 8}
+    assert ModelConfigRegistry(load_catalogue([folder])).find_matching_model(config) == "someone/Small-1B"
+    family_file(folder, heir + "architecture: { layers: 2 }\n", "heir.yaml")
+    changed = ModelConfigRegistry(load_catalogue([folder]))
+    assert changed.find_matching_model({**config, "layers": 2}) == "a/Heir"
+    assert changed.find_matching_model(config) == "someone/Small-1B"
 
 
 def test_the_shipped_tiny_model_is_matched_by_its_own_config(shipped: ModelConfigRegistry) -> None:
