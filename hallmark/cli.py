@@ -1,6 +1,6 @@
 """The command line of run.py: parse, dispatch, exit codes, and the one place where errors become a line.
 
-Exit codes: 0 accepted; 1 rejected; 2 usage or spec error; 3 infrastructure; 4 incomplete or inconclusive; 130 interrupted.
+Exit codes: 0 accepted, or a part that passed; 1 rejected; 2 usage or spec error; 3 infrastructure; 4 not decided; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hallmark.core.errors import HallmarkError, UsageError
 from hallmark.specs.catalogue import Selection, load_catalogue
-from hallmark.workflows.acceptance import MARKS, Ended, run_acceptance
+from hallmark.workflows.acceptance import WORKFLOWS, Ended, run_acceptance
 from hallmark.workflows.pairs import split_pairs
 from hallmark.workflows.secrets import SECRETS, moved
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 SERVING = frozenset({"server", "release", "evals", "benchmarks", "tests"})
 """The workflows that have a server."""
-RUNS = frozenset(MARKS)
+RUNS = frozenset(WORKFLOWS)
 """The workflows that are a pytest run."""
 
 
@@ -77,7 +77,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--workflow",
-        choices=[*MARKS, "server", "reports"],
+        choices=[*WORKFLOWS, "server", "reports"],
         type=lambda name: "reports" if name == "report" else name,
         help="release = spec, tests (of the API), evals, benchmarks and the report; server = serve until stopped",
     )

@@ -21,6 +21,8 @@ from hallmark.core.verdict import Verdict
 Relation = Literal[">=", "<=", "==", "meets"]
 """`meets` is for what is no single limit, such as a version specifier."""
 Kind = Literal["spec", "server", "evals", "perf", "extra"]
+PARTS: Mapping[str, Kind] = {"spec": "spec", "tests": "server", "evals": "evals", "benchmarks": "perf"}
+"""Workflow of run.py -> the kind of checks that it asks for: a part of a release, which certifies nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +124,16 @@ class Manifest:
     partial: tuple[str, ...] = ()
     """Why this run is narrower than the spec demands (`-k ...`, `--limit 5`); empty for a whole run."""
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def part(self) -> Kind | None:
+        """The kind of checks that was asked for, where that is all that narrows the run; None for any other run."""
+        return PARTS.get(self.workflow) if self.partial == (part_reason(self.workflow),) else None
+
+
+def part_reason(workflow: str) -> str:
+    """How a manifest says that a part of a release is all that was asked for."""
+    return f"--workflow {workflow}"
 
 
 _HINT = "name the folder of a whole run"

@@ -46,7 +46,7 @@ def open_folder(cell: Cell, options: Options, stamp: RunStamp, *, redact: Callab
         workflow=options.workflow,
         started_at=stamp.started_at,
         entries=demanded(cell, guarded=options.guarded),
-        partial=(*options.narrowed_by, *_other_image(cell, options.image)),
+        partial=(*options.narrowed_by, *options.other_server, *_other_image(cell, options.image)),
         settings={s.name: {"value": s.value, "origin": s.origin} for s in options.settings if s.value},
     )
     write_json(folder / "manifest.json", without_secrets(to_plain(manifest), redact))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 # pytest offers no public way to evaluate a -m expression; a plugin that read it differently would be worse.
 from _pytest.mark.expression import Expression
 
-from hallmark.core.records import Kind
+from hallmark.core.records import PARTS, Kind
 from hallmark.specs.cell import Cell
 
 KINDS: tuple[Kind, ...] = ("spec", "server", "evals", "perf")
@@ -18,6 +18,14 @@ _WORDS = {"and", "or", "not", "True", "False", "None"}
 def names_in(markexpr: str) -> frozenset[str]:
     """The marker names of an expression."""
     return frozenset(re.findall(r"[\w.+-]+", markexpr or "")) - _WORDS
+
+
+def of_part(workflow: str, markexpr: str) -> str:
+    """The expression for a part of a release (`--workflow evals`); for any other workflow the same one."""
+    part = PARTS.get(workflow)
+    if not part:
+        return markexpr
+    return f"{part} and ({markexpr})" if markexpr else part
 
 
 def reachable(cells: Sequence[Cell], markexpr: str) -> tuple[Cell, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hallmark.configure import given
+from hallmark.core.records import PARTS, part_reason
 from hallmark.core.settings import Setting, resolve
 from hallmark.plugin.marks import names_in
 from hallmark.specs.catalogue import Selection
@@ -43,8 +44,10 @@ class Options:
     """Whether clients of the server must show a key or a token."""
     workflow: str
     decisions: str
+    other_server: tuple[str, ...]
+    """Each reason why the server of this run is not the one that the spec describes."""
     narrowed_by: tuple[str, ...]
-    """Each reason why this run is less than the spec demands."""
+    """Each reason why this run asks for less than the spec demands."""
     settings: tuple[Setting, ...]
 
     def header(self) -> str:
@@ -89,7 +92,8 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
         guarded=bool(environ.get(API_KEY_VARIABLE) or environ.get(JWT_VARIABLE)),
         workflow=option.workflow or "pytest",
         decisions=option.decisions or "",
-        narrowed_by=_narrowed_by(config, limit, engine_args, server_env, devices=devices),
+        other_server=_other_server(engine_args, server_env),
+        narrowed_by=_narrowed_by(config, limit, devices=devices),
         settings=(model, device, server, url, limit, port, engine_args, *others, _said(server_env)),
     )
 
@@ -98,14 +102,13 @@ def _said(server_env: Mapping[str, str]) -> Setting:
     return Setting("server-env", " ".join(f"{name}={value}" for name, value in server_env.items()), "command line")
 
 
-def _narrowed_by(
-    config: pytest.Config, limit: Setting, engine_args: Setting, server_env: Mapping[str, str], *, devices: frozenset[str]
-) -> tuple[str, ...]:
-    reasons = []
-    if engine_args.value:
-        reasons.append(f"--engine-arg {engine_args.value}: this is not the server that the spec describes")
-    if server_env:
-        reasons.append(f"--server-env {', '.join(server_env)}: this is not the server that the spec describes")
+def _other_server(engine_args: Setting, server_env: Mapping[str, str]) -> tuple[str, ...]:
+    said = {"--engine-arg": engine_args.value, "--server-env": ", ".join(server_env)}
+    return tuple(f"{option} {what}: this is not the server that the spec describes" for option, what in said.items() if what)
+
+
+def _narrowed_by(config: pytest.Config, limit: Setting, *, devices: frozenset[str]) -> tuple[str, ...]:
+    reasons = [part_reason(workflow)] if (workflow := config.option.workflow) in PARTS else []
     if names_in(config.option.markexpr) - devices:
         reasons.append(f"-m '{config.option.markexpr}'")
     if config.option.keyword:

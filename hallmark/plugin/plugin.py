@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     # Imported here: a pytest run that has nothing to do with hallmark should not pay for it.
     from hallmark.plugin import fixtures
-    from hallmark.plugin.marks import reachable
+    from hallmark.plugin.marks import of_part, reachable
     from hallmark.plugin.options import read_options
     from hallmark.plugin.session import AcceptanceSession
     from hallmark.specs.catalogue import load_catalogue
@@ -46,6 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
         require_assertions()
         catalogue = load_catalogue(spec_dirs(config, os.environ))
         options = read_options(config, environ=os.environ, devices=frozenset(catalogue.devices))
+        # Besides what the user's own -m selects; pytest reads it once everything is collected.
+        config.option.markexpr = of_part(options.workflow, config.option.markexpr)
         cells = reachable(catalogue.select(options.selection), config.option.markexpr)
     except HallmarkError as exc:
         raise stopped(config, exc) from exc

@@ -34,8 +34,8 @@ def _some(lines: tuple[str, ...], most: int) -> Iterator[str]:
 
 
 def _measured(report: Report) -> tuple[str, ...]:
-    """What the targets of an accepted run were held against."""
-    rows = (*report.of_kind("evals"), *report.of_kind("perf")) if report.decision.accepted else ()
+    """What the targets were held against, where all that was asked for passed."""
+    rows = (*report.of_kind("evals"), *report.of_kind("perf")) if report.decision.exit_code == 0 else ()
     return tuple(f"{row.check}: {_numbers(row)}" for row in rows)
 
 

@@ -51,9 +51,10 @@ def build(
     judged = [waived(judge(record), waivers.get(record.check), started_at=manifest.started_at) for record in own]
     rows = tuple(_rows(manifest, judged))
     finished_at, duration_s = _ending(manifest, records)
+    findings = Findings(judged=judged, rows=rows, partial=manifest.partial, part=manifest.part, interrupted=interrupted)
     counts = Counter(row.verdict for row in rows)
     return Report(
-        decision=decide(Findings(judged=judged, rows=rows, partial=manifest.partial, interrupted=interrupted)),
+        decision=decide(findings),
         cell=manifest.cell,
         model=manifest.model,
         device=manifest.device,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from hallmark.core.records import Kind
 from hallmark.core.verdict import Verdict, worst
 from hallmark.report.document import EXIT_CODES, Decision, Outcome, Row
 from hallmark.report.judge import NO_RECORD, NOT_MEASURED, Judged
@@ -24,6 +25,8 @@ class Findings:
     rows: Sequence[Row]
     """Every check, once."""
     partial: tuple[str, ...]
+    part: Kind | None
+    """The kind of checks that was asked for, where nothing else narrows the run."""
     interrupted: bool
 
     @property
@@ -33,6 +36,20 @@ class Findings:
     @property
     def missing(self) -> int:
         return sum(row.missing for row in self.rows)
+
+    @property
+    def asked(self) -> tuple[Row, ...]:
+        """What a part of a release rests on: its own checks, and whatever else it came to measure."""
+        return tuple(row for row in self.rows if row.kind == self.part or row.measured or not row.demanded)
+
+    @property
+    def undecided(self) -> int:
+        """How many of them nothing shows to hold."""
+        return sum(not row.measured or not row.verdict.accepted for row in self.asked)
+
+    @property
+    def part_passed(self) -> bool:
+        return any(row.kind == self.part for row in self.rows) and not self.undecided
 
     def any(self, verdict: Verdict) -> bool:
         return any(verdict in judged.verdicts for judged in self.judged)
@@ -44,10 +61,11 @@ class Findings:
 
 def decide(findings: Findings) -> Decision:
     outcome = _outcome(findings)
+    passed = outcome == "PARTIAL" and findings.part_passed
     return Decision(
         outcome=outcome,
         accepted=outcome == "ACCEPTED",
-        exit_code=EXIT_CODES[outcome],
+        exit_code=0 if passed else EXIT_CODES[outcome],
         verdict=worst(row.verdict for row in findings.rows),
         headline=_headline(outcome, findings),
         causes=() if outcome == "ACCEPTED" else tuple(_causes(outcome, findings)),
@@ -78,12 +96,25 @@ def _headline(outcome: Outcome, findings: Findings) -> str:
         "REJECTED": f"{_failed(findings)} in this run; the release is rejected.",
         "VOID": "The machine or the device spoilt this run; no result of it counts, good or bad.",
         "ERROR": f"{plural(of_verdict[Verdict.ERROR], 'check')} could not be carried out, and not by the server's fault.",
-        "PARTIAL": "The run was narrowed on purpose; a narrowed run never certifies.",
+        "PARTIAL": _of_part(findings),
         "INCOMPLETE": f"Only {measured} were measured; what was not measured is not accepted.",
         "INCONCLUSIVE": f"{plural(unproven, 'check')} gave too little evidence to decide.",
         "INTERRUPTED": f"The run was stopped before its end; {measured} had been measured.",
     }
     return lines[outcome]
+
+
+def _of_part(findings: Findings) -> str:
+    if not findings.part:
+        return "The run was narrowed on purpose; a narrowed run never certifies."
+    checks = f"{plural(len(findings.asked), 'check')} asked for"
+    if findings.part_passed:
+        found = f"All {checks} were measured and passed"
+    elif findings.undecided:
+        found = f"{findings.undecided} of {checks} were not decided"
+    else:
+        found = f"The spec demands no check of the kind {findings.part}"
+    return f"{found}; a part of a release certifies nothing."
 
 
 def _failed(findings: Findings) -> str:

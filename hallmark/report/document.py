@@ -30,6 +30,7 @@ class Decision:
     outcome: Outcome
     accepted: bool
     exit_code: int
+    """EXIT_CODES says it, but 0 too for a part of a release (PARTIAL) of which all was measured and passed."""
     verdict: Verdict
     """The worst of all records; INCONCLUSIVE at best while a demanded check is missing."""
     headline: str

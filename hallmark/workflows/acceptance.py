@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-MARKS = {"release": "", "spec": "spec", "tests": "server", "evals": "evals", "benchmarks": "perf"}
-"""Workflow -> the tests it selects; a part never certifies."""
+from hallmark.core.records import PARTS
+
+WORKFLOWS = ("release", *PARTS)
+"""A part never certifies."""
 
 # The order in which outcomes of several cells win: interrupted, rejected, infrastructure, usage, undecided.
 _PRECEDENCE = (130, 1, 3, 2, 4)
@@ -35,8 +37,6 @@ def run_acceptance(workflow: str, arguments: Sequence[str], *, root: Path) -> En
     with tempfile.TemporaryDirectory(prefix="hallmark-") as scratch:
         decisions = Path(scratch) / "decisions.json"
         command = [sys.executable, "-m", "pytest", "--workflow", workflow, "--decisions", str(decisions), *arguments]
-        if MARKS[workflow]:
-            command += ["-m", MARKS[workflow]]
         code = _run(command, root)
         found = json.loads(decisions.read_text(encoding="utf-8")) if decisions.is_file() else {"cells": [], "error": None}
     return _conclude(code, found)

@@ -122,7 +122,7 @@ class Screen:
 @pytest.mark.parametrize("count", [MOST_CAUSES, MOST_CAUSES + 1])
 def test_the_summary_names_so_many_causes_and_counts_the_rest(count: int) -> None:
     decision = SimpleNamespace(
-        accepted=False, outcome="REJECTED", headline="no", causes=tuple(f"cause {i}" for i in range(count))
+        accepted=False, exit_code=1, outcome="REJECTED", headline="no", causes=tuple(f"cause {i}" for i in range(count))
     )
     screen = Screen()
     report: Any = SimpleNamespace(decision=decision, cell="a")

@@ -193,8 +193,18 @@ def test_a_t3k_that_is_not_here_is_void_in_seconds(place: Place) -> None:
     assert set(ended.report["missing"]) == set(ended.rows)
 
 
-def test_a_point_alone_is_no_release(place: Place) -> None:
+def test_a_part_that_passed_ends_0_and_is_no_release(place: Place) -> None:
     place.spec(perf=[perf_point()])
-    ended = place.release(workflow="benchmarks").end().must_end(4, "PARTIAL")
+    ended = place.release(workflow="benchmarks").end().must_end(0, "PARTIAL")
     assert ended.rows[f"perf.{POINT}"]["verdict"] == "PASS"
     assert "checks were not asked for" in ended.causes
+    told = "All 1 check asked for were measured and passed; a part of a release certifies nothing."
+    assert ended.out.splitlines()[-1] == f"verdict: PARTIAL - {told}"
+    assert told in (ended.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_mark_expression_narrows_a_part_further(place: Place) -> None:
+    place.spec()
+    ended = place.release("--", "-m", "not perf", workflow="spec").end().must_end(4, "PARTIAL")
+    assert "narrowed: -m 'not perf'" in ended.causes
+    assert {row["kind"] for row in ended.rows.values() if row["measured"]} == {"spec"}

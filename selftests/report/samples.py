@@ -48,8 +48,8 @@ def manifest(*checks: str, kind: Kind = "server", waived: tuple[str, ...] = (), 
         ManifestEntry(check=check, kind=kind, title=f"About {check}", waiver=WAIVER if check in waived else None)
         for check in checks
     )
-    fields = {"entries": entries, "settings": {"limit": None, "server": "local"}} | fields
-    return Manifest(cell=CELL, model="Llama-3.3-70B", device="t3k", impl="vllm", workflow="release", started_at=STARTED, **fields)
+    fields = {"entries": entries, "settings": {"limit": None, "server": "local"}, "workflow": "release"} | fields
+    return Manifest(cell=CELL, model="Llama-3.3-70B", device="t3k", impl="vllm", started_at=STARTED, **fields)
 
 
 def score(name: str, value: float, *, floor: float, reference: float, n: int, half: float) -> Record:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from hallmark.core.records import Evidence, Record, Target
+from hallmark.core.records import Evidence, ManifestEntry, Record, Target
 from hallmark.core.verdict import Verdict
 from hallmark.report.build import build
 from hallmark.report.document import EXIT_CODES
@@ -75,6 +75,46 @@ def test_table(case: str) -> None:
     assert decision.exit_code == EXIT_CODES[outcome]
     assert decision.accepted == (outcome == "ACCEPTED") == (decision.exit_code == 0) == (not decision.causes)
     assert decision.headline
+
+
+PART = {"workflow": "tests", "partial": ("--workflow tests",)}
+"""What `run.py --workflow tests` asks for: checks of the kind server."""
+EVAL = ManifestEntry(check="evals.c", kind="evals", title="About evals.c")
+BOTH = [GOOD, record("server.b")]
+PARTS = {
+    "all of it passed": (BOTH, {}, 0),
+    "one is waived": ([GOOD, bad(FAIL)], {"waived": ("server.b",)}, 0),
+    "one has no record": ([GOOD], {}, 4),
+    "one was skipped": ([GOOD, bad(INCONCLUSIVE, measured=False)], {}, 4),
+    "one is inconclusive": ([GOOD, bad(INCONCLUSIVE)], {}, 4),
+    "one shows nothing": ([GOOD, replace(record("server.b"), evidence=())], {}, 4),
+    "one failed": ([GOOD, bad(FAIL)], {}, 1),
+    "one could not be carried out": ([GOOD, bad(ERROR)], {}, 3),
+    "the machine spoilt one": ([GOOD, bad(VOID)], {}, 3),
+    "another kind is inconclusive": ([*BOTH, record("evals.c", INCONCLUSIVE, kind="evals")], {}, 4),
+    "somebody's own is inconclusive": ([*BOTH, record("mine", INCONCLUSIVE, kind="extra")], {}, 4),
+    "narrowed further": (BOTH, {"partial": ("--workflow tests", "-k 'a or b'")}, 4),
+    "of fewer samples": (BOTH, {"partial": ("--workflow tests", "--limit 5")}, 4),
+    "another server than the spec's": (BOTH, {"partial": ("--workflow tests", "--engine-arg a=1: another")}, 4),
+    "a release narrowed to it": (BOTH, {"workflow": "release", "partial": ("-m 'server'",)}, 4),
+    "the spec demands none of it": ([record("evals.c", kind="evals")], {"entries": (EVAL,)}, 4),
+    "nothing was measured": ([], {}, 4),
+}
+
+
+@pytest.mark.parametrize("case", PARTS)
+def test_a_part_that_passed_ends_well_and_certifies_nothing(case: str) -> None:
+    records, fields, code = PARTS[case]
+    demanded = manifest("server.a", "server.b", **{**PART, **fields})
+    if EVAL not in demanded.entries:
+        demanded = replace(demanded, entries=(*demanded.entries, EVAL))
+    decision = build(demanded, records).decision
+    assert decision.exit_code == code
+    assert not decision.accepted
+    assert decision.causes
+    if code in (0, 4):
+        assert decision.outcome == "PARTIAL"
+    assert ("All 2 checks asked for were measured and passed; a part of a release certifies" in decision.headline) == (code == 0)
 
 
 @pytest.mark.parametrize("case", TABLE)
