@@ -1,6 +1,7 @@
 """The command line of run.py: parse, dispatch, exit codes, and the one place where errors become a line.
 
-Exit codes: 0 accepted, or a part that passed; 1 rejected; 2 usage or spec error; 3 infrastructure; 4 not decided; 130 interrupted.
+Exit codes: 0 accepted, or a part that passed; 1 rejected; 2 usage or spec error; 3 infrastructure; 4 not decided;
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hallmark.core.errors import HallmarkError, UsageError
+from hallmark.core.errors import HallmarkError, UsageError, Void
 from hallmark.specs.catalogue import Selection, load_catalogue
 from hallmark.workflows.acceptance import WORKFLOWS, Ended, run_acceptance
 from hallmark.workflows.pairs import split_pairs
@@ -109,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(given[about_specs:])
     try:
         ended = dispatch(options)
-    except HallmarkError as exc:
+    except (HallmarkError, Void) as exc:
         if options.verbose:
             traceback.print_exc()
         print(f"{parser.prog}: {exc}", file=sys.stderr)
@@ -204,7 +205,7 @@ def _serve(options: argparse.Namespace) -> Ended:
         strict_config=options.strict_config,
         server_url=given.base_url(url),
         server_python=given.interpreter(options.server_python or ""),
-        host=options.host or "127.0.0.1",
+        host=given.host(options.host or "127.0.0.1"),
         port=given.port(options.port or ""),
         engine_args=given.engine_args(options.workflow_args, option="--workflow-args"),
         env_vars=given.variables(options.server_env or (), option="--server-env", server=server),

@@ -9,6 +9,7 @@ from pathlib import Path
 from hallmark.core.errors import UsageError
 from hallmark.core.redact import is_secret_name
 from hallmark.serving.launchers import LAUNCHERS
+from hallmark.serving.readiness import free_port
 
 ENGINE_ARG = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -56,6 +57,17 @@ def whole_number(text: str, *, name: str, least: int, most: int | None = None) -
     if number < least or (most and number > most):
         raise UsageError(f"'{text}' is not a whole number {span}", where=f"--{name}", hint="correct it")
     return number
+
+
+def host(name: str) -> str:
+    """An address of this machine to serve at."""
+    try:
+        free_port(name.encode("idna").decode())
+    except (OSError, ValueError) as exc:
+        why = getattr(exc, "strerror", None) or exc
+        hint = "e.g. 127.0.0.1, or 0.0.0.0 for every address of this machine"
+        raise UsageError(f"no server can listen at {name!r}: {why}", where="--host", hint=hint) from exc
+    return name
 
 
 def port(text: str) -> int:

@@ -10,7 +10,7 @@
 
     CheckFailed (AssertionError) the server's fault: a test *failure*
     Inconclusive(AssertionError) measured, but too little to decide
-    Void                         the machine or the device spoilt the run
+    Void                   (3)   the machine or the device spoilt the run
 
 The number is the exit code of `run.py`. The CLI and the plugin each catch HallmarkError once.
 """
@@ -76,6 +76,8 @@ class Inconclusive(AssertionError):
 
 class Void(Exception):
     """The machine or the device makes any result of this run meaningless."""
+
+    exit_code: ClassVar[int] = 3
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -48,6 +48,9 @@ def write_run(folder: Path, run: tuple[Manifest, tuple[Record, ...]]) -> Path:
         (["--workflow", "server", "--", "-x"], "--workflow server does not use the arguments after --"),
         (["--workflow", "release", "--docker", "--server", "local"], "exclude each other"),
         (["--workflow", "server"], "--model: say which model to serve"),
+        (["--workflow", "server", "--host", "no.such.host.invalid"], "--host: no server can listen at 'no.such.host.invalid': "),
+        (["--workflow", "server", "--host", "203.0.113.9", "--print-plan"], "Cannot assign requested address"),
+        (["--workflow", "server", "--host", "ü..b"], "--host: no server can listen at 'ü..b': "),
         (["--workflow", "server", "--model", "hallmark-tiny", "--port", "x"], "--port: 'x' is not a whole number"),
         (
             ["--workflow", "server", "--model", "hallmark-tiny", "--workflow-args", "seed"],
@@ -103,6 +106,15 @@ def test_an_error_of_the_machine_has_exit_code_3(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(cli, "run_acceptance", broken)
     assert cli.main(["--workflow", "release"]) == 3
     assert capsys.readouterr().err == "run.py: /disk: no space left - free some\n"
+
+
+@pytest.mark.skipif(Path("/dev/tenstorrent").exists(), reason="this machine has a Tenstorrent device")
+def test_a_server_for_a_device_that_is_not_here_ends_with_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--workflow", "server", "--model", "Llama-3.3-70B", "--device", "T3K", "--artifacts", str(tmp_path)]
+    assert cli.main(words) == 3
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert err.startswith("run.py: no t3k here (")
 
 
 def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
