@@ -10,9 +10,7 @@ from hallmark.core.errors import UsageError
 from hallmark.core.redact import is_secret_name
 from hallmark.serving.launchers import LAUNCHERS
 from hallmark.serving.readiness import free_port
-
-ENGINE_ARG = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+from hallmark.specs.strict import ENGINE_ARGUMENT, VARIABLE
 
 
 def launcher(name: str, *, server_url: str) -> str:
@@ -81,7 +79,7 @@ def engine_args(pairs: Sequence[str], *, option: str) -> Mapping[str, str]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         key = name.removeprefix("--").replace("-", "_")
-        if not equals or not ENGINE_ARG.fullmatch(key):
+        if not equals or not ENGINE_ARGUMENT.fullmatch(key):
             raise UsageError(f"'{pair}' is not NAME=VALUE", where=option, hint="e.g. max_num_seqs=8")
         if key in _OURS:
             raise UsageError(f"'{name}' is not for {option} to say", where=option, hint=_OURS[key])
@@ -96,7 +94,7 @@ def variables(pairs: Sequence[str], *, option: str, server: str) -> Mapping[str,
     found: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
-        if not equals or not _VARIABLE.fullmatch(name):
+        if not equals or not VARIABLE.fullmatch(name):
             raise UsageError(f"'{name}' is not NAME=VALUE", where=option, hint="e.g. VLLM_LOGGING_LEVEL=DEBUG")
         if server == "attach":
             raise UsageError(f"{option} does not go with --server attach", hint="a server that runs has its variables already")

@@ -21,6 +21,11 @@ import difflib
 from collections.abc import Iterable
 from typing import ClassVar
 
+from hallmark.core.redact import Redactor
+
+_redact = Redactor()
+"""By shape: what was wrong may be a secret, such as a URL with a password, and an error is shown wherever it ends up."""
+
 
 class HallmarkError(Exception):
     """A problem that a person can act on; never shown with a traceback unless `-v` asks for it."""
@@ -28,14 +33,19 @@ class HallmarkError(Exception):
     exit_code: ClassVar[int] = 3
 
     def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.where = where
-        self.hint = hint
+        self.message = _redact(_printable(message))
+        self.where = _redact(_printable(where))
+        self.hint = _redact(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         line = f"{self.where}: {self.message}" if self.where else self.message
         return f"{line} - {self.hint}" if self.hint else line
+
+
+def _printable(text: str) -> str:
+    """One line, whatever the names in it hold."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class UsageError(HallmarkError):

@@ -14,6 +14,7 @@ from hallmark.environment import facts as probe
 from hallmark.environment.collect import UNKNOWN, Facts
 from hallmark.environment.findings import ABSENT, Finding, Kind, Requirement, State, compare, finding
 from hallmark.environment.python_requirements import check_python, parsed
+from hallmark.environment.system_names import VERSION_FACTS
 
 __all__ = ["ABSENT", "SYSTEM_FACTS", "Demanding", "Demands", "Finding", "Requirement", "State", "check", "requirements"]
 
@@ -54,12 +55,7 @@ def _version(name: str) -> SystemFact:
 
 
 SYSTEM_FACTS: dict[str, SystemFact] = {
-    "cuda": _fact("cuda_version"),
-    "driver": _fact("driver_version"),
-    "gcc": _fact("gcc_version"),
-    "python": _fact("python_version"),
-    "glibc": _fact("glibc"),
-    "kernel": _fact("kernel"),
+    **{name: _fact(attribute) for name, attribute in VERSION_FACTS.items()},
     **{name: _version(name) for name in probe.VERSIONS},
 }
 """A name of `system_deps` -> the fact that answers it (a version, and why it is unknown).

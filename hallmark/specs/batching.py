@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from hallmark.specs.strict import Contradiction, Count, Positive, Strict, second
+from hallmark.specs.strict import Contradiction, Count, Positive, Strict, Variable, second
 from hallmark.specs.version_keys import BadVersionKey, check_keys
 
 VersionKeyed = Annotated[dict[str, Positive], Field(min_length=1)]
@@ -71,7 +71,7 @@ class ChunkedPrefill(Strict):
 class DeviceConfig(Strict):
     """What the server needs at one tensor-parallel size."""
 
-    env_vars: dict[str, str] = Field(default_factory=dict)
+    env_vars: dict[Variable, str] = Field(default_factory=dict)
     num_gpu_blocks_override: Positive | VersionKeyed | None = None
     """Blocks, or blocks by the version of a distribution in the server's environment (`torch_sendnn_lt_1_0_3: 2080`)."""
     chunked_prefill: ChunkedPrefill | None = None

@@ -125,8 +125,6 @@ def load_catalogue(folders: Iterable[Path], *, tell: Tell | None = None) -> Cata
     sources: list[YamlSource] = []
     devices: dict[str, DeviceSpec] = {}
     for folder in folders:
-        if not folder.is_dir():
-            raise UsageError("is not a folder", where=f"--spec-dir {folder}", hint="name a folder of *.yaml specs")
         families, catalogues = spec_files(folder)
         for path in catalogues:
             devices = attempt(tell, _with_devices, devices, path) or devices
@@ -179,6 +177,7 @@ def _with_devices(devices: dict[str, DeviceSpec], path: Path) -> dict[str, Devic
 def expand(family: Family, devices: Mapping[str, DeviceSpec]) -> Iterator[Cell]:
     """Weights x implementations x devices of one family."""
     spec, spec_file = family.spec, family.path.resolve()
+    _require_inside(family, spec_file.parent)
     for place, impl in enumerate(spec.impls):
         for device in impl.devices:
             if device not in devices:
@@ -201,4 +200,18 @@ def expand(family: Family, devices: Mapping[str, DeviceSpec]) -> Iterator[Cell]:
                     family=spec.family,
                     architecture=spec.architecture_of(weights),
                     base_targets=spec.base_targets.get(device, ()),
+                )
+
+
+def _require_inside(family: Family, folder: Path) -> None:
+    """SpecError for weights that are not below the spec's folder, where the spec does not say that they are elsewhere."""
+    for place, weights in enumerate(family.spec.weights):
+        own = (weights.path, ("weights", place, "path"))
+        adapters = ((adapter.path, ("weights", place, "lora", number, "path")) for number, adapter in enumerate(weights.lora))
+        for path, at in (own, *adapters):
+            if path and not weights.outside_folder and not (folder / path).resolve().is_relative_to(folder):
+                raise SpecError(
+                    f"{weights.name}: '{path}' is outside the spec's folder",
+                    where=family.source.where(at),
+                    hint="move it there, or write `outside_folder: true` into the weights",
                 )

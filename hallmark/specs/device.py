@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from hallmark.specs.strict import Contradiction, Name, Positive, Strict
+from hallmark.specs.strict import Contradiction, Name, Positive, Strict, Variable
 
 How = Literal["cpu", "tenstorrent", "nvidia", "amd", "ascend", "gaudi", "spyre"]
 RESERVED = frozenset(
@@ -42,7 +42,7 @@ class ContainerOptions(Strict):
     capabilities: tuple[str, ...] = Field(default=())
     security: tuple[str, ...] = Field(default=())
     """Security options, such as seccomp=unconfined."""
-    env_vars: dict[str, str] = Field(default_factory=dict)
+    env_vars: dict[Variable, str] = Field(default_factory=dict)
     """Variables that only the container's runtime needs, such as HABANA_VISIBLE_DEVICES."""
 
     def over(self, base: ContainerOptions) -> ContainerOptions:

@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from hallmark.core.errors import SpecError, nearest
+from hallmark.core.redact import MASK, is_secret_name
 from hallmark.specs.inherit import resolved
 from hallmark.specs.migrations import migrated
 from hallmark.specs.model import SCHEMA_VERSION, DeviceCatalogue, FamilySpec
+from hallmark.specs.text_file import listed
 from hallmark.specs.yaml_source import KeyPath, YamlSource, read
 
 SUFFIXES = frozenset({".yaml", ".yml"})
@@ -40,8 +42,8 @@ def devices_of(source: YamlSource) -> DeviceCatalogue:
 
 
 def spec_files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """(families, device catalogues) of a folder, each sorted by name."""
-    paths = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.name.startswith("."))
+    """(families, device catalogues) of a folder, each sorted by name; UsageError where it cannot be looked into."""
+    paths = [path for path in listed(folder) if path.suffix in SUFFIXES and not path.name.startswith(".")]
     return [p for p in paths if p.stem != DEVICES_STEM], [p for p in paths if p.stem == DEVICES_STEM]
 
 
@@ -54,7 +56,7 @@ def validate(model: type[Model], source: YamlSource) -> Model:
         # JSON mode is strict about types and still reads enums and tuples from text and lists.
         return model.model_validate_json(json.dumps(source.data, default=_no_json))
     except ValidationError as exc:
-        raise _as_spec_error(exc, model, source) from exc
+        raise _as_spec_error(exc, model, source) from None  # pydantic tells keys and values, which may be secrets
 
 
 def _no_json(value: object) -> dict[str, str]:
@@ -118,13 +120,23 @@ def _words(problems: Sequence[Any], loc: KeyPath, model: type[BaseModel]) -> tup
         case "missing":
             return f"'{name}' is missing", "add it"
         case "value_error":
-            return f"{name}: {problem['msg'].removeprefix('Value error, ')}", "correct the numbers or names"
+            hint = getattr(problem["ctx"]["error"], "hint", "") or "correct the numbers or names"
+            return f"{name}: {problem['msg'].removeprefix('Value error, ')}", hint
         case "enum" | "literal_error":
-            return f"'{name}': unknown value {problem['input']!r:.60}", _nearest_of(problem)
+            return f"'{name}': unknown value {_shown(problem)}", _nearest_of(problem)
         case _:
             wanted = " or ".join(dict.fromkeys(p["msg"].removeprefix("Input should be ") for p in problems))
             should = "should be " if problem["msg"].startswith("Input should be ") else ""
-            return f"'{name}': {should}{wanted}, not {problem['input']!r:.60}", "correct the value"
+            return f"'{name}': {should}{wanted}, not {_shown(problem)}", "correct the value"
+
+
+def _shown(problem: Any) -> str:
+    """The value that was refused, in an error: neither a secret, nor a part of the spec that may hold some."""
+    value = problem["input"]
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    secret = any(isinstance(part, str) and is_secret_name(part) for part in problem["loc"])
+    return MASK if secret and value is not None else f"{value!r:.60}"
 
 
 def _nearest_of(problem: Any) -> str:

@@ -25,14 +25,20 @@ from hallmark.specs.batching import (
 from hallmark.specs.device import ContainerOptions, Detection, DeviceCatalogue, DeviceSpec
 from hallmark.specs.strict import (
     Contradiction,
+    Distribution,
     DistributionSpecifier,
+    EngineArguments,
     Fraction,
+    Index,
+    Module,
     Name,
     Positive,
     Scalar,
     Specifier,
     Strict,
+    SystemName,
     Text,
+    Variable,
     second,
 )
 from hallmark.specs.targets import EvalTarget, Metric, PerfPoint, Status, Tier, require_agreement
@@ -95,11 +101,11 @@ class Engine(Strict):
     version: Specifier = ""
     """What `/version` must answer."""
     commit: str = ""
-    module: str = "vllm.entrypoints.openai.api_server"
+    module: Module = "vllm.entrypoints.openai.api_server"
     """The Python module that starts the server (`python -m ...`)."""
 
 
-IMAGE = r"^(\S+)?$"
+IMAGE = r"^([A-Za-z0-9]\S*)?$"
 
 
 class KnownLimit(Strict):
@@ -133,8 +139,8 @@ class DeviceEntry(Strict):
 
     default: bool = False
     """Whether this implementation is taken for the device when `--impl` is not given."""
-    engine_args: dict[str, Scalar] = Field(default_factory=dict)
-    env_vars: dict[str, str] = Field(default_factory=dict)
+    engine_args: EngineArguments = Field(default_factory=dict)
+    env_vars: dict[Variable, str] = Field(default_factory=dict)
     max_context: Positive
     """Tokens; what `/v1/models` must state as max_model_len."""
     startup_timeout_s: Positive = 1800
@@ -154,7 +160,7 @@ class DeviceEntry(Strict):
     """The image for this device, where it is not the implementation's."""
     commits: dict[str, str] = Field(default_factory=dict)
     """Besides the implementation's, and over them."""
-    system_deps: dict[str, Specifier] = Field(default_factory=dict)
+    system_deps: dict[SystemName, Specifier] = Field(default_factory=dict)
     """Besides the implementation's, and over them."""
 
     @property
@@ -204,13 +210,13 @@ class Impl(Strict):
     status: Status
     engine: Engine = Engine()
     commits: dict[str, str] = Field(default_factory=dict)
-    system_deps: dict[str, Specifier] = Field(default_factory=dict)
-    python_deps: dict[str, DistributionSpecifier] = Field(default_factory=dict)
-    python_excluded: tuple[str, ...] = Field(default=())
+    system_deps: dict[SystemName, Specifier] = Field(default_factory=dict)
+    python_deps: dict[Distribution, DistributionSpecifier] = Field(default_factory=dict)
+    python_excluded: tuple[Distribution, ...] = Field(default=())
     """Distributions that a dependency pulls in and the server must not have."""
-    python_index: str = ""
+    python_index: Index = ""
     """A package index to look at besides, when the user's own cannot serve `python_deps`."""
-    env_vars: dict[str, str] = Field(default_factory=dict)
+    env_vars: dict[Variable, str] = Field(default_factory=dict)
     image: str = Field(default="", pattern=IMAGE)
     """The container image that serves it (`--server docker`)."""
     container: ContainerOptions = Field(default_factory=ContainerOptions)
@@ -218,7 +224,7 @@ class Impl(Strict):
     runtime: bool = False
     """Whether the runtime sidecar is part of what is certified."""
     features: tuple[Feature, ...] = Field(default=tuple(Feature))
-    tier_factors: dict[Tier, Annotated[float, Field(gt=0, le=1)]] = Field(
+    tier_factors: dict[Tier, Annotated[float, Field(ge=1e-6, le=1)]] = Field(
         default={Tier.FUNCTIONAL: 0.1, Tier.COMPLETE: 0.5, Tier.TARGET: 1.0}
     )
     devices: Annotated[dict[Name, DeviceEntry], Field(min_length=1)]

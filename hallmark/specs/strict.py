@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Annotated
 
@@ -9,37 +10,104 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+from hallmark.core.errors import nearest
+from hallmark.environment.system_names import SYSTEM_NAMES
+from hallmark.specs.satisfiable import satisfiable
+
+ENGINE_ARGUMENT = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""Names that every shell and container runtime passes on."""
+
+
+class Refused(ValueError):
+    """A value that cannot be meant, with what to do about it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
 
 
 def _specifier(text: str) -> str:
     try:
         SpecifierSet(text)
     except InvalidSpecifier as exc:
-        raise ValueError(f"'{text}' is no version specifier such as '>=2.0,<3'") from exc
-    return text
+        raise Refused(f"'{text}' is no version specifier such as '>=2.0,<3'") from exc
+    return _satisfiable(text, text)
 
 
 def _distribution_specifier(text: str) -> str:
     try:
-        Requirement(f"x {text}".strip())  # the blank keeps `2.13` from becoming part of the name
+        wanted = Requirement(f"x {text}".strip())  # the blank keeps `2.13` from becoming part of the name
     except InvalidRequirement as exc:
-        raise ValueError(f"'{text}' is no version specifier such as '>=2.0,<3', with or without a marker") from exc
+        raise Refused(f"'{text}' is no version specifier such as '>=2.0,<3', with or without a marker") from exc
+    return _satisfiable(str(wanted.specifier), text)
+
+
+def _satisfiable(specifier: str, text: str) -> str:
+    if not satisfiable(specifier):
+        raise Refused(f"'{text}' contradicts itself: no version meets it", "drop or correct a part of it")
     return text
 
 
-_OF_VERSIONS = Field(description="a version specifier such as '>=2.0,<3'; empty for any version")
-Specifier = Annotated[str, AfterValidator(_specifier), _OF_VERSIONS]
-DistributionSpecifier = Annotated[str, AfterValidator(_distribution_specifier), _OF_VERSIONS]
+def _distribution(name: str) -> str:
+    """A name that an installer takes for a package: no option, no path, no address, and no version either."""
+    try:
+        found = Requirement(name)
+    except InvalidRequirement as exc:
+        raise Refused(f"'{name}' is no name of a package", "write one such as vllm, or lm-eval[api]") from exc
+    if found.specifier or found.url or found.marker or name != name.strip():
+        raise Refused(f"'{name}' is more than the name of a package", f'write {found.name}: "<version specifier>"')
+    return name
+
+
+def _system_name(name: str) -> str:
+    known = name.lower().replace("_", "-")
+    if known not in SYSTEM_NAMES:
+        raise Refused(f"'{name}' is nothing that hallmark can find out about a machine", nearest(known, SYSTEM_NAMES))
+    return name
+
+
+def _variable(name: str) -> str:
+    if not VARIABLE.fullmatch(name):
+        raise Refused(f"'{name}' is no name of a variable", "use letters, digits and _, and no digit at the front")
+    return name
+
+
+def _engine_argument(name: str) -> str:
+    if not ENGINE_ARGUMENT.fullmatch(name):
+        raise Refused(f"'{name}' is no engine argument", "write its name without dashes in front, such as max_num_seqs")
+    return name
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+_LONGEST_SPECIFIER = 200
+_OF_VERSIONS = Field(description="a version specifier such as '>=2.0,<3'; empty for any version", max_length=_LONGEST_SPECIFIER)
+Specifier = Annotated[str, _OF_VERSIONS, AfterValidator(_specifier)]
+DistributionSpecifier = Annotated[str, _OF_VERSIONS, AfterValidator(_distribution_specifier)]
 """As of a distribution: a marker may follow, such as `>=2; python_version < '3.13'`."""
-Positive = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
+Distribution = Annotated[str, Field(max_length=_LONGEST_SPECIFIER), AfterValidator(_distribution)]
+"""A package's name, with extras where it has some."""
+SystemName = Annotated[str, AfterValidator(_system_name)]
+"""Something about a machine that has a version, such as `gcc` or `nvidia-driver`."""
+Variable = Annotated[str, AfterValidator(_variable)]
+Index = Annotated[str, Field(pattern=r"^((https?|file)://\S+)?$", description="the address of a package index; empty for none")]
+Repository = Annotated[
+    str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?)?$", description="<owner>/<name>")
+]
+Module = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+
+_MOST = 1_000_000_000
+"""Of tokens, requests, sequences, seconds or gibibytes: beyond it a number is a slip."""
+Positive = Annotated[int, Field(gt=0, le=_MOST)]
+Count = Annotated[int, Field(ge=0, le=_MOST)]
+Quantity = Annotated[float, Field(ge=1e-6, le=1e12)]
+"""What is measured: milliseconds, tokens or requests per second."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(min_length=1)]
 Scalar = str | int | float | bool
 
 
-class Contradiction(ValueError):
+class Contradiction(Refused):
     """Values that are fine one by one; `at` is the key path, below the model that objects, of the one to look at."""
 
     def __init__(self, message: str, *at: str | int) -> None:
@@ -57,8 +125,23 @@ def second(names: Iterable[object]) -> int | None:
     return None
 
 
+def _one_spelling(arguments: dict[str, Scalar]) -> dict[str, Scalar]:
+    names = list(arguments)
+    if (place := second(name.replace("-", "_") for name in names)) is not None:
+        raise Contradiction(f"'{names[place]}' is there twice, with - and with _", names[place])
+    return arguments
+
+
+EngineArguments = Annotated[dict[Annotated[str, AfterValidator(_engine_argument)], Scalar], AfterValidator(_one_spelling)]
+
+
 class Strict(BaseModel):
-    # An infinite latency target would be no target.
     model_config = ConfigDict(
-        defer_build=True, extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
+        defer_build=True,
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,  # an infinite latency target would be no target
+        hide_input_in_errors=True,  # it may be a secret, and a traceback shows what pydantic says
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from hallmark.specs.strict import Contradiction, Count, Fraction, Name, Positive, Strict
+from hallmark.specs.strict import Contradiction, Count, Fraction, Name, Positive, Quantity, Scalar, Strict
 
 
 class Tier(StrEnum):
@@ -51,7 +51,7 @@ class EvalTarget(Strict):
     batch_size: Positive = 1
     num_concurrent: Positive = 8
     max_length: Positive | None = None
-    gen_kwargs: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    gen_kwargs: dict[str, Scalar] = Field(default_factory=dict)
     timeout_s: Positive = 3600
 
     @property
@@ -96,14 +96,14 @@ class PerfPoint(Strict):
     """One closed-loop measurement: `concurrency` users, `requests` requests of ISL `isl` and OSL `osl` tokens."""
 
     isl: Positive
-    osl: Annotated[int, Field(gt=1)]
+    osl: Annotated[Positive, Field(gt=1)]
     concurrency: Positive
     requests: Positive
     warmup: Count = 0
     """Requests sent before the window; 0 stands for one per user."""
     timeout_s: Positive | None = None
     """Seconds for warm-up and window together; None for twice what the targets leave them, and ten minutes at least."""
-    targets: Annotated[dict[Metric, Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    targets: Annotated[dict[Metric, Quantity], Field(min_length=1)]
     """Reference values. The tier factors scale them: latency is divided, throughput multiplied."""
     source: str
     """Where the reference values come from."""

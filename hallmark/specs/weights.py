@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from hallmark.specs.architecture import Architecture
-from hallmark.specs.strict import Contradiction, Name, Positive, Scalar, Strict, Text, second
+from hallmark.specs.strict import Contradiction, EngineArguments, Name, Positive, Repository, Strict, Text, second
 
 
 class LoraCheck(Strict):
@@ -35,7 +35,7 @@ class LoraAdapter(Strict):
     """One LoRA adapter: a folder beside the spec (`path`), or a Hugging Face repository (`repo`)."""
 
     name: Name
-    repo: str = ""
+    repo: Repository = ""
     path: str = ""
     """Relative to the spec file."""
     revision: str = ""
@@ -51,13 +51,15 @@ class Weights(Strict):
     """One set of weights: a folder beside the spec (`path`), or a Hugging Face repository (`repo`)."""
 
     name: Name
-    repo: str = ""
+    repo: Repository = ""
     path: str = ""
     """Relative to the spec file."""
+    outside_folder: bool = False
+    """Whether `path`, and those of the adapters, may lead out of the spec's own folder."""
     revision: str = ""
     architecture: Architecture = Field(default_factory=dict)
     """In what their config.json differs from, or says more than, the family's `architecture`."""
-    engine_args: dict[str, Scalar] = Field(default_factory=dict)
+    engine_args: EngineArguments = Field(default_factory=dict)
     """What these weights want of the engine wherever they are served, such as `tool_call_parser`."""
     lora: tuple[LoraAdapter, ...] = Field(default=())
 

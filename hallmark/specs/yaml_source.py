@@ -1,6 +1,7 @@
 """YAML with its lines kept: text -> plain data, and for an error the file and line of every key and value.
 
-Refuses what makes a spec lie: duplicate keys, tabs of aliases that explode, files that are not text.
+Refuses what makes a spec lie: duplicate keys, aliases that explode, values that nothing can hold. Merge keys (`<<: *name`)
+bring in the keys that a mapping does not state itself, each with the line that it stands in.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any
 import yaml
 
 from hallmark.core.errors import SpecError
+from hallmark.specs.text_file import read_text, unfit
 
-LARGEST_BYTES = 2_000_000
 MOST_NODES = 200_000
 DEEPEST = 50
 _SHALLOW = 10_000
@@ -23,6 +24,9 @@ _SHALLOW = 10_000
 
 NUMBERED = frozenset({"device_configs"})
 """Mappings whose keys are numbers (tensor-parallel sizes); they become text, as in JSON. Elsewhere a key must be text."""
+
+_LONGEST_SIZE = 9
+"""Digits of a number that stands as a key in quotes; one beyond it stays text, which validation refuses."""
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STR, _INT, _MERGE = (f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "merge"))
@@ -71,20 +75,8 @@ def line_of(path: Path, key_path: KeyPath) -> str:
     return read(path).where(key_path)
 
 
-def read_text(path: Path) -> str:
-    """The text of a file that may be a spec; SpecError where it cannot be one."""
-    try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise SpecError(f"larger than {LARGEST_BYTES:,} bytes", where=str(path), hint="a spec is a few pages of YAML")
-        return path.read_text(encoding="utf-8")
-    except OSError as exc:
-        raise SpecError(f"cannot be read: {exc.strerror}", where=str(path), hint="check the path and its permissions") from exc
-    except UnicodeDecodeError as exc:
-        raise SpecError("is not UTF-8 text", where=str(path), hint="save it as UTF-8") from exc
-
-
-def parse(text: str, path: Path, *, numbers_as_keys: bool = False, merges: bool = False) -> YamlSource:
-    """The data of one YAML text. Other projects' files may use any numbers as keys, and merge keys (`<<`)."""
+def parse(text: str, path: Path, *, numbers_as_keys: bool = False) -> YamlSource:
+    """The data of one YAML text. Other projects' files may use any numbers as keys."""
     loader = _Loader(text)
     try:
         if sum(text.count(opening) for opening in ("[", "{", "- ", "? ")) > _SHALLOW:
@@ -92,13 +84,15 @@ def parse(text: str, path: Path, *, numbers_as_keys: bool = False, merges: bool 
         node = loader.get_single_node()
         if node is None:
             raise SpecError("is empty", where=f"{path}:1", hint="a spec needs at least schema_version, family, weights, impls")
-        builder = _Builder(path, loader, numbers_as_keys=numbers_as_keys, merges=merges)
+        builder = _Builder(path, loader, numbers_as_keys=numbers_as_keys)
         data = builder.build(node, 0, numbered=numbers_as_keys)
         return YamlSource(path, data, lambda: builder.lines(node))
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
-        line = mark.line + 1 if mark else 1
-        raise SpecError(f"malformed YAML: {exc.problem or exc}", where=f"{path}:{line}", hint="mend the line") from exc
+        where = f"{path}:{mark.line + 1 if mark else 1}"
+        if "nesting depth" in str(exc.problem):  # later versions of libyaml count for themselves
+            raise SpecError("nested too deeply", where=where, hint="a spec is a few levels deep") from exc
+        raise SpecError(f"malformed YAML: {exc.problem or exc}", where=where, hint="mend the line") from exc
     except yaml.YAMLError as exc:
         raise SpecError(f"malformed YAML: {exc}".splitlines()[0], where=f"{path}:1", hint="save it as UTF-8 text") from exc
     finally:
@@ -115,61 +109,98 @@ def _require_shallow(text: str, path: Path) -> None:
             raise SpecError("nested too deeply", where=f"{path}:{line}", hint="a spec is a few levels deep")
 
 
+_NO_VALUE = (ValueError, LookupError, AttributeError, ArithmeticError)
+"""What PyYAML raises for 2026-13-45 (looks like a date), for too many digits, and for a tag that does not fit (`!!bool x`)."""
+_Pair = tuple[yaml.Node, yaml.Node]
+
+
+def _identity(key: yaml.Node) -> object:
+    """What makes two keys of one mapping the same."""
+    return (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else key
+
+
 class _Builder:
     """Turns YAML nodes into data, and later, if somebody asks, into lines."""
 
-    def __init__(self, path: Path, loader: Any, *, numbers_as_keys: bool, merges: bool) -> None:
+    def __init__(self, path: Path, loader: Any, *, numbers_as_keys: bool) -> None:
         self.path = path
         self._loader = loader
         self._numbers_as_keys = numbers_as_keys
-        self._merges = merges
         self._seen = 0
+        self._merging: list[yaml.Node] = []
 
     def build(self, node: yaml.Node, depth: int, *, numbered: bool = False) -> Any:
-        self._seen += 1
-        if self._seen > MOST_NODES or depth > DEEPEST:
-            raise SpecError("aliases expand to too much", where=self._where(node), hint="write the values out")
+        self._count(1, node, depth)
         if isinstance(node, yaml.ScalarNode):
-            return node.value if node.tag == _STR else self._scalar(node)
+            return self._scalar(node)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, depth + 1, numbered=numbered)
         return [self.build(child, depth + 1, numbered=self._numbers_as_keys) for child in node.value]
+
+    def _count(self, nodes: int, node: yaml.Node, depth: int) -> None:
+        self._seen += nodes
+        if self._seen > MOST_NODES or depth > DEEPEST:
+            raise SpecError("aliases expand to too much", where=self._where(node), hint="write the values out")
 
     def _where(self, node: yaml.Node) -> str:
         return f"{self.path}:{node.start_mark.line + 1}"
 
     def _scalar(self, node: yaml.Node) -> Any:
         try:
-            return self._loader.construct_object(node)
-        except ValueError as exc:  # 2026-13-45 looks like a date, and a number may have too many digits
+            value = node.value if node.tag == _STR else self._loader.construct_object(node)
+        except _NO_VALUE as exc:
             raise SpecError(f"no such value: {exc}", where=self._where(node), hint="quote it") from exc
+        if problem := unfit(value):
+            raise SpecError(f"no such value: {problem}", where=self._where(node), hint="correct it")
+        return value
 
     def _mapping(self, node: yaml.MappingNode, depth: int, *, numbered: bool) -> dict[str, Any]:
-        if self._merges and any(key.tag == _MERGE for key, _ in node.value):
-            self._flatten(node)
         result: dict[str, Any] = {}
-        for key_node, value_node in node.value:
+        for key_node, value_node in self._pairs(node):
             key = self._key(key_node, numbered=numbered)
             if key in result:
                 raise SpecError(f"duplicate key '{key}'", where=self._where(key_node), hint="keep one of the two")
             result[key] = self.build(value_node, depth, numbered=self._numbers_as_keys or key in NUMBERED)
         return result
 
-    def _flatten(self, node: yaml.MappingNode) -> None:
-        """What `<<` brings in comes first in the node; a key of the mapping's own wins over it."""
-        self._loader.flatten_mapping(node)
-        last = {key.value: number for number, (key, _) in enumerate(node.value)}
-        node.value = [pair for number, pair in enumerate(node.value) if last[pair[0].value] == number]
+    def _pairs(self, node: yaml.MappingNode) -> list[_Pair]:
+        """The keys and values of a mapping: those that `<<` brings in and it does not state itself, then its own."""
+        stated: list[_Pair] = node.value
+        if not any(key.tag == _MERGE for key, _ in stated):
+            return stated
+        if node in self._merging:
+            raise SpecError("'<<' merges a mapping into itself", where=self._where(node), hint="write the values out")
+        self._merging.append(node)
+        merges = [pair for pair in stated if pair[0].tag == _MERGE]
+        own = [pair for pair in stated if pair[0].tag != _MERGE]
+        if len(merges) > 1:
+            raise SpecError("duplicate key '<<'", where=self._where(merges[1][0]), hint="write `<<: [*one, *other]`")
+        taken = {_identity(key) for key, _ in own}
+        brought: list[_Pair] = []
+        for mapping in self._merged(*merges[0]):
+            pairs = self._pairs(mapping)
+            self._count(len(pairs), mapping, len(self._merging))
+            brought += [pair for pair in pairs if _identity(pair[0]) not in taken]
+            taken |= {_identity(key) for key, _ in pairs}
+        self._merging.pop()
+        node.value = merged = [*brought, *own]  # for good: an alias may lead here again, and `lines` walks what was merged
+        return merged
+
+    def _merged(self, key: yaml.Node, value: yaml.Node) -> list[yaml.MappingNode]:
+        """The mappings that `<<` names; of two that state a key the first one wins."""
+        named: list[yaml.Node] = value.value if isinstance(value, yaml.SequenceNode) else [value]
+        mappings = [mapping for mapping in named if isinstance(mapping, yaml.MappingNode)]
+        if len(mappings) < len(named):
+            raise SpecError("'<<' must name a mapping, or several", where=self._where(key), hint="write `<<: *anchor`")
+        return mappings
 
     def _key(self, node: yaml.Node, *, numbered: bool) -> str:
-        if node.tag == _STR and isinstance(node, yaml.ScalarNode):
-            return str(int(node.value)) if numbered and node.value.isdecimal() else str(node.value)
         key = self._scalar(node) if isinstance(node, yaml.ScalarNode) else None
         if numbered and isinstance(key, int) and not isinstance(key, bool):
             return str(key)
         if not isinstance(key, str):
             raise SpecError("a key must be text", where=self._where(node), hint="quote it")
-        return key
+        return str(int(key)) if numbered and key.isdecimal() and len(key) <= _LONGEST_SIZE else key
 
     def lines(self, root: yaml.Node) -> Lines:
         """The line of every key and of every item; a value stands where its key does."""

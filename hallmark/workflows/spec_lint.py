@@ -10,11 +10,14 @@ from hallmark.specs.catalogue import Catalogue, load_catalogue
 from hallmark.specs.cell import Cell
 from hallmark.specs.loader import SUFFIXES
 from hallmark.specs.schema import SCHEMA_FILE
+from hallmark.specs.text_file import listed
 from hallmark.workflows import spec_architectures
 from hallmark.workflows.spec_remarks import Remark, Severity
 from hallmark.workflows.spec_targets import contradictions, unreachable, unresolved
 from hallmark.workflows.spec_tasks import unknown_tasks
 
+LOAD = "load"
+"""The rule of whatever keeps a spec from being loaded."""
 CellRule = Callable[[Cell], Iterator[Remark]]
 
 
@@ -22,7 +25,7 @@ def lint(folders: Sequence[Path], *, tasks: frozenset[str] | None = None) -> tup
     """What could be loaded, and every remark: errors first, each once. `tasks`: those that lm-eval has, if that is known."""
     errors: list[SpecError] = []
     catalogue = load_catalogue(folders, tell=errors.append)
-    remarks = [Remark("load", Severity.ERROR, exc.where, exc.message, exc.hint) for exc in errors]
+    remarks = [Remark(LOAD, Severity.ERROR, exc.where, exc.message, exc.hint) for exc in errors]
     remarks += [remark for folder in folders for remark in strangers(folder)]
     architectures = (spec_architectures.patterns, spec_architectures.undeclared, spec_architectures.known)
     for rule in (defaults, *architectures, device_configs):
@@ -38,7 +41,7 @@ def lint(folders: Sequence[Path], *, tasks: frozenset[str] | None = None) -> tup
 
 def strangers(folder: Path) -> Iterator[Remark]:
     """Files of a spec folder that nothing reads: a spec in one of them would not be missed."""
-    for path in sorted(folder.iterdir()):
+    for path in listed(folder):
         if path.is_file() and path.suffix in (".json", ".yaml~", ".txt", ".toml") and path.name != SCHEMA_FILE:
             hint = f"specs are {' or '.join(sorted(SUFFIXES))}; `specs convert` reads other projects' files"
             yield Remark("stranger", Severity.WARNING, str(path), "is not read", hint)

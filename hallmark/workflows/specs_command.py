@@ -1,6 +1,6 @@
 """`hallmark specs ...`: list, show, match, expand, lint, convert, schema. Tables for people, `--json` for programs.
 
-Exit codes: 0 done; 1 nothing matches, or lint found an error; 2 a wrong option or a spec that cannot be loaded.
+Exit codes: 0 done; 1 nothing matches, or lint found an error in what loads; 2 a wrong option or a spec that cannot be loaded.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from hallmark.specs.foreign.loose_json import loads
 from hallmark.specs.loader import spec_files
 from hallmark.specs.registry import ModelConfigRegistry, default_folders
 from hallmark.specs.schema import SCHEMA_FILE, schema_text
-from hallmark.specs.yaml_source import read_text
+from hallmark.specs.text_file import read_text
 from hallmark.workflows import specs_tables as tables
 from hallmark.workflows.acceptance import Ended
-from hallmark.workflows.spec_lint import lint
+from hallmark.workflows.spec_lint import LOAD, lint
 from hallmark.workflows.spec_remarks import Severity
 from hallmark.workflows.spec_tasks import known_tasks
 
@@ -111,7 +111,7 @@ def run(options: argparse.Namespace) -> Ended:
 def _folders(options: argparse.Namespace) -> tuple[Path, ...]:
     """The folders that are named; specs without a device catalogue of their own stand beside the checkout's."""
     named = tuple(options.spec_dir or ())
-    if any(spec_files(folder)[1] for folder in named if folder.is_dir()):
+    if any(spec_files(folder)[1] for folder in named):
         return named
     return (*default_folders(), *named)
 
@@ -171,6 +171,8 @@ def _lint(options: argparse.Namespace) -> int:
     shown = remarks if options.verbose or options.json else [r for r in remarks if r.severity is not Severity.NOTE]
     plain = {"cells": len(catalogue.cells), "remarks": [tables.remark_row(remark) for remark in remarks]}
     tables.show(options.json, plain, lambda: tables.remarks(shown, cells=len(catalogue.cells), hidden=len(remarks) - len(shown)))
+    if any(remark.rule == LOAD for remark in remarks):
+        return SpecError.exit_code
     counted = {Severity.ERROR, Severity.WARNING} if options.strict else {Severity.ERROR}
     return 1 if any(remark.severity in counted for remark in remarks) else 0
 

@@ -69,11 +69,20 @@ def test_pre_releases_are_considered_and_nonsense_is_unknown(version: str, state
         ("docker", ">=24", State.SATISFIED),
         ("rocm", ">=6", State.UNKNOWN),
         ("nvidia-driver", ">=600", State.CONFLICTING),
-        ("cudda", ">=12.1", State.UNKNOWN),
     ],
 )
 def test_system_versions(name: str, specifier: str, state: State) -> None:
     assert only("system", system_deps={name: specifier}).state is state
+
+
+def test_a_fact_that_nobody_can_tell_is_refused_where_it_is_demanded() -> None:
+    """A spec with such a name cannot be loaded; a cell that was made without loading one is told, too."""
+    with pytest.raises(ValidationError, match="'cudda' is nothing that hallmark can find out"):
+        fakes.cell(system_deps={"cudda": ">=12.1"})
+    made = fakes.cell()
+    unchecked = dataclasses.replace(made, impl=made.impl.model_copy(update={"system_deps": {"cudda": ">=12.1"}}))
+    (finding, _) = check(unchecked, fakes.facts(), OMP)
+    assert (finding.state, finding.reason) == (State.UNKNOWN, "hallmark has no such fact - did you mean cuda?")
 
 
 @pytest.mark.parametrize(

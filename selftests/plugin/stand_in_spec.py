@@ -72,7 +72,7 @@ def family(
     return {
         "schema_version": 1,
         "family": "stand-in",
-        "weights": [{"name": model, "path": str(WEIGHTS), **(weights or {})} for model in models],
+        "weights": [{"name": model, "path": str(WEIGHTS), "outside_folder": True, **(weights or {})} for model in models],
         "evals": {model: [dict(target) for target in evals] for model in models} if evals else {},
         "impls": [
             {

@@ -19,7 +19,7 @@ architecture: { model_type: tiny, hidden_size: 8 }
 weights:
   - name: Small-1B
     repo: someone/Small-1B
-  - { name: Small-1B-Instruct, path: ../weights }
+  - { name: Small-1B-Instruct, outside_folder: true, path: ../weights }
 evals:
   Small-1B-Instruct:
     - name: sums

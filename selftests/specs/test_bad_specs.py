@@ -12,7 +12,7 @@ import pytest
 from hallmark.core.errors import HallmarkError, SpecError
 from hallmark.specs.catalogue import load_catalogue
 from hallmark.specs.loader import load_devices, load_family
-from hallmark.specs.yaml_source import LARGEST_BYTES
+from hallmark.specs.text_file import LARGEST_BYTES
 from selftests.specs.sheets import FAMILY, family_file, line_of, spec_folder, spoilt
 
 # What is spoilt -> (the text, what the error says, what its hint says). `# HERE` marks the guilty line.
@@ -240,6 +240,92 @@ BAD |= {
 }
 
 
+def variable(name: str) -> str:
+    """FAMILY with a variable of that name, written as YAML writes it."""
+    return spoilt('A: "1" }', f'A: "1", {name}: x }} # HERE')
+
+
+def package(name: str, specifier: str = "") -> str:
+    """FAMILY that demands that package."""
+    return spoilt('{ vllm: "==1.0" }', f'{{ "{name}": "{specifier}" }} # HERE')
+
+
+def demanded(line: str) -> str:
+    """FAMILY with one more line in its first implementation."""
+    return spoilt("    status: complete", f"    status: complete\n    {line} # HERE")
+
+
+# What no machine, no shell and no installer could be given.
+BAD |= {
+    "a context beyond sense": (spoilt("max_context: 512", f"max_context: {10**42} # HERE"), "a number beyond sense", "correct"),
+    "a context that nothing has": (spoilt("max_context: 512", "max_context: 2000000000 # HERE"), "1000000000", "correct"),
+    "users beyond sense": (spoilt("concurrency: 2", f"concurrency: {10**12} # HERE"), "concurrency", "correct"),
+    "an argument beyond sense": (spoilt("max_num_seqs: 8 }", f"max_num_seqs: -{10**42} }} # HERE"), "beyond sense", "correct"),
+    "an argument that is no number": (spoilt("max_num_seqs: 8 }", "max_num_seqs: .nan } # HERE"), "finite", "correct"),
+    "a target beyond sense": (spoilt("tokens_per_s: 10,", "tokens_per_s: 1.0e+300, # HERE\n "), "tokens_per_s", "correct"),
+    "a target of nothing": (spoilt("tokens_per_s: 10,", "ttft_mean_ms: 1.0e-300, # HERE\n "), "ttft_mean_ms", "correct"),
+    "a factor of nothing": (spoilt("functional: 0.1,", "functional: 1.0e-300, # HERE\n "), "functional", "correct"),
+    "a number in a tag that is none": (spoilt("isl: 64", 'isl: !!int "" # HERE'), "no such value", "quote"),
+    "a date in a tag that is none": (spoilt("isl: 64", "isl: !!timestamp x # HERE"), "no such value", "quote"),
+    "a flag in a tag that is none": (spoilt("isl: 64", "isl: !!bool x # HERE"), "no such value", "quote"),
+    "a size of many digits in quotes": (entry(f"device_configs:\n  '{'9' * 500}': {{}} # HERE"), "device_configs", "correct"),
+    "a variable with a sign": (variable('"A=B"'), "'A=B' is no name of a variable", "letters"),
+    "a variable with a line break": (variable(r'"A\nB"'), r"'A\nB' is no name of a variable", "letters"),
+    "a variable with a blank": (variable('"A B"'), "is no name of a variable", "letters"),
+    "a variable without a name": (variable('""'), "'' is no name of a variable", "letters"),
+    "a variable with a NUL": (variable(r'"A\0B"'), "a text that holds a NUL", "correct"),
+    "a value with a NUL": (spoilt('A: "1" }', r'A: "\0" } # HERE'), "a text that holds a NUL", "correct"),
+    "a variable of a size": (
+        entry('device_configs:\n  4: { env_vars: { "A=B": x } } # HERE'),
+        "is no name of a variable",
+        "lett",
+    ),
+    "a variable of a container": (demanded('container: { env_vars: { "A B": x } }'), "is no name of a variable", "letters"),
+    "an option for an argument": (spoilt("{ max_num_seqs: 8 }", "{ --max: 8 } # HERE"), "is no engine argument", "without dash"),
+    "an argument in two spellings": (
+        spoilt("{ max_num_seqs: 8 }", "{ max_num_seqs: 8, max-num-seqs: 9 } # HERE"),
+        "'max-num-seqs' is there twice, with - and with _",
+        "correct",
+    ),
+    "a package that nothing can meet": (package("vllm", ">3,<2"), "no version meets it", "drop or correct"),
+    "a package beside its own release": (package("vllm", "==1.*,!=1.*,>=1"), "no version meets it", "drop or correct"),
+    "a package with a marker that nothing can meet": (package("vllm", ">3,<2; python_version > '3'"), "no version meets", "drop"),
+    "a fact that nothing can meet": (demanded('system_deps: { gcc: ">=9,<9" }'), "no version meets it", "drop or correct"),
+    "an engine that nothing can meet": (demanded('engine: { version: "==1,==2" }'), "no version meets it", "drop or correct"),
+    "a specifier without an end": (package("vllm", ">=1" + ",>=1" * 60), "at most 200 characters", "correct"),
+    "an option for a package": (package("-r requirements.txt"), "is no name of a package", "such as vllm"),
+    "an index for a package": (package("--index-url=https://x.org"), "is no name of a package", "such as vllm"),
+    "shell for a package": (package("vllm; rm -rf ~"), "is no name of a package", "such as vllm"),
+    "a command for a package": (package("$(id)"), "is no name of a package", "such as vllm"),
+    "a path for a package": (package("./vllm"), "is no name of a package", "such as vllm"),
+    "an address for a package": (package("vllm @ https://x.org/vllm.whl"), "is more than the name of a package", "write vllm"),
+    "a package with its version": (package("vllm==1"), "is more than the name of a package", 'write vllm: "<version'),
+    "an option for an excluded package": (demanded('python_excluded: ["--pre"]'), "is no name of a package", "such as vllm"),
+    "an option for an index": (demanded("python_index: --pre"), "python_index", "correct"),
+    "an option for a module": (demanded('engine: { module: "-c import os" }'), "module", "correct"),
+    "an option for an image": (demanded("image: --privileged"), "image", "correct"),
+    "an option for a repository": (spoilt("someone/Small-1B", "--trust-remote-code # HERE"), "weights.0.repo", "correct"),
+    "a fact that nobody can tell": (demanded("system_deps: { cudda: '' }"), "'cudda' is nothing that hallmark", "mean cuda?"),
+    "weights outside the folder": (
+        spoilt("outside_folder: true, path: ../weights }", "path: ../weights } # HERE"),
+        "'../weights' is outside the spec's folder",
+        "outside_folder: true",
+    ),
+    "weights from the root": (
+        spoilt("outside_folder: true, path: ../weights }", "path: /etc } # HERE"),
+        "'/etc' is outside the spec's folder",
+        "outside_folder: true",
+    ),
+    "an adapter outside the folder": (
+        spoilt(
+            "outside_folder: true, path: ../weights }",
+            "path: w, lora: [{ name: a, path: ../b, checks: [{ prompt: p, expected: e }] }] } # HERE",
+        ),
+        "'../b' is outside the spec's folder",
+        "outside_folder: true",
+    ),
+}
+
 DUPLICATE_POINT = FAMILY[FAMILY.index("          - isl") : FAMILY.index("      t3k:")]
 BAD["the same perf point twice"] = (
     FAMILY.replace(DUPLICATE_POINT, DUPLICATE_POINT + DUPLICATE_POINT.replace("64", "64 # HERE")),
@@ -303,9 +389,24 @@ def test_a_file_that_is_no_spec_is_one_line(tmp_path: Path, name: str) -> None:
 def test_a_folder_where_a_file_should_be_is_one_line(tmp_path: Path) -> None:
     """Refuses root, too, as a file without permission does not."""
     (spec_folder(tmp_path) / "odd.yaml").mkdir()
-    with pytest.raises(SpecError, match="cannot be read") as caught:
+    with pytest.raises(SpecError, match="cannot be read: it is a folder") as caught:
         load_catalogue([tmp_path])
     one_line(caught, where=str(tmp_path / "odd.yaml"))
+
+
+@pytest.mark.parametrize("link", ["weights", "deeper/weights"])
+def test_a_link_does_not_lead_weights_out_of_the_folder(tmp_path: Path, link: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    text = spoilt("outside_folder: true, path: ../weights }", f"path: {link} }} # HERE")
+    folder = spec_folder(tmp_path / "specs", text)
+    (folder / "deeper").mkdir()
+    (folder / link).mkdir()
+    assert load_catalogue([folder]).cells, "the clean twin: it is a folder of its own"
+    (folder / link).rmdir()
+    (folder / link).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(SpecError, match="is outside the spec's folder") as caught:
+        load_catalogue([folder])
+    one_line(caught, where=f"{folder / 'small.yaml'}:{line_of(text)}")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything; the test above plants what refuses root, too")

@@ -64,8 +64,8 @@ def test_list_has_a_line_for_each_cell(specs: Command) -> None:
 
 
 def test_private_specs_stand_beside_the_public_devices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    family_file(tmp_path, FAMILY)
-    private = Command(tmp_path, capsys)
+    private = Command(spec_folder(tmp_path / "specs"), capsys)
+    (tmp_path / "specs" / "devices.yaml").unlink()
     models = {row["model"] for row in private.json("list")}
     assert {"Small-1B", "hallmark-tiny"} <= models
     code, _, err = Command(tmp_path / "gone", capsys)("list")
@@ -140,9 +140,10 @@ def test_lint_counts_and_exits(specs: Command, monkeypatch: pytest.MonkeyPatch) 
     assert specs("lint", "--strict")[0] == 1
     family_file(specs.folder, text := spoilt("isl: 64", "isl: -64 # HERE"))
     code, out, _ = specs("lint")
-    assert code == 1
+    assert code == 2, "as for any command: the spec cannot be loaded"
     assert f"{specs.folder / 'small.yaml'}:{line_of(text)}: " in out
     code, out, _ = specs("lint", "--json")
+    assert code == 2
     assert [remark["rule"] for remark in json.loads(out)["remarks"]] == ["load"]
 
 

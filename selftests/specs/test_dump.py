@@ -12,6 +12,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from hallmark.core.errors import SpecError
+from hallmark.environment.system_names import SYSTEM_NAMES
 from hallmark.specs.catalogue import load_catalogue
 from hallmark.specs.dump import to_plain, to_yaml
 from hallmark.specs.loader import family_of
@@ -34,7 +35,10 @@ said = texts.filter(bool)
 positive = st.integers(1, 10**6)
 scalars = st.one_of(texts, st.integers(-(10**9), 10**9), st.floats(allow_nan=False, allow_infinity=False), st.booleans())
 specifiers = st.sampled_from(["", ">=1", "==2.0.*,!=2.0.1", "~=3.4"])
-environment = st.dictionaries(names, texts, max_size=3)
+variables = st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_]{0,8}\Z")
+environment = st.dictionaries(variables, texts, max_size=3)
+packages = st.from_regex(r"\A[A-Za-z0-9]([._-]?[A-Za-z0-9]){0,4}\Z")
+arguments = st.dictionaries(st.from_regex(r"\A[A-Za-z][A-Za-z0-9_]{0,8}\Z"), scalars, max_size=2)
 
 
 def some(strategy: st.SearchStrategy[Any], **more: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -90,7 +94,7 @@ entries = st.fixed_dictionaries(
     {"max_context": positive},
     optional={
         "default": st.booleans(),
-        "engine_args": st.dictionaries(names, scalars, max_size=2),
+        "engine_args": arguments,
         "env_vars": environment,
         "status": st.sampled_from([status.value for status in Status]),
         "commits": environment,
@@ -117,8 +121,8 @@ impls = st.fixed_dictionaries(
     },
     optional={
         "env_vars": environment,
-        "system_deps": st.dictionaries(names, specifiers, max_size=2),
-        "python_deps": st.dictionaries(names, specifiers, max_size=1),
+        "system_deps": st.dictionaries(st.sampled_from(sorted(SYSTEM_NAMES)), specifiers, max_size=2),
+        "python_deps": st.dictionaries(packages, specifiers, max_size=1),
         "runtime": st.booleans(),
         "image": st.sampled_from(["", "some/image:1"]),
         "features": st.lists(st.sampled_from([feature.value for feature in Feature]), max_size=3),
@@ -134,7 +138,7 @@ families = st.fixed_dictionaries(
         "schema_version": st.just(2),
         "family": names,
         "weights": st.lists(
-            st.fixed_dictionaries({"name": names, "repo": said}, optional={"revision": texts, "engine_args": environment}),
+            st.fixed_dictionaries({"name": names, "repo": names}, optional={"revision": texts, "engine_args": arguments}),
             min_size=1,
             max_size=3,
             unique_by=lambda w: w["name"],

@@ -12,7 +12,7 @@ from hallmark.specs.cell import Cell
 from hallmark.specs.foreign import model_configs, model_specification
 from hallmark.specs.foreign.loose_json import loads
 from hallmark.specs.model import FamilySpec
-from hallmark.specs.yaml_source import read_text
+from hallmark.specs.text_file import read_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,8 @@ from hallmark.specs.foreign.alternatives import alternatives
 from hallmark.specs.loader import validate
 from hallmark.specs.model import SCHEMA_VERSION, Architecture, DeviceConfig, FamilySpec, RuntimeConfigs
 from hallmark.specs.strict import Positive, Strict
-from hallmark.specs.yaml_source import KeyPath, Lines, YamlSource, parse, read_text
+from hallmark.specs.text_file import read_text
+from hallmark.specs.yaml_source import KeyPath, Lines, YamlSource, parse
 
 IMPL, CARD = "vllm-spyre", "spyre"
 _SECTIONS = (
@@ -65,7 +66,7 @@ def parse_model_configs(text: str, path: Path) -> tuple[ForeignModel, ...]:
 
 
 def _parsed(text: str, path: Path) -> YamlSource:
-    return parse(text, path, numbers_as_keys=True, merges=True)
+    return parse(text, path, numbers_as_keys=True)
 
 
 def _models(source: YamlSource) -> Iterator[ForeignModel]:

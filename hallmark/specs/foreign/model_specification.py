@@ -19,7 +19,8 @@ from hallmark.specs.foreign.loose_json import loads
 from hallmark.specs.loader import validate
 from hallmark.specs.model import SCHEMA_VERSION, FamilySpec
 from hallmark.specs.strict import Scalar
-from hallmark.specs.yaml_source import YamlSource, read_text
+from hallmark.specs.text_file import read_text
+from hallmark.specs.yaml_source import YamlSource
 
 _ID = re.compile(r"id_(?P<impl>[^_]+)_(?P<model>.+)_(?P<device>[^_]+)")
 _STATUS = {"COMPLETE": "complete", "TOP_PERF": "top_perf"}
