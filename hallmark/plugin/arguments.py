@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hallmark.core.errors import UsageError
+from hallmark.core.product import CATALOGUE
 from hallmark.core.settings import resolve
 
 
@@ -52,6 +54,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--decisions", metavar="FILE", help=_HIDDEN)
     parser.addini("hallmark_model", "model when neither --model nor a device is given", default="")
     parser.addini("hallmark_device", "device that goes with hallmark_model", default="")
+    parser.addini("hallmark_own_suite", "testpaths hold the suite: the shipped one is not added", type="bool", default=False)
     parser.addini("hallmark_spec_dirs", "folders of model specs", type="paths", default=[])
 
 
@@ -76,6 +79,25 @@ def require_own_ini(config: pytest.Config) -> None:
             )
 
 
+_ASKING = ("model", "device", "impl", "server_url", "spec_dir")
+"""Options of which any one, wherever it comes from, asks for an acceptance run."""
+
+
+def is_asked_for(config: pytest.Config, environ: Mapping[str, str]) -> bool:
+    """Whether this pytest run is to certify anything: an option, a variable or the ini file says so, or `-m` names a device."""
+    if any(getattr(config.option, name) or environ.get(f"HALLMARK_{name.upper()}") for name in _ASKING):
+        return True
+    if any(config.getini(name) for name in ("hallmark_model", "hallmark_device", "hallmark_spec_dirs")):
+        return True
+    return bool(config.option.markexpr) and not _shipped_devices().isdisjoint(re.findall(r"[\w.+-]+", config.option.markexpr))
+
+
+def _shipped_devices() -> frozenset[str]:
+    """Names of the shipped devices, without the cost of a YAML parser: pytest runs that are none of ours ask this, too."""
+    text = (CATALOGUE / "devices.yaml").read_text(encoding="utf-8")
+    return frozenset(re.findall(r"^  ([\w.+-]+):", text, re.MULTILINE))
+
+
 def require_assertions() -> None:
     """UsageError under `python -O`: most checks are assertions, and where pytest does not rewrite them they would be gone."""
     if sys.flags.optimize:
@@ -83,6 +105,7 @@ def require_assertions() -> None:
 
 
 def spec_dirs(config: pytest.Config, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """The folders of model specs: those of the ini file, and `--spec-dir` besides."""
-    given = resolve("spec-dir", command_line=",".join(config.option.spec_dir), environ=environ)
-    return (*config.getini("hallmark_spec_dirs"), *(Path(d) for d in given.value.split(",") if d))
+    """The folders of model specs: the shipped catalogue, those of the ini file, and those of `--spec-dir`."""
+    more = resolve("spec-dir", command_line=",".join(config.option.spec_dir), environ=environ)
+    named = (*config.getini("hallmark_spec_dirs"), *(Path(d) for d in more.value.split(",") if d))
+    return (CATALOGUE, *(folder for folder in named if folder.resolve() != CATALOGUE))

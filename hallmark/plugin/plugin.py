@@ -1,4 +1,4 @@
-"""The pytest plugin's front door. It stays asleep (options and one marker only) where no model specs are configured."""
+"""The pytest plugin's front door. It stays asleep (options and markers only) where nothing asks for a model or a device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 import pytest
 
 from hallmark.core.errors import HallmarkError
-from hallmark.plugin.arguments import add_options, require_assertions, require_own_ini, spec_dirs
+from hallmark.plugin.arguments import add_options, is_asked_for, require_assertions, require_own_ini, spec_dirs
 from hallmark.plugin.decisions import stopped
 
 KIND_MARKERS = (
@@ -33,7 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
         require_own_ini(config)
     except HallmarkError as exc:
         raise stopped(config, exc) from exc
-    if not (config.getini("hallmark_spec_dirs") or config.option.spec_dir):
+    if not is_asked_for(config, os.environ):
         return
     # Imported here: a pytest run that has nothing to do with hallmark should not pay for it.
     from hallmark.plugin import fixtures

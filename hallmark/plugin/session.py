@@ -33,6 +33,7 @@ from hallmark.plugin.decisions import stopped, write_decisions
 from hallmark.plugin.item_record import CHECK, STARTED, note, plain_record, record_of
 from hallmark.plugin.options import Options
 from hallmark.plugin.outcome import NotMeasured, outcome_of, speaks_for_itself
+from hallmark.plugin.suite import suite_items
 from hallmark.serving.server import Death, lost
 from hallmark.specs.catalogue import Catalogue
 from hallmark.specs.cell import Cell
@@ -96,7 +97,8 @@ class AcceptanceSession:
         parametrise(metafunc, list(self.cells.values()))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, None, None]:
+    def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> Generator[None, None, None]:
+        items += suite_items(session)
         cells = list(self.cells.values())
         if left_out := refer(items, cells, guarded=self.options.guarded):
             self.config.hook.pytest_deselected(items=left_out)

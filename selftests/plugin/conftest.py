@@ -76,7 +76,7 @@ class Place:
         shutil.copytree(ROOT / "tests", copy / "tests", ignore=shutil.ignore_patterns("__pycache__"))
         (copy / "conftest.py").write_text('pytest_plugins = ["hallmark.plugin.plugin"]\n', encoding="utf-8")
         addopts = "--strict-markers --import-mode=importlib"
-        ini = f"[pytest]\ntestpaths = tests\naddopts = {addopts}\nhallmark_spec_dirs = {ROOT}/model_specs\n"
+        ini = f"[pytest]\ntestpaths = tests\naddopts = {addopts}\nhallmark_own_suite = true\n"
         (copy / "pytest.ini").write_text(ini, encoding="utf-8")
         return copy
 
