@@ -8,6 +8,7 @@
 # IMAGE_REPO (hallmark-engine)  IMAGE_TAG (cuda)  NAME (hallmark-engine)  PUBLISH (127.0.0.1:$PORT; where the host listens)
 # SSH_PUBLISH (127.0.0.1:2222; where the host listens for SSH, with ENABLE_SSHD=1 or PUBLIC_KEY)
 # CACHE_VOLUME (model_cache)  GPUS (all where the image is CUDA's)  MEMORY (a limit such as 8g)  DOCKER_NETWORK (default)
+# STOP_GRACE_S (40; from a stop to the container's end, told to Docker and to the image)
 # Ends 2 for a setting that cannot be meant, 3 where the machine lacks something.
 set -euo pipefail
 case ${1:-} in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit 0 ;; esac # the comment above
@@ -15,13 +16,14 @@ cd "$(dirname "$0")/.."
 
 refuse() { local code=$1; shift; echo "run_image.sh: $*" >&2; exit "$code"; }
 
-image=${IMAGE_REPO:-hallmark-engine}:${IMAGE_TAG:-cuda} name=${NAME:-hallmark-engine} port=${PORT:-8000}
+image=${IMAGE_REPO:-hallmark-engine}:${IMAGE_TAG:-cuda} name=${NAME:-hallmark-engine} port=${PORT:-8000} grace=${STOP_GRACE_S:-40}
 docker version >/dev/null 2>&1 || refuse 3 "no Docker daemon answers (is it running? DOCKER_HOST=${DOCKER_HOST:-})"
 docker image inspect "$image" >/dev/null 2>&1 || refuse 3 "no image $image here: build it (engine/build_image.sh) or docker pull it"
 [ -z "$(docker ps -aq --filter "name=^$name\$")" ] || refuse 3 "a container named $name is there already: docker rm -f $name, or set NAME"
 [[ $port =~ ^[0-9]+$ ]] || refuse 2 "PORT=$port: must be a whole number from 1 to 65535"
+[[ $grace =~ ^[1-9][0-9]{0,3}$ ]] || refuse 2 "STOP_GRACE_S=$grace: must be a whole number of seconds from 1 to 3600"
 
-options=(--name "$name" --detach --stop-timeout 15 -v "${CACHE_VOLUME:-model_cache}:/cache" --shm-size 1g)
+options=(--name "$name" --detach --stop-timeout "$grace" -v "${CACHE_VOLUME:-model_cache}:/cache" --shm-size 1g)
 [ -z "${MEMORY:-}" ] || options+=(--memory "$MEMORY")
 if [ "${DOCKER_NETWORK:-default}" = host ]; then options+=(--network host); else
   publish=${PUBLISH:-127.0.0.1:$port}

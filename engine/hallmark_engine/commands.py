@@ -54,7 +54,7 @@ def gateway(settings: Settings, *, environ: Mapping[str, str], key: str) -> Comm
         "BUILD_SHA": settings.build_sha,
         "BUILD_TIME": settings.build_time,
         "GATEWAY_EXTRA_PATHS": environ.get("GATEWAY_EXTRA_PATHS", PASSED_PATHS),
-        "GATEWAY_DRAIN_S": environ.get("GATEWAY_DRAIN_S", f"{settings.stop_grace_s * 0.75:g}"),
+        "STOP_GRACE_S": str(settings.stop_grace_s),
         "PYTHONPATH": GATEWAY_LIBRARY,
     }
     if joined := ",".join(filter(None, keys)):

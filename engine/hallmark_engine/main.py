@@ -69,7 +69,7 @@ def _serve(settings: Settings, hardware: Hardware, environ: Mapping[str, str]) -
     kills = troubles.oom_kills()
     names = _Namer()
     startup = Startup(settings.engine_port, cache, say)
-    supervisor = Supervisor(stop_grace_s=settings.stop_grace_s, say=say, write=_write, user=APPUSER if root else None)
+    supervisor = Supervisor(stop_grace_s=settings.kill_after_s, say=say, write=_write, user=APPUSER if root else None)
     if daemon:
         supervisor.start(daemon, needed=False, as_root=root)
         say(f"sshd listens on port {settings.ssh_port}, for appuser, keys only")

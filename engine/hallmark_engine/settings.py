@@ -56,9 +56,15 @@ class Settings:
     public_key: str
     ssh_port: int
     engine_port: int
-    stop_grace_s: float
+    stop_grace_s: int
+    """From SIGTERM to the end of the container, as `docker stop` or Kubernetes is told it, too."""
     passed_on: tuple[str, ...]
     """vLLM's flags that mean nothing to us."""
+
+    @property
+    def kill_after_s(self) -> float:
+        """When what is left after a stop is killed: shortly before the container is, so that its last words are written."""
+        return self.stop_grace_s - min(2.0, self.stop_grace_s / 20)
 
 
 def read(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
@@ -85,7 +91,7 @@ def read(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
         public_key=public_key,
         ssh_port=ask.port("SSH_PORT", 22),
         engine_port=ask.port("ENGINE_PORT", 8001 if port != 8001 else 8002),
-        stop_grace_s=ask.number("STOP_GRACE_S", 8.0, most=3600),
+        stop_grace_s=ask.whole("STOP_GRACE_S", 40, most=3600),
         passed_on=tuple(passed_on),
     )
     _check_ports(settings)

@@ -52,14 +52,14 @@ def _weights(cell: Cell) -> list[str]:
 
 
 def in_container(
-    plan: LaunchPlan, container: ContainerPlan, *, cell: Cell, host: str, port: int, secrets: Mapping[str, str]
+    plan: LaunchPlan, container: ContainerPlan, *, cell: Cell, host: str, port: int, others: Mapping[str, str]
 ) -> LaunchPlan:
     """`plan` (made for HOST and PORT) as the arguments and variables of `container`, published at `host`:`port`.
 
-    The host's environment stays outside; `secrets` are the few variables that go in besides those of the plan.
+    The host's environment stays outside; `others` are the few variables that go in besides those of the plan.
     """
     assert Path(plan.argv[0]).name.startswith("python"), plan.argv
-    env = cell.container.env_vars | {value.name: value.value for value in plan.set_vars} | dict(secrets)
+    env = cell.container.env_vars | {value.name: value.value for value in plan.set_vars} | dict(others)
     return replace(
         plan,
         endpoint=Endpoint(base_url=f"http://{host}:{port}", model=plan.endpoint.model, api_key=plan.endpoint.api_key),

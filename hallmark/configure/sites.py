@@ -19,6 +19,7 @@ from hallmark.configure.contained import HOST, PORT, container_plan, in_containe
 from hallmark.configure.guard import Guard, behind_gateway, demanding
 from hallmark.configure.plan import Installed, LaunchSettings, make_plan, nobody_knows
 from hallmark.core.errors import HallmarkError, Inconclusive
+from hallmark.core.grace import STOP_GRACE_VARIABLE
 from hallmark.environment.collect import FACTS_FILE, Facts, collect, installed_versions, parse, versions_in
 from hallmark.environment.installing import Attempt, Target, install_missing
 from hallmark.environment.provision import EnvironmentPlan, ensure
@@ -220,13 +221,14 @@ class ContainerSite(Site):
         inside = replace(launch, host=HOST, port=PORT, api_key=self.key)
         # Which interpreter starts it is the image's business.
         plan = self._make_plan(inside, Path("python3"), lambda _: installed({}))
-        secrets = {
+        others = {
             "JWT_SECRET": self._settings.jwt_secret,
             "VLLM_API_KEY": "" if self._settings.jwt_secret else launch.api_key,
             "HF_TOKEN": self._environ.get("HF_TOKEN", ""),
+            STOP_GRACE_VARIABLE: self._environ.get(STOP_GRACE_VARIABLE, ""),
         }
-        given = {name: value for name, value in secrets.items() if value}
-        return in_container(plan, self.container, cell=self.cell, host=launch.host, port=launch.port, secrets=given)
+        given = {name: value for name, value in others.items() if value}
+        return in_container(plan, self.container, cell=self.cell, host=launch.host, port=launch.port, others=given)
 
     def _ask(self, env: Mapping[str, str], *names: str) -> str:
         """What the collector prints inside, with the devices of the server's container."""

@@ -2,8 +2,9 @@
 
 `python keeper.py GRACE_S COMMAND...` starts COMMAND in a session of its own and adopts whatever that leaves
 behind. Standard input is the leash: when it closes - because the parent asked, crashed or was killed with
-SIGKILL - every process of the command gets SIGTERM and, after GRACE_S seconds, SIGKILL. One line of JSON on
-the leash's other end (standard output) tells each event: {"pid": ...}, then {"exit": code}.
+SIGKILL - every process of the command gets SIGTERM and, after GRACE_S seconds, SIGKILL. Bytes that come on it before
+that ask the command to end in its own time: it alone gets SIGTERM, and nobody is hurried. One line of JSON on the leash's
+other end (standard output) tells each event: {"pid": ...}, then {"exit": code}.
 """
 
 from __future__ import annotations
@@ -92,8 +93,10 @@ def main(arguments: list[str]) -> int:
         return 127
     _tell({"pid": child.pid})
     while child.poll() is None:
-        if select.select([sys.stdin], [], [], 0.1)[0] and not os.read(sys.stdin.fileno(), 1024):
-            break
+        if select.select([sys.stdin], [], [], 0.1)[0]:
+            if not os.read(sys.stdin.fileno(), 1024):
+                break
+            child.terminate()
     _end(child, grace_s)
     _tell({"exit": child.returncode})
     return 0

@@ -87,6 +87,14 @@ class KeptProcess:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
 
+    def ask_to_end(self) -> None:
+        """SIGTERM for the command alone, which may take its time: see `ended`. `stop` still has to follow."""
+        self.stopping = True
+        if self._keeper.stdin and not self._keeper.stdin.closed:
+            with contextlib.suppress(OSError):  # it has ended by itself
+                self._keeper.stdin.write(b"end\n")
+                self._keeper.stdin.flush()
+
     def stop(self) -> int:
         """End the command and everything it started; returns its exit code. Safe to call twice."""
         self.stopping = True

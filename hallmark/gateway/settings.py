@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
 from hallmark.core.errors import UsageError
+from hallmark.core.grace import STOP_GRACE_S, STOP_GRACE_VARIABLE, drain_s
 from hallmark.core.tokens import SAFE_KEY_LENGTH, SAFE_SECRET_BYTES, TokenRules, is_safe, require_safe
 
 MIB = 1024 * 1024
@@ -21,7 +22,7 @@ class Settings:
     """Everything the gateway must know. Each field but the secrets is an argument, and a variable in capitals.
 
     Variables carry the prefix GATEWAY_ but for those that the engine's container knows by their plain names
-    (HOST, PORT, ENGINE_URL, MODEL_ID, BUILD_SHA, BUILD_TIME).
+    (HOST, PORT, ENGINE_URL, MODEL_ID, BUILD_SHA, BUILD_TIME, STOP_GRACE_S).
     """
 
     host: str = "127.0.0.1"
@@ -48,8 +49,8 @@ class Settings:
     probe_every_s: float = 3.0
     stall_s: float = 8.0
     """Without a sign of progress for so long, /healthz is red. Must exceed `probe_every_s`."""
-    drain_s: float = 30.0
-    """How long answers under way may go on after SIGTERM."""
+    stop_grace_s: float = STOP_GRACE_S
+    """From SIGTERM to the end of all that stops with this gateway (core/grace.py); answers under way have most of it."""
     access_log: bool = True
     audience: str = ""
     """What the claim `aud` of a token must hold; empty: it may say anything."""
@@ -74,6 +75,11 @@ class Settings:
         return int(self.max_head_kib * 1024)
 
     @property
+    def drain_s(self) -> float:
+        """How long answers under way may go on after SIGTERM."""
+        return drain_s(self.stop_grace_s)
+
+    @property
     def guarded(self) -> bool:
         return bool(self.jwt_secret or self.api_keys)
 
@@ -96,8 +102,9 @@ class Settings:
         return frozenset(path.strip() for path in self.extra_paths.split(",") if path.strip())
 
 
-_PLAIN_NAMES = frozenset({"host", "port", "engine_url", "model_id", "build_sha", "build_time"})
+_PLAIN_NAMES = frozenset({"host", "port", "engine_url", "model_id", "build_sha", "build_time", "stop_grace_s"})
 _SECRETS = {"jwt_secret": "JWT_SECRET", "api_keys": "GATEWAY_API_KEYS", "engine_api_key": "ENGINE_API_KEY"}
+_RENAMED = {"GATEWAY_DRAIN_S": STOP_GRACE_VARIABLE}
 _HEADER_TEXT = re.compile(r"[\x21-\x7e]+")
 
 
@@ -123,6 +130,9 @@ def make_parser() -> argparse.ArgumentParser:
 def read_settings(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
     """The effective settings, checked; UsageError says which one is wrong and where it came from. Empty means not given."""
     given = vars(make_parser().parse_args(arguments))
+    for former, present in _RENAMED.items():
+        if environ.get(former):
+            raise UsageError(f"this setting is now {present}", where=f"${former}", hint="hallmark/gateway/README.md has them all")
     types = get_type_hints(Settings)
     values: dict[str, Any] = {}
     for name, text in given.items():

@@ -11,12 +11,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from hallmark.core.errors import LaunchError
+from hallmark.core.grace import drain_s
 from hallmark.core.process import KeptProcess, tail
 from hallmark.serving.local import require_own_listener
 from hallmark.serving.readiness import require_free_port, require_released_port, wait_until_ready
 from hallmark.serving.server import Death, GatewayPlan, Launcher, LaunchPlan, RunningServer
 
 _STARTS_WITHIN_S = 60.0
+_CUTS_WITHIN_S = 2.0
+"""What a gateway may take to cut what did not come to its end in time."""
 
 
 class GuardedServer(RunningServer):
@@ -59,6 +62,11 @@ class GuardedServer(RunningServer):
 
         self._engine.on_death(once)
         threading.Thread(target=watch, name="hallmark-gateway-watch", daemon=True).start()
+
+    def finish(self, stop_grace_s: float) -> None:
+        """The gateway waits for its answers, for as long as STOP_GRACE_S lets it; the engine goes on meanwhile."""
+        self._gateway.ask_to_end()
+        self._gateway.ended.wait(drain_s(stop_grace_s) + _CUTS_WITHIN_S)
 
     def stop(self) -> None:
         """The gateway first, so that its clients hear an end and not a broken engine."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from hallmark.core.errors import LaunchError
+from hallmark.core.grace import drain_s
 from hallmark.core.process import KeptProcess, tail
 from hallmark.serving.lease import Lease, hold
 from hallmark.serving.listener import strangers
@@ -41,6 +42,11 @@ class LocalServer(RunningServer):
                 call(death)
 
         threading.Thread(target=watch, name="hallmark-death-watch", daemon=True).start()
+
+    def finish(self, stop_grace_s: float) -> None:
+        """As the engine does it on SIGTERM: vLLM ends its answers within --shutdown-timeout, which is 0 unless set."""
+        self._process.ask_to_end()
+        self._process.ended.wait(drain_s(stop_grace_s))
 
     def stop(self) -> None:
         """The ladder of the keeper, then the proof: its processes are gone when the keeper is, and its port is free."""

@@ -151,9 +151,12 @@ class RunningServer(ABC):
     def look_again(self) -> None:  # noqa: B027 - one whose process is ours cannot become another
         """See whether it is still the server that was ready; one that is another by now is dead."""
 
+    def finish(self, stop_grace_s: float) -> None:  # noqa: B027 - one that is not ours is not ours to stop
+        """Take nothing new, and let answers under way come to their end in their part of the grace; `stop` has to follow."""
+
     @abstractmethod
     def stop(self) -> None:
-        """End the server and all its processes; safe to call twice."""
+        """End the server and all its processes, now; safe to call twice."""
 
     @abstractmethod
     def log_tail(self) -> str:

@@ -19,6 +19,7 @@ from hallmark.configure.sites import TestbedSettings
 from hallmark.configure.testbed import Testbed
 from hallmark.core.errors import UsageError
 from hallmark.core.files import new_folder
+from hallmark.core.grace import drain_s, stop_grace_s
 from hallmark.core.progress import Progress
 from hallmark.core.redact import Redactor
 from hallmark.serving.server import LaunchPlan, RunningServer
@@ -93,8 +94,12 @@ def _redactor(cell: Cell, request: ServeRequest) -> Redactor:
 
 
 def serve(request: ServeRequest, *, root: Path) -> Ended:
-    """Start the server, say where it answers, follow its log, and stop it on Ctrl-C or SIGTERM. Exit 3 where it dies."""
+    """Start the server, say where it answers, follow its log, and stop it on Ctrl-C or SIGTERM. Exit 3 where it dies.
+
+    Stopping takes STOP_GRACE_S at most, and no longer than the answers that are under way.
+    """
     cell = chosen_cell(request)
+    grace_s = stop_grace_s(os.environ)
     utc = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     folder = new_folder(request.artifacts, f"{utc}-{cell.id}-server")
     testbed = make_testbed(cell, request, root=root, folder=folder)
@@ -106,11 +111,20 @@ def serve(request: ServeRequest, *, root: Path) -> Ended:
                 print(*_announcement(cell, server, folder, key=key), sep="\n", flush=True)
                 with contextlib.suppress(KeyboardInterrupt):
                     _follow(folder / "server.log", server, _redactor(cell, request))
-            death = server.death
+                death = server.death
+                if not death:
+                    _finish(server, grace_s)
         finally:
             testbed.close()
     how = str(death) if death else "stopped"
     return Ended(exit_code=3 if death else 0, lines=(f"{how}; the log is {folder}/server.log",))
+
+
+def _finish(server: RunningServer, grace_s: float) -> None:
+    """Let answers under way come to their end; a second signal ends the wait."""
+    with contextlib.suppress(KeyboardInterrupt):
+        print(f"stopping: answers under way may take {drain_s(grace_s):g} s; a second Ctrl-C cuts them", flush=True)
+        server.finish(grace_s)
 
 
 def _announcement(cell: Cell, server: RunningServer, folder: Path, *, key: str) -> Iterator[str]:

@@ -66,6 +66,36 @@ def test_stop_ends_all_of_it(tmp_path: Path, keep: Callable[..., KeptProcess], m
     assert process.ended.is_set()
 
 
+PATIENT = """
+import signal
+asked = {signal.SIGTERM}
+signal.pthread_sigmask(signal.SIG_BLOCK, asked)
+print("up", flush=True)
+signal.sigwait(asked)
+print("asked", flush=True)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+signal.sigtimedwait({signal.SIGUSR1}, 20)
+raise SystemExit(7)
+"""
+
+
+def test_who_is_asked_to_end_may_take_longer_than_the_grace(tmp_path: Path, keep: Callable[..., KeptProcess]) -> None:
+    """And ends as it wishes; `stop` still does not wait for it."""
+    process, hurried = (keep(*python(PATIENT.replace("up", f"up {number}")), grace_s=FEW_S) for number in (1, 2))
+    log = tmp_path / "log"
+    assert comes_true(lambda: log.exists() and log.read_text().count("up") == 2)
+    for one in (process, hurried):
+        one.ask_to_end()
+    assert comes_true(lambda: log.read_text().count("asked") == 2)
+    assert not process.ended.wait(10 * FEW_S)
+    assert hurried.stop() == -signal.SIGKILL
+    assert process.pid
+    os.kill(process.pid, signal.SIGUSR1)
+    assert process.ended.wait(10)
+    process.ask_to_end()
+    assert process.stop() == 7
+
+
 PARENT = """
 import os, signal, sys
 from pathlib import Path

@@ -18,6 +18,7 @@ from hallmark_engine.healthcheck import healthy
 
 from hallmark.serving.readiness import free_port
 from selftests.core.polling import comes_true, marked
+from selftests.gateway.streams import Streams
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).with_name("stand_in_image.py")
@@ -47,11 +48,11 @@ class Image:
 
 
 @contextmanager
-def image(folder: Path, **environ: str) -> Iterator[Image]:
+def image(folder: Path, *arguments: str, **environ: str) -> Iterator[Image]:
     port, inner = str(free_port("127.0.0.1")), str(free_port("127.0.0.1"))
     given = {"PORT": port, "ENGINE_PORT": inner, "HOST": "127.0.0.1", "MODEL_ID": "stand-in", "STOP_GRACE_S": "3", **environ}
     process = subprocess.Popen(
-        [sys.executable, str(PROGRAM), str(folder)],
+        [sys.executable, str(PROGRAM), str(folder), *arguments],
         env={**os.environ, **given},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -124,6 +125,19 @@ def test_the_gateway_answers_for_the_engine_and_a_stop_leaves_nothing(tmp_path: 
         assert "engine: SIGTERM: stopping" in text
         assert "TROUBLE" not in text
         assert running.status("/livez") == 0
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(("grace_s", "whole"), [("", 32), ("2", 0)])
+def test_a_stop_lets_running_answers_come_to_their_end(tmp_path: Path, grace_s: str, whole: int) -> None:
+    """The engine goes on until the gateway has ended; the twin's grace is too short for these answers."""
+    with image(tmp_path, "--itl-ms", "100", STOP_GRACE_S=grace_s) as running:
+        assert running.up()
+        streams = Streams(running.url, model="stand-in", tokens=80)
+        running.process.send_signal(signal.SIGTERM)
+        assert streams.whole() == whole
+        running.end()
+        assert running.process.returncode == 0
 
 
 @pytest.mark.e2e

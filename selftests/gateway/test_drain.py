@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import threading
@@ -58,9 +59,25 @@ def test_a_stream_under_way_is_finished_and_nothing_new_is_taken(tmp_path: Path)
 
 
 @pytest.mark.e2e
+def test_many_streams_under_way_are_all_finished(tmp_path: Path) -> None:
+    held = Held()
+    with scripted(held) as engine, gateway(engine.url, tmp_path, JWT_SECRET="") as front, contextlib.ExitStack() as stack:
+        streams = [stack.enter_context(front.connect()) for _ in range(32)]
+        for stream in streams:
+            stream.sendall(ASK)
+        got = [stream.recv(1000) for stream in streams]
+        front.process.send_signal(signal.SIGTERM)
+        assert comes_true(lambda: refuses(front))
+        held.go.set()
+        ends = [begun + everything(stream) for begun, stream in zip(got, streams, strict=True)]
+        assert [end for end in ends if not end.endswith(b"1\r\nb\r\n0\r\n\r\n")] == []
+        assert front.process.wait(5) == 0
+
+
+@pytest.mark.e2e
 def test_what_does_not_end_is_cut_when_the_time_is_over(tmp_path: Path) -> None:
     held = Held()
-    with scripted(held) as engine, gateway(engine.url, tmp_path, JWT_SECRET="", GATEWAY_DRAIN_S="0.5") as front:
+    with scripted(held) as engine, gateway(engine.url, tmp_path, JWT_SECRET="", STOP_GRACE_S="0.5") as front:
         with front.connect() as busy:
             busy.sendall(ASK)
             assert busy.recv(1000)

@@ -11,9 +11,9 @@ from hallmark.gateway.settings import make_parser, read_settings
 
 
 def test_arguments_win_over_the_environment_and_that_over_defaults() -> None:
-    environ = {"PORT": "9000", "HOST": "0.0.0.0", "GATEWAY_DRAIN_S": "5", "GATEWAY_ACCESS_LOG": "no", "BUILD_SHA": ""}
+    environ = {"PORT": "9000", "HOST": "0.0.0.0", "STOP_GRACE_S": "8", "GATEWAY_ACCESS_LOG": "no", "BUILD_SHA": ""}
     settings = read_settings(["--port", "9001", "--max-body-mib", "0.5"], environ)
-    assert (settings.port, settings.host, settings.drain_s, settings.access_log) == (9001, "0.0.0.0", 5.0, False)
+    assert (settings.port, settings.host, settings.drain_s, settings.access_log) == (9001, "0.0.0.0", 6.0, False)
     assert settings.max_body_bytes == 512 * 1024
     assert (settings.build_sha, settings.guarded) == ("dev", False)
 
@@ -40,8 +40,9 @@ def test_no_argument_takes_a_secret(flag: str, capsys: pytest.CaptureFixture[str
         (["--port", "many"], {}, "--port: not a int: 'many'"),
         ([], {"PORT": "65536"}, "no such port"),
         ([], {"GATEWAY_ACCESS_LOG": "maybe"}, r"\$GATEWAY_ACCESS_LOG: not a yes or no"),
-        ([], {"GATEWAY_DRAIN_S": "0"}, "drain_s must be above 0"),
-        ([], {"GATEWAY_DRAIN_S": "nan"}, "drain_s must be above 0"),
+        ([], {"STOP_GRACE_S": "0"}, "stop_grace_s must be above 0"),
+        ([], {"STOP_GRACE_S": "nan"}, "stop_grace_s must be above 0"),
+        ([], {"GATEWAY_DRAIN_S": "20"}, "STOP_GRACE_S"),
         ([], {"GATEWAY_STALL_S": "2", "GATEWAY_PROBE_EVERY_S": "2"}, "must exceed"),
         ([], {"ENGINE_URL": "https://engine"}, "not an engine's address"),
         ([], {"ENGINE_URL": "http://engine/v1"}, "not an engine's address"),

@@ -13,8 +13,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from hallmark.core.tokens import sign_token
+from selftests.gateway.gateways import SECRET
+from selftests.gateway.streams import Streams
 from selftests.plugin.commands import Command, wait_for
 from selftests.plugin.conftest import Place
+from selftests.plugin.stand_in_spec import MODEL
 
 URL = re.compile(r"url:\s+(http://\S+)/v1")
 
@@ -44,6 +48,43 @@ def test_it_serves_until_it_is_told_to_end(place: Place, number: signal.Signals)
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/health")
     place.require_nobody_left()
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(("grace_s", "whole"), [("", 32), ("1", 0)])
+def test_a_stop_lets_running_answers_come_to_their_end(place: Place, grace_s: str, whole: int) -> None:
+    """The streams go on for longer than a server gets that is not waited for; the twin has too short a grace for them."""
+    place.spec(engine_args={"itl_ms": 100})
+    command, url = serving(place, JWT_SECRET=SECRET, STOP_GRACE_S=grace_s)
+    streams = Streams(url, model=MODEL, tokens=60, key=sign_token(SECRET))
+    command.process.send_signal(signal.SIGTERM)
+    assert streams.whole() == whole
+    ended = command.end()
+    assert ended.code == 0, ended.said
+    assert "stopping" in ended.out
+    place.require_nobody_left()
+
+
+@pytest.mark.e2e
+def test_a_second_signal_does_not_wait_for_answers(place: Place) -> None:
+    place.spec(engine_args={"itl_ms": 1000})
+    command, url = serving(place, JWT_SECRET=SECRET, STOP_GRACE_S="3600")
+    streams = Streams(url, model=MODEL, tokens=400, count=2, key=sign_token(SECRET))
+    command.process.send_signal(signal.SIGINT)
+    wait_for(lambda: command.arrived("stopping", on="out"), "word of the wait")
+    command.process.send_signal(signal.SIGINT)
+    assert streams.whole() == 0
+    assert command.end().code == 0
+    place.require_nobody_left()
+
+
+@pytest.mark.e2e
+def test_a_grace_that_is_none_is_refused_before_anything_starts(place: Place) -> None:
+    place.spec()
+    ended = place.release(workflow="server", STOP_GRACE_S="soon").end()
+    assert ended.code == 2
+    assert "STOP_GRACE_S: not a number of seconds above 0: 'soon'" in ended.err
+    assert ended.folders == ()
 
 
 @pytest.mark.e2e

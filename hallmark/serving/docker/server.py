@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -40,6 +41,8 @@ class DockerServer(RunningServer):
         self._leash = leash
         self._lease = lease
         self._stopping = False
+        """Its end is wanted: none that comes now is its death."""
+        self._stopped = False
         self._death: Death | None = None
         self._log = threading.Thread(target=self._follow_log, name="hallmark-container-log", daemon=True)
         self._log.start()
@@ -64,11 +67,17 @@ class DockerServer(RunningServer):
     def log_tail(self) -> str:
         return tail(self._plan.log_path)
 
+    def finish(self, stop_grace_s: float) -> None:
+        """As `docker stop` does it; what then comes to its end is the image's affair (that of engine/ waits for its answers)."""
+        self._stopping = True
+        with contextlib.suppress(*TROUBLES):
+            self._container.stop(timeout=math.ceil(stop_grace_s))
+
     def stop(self) -> None:
         """SIGTERM, grace, SIGKILL, removal; then the proof that the port is free. Safe to call twice."""
-        first, self._stopping = not self._stopping, True
-        if not first:
+        if self._stopped:
             return
+        self._stopping = self._stopped = True
         try:
             remove(self._container)
             self._leash.let_go()
