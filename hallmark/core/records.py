@@ -123,6 +123,8 @@ class Manifest:
     entries: tuple[ManifestEntry, ...]
     partial: tuple[str, ...] = ()
     """Why this run is narrower than the spec demands (`-k ...`, `--limit 5`); empty for a whole run."""
+    gaps: tuple[str, ...] = ()
+    """What the spec lacks for a certificate, such as `engine_version`; with any of it the cell is a draft."""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -13,6 +13,7 @@ from hallmark.core.redact import Redactor
 from hallmark.plugin.options import Options
 from hallmark.specs.cell import Cell
 from hallmark.specs.checks import demanded
+from hallmark.specs.obstacles import gaps_of
 
 if TYPE_CHECKING:
     from hallmark.report.document import Report
@@ -47,6 +48,7 @@ def open_folder(cell: Cell, options: Options, stamp: RunStamp, *, redact: Callab
         started_at=stamp.started_at,
         entries=demanded(cell, guarded=options.guarded),
         partial=(*options.narrowed_by, *options.other_server, *_other_image(cell, options.image)),
+        gaps=gaps_of(cell),
         settings={s.name: {"value": s.value, "origin": s.origin} for s in options.settings if s.value},
     )
     write_json(folder / "manifest.json", without_secrets(to_plain(manifest), redact))

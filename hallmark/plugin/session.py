@@ -30,6 +30,7 @@ from hallmark.plugin.cell_run import CellRun, RunStamp, open_folder
 from hallmark.plugin.cells import REF, in_order, parametrise, refer
 from hallmark.plugin.checks import Check, CheckRef
 from hallmark.plugin.decisions import stopped, write_decisions
+from hallmark.plugin.drafts import unacceptable
 from hallmark.plugin.item_record import CHECK, STARTED, note, plain_record, record_of
 from hallmark.plugin.options import Options
 from hallmark.plugin.outcome import NotMeasured, outcome_of, speaks_for_itself
@@ -91,7 +92,8 @@ class AcceptanceSession:
 
     def pytest_report_header(self) -> list[str]:
         shown = ", ".join(list(self.cells)[:4]) + (f" and {len(self.cells) - 4} more" if len(self.cells) > 4 else "")
-        return [f"hallmark {__version__}: {shown}", f"  {self.redactor(self.options.header())}"]
+        header = [f"hallmark {__version__}: {shown}", f"  {self.redactor(self.options.header())}"]
+        return [*header, *(f"  {line}" for line in unacceptable(self.cells.values()))]
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         parametrise(metafunc, list(self.cells.values()))
@@ -348,6 +350,10 @@ class AcceptanceSession:
         """Last of all summaries: what was decided is what a person came for."""
         if self._error:
             terminalreporter.write_line(f"hallmark: {self._error}", red=True, bold=True)
+        if self.config.option.collectonly:
+            # Again: a long list has scrolled the header away, and -q shows none.
+            for line in unacceptable(self.cells.values()):
+                terminalreporter.write_line(line)
         if not self.reports:
             return
         from hallmark.plugin.summary import summarise

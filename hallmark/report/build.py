@@ -17,6 +17,7 @@ from hallmark.report.decide import Findings, decide
 from hallmark.report.document import Attachment, Report, Row
 from hallmark.report.judge import NO_RECORD, Judged, judge, waived
 from hallmark.report.wording import moment, plural
+from hallmark.specs.gaps import draft_line
 
 ENVIRONMENT_FILE = "runtime_environment.json"
 LAUNCH_PLAN_FILE = "launch_plan.json"
@@ -51,7 +52,10 @@ def build(
     judged = [waived(judge(record), waivers.get(record.check), started_at=manifest.started_at) for record in own]
     rows = tuple(_rows(manifest, judged))
     finished_at, duration_s = _ending(manifest, records)
-    findings = Findings(judged=judged, rows=rows, partial=manifest.partial, part=manifest.part, interrupted=interrupted)
+    draft = draft_line(manifest.gaps)
+    findings = Findings(
+        judged=judged, rows=rows, partial=manifest.partial, part=manifest.part, draft=draft, interrupted=interrupted
+    )
     counts = Counter(row.verdict for row in rows)
     return Report(
         decision=decide(findings),
@@ -69,6 +73,7 @@ def build(
         rows=rows,
         missing=tuple(row.check for row in rows if row.missing),
         partial=manifest.partial,
+        draft=draft,
         environment=_given(environment, ENVIRONMENT_FILE),
         launch_plan=_given(launch_plan, LAUNCH_PLAN_FILE),
         settings=manifest.settings,

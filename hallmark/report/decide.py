@@ -27,6 +27,8 @@ class Findings:
     partial: tuple[str, ...]
     part: Kind | None
     """The kind of checks that was asked for, where nothing else narrows the run."""
+    draft: str
+    """What the spec lacks, in one line; a draft is never accepted, whatever was measured."""
     interrupted: bool
 
     @property
@@ -51,6 +53,10 @@ class Findings:
     def part_passed(self) -> bool:
         return any(row.kind == self.part for row in self.rows) and not self.undecided
 
+    @property
+    def all_accepted(self) -> bool:
+        return all(row.verdict.accepted for row in self.rows)
+
     def any(self, verdict: Verdict) -> bool:
         return any(verdict in judged.verdicts for judged in self.judged)
 
@@ -66,7 +72,7 @@ def decide(findings: Findings) -> Decision:
         outcome=outcome,
         accepted=outcome == "ACCEPTED",
         exit_code=0 if passed else EXIT_CODES[outcome],
-        verdict=worst(row.verdict for row in findings.rows),
+        verdict=worst([*(row.verdict for row in findings.rows), *([Verdict.INCONCLUSIVE] if findings.draft else [])]),
         headline=_headline(outcome, findings),
         causes=() if outcome == "ACCEPTED" else tuple(_causes(outcome, findings)),
     )
@@ -81,7 +87,7 @@ def _outcome(findings: Findings) -> Outcome:
         (findings.any(Verdict.ERROR), "ERROR"),
         (bool(findings.partial), "PARTIAL"),
         (not findings.demanded or findings.missing > 0, "INCOMPLETE"),
-        (not all(row.verdict.accepted for row in findings.rows), "INCONCLUSIVE"),
+        (bool(findings.draft) or not findings.all_accepted, "INCONCLUSIVE"),
     )
     return next((outcome for holds, outcome in ladder if holds), "ACCEPTED")
 
@@ -101,7 +107,11 @@ def _headline(outcome: Outcome, findings: Findings) -> str:
         "INCONCLUSIVE": f"{plural(unproven, 'check')} gave too little evidence to decide.",
         "INTERRUPTED": f"The run was stopped before its end; {measured} had been measured.",
     }
-    return lines[outcome]
+    if not findings.draft:
+        return lines[outcome]
+    # Of a draft whose checks all passed none gave too little evidence: it is the spec that says too little.
+    said = lines["ACCEPTED" if outcome == "INCONCLUSIVE" and findings.all_accepted else outcome]
+    return f"{findings.draft}; a draft is never accepted. {said}"
 
 
 def _of_part(findings: Findings) -> str:
@@ -130,6 +140,8 @@ def _causes(outcome: Outcome, findings: Findings) -> Iterator[str]:
         yield "the manifest demands no check"
     if outcome == "PARTIAL":
         yield from narrowed
+    if findings.draft and outcome == "INCONCLUSIVE":
+        yield "the spec lacks what a certificate needs: `hallmark specs lint -v` says what to write, and where"
     for verdict in _CULPRITS_FIRST:
         rows = [row for row in findings.rows if row.verdict is verdict]
         yield from _grouped(sorted(rows, key=lambda row: row.missing), narrowed=_fewer_checks(findings.partial))

@@ -32,7 +32,7 @@ class Decision:
     exit_code: int
     """EXIT_CODES says it, but 0 too for a part of a release (PARTIAL) of which all was measured and passed."""
     verdict: Verdict
-    """The worst of all records; INCONCLUSIVE at best while a demanded check is missing."""
+    """The worst of all records; INCONCLUSIVE at best while a demanded check is missing, and for a draft."""
     headline: str
     causes: tuple[str, ...] = ()
     """One line for each culprit; empty where the run is accepted."""
@@ -102,6 +102,8 @@ class Report:
     launch_plan: Attachment
     settings: Mapping[str, Any]
     hallmark_version: str
+    draft: str = ""
+    """`draft: missing ...` where the spec lacks what a certificate needs; empty where it lacks nothing."""
 
     def of_kind(self, kind: Kind) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if row.kind == kind)

@@ -39,6 +39,7 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         ("outcome", report.decision.outcome),
         ("hallmark", report.hallmark_version),
         *(("partial", reason) for reason in report.partial),
+        *([("draft", report.draft)] if report.draft else []),
     ]
 
 

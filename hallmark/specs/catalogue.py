@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from hallmark.core.errors import SpecError, UsageError, nearest
 from hallmark.specs.cell import Cell
@@ -38,6 +39,24 @@ class Family:
     @property
     def path(self) -> Path:
         return self.source.path
+
+    def where(self, *at: str | int) -> str:
+        """`file:line` of a part of the file, or of what it would stand in; what a list names may be called by its name."""
+        place: tuple[str | int, ...] = ()
+        value = self.source.data
+        for part in at:
+            step = _step(value, part)
+            if step is None:
+                break
+            place, value = (*place, step), value[step]
+        return self.source.where(place)
+
+
+def _step(value: Any, part: str | int) -> str | int | None:
+    """The key or index of a part of `value`; None where there is none."""
+    if isinstance(value, list) and isinstance(part, str):
+        return next((place for place, item in enumerate(value) if isinstance(item, dict) and item.get("name") == part), None)
+    return part if isinstance(value, list) or (isinstance(value, dict) and part in value) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from hallmark.specs.model import (
     DeviceEntry,
     DeviceSpec,
     EvalTarget,
+    Gap,
     Impl,
     LoraAdapter,
     PerfPoint,
@@ -62,6 +63,12 @@ class Cell:
     def container(self) -> ContainerOptions:
         """What a container of this cell is given: the device's options and the implementation's."""
         return self.impl.container.over(self.device_spec.container)
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """What the spec says that it lacks for a certificate (`obstacles.gaps_of`: what it does lack)."""
+        stated = {*self.weights.missing, *self.impl.missing, *self.entry.missing}
+        return tuple(gap for gap in Gap if gap in stated)
 
     @property
     def lora(self) -> tuple[LoraAdapter, ...]:

@@ -23,6 +23,7 @@ from hallmark.specs.batching import (
     WarmupShape,
 )
 from hallmark.specs.device import ContainerOptions, Detection, DeviceCatalogue, DeviceSpec
+from hallmark.specs.gaps import Gap, Gaps
 from hallmark.specs.strict import (
     Contradiction,
     Distribution,
@@ -61,6 +62,7 @@ __all__ = [
     "FamilySpec",
     "Feature",
     "Fraction",
+    "Gap",
     "Impl",
     "KnownLimit",
     "LoraAdapter",
@@ -154,6 +156,8 @@ class DeviceEntry(Strict):
     """What is needed at each tensor-parallel size."""
     known_limits: tuple[KnownLimit, ...] = Field(default=())
     waivers: tuple[WaivedCheck, ...] = Field(default=())
+    missing: Gaps = Field(default=())
+    """What a certificate needs and is lacking on this device, besides what the implementation and the weights lack."""
     status: Status | None = None
     """What is claimed on this device, where it is not what the implementation claims elsewhere."""
     image: str = Field(default="", pattern=IMAGE)
@@ -208,6 +212,8 @@ class Impl(Strict):
 
     name: Name
     status: Status
+    missing: Gaps = Field(default=())
+    """What a certificate needs and this implementation lacks on all its devices: its cells are drafts."""
     engine: Engine = Engine()
     commits: dict[str, str] = Field(default_factory=dict)
     system_deps: dict[SystemName, Specifier] = Field(default_factory=dict)

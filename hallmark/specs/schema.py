@@ -89,5 +89,5 @@ def _relaxed(value: Any) -> Any:
 
 _OWN = ("schema_version", "family", "extends", "weights", "evals")
 """What a family never inherits."""
-_ENUMS = frozenset({"Feature", "Metric", "Status", "Tier"})
+_ENUMS = frozenset({"Feature", "Gap", "Metric", "Status", "Tier"})
 """Definitions that are no objects; they stay what they are."""

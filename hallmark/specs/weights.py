@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from hallmark.specs.architecture import Architecture
+from hallmark.specs.gaps import Gaps
 from hallmark.specs.strict import Contradiction, EngineArguments, Name, Positive, Repository, Strict, Text, second
 
 
@@ -62,6 +63,8 @@ class Weights(Strict):
     engine_args: EngineArguments = Field(default_factory=dict)
     """What these weights want of the engine wherever they are served, such as `tool_call_parser`."""
     lora: tuple[LoraAdapter, ...] = Field(default=())
+    missing: Gaps = Field(default=())
+    """What a certificate needs and these weights lack, wherever they are served: their cells are drafts."""
 
     @model_validator(mode="after")
     def _one_place(self) -> Weights:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from hallmark.core.errors import SpecError
@@ -11,18 +12,23 @@ from hallmark.specs.cell import Cell
 from hallmark.specs.loader import SUFFIXES
 from hallmark.specs.schema import SCHEMA_FILE
 from hallmark.specs.text_file import listed
+from hallmark.specs.yaml_source import KeyPath
 from hallmark.workflows import spec_architectures
-from hallmark.workflows.spec_remarks import Remark, Severity
+from hallmark.workflows.spec_drafts import honest
+from hallmark.workflows.spec_remarks import CellName, CellRemark, Remark, Severity, merged
 from hallmark.workflows.spec_targets import contradictions, unreachable, unresolved
-from hallmark.workflows.spec_tasks import unknown_tasks
+from hallmark.workflows.spec_tasks import tasks_of
 
 LOAD = "load"
 """The rule of whatever keeps a spec from being loaded."""
-CellRule = Callable[[Cell], Iterator[Remark]]
+CellRule = Callable[[Cell], Iterator[CellRemark]]
 
 
 def lint(folders: Sequence[Path], *, tasks: frozenset[str] | None = None) -> tuple[Catalogue, list[Remark]]:
-    """What could be loaded, and every remark: errors first, each once. `tasks`: those that lm-eval has, if that is known."""
+    """What could be loaded, and every remark: errors first, each once. `tasks`: those that lm-eval has, if that is known.
+
+    The errors about a cell are all the reasons why no run of it can be accepted, but for what it states itself.
+    """
     errors: list[SpecError] = []
     catalogue = load_catalogue(folders, tell=errors.append)
     remarks = [Remark(LOAD, Severity.ERROR, exc.where, exc.message, exc.hint) for exc in errors]
@@ -30,13 +36,18 @@ def lint(folders: Sequence[Path], *, tasks: frozenset[str] | None = None) -> tup
     architectures = (spec_architectures.patterns, spec_architectures.undeclared, spec_architectures.known)
     for rule in (defaults, *architectures, device_configs):
         remarks += rule(catalogue)
-    cell_rules: tuple[CellRule, ...] = (unreachable, contradictions, unresolved, serving, places)
+    return catalogue, merged([*remarks, *_of_cells(catalogue, tasks)])
+
+
+def _of_cells(catalogue: Catalogue, tasks: frozenset[str] | None) -> Iterator[Remark]:
+    truth = partial(honest, tasks=tasks_of(catalogue.cells, tasks))
+    rules: tuple[CellRule, ...] = (truth, unreachable, contradictions, unresolved, serving, places)
+    families = {(family.path.resolve(), family.spec.family): family for family in catalogue.families}
     for cell in catalogue.cells:
-        for cell_rule in cell_rules:
-            remarks += cell_rule(cell)
-        remarks += unknown_tasks(cell, tasks) if tasks is not None else ()
-    order = list(Severity)
-    return catalogue, sorted(dict.fromkeys(remarks), key=lambda remark: order.index(remark.severity))
+        where = families[cell.spec_file, cell.family].where
+        for rule in rules:
+            for found in rule(cell):
+                yield Remark(found.rule, found.severity, where(*found.at), found.message, found.hint, cells=(CellName.of(cell),))
 
 
 def strangers(folder: Path) -> Iterator[Remark]:
@@ -73,27 +84,41 @@ def device_configs(catalogue: Catalogue) -> Iterator[Remark]:
                     yield Remark("unreachable", Severity.WARNING, where, message, "add the runtime configuration, or drop this")
 
 
-def serving(cell: Cell) -> Iterator[Remark]:
+def serving(cell: Cell) -> Iterator[CellRemark]:
     """What the engine is told must be what the cell claims and supports."""
+    at = ("impls", cell.impl.name, "devices", cell.device)
     arguments = {name.replace("-", "_"): value for name, value in cell.entry.engine_args.items()}
     length = arguments.get("max_model_len", cell.entry.max_context)
     if length != cell.entry.max_context:
-        message = f"{cell.id}: max_context {cell.entry.max_context} is not the max_model_len {length} that the server is told"
-        yield Remark("contradiction", Severity.ERROR, str(cell.spec_file), message, "make them equal")
+        message = f"max_context {cell.entry.max_context} is not the max_model_len {length} that the server is told"
+        yield CellRemark("contradiction", Severity.ERROR, message, "make them equal", (*at, "max_context"))
     runtime = cell.entry.runtime_configs
     if runtime and runtime.continuous and not runtime.static:
         asked = (cell.entry.tp_size, length, arguments.get("max_num_seqs"))
         if asked not in {(c.tp_size, c.max_model_len, c.max_num_seqs) for c in runtime.continuous}:
             shown = " / ".join(map(str, asked))
-            message = f"{cell.id}: tp / length / sequences {shown} is no runtime configuration that is supported"
-            yield Remark("contradiction", Severity.ERROR, str(cell.spec_file), message, "state a supported one in engine_args")
+            message = f"tp / length / sequences {shown} is no runtime configuration that is supported"
+            hint = "state a supported one in engine_args"
+            yield CellRemark("contradiction", Severity.ERROR, message, hint, (*at, "engine_args"))
 
 
-def places(cell: Cell) -> Iterator[Remark]:
-    """Folders that a spec names must be there."""
-    named = {"weights": cell.weights.path} | {f"lora {adapter.name}": adapter.path for adapter in cell.lora}
-    named |= {f"evals {target.name}: task_dir": target.task_dir for target in cell.evals}
-    for what, relative in named.items():
+def places(cell: Cell) -> Iterator[CellRemark]:
+    """What a spec names must be there: folders, a model in that of the weights, an owner of a repository."""
+    weights: KeyPath = ("weights", cell.model)
+    folders: list[tuple[str, str, KeyPath]] = [("weights", cell.weights.path, (*weights, "path"))]
+    folders += [(f"lora {adapter.name}", adapter.path, (*weights, "lora", adapter.name, "path")) for adapter in cell.lora]
+    for what, relative, at in folders:
         if relative and not cell.beside_spec(relative).is_dir():
-            message = f"{cell.model}: {what}: no folder {cell.beside_spec(relative)}"
-            yield Remark("dangling", Severity.ERROR, str(cell.spec_file), message, "paths are relative to the spec file")
+            message = f"{what}: no folder {cell.beside_spec(relative)}"
+            yield CellRemark("dangling", Severity.ERROR, message, "paths are relative to the spec file", at)
+        elif relative and what == "weights" and (absent := _absent(cell.beside_spec(relative))):
+            message = f"{what}: no {' and no '.join(absent)} in {cell.beside_spec(relative)}"
+            yield CellRemark("dangling", Severity.ERROR, message, "name the folder that holds the model", at)
+    if cell.weights.repo and "/" not in cell.weights.repo:
+        message = f"'{cell.weights.repo}' is no repository"
+        yield CellRemark("dangling", Severity.ERROR, message, "write <owner>/<name>", (*weights, "repo"))
+
+
+def _absent(folder: Path) -> list[str]:
+    """What `spec.weights` looks for in a folder, and does not find."""
+    return [pattern for pattern in ("config.json", "*.safetensors") if not any(folder.glob(pattern))]

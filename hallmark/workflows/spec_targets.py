@@ -10,53 +10,68 @@ from hallmark.core.errors import nearest
 from hallmark.specs.cell import Cell
 from hallmark.specs.checks import demanded
 from hallmark.specs.model import EvalTarget, Feature, Metric, PerfPoint
+from hallmark.specs.yaml_source import KeyPath
 from hallmark.stats.intervals import wilson_interval
 from hallmark.stats.quantiles import least_n
-from hallmark.workflows.spec_remarks import Remark, Severity
+from hallmark.workflows.spec_remarks import CellRemark, Severity
 
 _SAME = 0.01
 """Two ways of saying one rate may differ by rounding."""
 _QUANTILE = re.compile(r"_p(\d\d)_")
 
 
-def unreachable(cell: Cell) -> Iterator[Remark]:
+def unreachable(cell: Cell) -> Iterator[CellRemark]:
     """Targets whose check cannot give evidence for them."""
     for point in cell.perf:
-        yield from _unreachable_point(cell, point)
+        yield from _unreachable_point(cell, point, _place(cell, point))
     known = {entry.check for entry in demanded(cell, guarded=True)}
-    for waiver in cell.entry.waivers:
+    for place, waiver in enumerate(cell.entry.waivers):
         if waiver.check not in known:
-            yield _error("unreachable", cell, f"{waiver.check} is waived and never demanded", nearest(waiver.check, known))
+            message = f"{waiver.check} is waived and never demanded"
+            yield _error("unreachable", message, nearest(waiver.check, known), (*_on_device(cell), "waivers", place))
     for target in cell.evals:
+        at = ("evals", cell.model, target.name)
         feature = Feature.CHAT if target.api == "chat" else Feature.COMPLETIONS
         if feature not in cell.impl.features:
             message = f"evals.{target.name} asks over {feature}, a feature that {cell.impl.name} does not declare"
-            yield _error("unreachable", cell, message, f"declare {feature}, or drop the target")
+            yield _error("unreachable", message, f"declare {feature}, or drop the target", at)
         if target.max_length and target.max_length > cell.entry.max_context:
             message = f"evals.{target.name}: max_length {target.max_length} is beyond max_context {cell.entry.max_context}"
-            yield _warning("unreachable", cell, message, "the server refuses what is longer")
+            yield _warning("unreachable", message, "the server refuses what is longer", (*at, "max_length"))
 
 
-def _unreachable_point(cell: Cell, point: PerfPoint) -> Iterator[Remark]:
+def _on_device(cell: Cell) -> KeyPath:
+    return ("impls", cell.impl.name, "devices", cell.device)
+
+
+def _place(cell: Cell, point: PerfPoint) -> KeyPath:
+    """Where the point stands: with the implementation's own, else with those of the architecture."""
+    own = [each.name for each in cell.entry.perf]
+    if point.name in own:
+        return (*_on_device(cell), "perf", own.index(point.name))
+    return ("base_targets", cell.device, [each.name for each in cell.base_targets].index(point.name))
+
+
+def _unreachable_point(cell: Cell, point: PerfPoint, at: KeyPath) -> Iterator[CellRemark]:
     if point.isl + point.osl > cell.entry.max_context:
         message = f"perf.{point.name}: {point.isl} + {point.osl} tokens do not fit in max_context {cell.entry.max_context}"
-        yield _error("unreachable", cell, message, "shorten the point")
+        yield _error("unreachable", message, "shorten the point", at)
     if Feature.COMPLETIONS not in cell.impl.features:
         message = f"perf.{point.name} is measured over completions, a feature that {cell.impl.name} does not declare"
-        yield _error("unreachable", cell, message, "declare completions, or drop the point")
+        yield _error("unreachable", message, "declare completions, or drop the point", at)
     longest_s = point.longest_s(cell.impl.tier_factors[cell.impl.status.required_tier])
     if point.timeout_s and longest_s >= point.timeout_s:
         message = f"perf.{point.name} may take {longest_s:.0f} s at what it requires, and has a timeout_s of {point.timeout_s}"
-        yield _error("unreachable", cell, message, "raise it, or leave it out")
+        yield _error("unreachable", message, "raise it, or leave it out", (*at, "timeout_s"))
     for metric in point.targets:
         if found := _QUANTILE.search(metric.value):
             needed = least_n(int(found[1]) / 100)
             if point.requests < needed:
                 message = f"perf.{point.name}: {metric} cannot be stated from {point.requests} requests"
-                yield _error("unreachable", cell, message, f"send at least {needed}")
+                yield _error("unreachable", message, f"send at least {needed}", (*at, "targets", metric.value))
     if (most := _sequences(cell)) and point.concurrency > most:
         message = f"perf.{point.name}: {point.concurrency} users, but the server takes {most} sequences: the others wait"
-        yield _warning("unreachable", cell, message, "lower the concurrency, or raise max_num_seqs")
+        yield _warning("unreachable", message, "lower the concurrency, or raise max_num_seqs", (*at, "concurrency"))
 
 
 def _sequences(cell: Cell) -> int:
@@ -66,17 +81,17 @@ def _sequences(cell: Cell) -> int:
     return each * replicas if isinstance(each, int) and isinstance(replicas, int) else 0
 
 
-def contradictions(cell: Cell) -> Iterator[Remark]:
+def contradictions(cell: Cell) -> Iterator[CellRemark]:
     """Targets that cannot both be meant."""
     for point in cell.perf:
         for message, hint in _contradictions(point):
-            yield _warning("contradiction", cell, f"perf.{point.name}: {message}", hint)
+            yield _warning("contradiction", f"perf.{point.name}: {message}", hint, _place(cell, point))
     floors: dict[tuple[str, tuple[str, ...]], EvalTarget] = {}
     for target in cell.evals:
         other = floors.setdefault((target.task, target.metrics), target)
         if other.floor != target.floor:
             message = f"evals.{other.name} and evals.{target.name} want {other.floor:.4g} and {target.floor:.4g} of one task"
-            yield _warning("contradiction", cell, message, "keep the stricter")
+            yield _warning("contradiction", message, "keep the stricter", ("evals", cell.model, target.name))
 
 
 def _contradictions(point: PerfPoint) -> Iterator[tuple[str, str]]:
@@ -99,12 +114,13 @@ def _contradictions(point: PerfPoint) -> Iterator[tuple[str, str]]:
         yield f"e2e_mean_ms {whole:g} is below ttft_mean_ms {ttft:g}", "the first token is part of the whole"
 
 
-def unresolved(cell: Cell) -> Iterator[Remark]:
+def unresolved(cell: Cell) -> Iterator[CellRemark]:
     """Tolerances finer than the sample can resolve: a server exactly at its reference would not pass."""
     for target in cell.evals:
+        at = ("evals", cell.model, target.name)
         if target.n is None:
             message = f"evals.{target.name} states no n, so whether its tolerance can be resolved is not known"
-            yield Remark("resolution", Severity.NOTE, str(cell.spec_file), message, "state how many items the task has")
+            yield CellRemark("resolution", Severity.NOTE, message, "state how many items the task has", at)
             continue
         interval = wilson_interval(target.reference, target.n)
         if interval.low < target.floor:
@@ -112,12 +128,12 @@ def unresolved(cell: Cell) -> Iterator[Remark]:
                 f"evals.{target.name}: {target.n} items at {target.reference:g} reach down to {interval.low:.4f}, "
                 f"below the floor {target.floor:.4f}"
             )
-            yield _error("resolution", cell, message, "widen the tolerance, or take more items")
+            yield _error("resolution", message, "widen the tolerance, or take more items", (*at, "tolerance"))
 
 
-def _error(rule: str, cell: Cell, message: str, hint: str) -> Remark:
-    return Remark(rule, Severity.ERROR, str(cell.spec_file), f"{cell.model} on {cell.device}: {message}", hint)
+def _error(rule: str, message: str, hint: str, at: KeyPath) -> CellRemark:
+    return CellRemark(rule, Severity.ERROR, message, hint, at)
 
 
-def _warning(rule: str, cell: Cell, message: str, hint: str) -> Remark:
-    return Remark(rule, Severity.WARNING, str(cell.spec_file), f"{cell.model} on {cell.device}: {message}", hint)
+def _warning(rule: str, message: str, hint: str, at: KeyPath) -> CellRemark:
+    return CellRemark(rule, Severity.WARNING, message, hint, at)

@@ -1,14 +1,14 @@
-"""The names of lm-eval's own tasks, read from its files: importing it would take longer than all else that lint does."""
+"""The names of lm-eval tasks, read from their files: importing it would take longer than all else that lint does."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from hallmark.specs.cell import Cell
-from hallmark.workflows.spec_remarks import Remark, Severity
+from hallmark.specs.obstacles import Tasks
 
 _NAMES = re.compile(r"^\s*(?:- )?(?:task|group):\s*[\"']?([\w.+-]+)", re.MULTILINE)
 
@@ -18,14 +18,15 @@ def known_tasks() -> frozenset[str] | None:
     found = importlib.util.find_spec("lm_eval")
     if found is None or found.origin is None:
         return None
-    files = (Path(found.origin).parent / "tasks").rglob("*.yaml")
-    return frozenset(name for path in files for name in _NAMES.findall(path.read_text(encoding="utf-8", errors="replace")))
+    return _in_folder(Path(found.origin).parent / "tasks")
 
 
-def unknown_tasks(cell: Cell, tasks: frozenset[str]) -> Iterator[Remark]:
-    """Evals whose task nobody here can run: they name no folder, and lm-eval has no such task."""
-    for target in cell.evals:
-        if not target.task_dir and target.task not in tasks:
-            message = f"{cell.model}: evals.{target.name}: the installed lm-eval has no task '{target.task}'"
-            hint = "name the folder of its YAML in task_dir"
-            yield Remark("unreachable", Severity.WARNING, str(cell.spec_file), message, hint)
+def tasks_of(cells: Iterable[Cell], own: frozenset[str] | None) -> Tasks:
+    """The tasks that the cells may name: lm-eval's `own`, and those of each `task_dir`."""
+    folders = {cell.beside_spec(target.task_dir) for cell in cells for target in cell.evals if target.task_dir}
+    return Tasks(own=own, in_folders={folder: _in_folder(folder) for folder in folders})
+
+
+def _in_folder(folder: Path) -> frozenset[str]:
+    texts = (path.read_text(encoding="utf-8", errors="replace") for path in folder.rglob("*.yaml"))
+    return frozenset(name for text in texts for name in _NAMES.findall(text))

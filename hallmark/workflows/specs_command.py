@@ -170,7 +170,7 @@ def _lint(options: argparse.Namespace) -> int:
     catalogue, remarks = lint(_folders(options), tasks=known_tasks())
     shown = remarks if options.verbose or options.json else [r for r in remarks if r.severity is not Severity.NOTE]
     plain = {"cells": len(catalogue.cells), "remarks": [tables.remark_row(remark) for remark in remarks]}
-    tables.show(options.json, plain, lambda: tables.remarks(shown, cells=len(catalogue.cells), hidden=len(remarks) - len(shown)))
+    tables.show(options.json, plain, lambda: tables.remarks(shown, cells=catalogue.cells, hidden=len(remarks) - len(shown)))
     if any(remark.rule == LOAD for remark in remarks):
         return SpecError.exit_code
     counted = {Severity.ERROR, Severity.WARNING} if options.strict else {Severity.ERROR}

@@ -17,10 +17,12 @@ from hallmark.core.records import to_plain
 from hallmark.core.redact import MASK, is_secret_name
 from hallmark.specs.cell import Cell
 from hallmark.specs.checks import demanded
+from hallmark.specs.gaps import draft_line
 from hallmark.specs.matching import Comparison
-from hallmark.workflows.spec_remarks import Remark, Severity
+from hallmark.specs.obstacles import gaps_of
+from hallmark.workflows.spec_remarks import Remark, Severity, named
 
-_PIPE_WIDTH = 180
+_PIPE_WIDTH = 220
 """Columns where the output goes to a file or a program: nothing is cut there."""
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 
@@ -51,6 +53,7 @@ def cell_row(cell: Cell) -> dict[str, Any]:
         "impl": cell.impl.name,
         "default": cell.entry.default,
         "status": cell.impl.status.value,
+        "missing": list(gaps_of(cell)),
         "max_context": cell.entry.max_context,
         "evals": len(cell.evals),
         "perf_targets": sum(len(point.targets) for point in cell.perf),
@@ -59,16 +62,21 @@ def cell_row(cell: Cell) -> dict[str, Any]:
 
 
 def cells(found: Sequence[Cell]) -> None:
-    table = _table("model", "device", "impl", "default", "status", "context", "evals", "perf targets")
-    for row in map(cell_row, found):
+    table = _table("model", "device", "impl", "default", "status", "context", "evals", "perf targets", "can it be accepted?")
+    for cell in found:
+        row = cell_row(cell)
         values = [row[name] for name in ("model", "device", "impl", "default", "status", "max_context", "evals", "perf_targets")]
-        table.add_row(*(("yes" if value else "") if isinstance(value, bool) else str(value) for value in values))
+        shown = (("yes" if value else "") if isinstance(value, bool) else str(value) for value in values)
+        table.add_row(*shown, draft_line(gaps_of(cell)) or "yes")
     console().print(table)
-    console().print(f"{len(found)} cells of {len({cell.model for cell in found})} models on {_devices(found)} devices")
+    devices = len({cell.device for cell in found})
+    console().print(f"{len(found)} cells{_drafts(found)} of {len({cell.model for cell in found})} models on {devices} devices")
 
 
-def _devices(found: Iterable[Cell]) -> int:
-    return len({cell.device for cell in found})
+def _drafts(found: Iterable[Cell]) -> str:
+    """How many of them are drafts, where any is."""
+    drafts = sum(bool(gaps_of(cell)) for cell in found)
+    return f" ({drafts} of them drafts, which may be run and are never accepted)" if drafts else ""
 
 
 def whole_cell(cell: Cell) -> dict[str, Any]:
@@ -125,20 +133,33 @@ def remark_row(remark: Remark) -> dict[str, Any]:
         "where": remark.where,
         "message": remark.message,
         "hint": remark.hint,
+        "cells": [str(cell) for cell in remark.cells],
     }
 
 
-def remarks(found: Sequence[Remark], *, cells: int, hidden: int) -> None:
-    for remark in found:
-        line = Text.assemble(
-            (f"{remark.severity.value:7}", _STYLES[remark.severity]), f" {remark.where}: {remark.message} - {remark.hint}"
-        )
-        console().print(line, soft_wrap=True)
+def remarks(found: Sequence[Remark], *, cells: Sequence[Cell], hidden: int) -> None:
+    for group in _alike(found):
+        first = group[0]
+        where = f"{first.where}: " if len(group) == 1 else ""
+        label = Text(f"{first.severity.value:7}", _STYLES[first.severity])
+        console().print(Text.assemble(label, f" {where}{first.message} - {first.hint}"), soft_wrap=True)
+        for remark in group:
+            place = f"{remark.where}: " if len(group) > 1 else ""
+            if place or remark.cells:
+                console().print(f"{'':8}{place}{'; '.join(named(remark.cells))}", soft_wrap=True, markup=False)
     counted = ", ".join(
         f"{sum(r.severity is level for r in found)} {level.value}s" for level in Severity if level is not Severity.NOTE
     )
     tail = f" ({hidden} notes with -v)" if hidden else ""
-    console().print(f"{cells} cells: {counted}{tail}")
+    console().print(f"{len(cells)} cells{_drafts(cells)}: {counted}{tail}")
+
+
+def _alike(found: Iterable[Remark]) -> Iterable[Sequence[Remark]]:
+    """Remarks that say the same of different places, together: a hundred cells with one cause are one thing to mend."""
+    groups: dict[tuple[str, ...], list[Remark]] = {}
+    for remark in found:
+        groups.setdefault((remark.severity, remark.rule, remark.message, remark.hint), []).append(remark)
+    return groups.values()
 
 
 def written(out: Path | None, texts: Mapping[str, str]) -> None:

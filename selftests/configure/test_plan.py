@@ -23,7 +23,7 @@ PYTHON = Path("/opt/vendor/bin/python")
 def cell(folder: Path, *, engine_args: str = "max_num_seqs: 8", env_vars: str = 'A: "1"', module: str = "") -> Cell:
     text = FAMILY.replace("max_num_seqs: 8", engine_args, 1).replace('A: "1"', env_vars, 1)
     if module:
-        text = text.replace("status: complete", f"status: complete\n    engine: {{ module: {module} }}", 1)
+        text = text.replace("engine: {", f"engine: {{ module: {module},", 1)
     catalogue = load_catalogue([spec_folder(folder / "specs", text)])
     (found,) = catalogue.select(Selection(models=("Small-1B",), device="cpu", impl="plain"))
     return found

@@ -10,6 +10,7 @@ from hallmark.core.records import Evidence, ManifestEntry, Record, Target
 from hallmark.core.verdict import Verdict
 from hallmark.report.build import build
 from hallmark.report.document import EXIT_CODES
+from hallmark.report.render import RENDERERS
 from selftests.report.samples import manifest, record
 
 PASS, CONDITIONAL, INCONCLUSIVE, VOID, FAIL, ERROR = Verdict
@@ -57,6 +58,11 @@ TABLE = {
     "partial and inconclusive": ([GOOD, bad(INCONCLUSIVE)], {"partial": ("-k a",)}, "PARTIAL", INCONCLUSIVE),
     "partial and fail": ([GOOD, bad(FAIL)], {"partial": ("-k a",)}, "REJECTED", FAIL),
     "partial and error": ([GOOD, bad(ERROR)], {"partial": ("-k a",)}, "ERROR", ERROR),
+    "a draft and all good": ([GOOD, record("server.b")], {"gaps": ("engine_version",)}, "INCONCLUSIVE", INCONCLUSIVE),
+    "a draft and inconclusive": ([GOOD, bad(INCONCLUSIVE)], {"gaps": ("engine_version",)}, "INCONCLUSIVE", INCONCLUSIVE),
+    "a draft and missing": ([GOOD], {"gaps": ("engine_version",)}, "INCOMPLETE", INCONCLUSIVE),
+    "a draft and fail": ([GOOD, bad(FAIL)], {"gaps": ("engine_version",)}, "REJECTED", FAIL),
+    "a draft and waived": ([GOOD, bad(FAIL)], {"gaps": ("x",), "waived": ("server.b",)}, "INCONCLUSIVE", INCONCLUSIVE),
     "retried until it passed": ([GOOD, bad(FAIL), record("server.b")], {}, "REJECTED", FAIL),
     "passed, then failed": ([GOOD, record("server.b"), bad(FAIL)], {}, "REJECTED", FAIL),
     "error hides no failure of the same check": ([GOOD, bad(FAIL), bad(ERROR)], {}, "REJECTED", ERROR),
@@ -123,6 +129,21 @@ def test_an_interrupted_run_is_never_accepted(case: str) -> None:
     decision = build(manifest("server.a", "server.b", **fields), records, interrupted=True).decision
     assert (decision.outcome, decision.exit_code, decision.accepted) == ("INTERRUPTED", 130, False)
     assert decision.causes[0] == "interrupted before the end"
+
+
+@pytest.mark.parametrize("case", [case for case in TABLE if case.startswith("a draft")])
+def test_a_draft_says_what_is_missing_in_the_line_of_the_verdict(case: str) -> None:
+    records, fields, outcome, _ = TABLE[case]
+    missing = ("engine_version", "eval_targets")
+    report = build(manifest("server.a", "server.b", **(fields | {"gaps": missing})), records)
+    assert report.draft == "draft: missing engine version, eval targets"
+    assert report.decision.headline.startswith(f"{report.draft}; ")
+    whole = build(manifest("server.a", "server.b", **(fields | {"gaps": ()})), records)
+    assert whole.draft == ""
+    assert "draft" not in whole.decision.headline
+    for text in (render(report) for render in RENDERERS.values()):
+        assert "draft: missing engine version, eval targets" in text
+    assert outcome == report.decision.outcome
 
 
 def judged(*evidence: Evidence, verdict: Verdict = PASS) -> tuple[str, Verdict, str]:

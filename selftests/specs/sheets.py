@@ -12,13 +12,14 @@ devices:
 """
 
 FAMILY = """\
-# A family of two weights, two implementations and two devices.
+# A family of two weights, two implementations and two devices. Small-1B-Instruct on cpu by plain is whole, the others are drafts.
 schema_version: 2
 family: small
 architecture: { model_type: tiny, hidden_size: 8 }
 weights:
   - name: Small-1B
     repo: someone/Small-1B
+    missing: [eval_targets]
   - { name: Small-1B-Instruct, outside_folder: true, path: ../weights }
 evals:
   Small-1B-Instruct:
@@ -31,6 +32,7 @@ evals:
 impls:
   - name: plain
     status: complete
+    engine: { version: ">=1.0,<2" }
     python_deps: { vllm: "==1.0" }
     env_vars: { A: "1" }
     tier_factors: { functional: 0.1, complete: 0.5, target: 1.0 }
@@ -47,9 +49,11 @@ impls:
             targets: { tokens_per_s: 10, tokens_per_s_per_user: 5 }
             source: measured
       t3k:
+        missing: [perf_targets]
         max_context: 512
   - name: other
     status: functional
+    missing: [engine_version, perf_targets]
     devices:
       cpu: { max_context: 256 }
 """
@@ -67,6 +71,15 @@ def spec_folder(folder: Path, text: str | bytes = FAMILY, *, devices: str = DEVI
     (folder / "devices.yaml").write_text(devices)
     family_file(folder, text)
     return folder
+
+
+def weights_folder(folder: Path) -> Path:
+    """The folder that FAMILY names, beside a folder of specs, with as much of a model in it as a spec can be held against."""
+    weights = folder.parent / "weights"
+    weights.mkdir(exist_ok=True)
+    for name in ("config.json", "model.safetensors"):
+        (weights / name).touch()
+    return weights
 
 
 def spoilt(old: str, new: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from hallmark.cli import main
 from hallmark.specs.catalogue import load_catalogue
 from hallmark.workflows import specs_command
-from selftests.specs.sheets import FAMILY, family_file, line_of, spec_folder, spoilt
+from selftests.specs.sheets import FAMILY, family_file, line_of, spec_folder, spoilt, weights_folder
 
 PRINTED = Path(__file__).parent / "printed"
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +42,7 @@ class Command:
 
 @pytest.fixture
 def specs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
-    (tmp_path / "weights").mkdir()
+    weights_folder(tmp_path / "specs")
     return Command(spec_folder(tmp_path / "specs"), capsys)
 
 
@@ -54,8 +54,12 @@ def shipped(capsys: pytest.CaptureFixture[str]) -> Command:
 def test_list_has_a_line_for_each_cell(specs: Command) -> None:
     code, out, _ = specs("list")
     assert code == 0
-    assert out.splitlines()[0].split() == ["model", "device", "impl", "default", "status", "context", "evals", "perf", "targets"]
-    assert "6 cells of 2 models on 2 devices" in out
+    head = "model device impl default status context evals perf targets can it be accepted?"
+    assert out.splitlines()[0].split() == head.split()
+    assert "6 cells (5 of them drafts, which may be run and are never accepted) of 2 models on 2 devices" in out
+    assert [line.rstrip().endswith("yes") for line in out.splitlines()[1:-1]] == [False, False, False, True, False, False]
+    (other,) = [line for line in out.splitlines() if line.split()[:3] == ["Small-1B", "cpu", "other"]]
+    assert other.rstrip().endswith(" draft: missing engine version, eval targets, perf targets")
     rows = specs.json("list", "--model", "*-Instruct", "--device", "cpu")
     assert [(row["impl"], row["default"], row["evals"], row["perf_targets"]) for row in rows] == [
         ("plain", True, 1, 2),
@@ -131,12 +135,14 @@ def test_a_tie_is_an_error_that_names_both(specs: Command, tmp_path: Path) -> No
 def test_lint_counts_and_exits(specs: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(specs_command, "known_tasks", lambda: None)  # reading lm-eval's has a test of its own
     code, out, _ = specs("lint")
-    assert (code, out) == (0, "6 cells: 0 errors, 0 warnings (1 notes with -v)\n")
+    drafts = "5 of them drafts, which may be run and are never accepted"
+    assert (code, out) == (0, f"6 cells ({drafts}): 0 errors, 0 warnings (5 notes with -v)\n")
     assert "states no n" in specs("lint", "-v")[1]
     family_file(specs.folder, spoilt("max_num_seqs: 8", "max_num_seqs: 1"))
     code, out, _ = specs("lint")
     assert code == 0
-    assert "0 errors, 2 warnings" in out, "one for each weights"
+    assert "0 errors, 1 warnings" in out, "the same of both weights"
+    assert "Small-1B on cpu (plain); Small-1B-Instruct on cpu (plain)" in out
     assert specs("lint", "--strict")[0] == 1
     family_file(specs.folder, text := spoilt("isl: 64", "isl: -64 # HERE"))
     code, out, _ = specs("lint")

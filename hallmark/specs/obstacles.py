@@ -1,0 +1,102 @@
+"""Why no run of a cell could ever be accepted, found in its spec before anything is run. Pure.
+
+Each check that the manifest demands has to be given what it is decided by. Where the spec does not, the check ends INCONCLUSIVE
+in every run, hours after the spec could have told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hallmark.specs.cell import Cell
+from hallmark.specs.gaps import Gap
+from hallmark.specs.model import EvalTarget, Feature
+from hallmark.specs.yaml_source import KeyPath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tasks:
+    """The names of the lm-eval tasks that can be run here."""
+
+    own: frozenset[str] | None = None
+    """Those that ship with lm-eval; None where it is not installed, so that nothing can be said about them."""
+    in_folders: Mapping[Path, frozenset[str]] = field(default_factory=dict)
+    """Those of each `task_dir` that was looked at; a folder that is not there has none."""
+
+    def has(self, cell: Cell, target: EvalTarget) -> bool | None:
+        """Whether the task of the target is there; None where that is not known."""
+        there = self.in_folders.get(cell.beside_spec(target.task_dir)) if target.task_dir else self.own
+        return None if there is None else target.task in there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obstacle:
+    """One reason why no run of a cell can be accepted."""
+
+    check: str
+    """The check that cannot pass."""
+    reason: str
+    hint: str
+    """What to write."""
+    at: KeyPath
+    """Where, as `Family.where` takes it."""
+    gap: Gap
+
+
+def gaps_of(cell: Cell) -> tuple[Gap, ...]:
+    """What the cell lacks for a certificate: what its spec says, and what can be seen without looking for tasks of lm-eval."""
+    found = {*cell.gaps, *(obstacle.gap for obstacle in lacking(cell, Tasks()))}
+    return tuple(gap for gap in Gap if gap in found)
+
+
+def lacking(cell: Cell, tasks: Tasks) -> Iterator[Obstacle]:
+    """What the checks of the cell would have to be decided by, and its spec does not say. Stated gaps are found as well."""
+    impl, on_device = ("impls", cell.impl.name), ("impls", cell.impl.name, "devices", cell.device)
+    if not cell.impl.engine.version:
+        yield Obstacle(
+            check="server.version",
+            reason="the spec pins no engine version",
+            hint='write `engine: { version: "==X.Y.Z" }` into the implementation',
+            at=(*impl, "engine"),
+            gap=Gap.ENGINE_VERSION,
+        )
+    if Feature.COMPLETIONS not in cell.impl.features:
+        yield Obstacle(
+            check="spec.targets",
+            reason="performance is measured over completions, which its features leave out",
+            hint="add `completions` to the features, if the model completes anything",
+            at=(*impl, "features"),
+            gap=Gap.COMPLETIONS_API,
+        )
+    if not cell.perf:
+        yield Obstacle(
+            check="spec.targets",
+            reason="the spec states no performance target",
+            hint="write `perf` for the device, or `base_targets` for the family",
+            at=on_device,
+            gap=Gap.PERF_TARGETS,
+        )
+    yield from _lacking_evals(cell, tasks)
+
+
+def _lacking_evals(cell: Cell, tasks: Tasks) -> Iterator[Obstacle]:
+    if not cell.evals:
+        yield Obstacle(
+            check="spec.targets",
+            reason="the spec states no eval target",
+            hint="write `evals` for the weights",
+            at=("weights", cell.model),
+            gap=Gap.EVAL_TARGETS,
+        )
+    for target in cell.evals:
+        if tasks.has(cell, target) is False:
+            place = f"the folder {target.task_dir}" if target.task_dir else "the installed lm-eval"
+            yield Obstacle(
+                check=f"evals.{target.name}",
+                reason=f"{place} has no task '{target.task}'",
+                hint="name the folder of its YAML in task_dir",
+                at=("evals", cell.model, target.name, "task"),
+                gap=Gap.EVAL_TASKS,
+            )
