@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from hallmark.configure import warmup
 from hallmark.specs.batching import ContinuousConfig, DeviceConfig, StaticConfig
 from hallmark.specs.cell import Cell
-from hallmark.specs.version_keys import pick
+from hallmark.specs.version_keys import check_keys, pick
 
-WARMUP = ("VLLM_SPYRE_WARMUP_PROMPT_LENS", "VLLM_SPYRE_WARMUP_NEW_TOKENS", "VLLM_SPYRE_WARMUP_BATCH_SIZES")
-"""Where the Spyre platform reads its warm-up shapes: three lists of equal length."""
+_SPYRE = "spyre"
+"""The only way of having a device whose engine reads warm-up shapes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +21,14 @@ class Configured:
     engine_args: Mapping[str, str] = field(default_factory=dict)
     env_vars: Mapping[str, str] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
+    static: bool = False
+    """Whether it batches statically: then no length and no number of sequences is a configuration."""
 
 
-def depends_on_versions(config: DeviceConfig | None) -> bool:
-    """Whether a value follows from what is installed for the server."""
-    return bool(config and isinstance(config.num_gpu_blocks_override, dict))
+def distributions(config: DeviceConfig | None) -> frozenset[str]:
+    """The distributions of the server's environment whose versions decide a value."""
+    blocks = config.num_gpu_blocks_override if config else None
+    return frozenset(key.distribution for key in check_keys(blocks)) if isinstance(blocks, dict) else frozenset()
 
 
 def of_device(config: DeviceConfig | None, installed: Mapping[str, str] | None) -> Configured:
@@ -49,30 +53,35 @@ def of_device(config: DeviceConfig | None, installed: Mapping[str, str] | None) 
     return Configured(engine_args=arguments, doubts=tuple(doubts))
 
 
-def of_runtime(cell: Cell, tp_size: int, given: Mapping[str, str]) -> Configured:
-    """The runtime configuration that `given` (engine arguments of spec, environment and command line) leaves.
+def own_variables(cell: Cell, tp_size: int) -> dict[str, str]:
+    """What the spec says of the server's environment in so many words; the nearer wins."""
+    config = cell.entry.device_configs.get(tp_size)
+    return cell.impl.env_vars | (config.env_vars if config else {}) | cell.entry.env_vars
 
-    Continuous: the one that agrees with them, or of several that do the one as long as the cell's context. Static, where
-    there is no continuous one: its warm-up shapes, which only Spyre knows a way to state.
+
+def of_runtime(cell: Cell, tp_size: int, stated: Mapping[str, str], variables: Mapping[str, str]) -> Configured:
+    """The runtime configuration that engine arguments and variables of spec, environment and command line leave.
+
+    Variables that state warm-up shapes ask for static batching with these. Otherwise continuous batching where there is
+    any: in the configuration that agrees with the arguments, or of several that do the one as long as the cell's context.
     """
     supported = cell.entry.runtime_configs
     if supported is None:
         return Configured()
     static = [config for config in supported.static if config.tp_size == tp_size]
     continuous = [config for config in supported.continuous if config.tp_size == tp_size]
+    shapes = warmup.stated_in(variables) if cell.device_spec.detect.how == _SPYRE else {}
+    if shapes and static:
+        return _of_shapes(static, shapes, tp_size)
     if not continuous:
         return _of_static(cell, static, tp_size)
-    fitting = [config for config in continuous if _agrees(config, given)]
-    if len(fitting) > 1:
-        fitting = [config for config in fitting if config.max_model_len == cell.entry.max_context]
-    if len(fitting) != 1:
-        return Configured()
-    chosen = fitting[0]
-    return Configured(engine_args={"max_model_len": str(chosen.max_model_len), "max_num_seqs": str(chosen.max_num_seqs)})
+    found = _of_continuous(cell, continuous, stated)
+    stale = [f"{name} is set, but no static configuration is supported at tensor_parallel_size {tp_size}" for name in shapes]
+    return replace(found, doubts=tuple(stale))
 
 
 def unsupported(cell: Cell, tp_size: int, settled: Mapping[str, str]) -> str:
-    """Why the settled engine arguments are no supported runtime configuration; empty where they are one, or any is."""
+    """Why the settled arguments of a server that batches continuously are no supported configuration; empty where they are."""
     supported = cell.entry.runtime_configs
     if supported is None or (not supported.continuous and not supported.static):
         return ""
@@ -88,22 +97,37 @@ def unsupported(cell: Cell, tp_size: int, settled: Mapping[str, str]) -> str:
     return f"tensor_parallel_size {tp_size}, {asked} is no supported runtime configuration; {known}"
 
 
-def _agrees(config: ContinuousConfig, given: Mapping[str, str], *, whole: bool = False) -> bool:
+def _of_continuous(cell: Cell, configs: Sequence[ContinuousConfig], stated: Mapping[str, str]) -> Configured:
+    fitting = [config for config in configs if _agrees(config, stated)]
+    if len(fitting) > 1:
+        fitting = [config for config in fitting if config.max_model_len == cell.entry.max_context]
+    if len(fitting) != 1:
+        return Configured()
+    chosen = fitting[0]
+    return Configured(engine_args={"max_model_len": str(chosen.max_model_len), "max_num_seqs": str(chosen.max_num_seqs)})
+
+
+def _agrees(config: ContinuousConfig, stated: Mapping[str, str], *, whole: bool = False) -> bool:
     wanted = {"max_model_len": config.max_model_len, "max_num_seqs": config.max_num_seqs}
-    return all(given[name] == str(value) if name in given else not whole for name, value in wanted.items())
+    return all(stated[name] == str(value) if name in stated else not whole for name, value in wanted.items())
 
 
-def _of_static(cell: Cell, configs: list[StaticConfig], tp_size: int) -> Configured:
+def _of_shapes(configs: Sequence[StaticConfig], stated: Mapping[str, str], tp_size: int) -> Configured:
+    """Static batching with the shapes that somebody states; what is not supported is told."""
+    if shapes := warmup.meant(configs, stated):
+        return Configured(env_vars={**warmup.as_variables(shapes), **stated}, static=True)
+    asked = ", ".join(f"{name}={text}" for name, text in stated.items())
+    doubt = f"{asked}: no static configuration for tensor_parallel_size {tp_size} has these warm-up shapes"
+    wanted = warmup.as_variables(configs[0].warmup_shapes) if len(configs) == 1 else {}
+    return Configured(env_vars=wanted, doubts=(doubt,), static=True)
+
+
+def _of_static(cell: Cell, configs: Sequence[StaticConfig], tp_size: int) -> Configured:
     if not configs:
         return Configured()
     if len(configs) > 1:
         return Configured(doubts=(f"{len(configs)} static configurations for tensor_parallel_size {tp_size}: none was taken",))
     how = cell.device_spec.detect.how
-    if how != "spyre":
+    if how != _SPYRE:
         return Configured(doubts=(f"warm-up shapes cannot be told to an engine on {how}: they were left out",))
-    shapes = configs[0].warmup_shapes
-    columns = ([s.prompt_len for s in shapes], [s.new_tokens for s in shapes], [s.batch_size for s in shapes])
-    stated = {name: ",".join(map(str, column)) for name, column in zip(WARMUP, columns, strict=True)}
-    if not any(columns[1]):
-        del stated[WARMUP[1]]  # a model that generates nothing has no use for it
-    return Configured(env_vars=stated)
+    return Configured(env_vars=warmup.as_variables(configs[0].warmup_shapes), static=True)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from hallmark.core.errors import UsageError
 from hallmark.core.redact import MASK, is_secret_name
 from hallmark.serving.server import PlanValue
 
@@ -41,6 +42,15 @@ class Settled:
         return next((found.value for found in self.values if found.name == name), "")
 
 
+def grave_warnings(settled: Sequence[Settled], doubts: Sequence[str], *, strict: str = "") -> tuple[str, ...]:
+    """Where a spec's values do not hold. Where that must not be, `strict` names what says so: then UsageError, for the first."""
+    grave = [*(line for each in settled for line in each.conflicts), *doubts]
+    if strict and grave:
+        more = f" (and {len(grave) - 1} more)" if len(grave) > 1 else ""
+        raise UsageError(f"{grave[0]}{more}", where=strict, hint="say what the spec says, or run without it")
+    return tuple(grave)
+
+
 def settle(layers: Sequence[Layer]) -> Settled:
     """The strongest value of each name; of two layers of one origin the later is the nearer and wins."""
     said: dict[str, list[tuple[Giver, str]]] = {}
@@ -53,12 +63,12 @@ def settle(layers: Sequence[Layer]) -> Settled:
     for name, all_said in said.items():
         origin, value = all_said[-1]
         weaker = [(who, what) for who, what in reversed(all_said[:-1]) if what != value]
-        overrode = f"{weaker[0][0]}: {_shown(name, weaker[0][1])}" if weaker else ""
+        overrode = f"{weaker[0][0]}: {shown(name, weaker[0][1])}" if weaker else ""
         values.append(PlanValue(name=name, value=value, origin=origin, overrode=overrode))
         below = _displaced(all_said)
         if below:
             who, wanted = below
-            line = f"{_how(name, value, origin)}; the {who} says {_shown(name, wanted)}"
+            line = f"{_how(name, value, origin)}; the {who} says {shown(name, wanted)}"
             (conflicts if who == "spec" else notices).append(line)
     return Settled(values=tuple(values), conflicts=tuple(conflicts), notices=tuple(notices))
 
@@ -73,9 +83,10 @@ def _displaced(said: Sequence[tuple[Giver, str]]) -> tuple[Giver, str] | None:
 
 
 def _how(name: str, value: str, origin: Giver) -> str:
-    shown = f"{name}={_shown(name, value)}"
-    return f"{shown} is set in the environment and kept" if origin == "environment" else f"{shown} is given on the command line"
+    whence = "set in the environment and kept" if origin == "environment" else "given on the command line"
+    return f"{name}={shown(name, value)} is {whence}"
 
 
-def _shown(name: str, value: str) -> str:
+def shown(name: str, value: str) -> str:
+    """The value for a person to read: a secret's is masked."""
     return MASK if is_secret_name(name) and value.lower() not in ("", "true", "false") else value

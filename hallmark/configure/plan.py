@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hallmark.configure.device_settings import Configured, depends_on_versions, of_device, of_runtime, unsupported
-from hallmark.configure.layers import Layer, Settled, settle
+from hallmark.configure.device_settings import Configured, distributions, of_device, of_runtime, own_variables, unsupported
+from hallmark.configure.layers import Layer, Settled, grave_warnings, settle
 from hallmark.core.errors import UsageError
 from hallmark.core.redact import is_secret_name
 from hallmark.serving.server import Endpoint, LaunchPlan, PlanValue
@@ -71,16 +71,18 @@ def make_plan(
     plain = _Arguments(cell, settings)
     tp_size = plain.tp_size
     config = cell.entry.device_configs.get(tp_size)
-    runtime = of_runtime(cell, tp_size, plain.stated)
-    variables = settle(_variable_layers(cell, tp_size, runtime, settings=settings, environ=environ))
+    own = own_variables(cell, tp_size)
+    runtime = of_runtime(cell, tp_size, plain.stated, {**own, **environ, **settings.env_vars})
+    variables = settle(_variable_layers({**runtime.env_vars, **own}, settings=settings, environ=environ))
     env = _whole_environment(environ, variables.values, python=python)
-    versions = installed(env) if depends_on_versions(config) and not settings.server_url else None
+    versions = installed(env) if distributions(config) and not settings.server_url else None
     of_config = of_device(config, versions)
     arguments = plain.settled(of_config, runtime)
     doubts = [*of_config.doubts, *runtime.doubts]
-    if problem := unsupported(cell, tp_size, {v.name: v.value for v in arguments.values}):
+    if not runtime.static and (problem := unsupported(cell, tp_size, {v.name: v.value for v in arguments.values})):
         doubts.append(problem)
-    warnings = _told(variables, arguments, [] if settings.server_url else doubts, strict=settings.strict_config)
+    strict = "--strict-config" if settings.strict_config else ""
+    grave = grave_warnings((variables, arguments), () if settings.server_url else doubts, strict=strict)
     return LaunchPlan(
         cell=cell.id,
         endpoint=Endpoint(
@@ -96,7 +98,7 @@ def make_plan(
         startup_timeout_s=60 if settings.server_url else cell.entry.startup_timeout_s,
         stall_timeout_s=cell.entry.stall_timeout_s,
         device="" if settings.server_url else cell.device,
-        warnings=warnings,
+        warnings=(*grave, *variables.notices),
     )
 
 
@@ -140,29 +142,15 @@ def _named(values: Mapping[str, object]) -> dict[str, str]:
     return {name.replace("-", "_"): _text(value) for name, value in values.items()}
 
 
-def _variable_layers(
-    cell: Cell, tp_size: int, runtime: Configured, *, settings: LaunchSettings, environ: Mapping[str, str]
-) -> list[Layer]:
+def _variable_layers(wanted: Mapping[str, str], *, settings: LaunchSettings, environ: Mapping[str, str]) -> list[Layer]:
     """The variables that the spec or hallmark wants; one that is set already is kept."""
-    config = cell.entry.device_configs.get(tp_size)
-    of_size = config.env_vars if config else {}
-    wanted = dict(runtime.env_vars) | cell.impl.env_vars | of_size | cell.entry.env_vars
-    names = DEFAULT_VARS | wanted | dict(settings.env_vars)
+    names = {**DEFAULT_VARS, **wanted, **settings.env_vars}
     return [
         Layer("default", DEFAULT_VARS),
         Layer("spec", wanted),
         Layer("environment", {name: environ[name] for name in names if name in environ}),
         Layer("command line", settings.env_vars),
     ]
-
-
-def _told(variables: Settled, arguments: Settled, doubts: list[str], *, strict: bool) -> tuple[str, ...]:
-    """What a person is warned of; UsageError where that must not be."""
-    grave = [*variables.conflicts, *arguments.conflicts, *doubts]
-    if strict and grave:
-        more = f" (and {len(grave) - 1} more)" if len(grave) > 1 else ""
-        raise UsageError(f"{grave[0]}{more}", where="--strict-config", hint="say what the spec says, or run without it")
-    return (*variables.conflicts, *variables.notices, *arguments.conflicts, *doubts)
 
 
 def _whole_environment(environ: Mapping[str, str], set_vars: tuple[PlanValue, ...], *, python: Path | None) -> dict[str, str]:

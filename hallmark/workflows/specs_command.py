@@ -11,15 +11,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from hallmark.configure.model_registry import ModelConfigRegistry
 from hallmark.core.errors import SpecError, UsageError
 from hallmark.core.files import write_text
 from hallmark.specs.catalogue import Catalogue, Family, Selection, load_catalogue
 from hallmark.specs.cell import Cell
 from hallmark.specs.dump import as_yaml, to_plain, to_yaml
+from hallmark.specs.folders import default_folders
 from hallmark.specs.foreign.convert import Completion, convert
 from hallmark.specs.foreign.loose_json import loads
 from hallmark.specs.loader import spec_files
-from hallmark.specs.registry import ModelConfigRegistry, default_folders
 from hallmark.specs.schema import SCHEMA_FILE, schema_text
 from hallmark.specs.text_file import read_text
 from hallmark.workflows import specs_tables as tables

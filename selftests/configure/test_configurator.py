@@ -10,67 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import hallmark.configure
 from hallmark.configure.configurator import DefaultConfigurator
+from hallmark.configure.model_registry import ModelConfigRegistry
 from hallmark.configure.plan import LaunchSettings
 from hallmark.core.errors import UsageError
-from hallmark.serving.server import LaunchPlan
 from hallmark.specs.catalogue import load_catalogue
 from hallmark.specs.cell import Cell
-from hallmark.specs.registry import ModelConfigRegistry
-from selftests.specs.sheets import spec_folder
-
-assert hallmark.configure.__doc__, "imported for what it supplies the registry with"
-DEVICES = """\
-schema_version: 2
-devices:
-  cpu: { title: CPU, vendor: any, detect: { how: cpu } }
-  spyre: { title: Spyre, vendor: IBM, detect: { how: spyre, board: spyre, count: 4 } }
-"""
-GRANITE = {
-    "tensor_parallel_size": 4,
-    "max_model_len": 32768,
-    "max_num_seqs": 32,
-}
-DEVICE_CONFIG = {
-    "env_vars": {"VLLM_DT_MAX_BATCH_TKV_LIMIT": "131072", "FLEX_HDMA_P2PSIZE": "268435456"},
-    "num_gpu_blocks_override": {"torch_sendnn_lt_1_0_3": 2080, "default": 8192},
-    "chunked_prefill": {"max_num_batched_tokens": 1024},
-}
-CONTINUOUS = {"continuous": [{"tp_size": 4, "max_model_len": 32768, "max_num_seqs": 32}]}
-
-
-def cell(folder: Path, *, device: str = "spyre", impl: dict[str, Any] | None = None, **entry: Any) -> Cell:
-    """A granite on four Spyre cards; `entry` changes the device's entry."""
-    stated = {"max_context": 32768, "engine_args": GRANITE, "runtime_configs": CONTINUOUS, "device_configs": {4: DEVICE_CONFIG}}
-    data = {
-        "schema_version": 2,
-        "family": "granite",
-        "architecture": {"model_type": "granite", "num_hidden_layers": 40},
-        "weights": [{"name": "granite-8b", "repo": "ibm-granite/granite-8b"}],
-        "impls": [{"name": "spyre", "status": "functional", **(impl or {}), "devices": {device: {**stated, **entry}}}],
-    }
-    text = yaml.safe_dump({**data}, sort_keys=False)
-    (only,) = load_catalogue([spec_folder(folder / "specs", text, devices=DEVICES)]).cells
-    return only
-
-
-def configured(
-    of: Cell, *, environ: dict[str, str] | None = None, installed: dict[str, str] | None = None, **settings: Any
-) -> LaunchPlan:
-    known = (lambda _: None) if installed is None else installed
-    return DefaultConfigurator(of).configure(
-        LaunchSettings(**settings), python=Path("/opt/python"), environ=environ, installed=known
-    )
-
-
-def said(plan: LaunchPlan, name: str) -> tuple[str, str]:
-    (found,) = [v for v in (*plan.values, *plan.set_vars) if v.name == name]
-    return found.value, found.origin
+from selftests.configure.granite import DEVICE_CONFIG, GRANITE, cell, configured, said
 
 
 @pytest.mark.parametrize(
@@ -102,7 +51,7 @@ def test_versions_are_asked_only_where_a_value_follows_from_one(tmp_path: Path) 
     plain = cell(tmp_path / "a", device_configs={4: {"num_gpu_blocks_override": 8192}})
     keyed = cell(tmp_path / "b")
     for of in (plain, keyed):
-        DefaultConfigurator(of).configure(LaunchSettings(), installed=lambda env: asked.append(dict(env)))
+        DefaultConfigurator(of).plan(LaunchSettings(), installed=lambda env: asked.append(dict(env)))
     assert len(asked) == 1
     assert asked[0]["FLEX_HDMA_P2PSIZE"] == "268435456", "as the server's process will see them"
 
@@ -192,49 +141,6 @@ def test_what_is_not_supported_is_told(tmp_path: Path, given: dict[str, str], wh
         configured(of, installed={}, engine_args=given, strict_config=True)
 
 
-def static(*shapes: dict[str, int], configs: int = 1) -> dict[str, Any]:
-    return {
-        "static": [
-            {"tp_size": 1, "warmup_shapes": [dict(s, batch_size=s["batch_size"] + n) for s in shapes]} for n in range(configs)
-        ]
-    }
-
-
-SHAPE = {"prompt_len": 2048, "new_tokens": 1024, "batch_size": 16}
-EMBEDDING = {"prompt_len": 128, "batch_size": 8}
-
-
-def of_static(folder: Path, runtime: dict[str, Any], **more: Any) -> Cell:
-    return cell(folder, engine_args={}, runtime_configs=runtime, device_configs={}, **more)
-
-
-def test_warm_up_shapes_are_three_lists_of_one_length(tmp_path: Path) -> None:
-    plan = configured(of_static(tmp_path, static(SHAPE, dict(SHAPE, prompt_len=4096, new_tokens=512, batch_size=8))))
-    assert said(plan, "VLLM_SPYRE_WARMUP_PROMPT_LENS") == ("2048,4096", "spec")
-    assert plan.env["VLLM_SPYRE_WARMUP_NEW_TOKENS"] == "1024,512"
-    assert plan.env["VLLM_SPYRE_WARMUP_BATCH_SIZES"] == "16,8"
-    assert plan.warnings == ()
-
-
-def test_an_embedding_states_no_new_tokens(tmp_path: Path) -> None:
-    plan = configured(of_static(tmp_path, static(EMBEDDING)))
-    assert plan.env["VLLM_SPYRE_WARMUP_PROMPT_LENS"] == "128"
-    assert "VLLM_SPYRE_WARMUP_NEW_TOKENS" not in plan.env
-
-
-def test_a_stale_variable_is_kept_and_warned_of(tmp_path: Path) -> None:
-    of = of_static(tmp_path, static(EMBEDDING))
-    plan = configured(of, environ={"VLLM_SPYRE_WARMUP_PROMPT_LENS": "64"})
-    assert said(plan, "VLLM_SPYRE_WARMUP_PROMPT_LENS") == ("64", "environment")
-    assert "the spec says 128" in plan.warnings[0]
-
-
-@pytest.mark.parametrize(("device", "configs", "why"), [("cpu", 1, "an engine on cpu"), ("spyre", 2, "2 static configurations")])
-def test_shapes_that_cannot_be_stated_are_told_of(tmp_path: Path, device: str, configs: int, why: str) -> None:
-    (warning,) = configured(of_static(tmp_path, static(SHAPE, configs=configs), device=device)).warnings
-    assert why in warning
-
-
 @pytest.mark.parametrize(
     ("environ", "settings", "installed", "why"),
     [
@@ -280,7 +186,7 @@ def test_the_registry_gives_a_configurator_that_plans(tmp_path: Path) -> None:
     assert isinstance(configurator, DefaultConfigurator)
     assert configurator.get_device_config(4) is not None
     assert configurator.get_device_config(8) is None
-    plan = configurator.configure(installed={"torch_sendnn": "1.0.2"})
+    plan = configurator.plan(installed={"torch_sendnn": "1.0.2"})
     assert said(plan, "num_gpu_blocks_override") == ("2080", "spec")
 
 

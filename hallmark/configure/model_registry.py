@@ -1,51 +1,33 @@
 """The registry of models: from a Hugging Face config to the model that it is, its configuration and its configurator.
 
-    registry = get_model_registry()
-    name = registry.find_matching_model(vllm_model_config)
-    if name:
-        registry.get_configurator(name).configure(...)
+    from hallmark import get_model_registry
 
-Configurators are made one floor up; `supply_configurators` is how that floor hands them down.
+    registry = get_model_registry()
+    name = registry.find_matching_model(vllm_config.model_config)
+    if name:
+        registry.get_configurator(name).configure(vllm_config)
+
+`model_specs/README.md` shows it whole.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Protocol
 
+from hallmark.configure.configurator import DefaultConfigurator
 from hallmark.core.errors import SpecError, UsageError, nearest
 from hallmark.specs.architecture import Architecture
 from hallmark.specs.catalogue import Catalogue, Selection, load_catalogue
 from hallmark.specs.cell import Cell
+from hallmark.specs.folders import default_folders
 from hallmark.specs.matching import Comparison, Matcher, patterns_of
 from hallmark.specs.model import DeviceConfig, DeviceEntry, FamilySpec, RuntimeConfigs
 
-SPEC_DIR_VARIABLE = "HALLMARK_SPEC_DIR"
 _log = logging.getLogger(__name__)
-
-
-class Configurator(Protocol):
-    """Turns a cell's configuration and the facts of a machine into a plan."""
-
-    @property
-    def cell(self) -> Cell: ...
-
-    def configure(self, *args: Any, **kwargs: Any) -> Any:
-        """The plan: computed whole before anything of it is applied."""
-
-
-ConfiguratorFactory = Callable[[Cell], Configurator]
-_factories: list[ConfiguratorFactory] = []
-
-
-def supply_configurators(factory: ConfiguratorFactory) -> None:
-    """Say what makes configurators in this process; the last one said wins."""
-    _factories[:] = [factory]
 
 
 @dataclass(frozen=True)
@@ -152,17 +134,15 @@ class ModelConfigRegistry:
         known = {alias for model in self._models.values() for alias in _names(model)}
         raise UsageError(f"unknown model '{name}'", where="registry", hint=nearest(name, known))
 
-    def get_configurator(self, name: str, *, device: str = "", impl: str = "") -> Configurator:
+    def get_configurator(self, name: str, *, device: str = "", impl: str = "") -> DefaultConfigurator:
         """What configures the model, for its only device that needs configuring or the one that is named."""
-        if not _factories:
-            raise UsageError("nothing here makes configurators", where="registry", hint="import hallmark.configure first")
         model = self.get_model_config(name)
         cell = model.cell(device, impl)
         weights = next((w for w in model.family.weights if name in (w.name, w.repo)), None)
         if weights and weights != cell.weights:
             chosen = Selection(models=(weights.name,), device=cell.device, impl=cell.impl.name)
             (cell,) = self.catalogue.select(chosen)
-        return _factories[0](cell)
+        return DefaultConfigurator(cell)
 
     def list_models(self) -> list[str]:
         """The names of all models, sorted."""
@@ -192,13 +172,3 @@ def _registry(folders: tuple[Path, ...]) -> ModelConfigRegistry:
 
 
 get_model_registry.cache_clear = _registry.cache_clear  # type: ignore[attr-defined]
-
-
-def default_folders() -> tuple[Path, ...]:
-    """Where specs are if nobody says so; UsageError where there are none."""
-    if given := os.environ.get(SPEC_DIR_VARIABLE):
-        return tuple(Path(folder) for folder in given.split(",") if folder)
-    for root in (Path(__file__).resolve().parents[2], Path.cwd()):
-        if (root / "model_specs").is_dir():
-            return (root / "model_specs",)
-    raise UsageError("no folder of model specs here", where="registry", hint=f"name one in {SPEC_DIR_VARIABLE}")

@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
+from hallmark import get_model_registry
+from hallmark.configure.model_registry import ModelConfigRegistry
 from hallmark.core.errors import SpecError, UsageError
-from hallmark.specs import registry as module
 from hallmark.specs.catalogue import load_catalogue
-from hallmark.specs.cell import Cell
 from hallmark.specs.known_models import known_models
-from hallmark.specs.registry import ModelConfigRegistry, get_model_registry, supply_configurators
 from selftests.specs.sheets import FAMILY, family_file, spec_folder
 
 SHIPPED = Path(__file__).resolve().parents[2] / "model_specs"
@@ -170,22 +169,8 @@ def test_a_device_that_is_not_named_must_be_the_only_one(shipped: ModelConfigReg
         shipped.get_model_config("llama-3.2-1b").entry("cpu")
 
 
-class Stand:
-    """A stand-in for what the configure floor supplies: it only holds its cell."""
-
-    def __init__(self, cell: Cell) -> None:
-        self.cell = cell
-
-    def configure(self, *_: Any, **__: Any) -> str:
-        return self.cell.id
-
-
-def test_a_configurator_is_handed_down(shipped: ModelConfigRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_factories", [])
-    with pytest.raises(UsageError, match="nothing here makes configurators"):
-        shipped.get_configurator("hallmark-tiny")
-    supply_configurators(Stand)
-    assert shipped.get_configurator("hallmark-tiny").configure() == "id_vllm-cpu_hallmark-tiny_cpu"
+def test_a_configurator_is_of_the_cell_that_is_meant(shipped: ModelConfigRegistry) -> None:
+    assert shipped.get_configurator("hallmark-tiny").cell.id == "id_vllm-cpu_hallmark-tiny_cpu"
     # Of several devices the only one that needs configuring; and the weights that were named, not the first ones.
     assert shipped.get_configurator("Llama-3.1-8B-Instruct").cell.id == "id_vllm-spyre_Llama-3.1-8B-Instruct_spyre_x4"
     assert shipped.get_configurator("Llama-3.1-8B", device="t3k").cell.device == "t3k"
