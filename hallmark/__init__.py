@@ -1,22 +1,30 @@
 """hallmark decides whether a served LLM is fit to release on a given device.
 
-What other programs may import from here stays: `get_model_registry`. It comes when it is first asked for.
+What other programs may import stands in `__all__`; it comes when it is first asked for.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hallmark.configure.model_registry import get_model_registry
+    from hallmark.specs.registering import register_device, register_family, unregister_device, unregister_family
 
-__all__ = ["__version__", "get_model_registry"]
+__all__ = [
+    "__version__",
+    "get_model_registry",
+    "register_device",
+    "register_family",
+    "unregister_device",
+    "unregister_family",
+]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    if name == "get_model_registry":
-        from hallmark.configure.model_registry import get_model_registry
-
-        return get_model_registry
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    where = "hallmark.configure.model_registry" if name == "get_model_registry" else "hallmark.specs.registering"
+    return getattr(import_module(where), name)

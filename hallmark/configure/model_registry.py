@@ -13,26 +13,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 from hallmark.configure.configurator import DefaultConfigurator
 from hallmark.core.errors import SpecError, UsageError, nearest
 from hallmark.specs.architecture import Architecture
-from hallmark.specs.catalogue import Catalogue, Selection, load_catalogue
+from hallmark.specs.catalogue import Catalogue, load_catalogue
 from hallmark.specs.cell import Cell
 from hallmark.specs.folders import default_folders
-from hallmark.specs.matching import Comparison, Matcher, patterns_of
+from hallmark.specs.matching import Comparison, Matcher, Pattern, overlaps, patterns_of
 from hallmark.specs.model import DeviceConfig, DeviceEntry, FamilySpec, RuntimeConfigs
+from hallmark.specs.registered import REGISTERED
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A registered model: its family, and the cells of its first weights, which stand for the architecture."""
+    """A registered model: its family, and the cells of all its weights; those of the first ones stand for the architecture."""
 
     name: str
     """`<owner>/<model>` of the first weights, or their name where they are a folder."""
@@ -43,19 +44,27 @@ class ModelConfig:
     def architecture(self) -> Architecture:
         return self.family.architecture
 
+    @property
+    def names(self) -> frozenset[str]:
+        """What it may be called: the name or repository of any of its weights, or its family."""
+        weights = {name for w in self.family.weights for name in (w.name, w.repo) if name}
+        return frozenset({self.name, self.family.family} | weights)
+
     def entry(self, device: str = "", impl: str = "") -> DeviceEntry:
         """What holds on `device`; without a name on the only one that needs configuring."""
         return self.cell(device, impl).entry
 
-    def cell(self, device: str = "", impl: str = "") -> Cell:
-        """The cell of the first weights there; UsageError where the names leave none, or more than one."""
-        found = [c for c in self.cells if device in ("", c.device) and impl in ("", c.impl.name)]
+    def cell(self, device: str = "", impl: str = "", *, weights: str = "") -> Cell:
+        """The cell of the weights there (named, or the first ones); UsageError where the names leave none, or more than one."""
+        chosen = next((w for w in self.family.weights if weights in (w.name, w.repo)), self.family.weights[0])
+        of_weights = [cell for cell in self.cells if cell.weights == chosen]
+        found = [c for c in of_weights if device.casefold() in ("", c.device.casefold()) and impl in ("", c.impl.name)]
         for telling in (_has_device_config, _has_runtime_config, _is_default):
             if len(found) > 1:
                 found = [cell for cell in found if telling(cell)] or found
         if len(found) == 1:
             return found[0]
-        there = ", ".join(f"{c.device} ({c.impl.name})" for c in found or self.cells)
+        there = ", ".join(f"{c.device} ({c.impl.name})" for c in found or of_weights)
         problem = "which device is meant" if found else f"not served on {device or 'any device'} by {impl or 'anything'}"
         raise UsageError(f"{self.name}: {problem}", where="registry", hint=f"there is: {there}")
 
@@ -88,29 +97,69 @@ def _is_default(cell: Cell) -> bool:
     return cell.entry.default
 
 
-class ModelConfigRegistry:
-    """Every model of a catalogue, by name and by architecture."""
+def _of_catalogue(catalogue: Catalogue) -> dict[str, ModelConfig]:
+    found: dict[str, ModelConfig] = {}
+    for family in catalogue.families:
+        first, file = family.spec.weights[0], family.path.resolve()
+        name = first.repo or first.name
+        name = name if name not in found else family.spec.family  # served by another family, too
+        cells = (cell for cell in catalogue.cells if (cell.spec_file, cell.family) == (file, family.spec.family))
+        found[name] = ModelConfig(name, family.spec, tuple(cells))
+    return found
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self.catalogue = catalogue
-        self._models: dict[str, ModelConfig] = {}
-        for family in catalogue.families:
-            first = family.spec.weights[0]
-            own = (family.path.resolve(), first)
-            cells = tuple(cell for cell in catalogue.cells if (cell.spec_file, cell.weights) == own)
-            self.register_model(ModelConfig(first.repo or first.name, family.spec, cells))
+
+class ModelConfigRegistry:
+    """Every model of a catalogue, by name and by architecture, and what is registered besides, now or later."""
+
+    def __init__(self, catalogue: Catalogue, *, load: Callable[[], Catalogue] | None = None) -> None:
+        """`load` brings a new catalogue when code has registered or unregistered a family or device."""
+        self._load = load
+        self._revision = REGISTERED.revision
+        self._of_catalogue = _of_catalogue(catalogue)
+        self._registered: dict[str, ModelConfig] = {}
+        self._matcher: Matcher | None = None
+
+    @property
+    def models(self) -> Mapping[str, ModelConfig]:
+        """By name, as of now."""
+        if self._load and self._revision != REGISTERED.revision:
+            self._of_catalogue, self._matcher = _of_catalogue(self._load()), None
+            self._revision = REGISTERED.revision
+        return {**self._of_catalogue, **self._registered}
 
     def register_model(self, model: ModelConfig) -> None:
-        """Add a model; SpecError for a name that is taken."""
-        if model.name in self._models:
-            raise SpecError(f"the model '{model.name}' is registered already", where="registry", hint="give it another name")
-        self._models[model.name] = model
-        self.__dict__.pop("matcher", None)
+        """Add a model to this registry; SpecError for a name that is taken, and for an architecture that would tie with another.
 
-    @cached_property
+        A family that every registry is to know is registered with `hallmark.register_family`.
+        """
+        models = self.models
+        taken = model.names & {name for other in models.values() for name in other.names}
+        if taken:
+            raise SpecError(f"the model '{min(taken)}' is registered already", where="registry", hint="give it another name")
+        if not model.cells:
+            raise SpecError(
+                f"the model '{model.name}' is served nowhere", where="registry", hint="give it the cells of its family"
+            )
+        for overlap in overlaps(_patterns({**models, model.name: model})):
+            if overlap.kind == "tie" and model.name in (overlap.first, overlap.second):
+                message = f"a config can match {overlap.first} and {overlap.second} equally well"
+                raise SpecError(message, where="registry", hint="add the attribute in which they differ to its architecture")
+        self._registered[model.name] = model
+        self._matcher = None
+
+    def unregister_model(self, name: str) -> None:
+        """Take back a model that `register_model` added; UsageError for any other."""
+        if name not in self._registered:
+            hint = "it is a spec's: see `hallmark.unregister_family`" if name in self.models else nearest(name, self._registered)
+            raise UsageError(f"'{name}' was not registered here", where="registry", hint=hint)
+        del self._registered[name]
+        self._matcher = None
+
+    @property
     def matcher(self) -> Matcher:
-        families = {model.family.family: model.family for model in self._models.values()}
-        return Matcher(p for name, model in self._models.items() for p in patterns_of(name, model.family, families))
+        models = self.models
+        self._matcher = self._matcher or Matcher(_patterns(models))
+        return self._matcher
 
     def find_matching_model(self, config: object) -> str | None:
         """The model that a config is: a config.json's data, a config object, or vLLM's ModelConfig; None if it is none.
@@ -128,30 +177,27 @@ class ModelConfigRegistry:
 
     def get_model_config(self, name: str) -> ModelConfig:
         """A model by its name, by the name or repository of any of its weights, or by its family."""
-        for model in self._models.values():
-            if name in _names(model):
+        models = self.models
+        for model in models.values():
+            if name in model.names:
                 return model
-        known = {alias for model in self._models.values() for alias in _names(model)}
-        raise UsageError(f"unknown model '{name}'", where="registry", hint=nearest(name, known))
+        raise UsageError(
+            f"unknown model '{name}'", where="registry", hint=nearest(name, {n for model in models.values() for n in model.names})
+        )
 
     def get_configurator(self, name: str, *, device: str = "", impl: str = "") -> DefaultConfigurator:
         """What configures the model, for its only device that needs configuring or the one that is named."""
-        model = self.get_model_config(name)
-        cell = model.cell(device, impl)
-        weights = next((w for w in model.family.weights if name in (w.name, w.repo)), None)
-        if weights and weights != cell.weights:
-            chosen = Selection(models=(weights.name,), device=cell.device, impl=cell.impl.name)
-            (cell,) = self.catalogue.select(chosen)
-        return DefaultConfigurator(cell)
+        return DefaultConfigurator(self.get_model_config(name).cell(device, impl, weights=name))
 
     def list_models(self) -> list[str]:
         """The names of all models, sorted."""
-        return sorted(self._models)
+        return sorted(self.models)
 
 
-def _names(model: ModelConfig) -> frozenset[str]:
-    weights = {name for w in model.family.weights for name in (w.name, w.repo) if name}
-    return frozenset({model.name, model.family.family} | weights)
+def _patterns(models: Mapping[str, ModelConfig]) -> Iterator[Pattern]:
+    families = {model.family.family: model.family for model in models.values()}
+    for name, model in models.items():
+        yield from patterns_of(name, model.family, families)
 
 
 def _told(comparison: Comparison) -> str:
@@ -168,7 +214,7 @@ def get_model_registry(folders: Iterable[Path] | None = None) -> ModelConfigRegi
 
 @cache
 def _registry(folders: tuple[Path, ...]) -> ModelConfigRegistry:
-    return ModelConfigRegistry(load_catalogue(folders))
+    return ModelConfigRegistry(load_catalogue(folders), load=lambda: load_catalogue(folders))
 
 
 get_model_registry.cache_clear = _registry.cache_clear  # type: ignore[attr-defined]

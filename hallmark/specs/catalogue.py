@@ -14,7 +14,7 @@ from hallmark.specs.inherit import Tell, attempt, resolved
 from hallmark.specs.loader import family_of, load_devices, spec_files
 from hallmark.specs.migrations import migrated
 from hallmark.specs.model import DeviceSpec, FamilySpec
-from hallmark.specs.registered import REGISTERED
+from hallmark.specs.registered import REGISTERED, Registered
 from hallmark.specs.yaml_source import YamlSource, line_of, read
 
 
@@ -136,7 +136,7 @@ def _default_of(group: Sequence[Cell]) -> Cell:
     )
 
 
-def load_catalogue(folders: Iterable[Path], *, tell: Tell | None = None) -> Catalogue:
+def load_catalogue(folders: Iterable[Path], *, tell: Tell | None = None, registered: Registered = REGISTERED) -> Catalogue:
     """Load every spec file of `folders` and what code has registered; SpecError for the first thing wrong in any of them.
 
     With `tell` each error goes there instead, and what it is about is left out.
@@ -148,8 +148,8 @@ def load_catalogue(folders: Iterable[Path], *, tell: Tell | None = None) -> Cata
         for path in catalogues:
             devices = attempt(tell, _with_devices, devices, path) or devices
         sources += filter(None, [attempt(tell, _source, path) for path in families])
-    sources += [migrated(source) for source in REGISTERED.families]
-    devices = REGISTERED.devices | devices
+    sources += filter(None, [attempt(tell, migrated, source) for source in registered.families])
+    devices = attempt(tell, _joined, registered.devices, devices) or devices
     loaded = [attempt(tell, _family, source) for source in resolved(sources, tell)]
     known = tuple(filter(None, loaded))
     return Catalogue(tuple(_cells(known, devices, tell)), devices, known)
@@ -167,7 +167,7 @@ def _new_cells(family: Family, devices: Mapping[str, DeviceSpec], seen: Mapping[
     cells = list(expand(family, devices))
     for cell in cells:
         if cell.id in seen:
-            where, hint = str(family.path), f"see {seen[cell.id].spec_file}"
+            where, hint = family.where("family"), f"see {seen[cell.id].spec_file}"
             raise SpecError(f"cell id '{cell.id}' exists already", where=where, hint=hint)
     return cells
 
@@ -191,6 +191,14 @@ def _with_devices(devices: dict[str, DeviceSpec], path: Path) -> dict[str, Devic
                 hint="give it another name",
             )
     return devices | more
+
+
+def _joined(of_code: Mapping[str, DeviceSpec], of_files: Mapping[str, DeviceSpec]) -> dict[str, DeviceSpec]:
+    for name, device in of_code.items():
+        if of_files.get(name, device) != device:
+            where, hint = f"register_device('{name}')", "give it another name"
+            raise SpecError(f"device '{name}' exists already with other values", where=where, hint=hint)
+    return {**of_code, **of_files}
 
 
 def expand(family: Family, devices: Mapping[str, DeviceSpec]) -> Iterator[Cell]:

@@ -155,7 +155,7 @@ def test_a_cell_that_two_files_describe_is_an_error(tmp_path: Path) -> None:
     family_file(tmp_path, FAMILY.replace("family: small", "family: again"), "twin.yaml")
     with pytest.raises(SpecError, match="id_plain_Small-1B_cpu' exists already") as caught:
         load_catalogue([tmp_path])
-    assert caught.value.where == str(tmp_path / "twin.yaml")
+    assert caught.value.where == f"{tmp_path / 'twin.yaml'}:3"
     assert "small.yaml" in caught.value.hint
 
 
