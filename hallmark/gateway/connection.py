@@ -6,21 +6,21 @@ A request that follows before its turn waits in the buffer; when that is full th
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import socket
 import struct
-import time
 import uuid
 from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING, cast
 
 from hallmark.gateway import bridge
+from hallmark.gateway.access_log import AccessLine
 from hallmark.gateway.admission import OPEN_PATHS
-from hallmark.gateway.bodies import Body, body_of
 from hallmark.gateway.exchange import Exchange
 from hallmark.gateway.heads import RequestHead, parse_request_head
+from hallmark.gateway.intake import Intake
+from hallmark.gateway.places import Place
 from hallmark.gateway.refusals import Refusal, reply
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 _LINGER_S = 2.0
 """How long a client that is refused may go on sending before the connection is cut: else it would not read why."""
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-
-log = logging.getLogger(__name__)
 
 
 class State(Enum):
@@ -54,17 +52,14 @@ class ClientConnection(asyncio.Protocol):
         self._settings = gateway.settings
         self._clock_s = asyncio.get_running_loop().time
         self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray()
-        self._seen = 0
+        self._place: Place | None = None
+        self._intake = Intake(gateway.settings, gateway.memory)
         self._read_paused = False
         self._write_paused = False
         self._head: RequestHead | None = None
-        self._body: Body | None = None
         self._exchange: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
-        self._began_s = 0.0
-        self._status = 0
-        self._sent = 0
+        self._line = AccessLine()
 
     # -- the transport's callbacks
 
@@ -72,12 +67,14 @@ class ClientConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its bases
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if peer else "unknown"
-        self._wait(State.IDLE, self._settings.head_timeout_s)
-        if not self._gateway.admit(self):
-            self.refuse(Refusal(503, "too_many_connections", "too many connections", fields=((b"retry-after", b"1"),)))
+        self._place = self._gateway.admit(self)
+        if self._place is None:
+            self.cut()
+            return
+        self._wait(State.IDLE, self._head_timeout_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._gateway.forget(self)
+        self._gateway.forget(self, self._place)
         self._transport = None
         if self.state is State.BUSY:
             self._note("client gone")
@@ -86,11 +83,11 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.state is State.LINGERING:
             return
-        self._buffer += data
+        self._intake.buffer += data
         # A client that does not read what it asked for is not asked what more it wants.
         if self.state is not State.BUSY and not (self.state is State.IDLE and self._write_paused):
             self._advance()
-        elif len(self._buffer) > self._settings.max_head_bytes and self._transport:
+        elif len(self._intake.buffer) > self._settings.max_head_bytes and self._transport:
             self._read_paused = True
             self._transport.pause_reading()
 
@@ -104,6 +101,7 @@ class ClientConnection(asyncio.Protocol):
         if self._exchange:
             self._exchange.resume()
         elif self.state is State.IDLE:
+            self._rest()
             self._go_on()
 
     # -- reading
@@ -114,57 +112,55 @@ class ClientConnection(asyncio.Protocol):
         try:
             if self.state in (State.IDLE, State.HEAD) and not self._read_head():
                 return
-            assert self._body is not None
-            if not self._body.feed(self._buffer):
-                self._wait(State.BODY, self._settings.head_timeout_s)
-                return
+            body = self._intake.body()
         except Refusal as refusal:
             self.refuse(refusal)
         else:
-            self._dispatch()
+            if body is not None:
+                self._dispatch(body)
 
     def _read_head(self) -> bool:
         """Whether a head is there whole; it is then parsed and admitted, and its body can be read."""
-        if self._buffer.startswith(b"\r\n"):
-            del self._buffer[:2]  # some clients end a body with one line end too many
-        limit = self._settings.max_head_bytes
-        end = self._buffer.find(b"\r\n\r\n", max(0, self._seen - 3), limit)
-        if end < 0:
-            self._seen = len(self._buffer)
-            if self._seen >= limit:
-                raise Refusal(431, "headers_too_large", f"the head is larger than {limit} bytes")
-            if self._buffer and self.state is State.IDLE:
-                self._wait(State.HEAD, self._settings.head_timeout_s)
+        raw = self._intake.raw_head()
+        if raw is None:
+            if self._intake.buffer and self.state is State.IDLE:
+                self._wait(State.HEAD, self._head_timeout_s)
             return False
-        raw = bytes(self._buffer[:end])
-        del self._buffer[: end + 4]
-        self._seen, self._began_s, self._status, self._sent, self.request_id = 0, time.perf_counter(), 0, 0, b""
-        self._wait(State.BODY, self._settings.head_timeout_s)
+        self._line, self.request_id = AccessLine(), b""
+        self.state = State.BODY
         self._admit(parse_request_head(raw))
         return True
 
     def _admit(self, head: RequestHead) -> None:
+        assert self._place is not None
         self._head = head
         given = head.value(b"x-request-id")
         self.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex.encode()
-        self.closes_after_answer = not head.keep_alive or self._gateway.draining
+        self.closes_after_answer = not head.keep_alive or self._gateway.draining or self._place.refusal is not None
+        probes = head.path in OPEN_PATHS
+        if self._place.refusal and not probes:
+            raise self._place.refusal
         self._gateway.admission.check(head)
-        known = head.path in OPEN_PATHS or head.path.startswith("/v1/") or head.path in self._settings.passed_paths
-        if not known:
+        if not (probes or head.path.startswith("/v1/") or head.path in self._settings.passed_paths):
             raise Refusal(404, "not_found", f"there is no {head.path} here; the engine's API is under /v1/")
-        self._body = body_of(head, limit=self._settings.max_body_bytes)
+        # Whoever need not say who it is gets no memory for it: a probe's body would be thrown away.
+        limit = self._settings.max_head_bytes if probes else self._settings.max_body_bytes
+        self.deadline_s = self._intake.expect_body(head, limit=limit, now_s=self._clock_s())
+        if not probes:
+            self._place.known = True
+            self._gateway.places.begin(self._place)
         awaited = head.chunked or head.length
-        if head.expects_continue and awaited and not self._buffer and self._transport:
+        if head.expects_continue and awaited and not self._intake.buffer and self._transport:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def _dispatch(self) -> None:
+    def _dispatch(self, body: bytearray) -> None:
         assert self._head is not None
-        assert self._body is not None
-        body = bytes(self._body.content)
-        self._body = None
+        assert self._place is not None
         if self._head.path in OPEN_PATHS:
+            self._gateway.places.begin(self._place)
+            self._intake.release()
             self._wait(State.BUSY, self._settings.head_timeout_s)
-            self._task = asyncio.get_running_loop().create_task(self._control(self._head, body))
+            self._task = asyncio.get_running_loop().create_task(self._control(self._head, bytes(body)))
             return
         self._wait(State.BUSY, self._settings.first_byte_timeout_s)
         gateway = self._gateway
@@ -181,12 +177,16 @@ class ClientConnection(asyncio.Protocol):
         self.answered(keep_alive=True)
 
     def answer_begins(self, status: int) -> None:
-        self._status = status
+        self._line.status = status
+
+    def request_is_sent(self) -> None:
+        """The engine has the whole request: its body is no longer in memory here."""
+        self._intake.release()
 
     def send(self, data: bytes) -> None:
         """Bytes of the present answer; each call is a sign that it does not stand still."""
         if self._transport:
-            self._sent += len(data)
+            self._line.sent += len(data)
             self.deadline_s = self._clock_s() + self._settings.idle_timeout_s
             self._transport.write(data)
 
@@ -194,6 +194,7 @@ class ClientConnection(asyncio.Protocol):
         """The present answer is whole."""
         self._note("")
         self._exchange = self._task = self._head = None
+        self._intake.release()
         if self._transport is None:
             return
         if not keep_alive or self.closes_after_answer or self._gateway.draining:
@@ -201,6 +202,7 @@ class ClientConnection(asyncio.Protocol):
             self._wait(State.LINGERING, self._settings.idle_timeout_s)
             return
         self._wait(State.IDLE, self._settings.keep_alive_s)
+        self._rest()
         if not self._write_paused:
             self._go_on()
 
@@ -209,13 +211,13 @@ class ClientConnection(asyncio.Protocol):
         if self._read_paused and self._transport:
             self._read_paused = False
             self._transport.resume_reading()
-        if self._buffer:
+        if self._intake.buffer:
             asyncio.get_running_loop().call_soon(self._advance)
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with an error. What was not read whole cannot be followed by another request: the connection then ends."""
         read_whole = self.state is State.BUSY
-        self._status = refusal.status
+        self._line.status = refusal.status
         fields = (*refusal.fields, (b"x-request-id", self.request_id or uuid.uuid4().hex.encode()))
         close = not read_whole or self.closes_after_answer
         head_only = self._head is not None and self._head.method == b"HEAD"
@@ -225,7 +227,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self._note(refusal.code)
         self._drop_work()
-        self._buffer.clear()
+        self._rest()
         self._wait(State.LINGERING, _LINGER_S)
         if self._transport and self._transport.can_write_eof():
             self._transport.write_eof()
@@ -252,8 +254,13 @@ class ClientConnection(asyncio.Protocol):
         match self.state:
             case State.IDLE:
                 self._close()
-            case State.HEAD | State.BODY:
-                self.refuse(Refusal(408, "request_timeout", "the request did not come in time"))
+            case State.HEAD:
+                self.refuse(Refusal(408, "request_timeout", "the request's head did not come in time"))
+            case State.BODY:
+                try:
+                    self.deadline_s = self._intake.next_deadline_s(self._clock_s())
+                except Refusal as refusal:
+                    self.refuse(refusal)
             case State.BUSY if self._exchange:
                 self._exchange.timed_out()
             case _:
@@ -269,6 +276,14 @@ class ClientConnection(asyncio.Protocol):
         if self._transport:
             self._transport.close()
 
+    def make_room(self) -> bool:
+        """End at once, unless somebody known still reads the end of an answer."""
+        known = self._place is not None and self._place.known
+        if known and self._transport and self._transport.get_write_buffer_size():
+            return False
+        self.cut()
+        return True
+
     def cut(self) -> None:
         """End at once, whatever is under way."""
         if self._transport:
@@ -276,30 +291,27 @@ class ClientConnection(asyncio.Protocol):
 
     def _drop_work(self) -> None:
         exchange, task = self._exchange, self._task
-        self._exchange = self._task = self._head = self._body = None
+        self._exchange = self._task = self._head = None
+        self._intake.clear()
         if exchange:
             exchange.cancel()
         if task:
             task.cancel()
+
+    @property
+    def _head_timeout_s(self) -> float:
+        kept = self._place is not None and self._place.refusal is not None
+        return self._settings.probe_timeout_s if kept else self._settings.head_timeout_s
+
+    def _rest(self) -> None:
+        """Silent from now on: others that come may need the place."""
+        if self._place:
+            self._gateway.places.rest(self._place)
 
     def _wait(self, state: State, seconds: float) -> None:
         self.state = state
         self.deadline_s = self._clock_s() + seconds
 
     def _note(self, remark: str) -> None:
-        """A line for the access log. The query is left out: it may hold what is private. So are answers to probes."""
-        probed = self._head and self._head.path in OPEN_PATHS
-        if probed or not self._settings.access_log:
-            return
-        what = f"{self._head.method.decode()} {self._head.path}" if self._head else "(no request)"
-        took_ms = (time.perf_counter() - self._began_s) * 1000 if self._began_s else 0.0
-        log.info(
-            "%s %s -> %s, %d bytes, %.1f ms, id %s%s",
-            self.address,
-            what,
-            self._status or "-",
-            self._sent,
-            took_ms,
-            self.request_id.decode() or "-",
-            f" ({remark})" if remark else "",
-        )
+        if self._settings.access_log:
+            self._line.write(self.address, self._head, self.request_id, remark=remark)

@@ -32,6 +32,8 @@ class Client(Protocol):
     request_id: bytes
     address: str
 
+    def request_is_sent(self) -> None: ...
+
     def answer_begins(self, status: int) -> None: ...
 
     def send(self, data: bytes) -> None: ...
@@ -46,13 +48,16 @@ class Client(Protocol):
 class Exchange:
     """From a whole request to the end of its answer; `client` hears of exactly one end."""
 
-    def __init__(self, client: Client, head: RequestHead, body: bytes, *, settings: Settings, engine: Engine, pool: Pool) -> None:
+    def __init__(
+        self, client: Client, head: RequestHead, body: bytearray, *, settings: Settings, engine: Engine, pool: Pool
+    ) -> None:
         self._client = client
         self._head = head
         self._settings = settings
         self._engine = engine
         self._pool = pool
-        self._request = _request_bytes(head, body, client=client, settings=settings)
+        self._request_head = _request_head(head, len(body), client=client, settings=settings)
+        self._body = body
         self._connection: EngineConnection | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._raw = bytearray()
@@ -107,7 +112,7 @@ class Exchange:
 
     def _send_on(self, connection: EngineConnection) -> None:
         self._connection = connection
-        connection.send(self._request, self)
+        connection.send(self._request_head, self._body, self)
 
     def _unreachable(self, message: str) -> Refusal:
         if self._engine.was_ready:
@@ -134,6 +139,7 @@ class Exchange:
             self._generates = answer.status == 200 and self._head.path in GENERATING
             start = self._head_bytes(answer)
             data, self._raw = bytes(self._raw), bytearray()
+            self._forget_request()
             self._client.answer_begins(answer.status)
         if self._head.method == b"HEAD":
             self._client.send(start)
@@ -148,6 +154,12 @@ class Exchange:
         if self._framing.whole:
             assert self._answer is not None
             self._end(reusable=self._answer.keep_alive)
+
+    def _forget_request(self) -> None:
+        """It will not be sent again. An engine that answers before it has read all leaves the rest in memory until the end."""
+        if self._connection and self._connection.has_sent_all:
+            self._body = bytearray()
+            self._client.request_is_sent()
 
     def _take_head(self) -> ResponseHead | None:
         """The head of the answer once it is there, with heads of interim answers (1xx) dropped."""
@@ -206,8 +218,8 @@ class Exchange:
         self._client.answered(keep_alive=not self._answer.until_close)
 
 
-def _request_bytes(head: RequestHead, body: bytes, *, client: Client, settings: Settings) -> bytes:
-    """What goes to the engine: always HTTP/1.1 with one Content-Length, whatever the client wrote."""
+def _request_head(head: RequestHead, length: int, *, client: Client, settings: Settings) -> bytes:
+    """What goes to the engine before a body of so many bytes: always HTTP/1.1 with one Content-Length, whatever came."""
     fields = [field for field in end_to_end(head.fields) if field[0] not in _REPLACED]
     if settings.guarded or settings.engine_api_key:
         fields = [field for field in fields if field[0] != b"authorization"]
@@ -218,7 +230,7 @@ def _request_bytes(head: RequestHead, body: bytes, *, client: Client, settings: 
         (b"x-request-id", client.request_id),
         (b"x-forwarded-for", client.address.encode()),
     ]
-    if body or head.method not in (b"GET", b"HEAD"):
-        fields.append((b"content-length", b"%d" % len(body)))
+    if length or head.method not in (b"GET", b"HEAD"):
+        fields.append((b"content-length", b"%d" % length))
     lines = [b"%b %b HTTP/1.1" % (head.method, head.target), *(b"%b: %b" % field for field in fields)]
-    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+    return b"\r\n".join(lines) + b"\r\n\r\n"

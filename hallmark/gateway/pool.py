@@ -46,10 +46,15 @@ class EngineConnection(asyncio.Protocol):
     def usable(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
-    def send(self, request: bytes, receiver: Receiver) -> None:
+    @property
+    def has_sent_all(self) -> bool:
+        return self._transport is None or not self._transport.get_write_buffer_size()
+
+    def send(self, head: bytes, body: bytearray, receiver: Receiver) -> None:
+        """`body` must not be changed from now on: it is not copied."""
         self.receiver = receiver
         if self._transport:
-            self._transport.write(request)
+            self._transport.writelines((head, body) if body else (head,))
 
     def close(self) -> None:
         """At once, and nobody is told: the engine sees its client gone."""

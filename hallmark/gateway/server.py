@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from math import inf
 from urllib.parse import urlsplit
 
 from hallmark.core.errors import InfrastructureError
 from hallmark.gateway.admission import Admission
 from hallmark.gateway.connection import ClientConnection
 from hallmark.gateway.control import create_control
+from hallmark.gateway.descriptors import connections_that_fit
+from hallmark.gateway.memory import RequestMemory
+from hallmark.gateway.places import Place, Places
 from hallmark.gateway.pool import Pool
 from hallmark.gateway.prober import Prober
 from hallmark.gateway.progress import Engine
@@ -18,6 +22,7 @@ from hallmark.gateway.settings import Settings
 
 _SWEEP_S = 0.25
 _BACKLOG = 2048
+_TELL_EVERY_S = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -32,17 +37,29 @@ class Gateway:
         self.control = create_control(settings, self.engine, auth=self.admission.kind)
         url = urlsplit(settings.engine_url)
         self.pool = Pool(url.hostname or "", url.port or 80)
+        self.memory = RequestMemory(settings.request_memory_bytes)
+        self.places = Places(
+            most=connections_that_fit(settings.max_connections, kept=settings.probe_connections),
+            most_of_one=settings.max_connections_per_client,
+            kept=settings.probe_connections,
+            proxies=settings.proxies,
+        )
         self.draining = False
         self._connections: set[ClientConnection] = set()
         self._emptied = asyncio.Event()
+        self._told = (0, 0)
+        self._told_s = -inf
         self._told_to_end = asyncio.Event()
 
-    def admit(self, connection: ClientConnection) -> bool:
+    def admit(self, connection: ClientConnection) -> Place | None:
+        """The place of a new connection; None where it must end at once."""
         self._connections.add(connection)
         self._emptied.clear()
-        return len(self._connections) <= self.settings.max_connections
+        return self.places.take(connection, connection.address)
 
-    def forget(self, connection: ClientConnection) -> None:
+    def forget(self, connection: ClientConnection, place: Place | None) -> None:
+        if place:
+            self.places.leave(place)
         self._connections.discard(connection)
         if not self._connections:
             self._emptied.set()
@@ -108,3 +125,11 @@ class Gateway:
             for connection in [c for c in self._connections if c.deadline_s < now]:
                 connection.expire()
             self.pool.expire()
+            self._tell_of_crowds(now)
+
+    def _tell_of_crowds(self, now_s: float) -> None:
+        """A line now and then, and not one for each connection of an attack."""
+        shed, turned_away = self.places.shed, self.places.turned_away
+        if (shed, turned_away) != self._told and now_s - self._told_s > _TELL_EVERY_S:
+            log.warning("too many connections: %d silent ones made room, %d were turned away", shed, turned_away)
+            self._told, self._told_s = (shed, turned_away), now_s

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from hallmark.core.errors import UsageError
 from hallmark.core.grace import STOP_GRACE_S, STOP_GRACE_VARIABLE, drain_s
 from hallmark.core.tokens import SAFE_KEY_LENGTH, SAFE_SECRET_BYTES, TokenRules, is_safe, require_safe
+from hallmark.gateway.clients import Network, parse_networks
+from hallmark.gateway.memory import LARGE_SHARE
 
 MIB = 1024 * 1024
 
@@ -37,10 +39,25 @@ class Settings:
     """Paths of the engine beside /v1/* that are passed on too, parted by commas (`/metrics,/tokenize`); with a token."""
     max_body_mib: float = 64.0
     max_head_kib: float = 32.0
+    request_memory_mib: float = 512.0
+    """Bodies of requests in memory, over all connections. The last quarter is for bodies of at most 1 MiB."""
     max_connections: int = 4096
+    max_connections_per_client: int = 1024
+    """Of one IPv4 address, or one /64 of IPv6."""
+    trusted_proxies: str = ""
+    """Addresses and networks, parted by commas, whose connections are many clients': they are not held to the limit of one."""
+    probe_connections: int = 32
+    """Connections beside all those, for probes (/livez, /healthz, /version) alone."""
+    probe_timeout_s: float = 2.0
+    """How long a connection kept for probes may take to send its request."""
     connect_timeout_s: float = 5.0
     head_timeout_s: float = 20.0
-    """How long a client may take to send a head, or to pause within a body."""
+    """How long a client may take to send a head."""
+    body_rate_kib_s: float = 1.0
+    """What a body must bring at least, on average over each `body_window_s`."""
+    body_window_s: float = 20.0
+    body_timeout_s: float = 300.0
+    """How long a body may take in all."""
     keep_alive_s: float = 75.0
     first_byte_timeout_s: float = 600.0
     """How long the engine may take to begin an answer, then 504. An answer that is not streamed begins when it is whole."""
@@ -73,6 +90,14 @@ class Settings:
     @property
     def max_head_bytes(self) -> int:
         return int(self.max_head_kib * 1024)
+
+    @property
+    def request_memory_bytes(self) -> int:
+        return int(self.request_memory_mib * MIB)
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        return parse_networks(self.trusted_proxies)
 
     @property
     def drain_s(self) -> float:
@@ -185,6 +210,7 @@ def _checked(settings: Settings) -> Settings:
             raise UsageError(f"{known.name} must be above 0, not {value}", where=variable_of(known.name))
     if settings.stall_s <= settings.probe_every_s:
         raise UsageError("stall_s must exceed probe_every_s", where="GATEWAY_STALL_S", hint="an idle engine would look stuck")
+    _check_limits(settings)
     for path in settings.passed_paths:
         if not path.startswith("/"):
             raise UsageError(f"not a path: {path}", where="GATEWAY_EXTRA_PATHS", hint="/metrics,/tokenize")
@@ -195,6 +221,17 @@ def _checked(settings: Settings) -> Settings:
     if settings.engine_api_key and not _HEADER_TEXT.fullmatch(settings.engine_api_key):
         raise UsageError("the engine's key cannot stand in a header", where="ENGINE_API_KEY")
     return settings
+
+
+def _check_limits(settings: Settings) -> None:
+    try:
+        _ = settings.proxies
+    except ValueError as exc:
+        raise UsageError(str(exc), where="GATEWAY_TRUSTED_PROXIES", hint="10.0.0.0/8,2001:db8::1") from exc
+    if settings.request_memory_bytes * LARGE_SHARE < settings.max_body_bytes:
+        least = settings.max_body_mib / LARGE_SHARE
+        hint = f"at least {least:g} MiB, or a smaller GATEWAY_MAX_BODY_MIB"
+        raise UsageError("the largest body would never fit", where="GATEWAY_REQUEST_MEMORY_MIB", hint=hint)
 
 
 def _is_address(text: str) -> bool:

@@ -41,6 +41,7 @@ def shared_front(shared_engine: Engine, tmp_path_factory: pytest.TempPathFactory
         "GATEWAY_MAX_BODY_MIB": "1",
         "GATEWAY_MAX_HEAD_KIB": "8",
         "GATEWAY_HEAD_TIMEOUT_S": "1",
+        "GATEWAY_BODY_WINDOW_S": "1",
         "GATEWAY_FIRST_BYTE_TIMEOUT_S": "2",
         "GATEWAY_IDLE_TIMEOUT_S": "2",
         "GATEWAY_EXTRA_PATHS": "/metrics",

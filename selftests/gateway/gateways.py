@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -52,8 +54,9 @@ class Running:
     def becomes(self, status: str, *, within_s: float = 10.0) -> bool:
         return comes_true(lambda: self.health()[1]["status"] == status, within_s=within_s)
 
-    def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+    def connect(self, source: str = "127.0.0.1") -> socket.socket:
+        """A connection from `source`, any address of the loopback."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=10, source_address=(source, 0))
 
     def raw(self, *pieces: bytes, shut: bool = False) -> bytes:
         """All that comes back for `pieces` until the gateway closes, each sent by itself; `shut` ends our side first."""
@@ -76,14 +79,22 @@ def everything(connection: socket.socket) -> bytes:
     return got
 
 
+def _allow(open_files: int) -> None:
+    if open_files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
+
+
 @contextmanager
-def gateway(engine_url: str, folder: Path, *arguments: str, **variables: str) -> Iterator[Running]:
-    """A gateway in front of `engine_url` that demands tokens of SECRET (JWT_SECRET="" for none); killed at the end."""
+def gateway(engine_url: str, folder: Path, *arguments: str, open_files: int = 0, **variables: str) -> Iterator[Running]:
+    """A gateway in front of `engine_url` that demands tokens of SECRET (JWT_SECRET="" for none); killed at the end.
+
+    It may have `open_files` descriptors and no more; 0 for as many as this process.
+    """
     log_path = folder / f"gateway-{time.monotonic_ns()}.log"
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "JWT_SECRET": SECRET, "ENGINE_URL": engine_url, **variables}
     command = [sys.executable, "-m", "hallmark.gateway", "--port", "0", *arguments]
     with log_path.open("wb") as log:
-        process = subprocess.Popen(command, env=environ, stderr=log, cwd=folder)
+        process = subprocess.Popen(command, env=environ, stderr=log, cwd=folder, preexec_fn=partial(_allow, open_files))
     running = Running(process, 0, log_path)
     try:
         if not comes_true(lambda: _LISTENING.search(running.log) or process.poll() is not None, within_s=20):

@@ -8,7 +8,6 @@ import socket
 import threading
 from pathlib import Path
 
-import httpx
 import pytest
 
 from selftests.core.polling import comes_true
@@ -114,10 +113,3 @@ def test_an_answer_that_begins_while_draining_says_that_it_is_the_last(tmp_path:
         assert comes_true(lambda: refuses(front))
         go.set()
         assert b"connection: close" in everything(busy)
-
-
-@pytest.mark.e2e
-def test_more_connections_than_allowed_are_told_so(tmp_path: Path) -> None:
-    with gateway("http://127.0.0.1:9", tmp_path, GATEWAY_MAX_CONNECTIONS="2") as front, front.connect(), front.connect():
-        answer = httpx.get(front.url + "/livez", trust_env=False)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "too_many_connections")

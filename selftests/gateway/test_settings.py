@@ -48,6 +48,8 @@ def test_no_argument_takes_a_secret(flag: str, capsys: pytest.CaptureFixture[str
         ([], {"ENGINE_URL": "http://engine/v1"}, "not an engine's address"),
         ([], {"ENGINE_URL": "engine:8001"}, "not an engine's address"),
         ([], {"ENGINE_URL": "http://engine:port"}, "not an engine's address"),
+        ([], {"GATEWAY_TRUSTED_PROXIES": "10.0.0.1/8"}, "GATEWAY_TRUSTED_PROXIES: .* has host bits set"),
+        ([], {"GATEWAY_REQUEST_MEMORY_MIB": "64"}, r"would never fit"),
         ([], {"GATEWAY_EXTRA_PATHS": "metrics"}, "not a path"),
         ([], {"ENGINE_API_KEY": "a\nb"}, "cannot stand in a header"),
         ([], {"JWT_SECRET_FILE": "/no/such/file"}, "cannot read the secret"),
