@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hallmark.configure.model_registry import get_model_registry
+    from hallmark.specs.model_spec import ModelSpec
     from hallmark.specs.registering import register_device, register_family, unregister_device, unregister_family
 
 __all__ = [
+    "ModelSpec",
     "__version__",
     "get_model_registry",
     "register_device",
@@ -22,9 +24,11 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
+_MODULES = {"ModelSpec": "hallmark.specs.model_spec", "get_model_registry": "hallmark.configure.model_registry"}
+"""Where the names are whose module is not `hallmark.specs.registering`."""
+
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    where = "hallmark.configure.model_registry" if name == "get_model_registry" else "hallmark.specs.registering"
-    return getattr(import_module(where), name)
+    return getattr(import_module(_MODULES.get(name, "hallmark.specs.registering")), name)

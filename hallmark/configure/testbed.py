@@ -23,6 +23,7 @@ from hallmark.serving.launchers import make_launcher
 from hallmark.serving.readiness import connect
 from hallmark.serving.server import Death, LaunchPlan, RunningServer
 from hallmark.specs.cell import Cell
+from hallmark.specs.model_spec import ModelSpec
 
 Made = TypeVar("Made")
 _READ_BACK = {"version": "/version", "models": "/v1/models"}
@@ -153,7 +154,7 @@ class Testbed:
         except (HallmarkError, Inconclusive, Void):
             return  # the report says that the environment is unknown, and why
         document = runtime_environment(
-            self.cell,
+            ModelSpec.of(self.cell).to_dict(),
             facts,
             findings=findings,
             presence=self.presence,

@@ -55,6 +55,44 @@ def redacted(value: Any, redact: Callable[[str], str]) -> Any:
             return value
 
 
+def _named_secret(name: str, value: object) -> bool:
+    """A switch (`hf_token: true`) is none."""
+    return is_secret_name(name) and value != "" and isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
+def masked(value: Any) -> Any:
+    """Plain JSON data with whatever stands under a secret's name masked: a spec may set a variable such as HF_TOKEN."""
+    if isinstance(value, Mapping):
+        return {name: MASK if _named_secret(name, item) else masked(item) for name, item in value.items()}
+    return [masked(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def was_masked(_: str, value: object) -> bool:
+    """Whether a value holds a mask in the place of a secret."""
+    return isinstance(value, str) and MASK in value
+
+
+def is_secret(name: str, value: object) -> bool:
+    """Whether a value is a secret by its name or by its looks, or was masked for being one."""
+    return _named_secret(name, value) or (isinstance(value, str) and Redactor()(value) != value) or was_masked(name, value)
+
+
+def pruned(data: Any, drop: Callable[[str, object], bool]) -> tuple[Any, list[str]]:
+    """Plain JSON data without the values that `drop` names, and the dotted places where they stood."""
+    gone: list[str] = []
+
+    def kept(value: Any, at: tuple[str, ...]) -> Any:
+        if isinstance(value, list):
+            return [kept(item, (*at, str(place))) for place, item in enumerate(value)]
+        if not isinstance(value, dict):
+            return value
+        dropped = {name for name, item in value.items() if drop(name, item)}
+        gone.extend(".".join((*at, name)) for name in value if name in dropped)
+        return {name: kept(item, (*at, name)) for name, item in value.items() if name not in dropped}
+
+    return kept(data, ()), gone
+
+
 def _written(secret: str) -> frozenset[str]:
     """A secret as it may stand in a text that others wrote: plain, and as Python, JSON, HTML, a URL and a shell escape it."""
     escaped = (repr(secret)[1:-1], json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])

@@ -7,20 +7,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hallmark.core.records import to_plain
-from hallmark.core.redact import MASK, is_secret_name
+from hallmark.core.redact import masked
 from hallmark.environment.collect import Facts
 from hallmark.environment.devices import Presence
 from hallmark.environment.findings import Finding, State
 from hallmark.environment.installing import Attempt
-from hallmark.environment.requirements import Demanding
 
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("runtime_environment.schema.json")
 
 
 def runtime_environment(
-    cell: Demanding,
+    spec: Mapping[str, Any],
     facts: Facts,
     *,
     findings: Sequence[Finding],
@@ -28,12 +26,12 @@ def runtime_environment(
     served: Mapping[str, object],
     attempts: Sequence[Attempt] = (),
 ) -> dict[str, Any]:
-    """The document as plain JSON data; `served` is whatever was read back from the running server.
+    """The document as plain JSON data. `spec` is the cell's ModelSpec; `served` whatever was read back from the running server.
 
     `runtime_environment.schema.json`, beside this file, is its published form.
     """
     return {
-        "tt_model_spec": _spec(cell),
+        "tt_model_spec": masked(spec),
         "python_version": facts.python_version,
         "installed_packages": list(facts.installed_packages),
         "gpu_models": facts.gpu_models,
@@ -68,19 +66,6 @@ def dependency_check_results(findings: Sequence[Finding]) -> dict[str, Any]:
 
 def _line(finding: Finding) -> str:
     return f"{finding.id} {finding.required}".strip() + f": {finding.reason}"
-
-
-def _spec(cell: Demanding) -> dict[str, Any]:
-    deps = {"system_deps": dict(cell.impl.system_deps), "python_deps": dict(cell.impl.python_deps)}
-    masked: dict[str, Any] = _masked({"model_id": cell.id, **deps, "env_vars": dict(cell.env_vars), **to_plain(cell)})
-    return masked
-
-
-def _masked(value: Any) -> Any:
-    """The same data without the text that stands under a secret's name: a spec may set a variable such as HF_TOKEN."""
-    if isinstance(value, dict):
-        return {key: MASK if isinstance(v, str) and is_secret_name(key) else _masked(v) for key, v in value.items()}
-    return [_masked(item) for item in value] if isinstance(value, list) else value
 
 
 def _machine(facts: Facts) -> dict[str, Any]:

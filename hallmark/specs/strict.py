@@ -110,8 +110,8 @@ Scalar = str | int | float | bool
 class Contradiction(Refused):
     """Values that are fine one by one; `at` is the key path, below the model that objects, of the one to look at."""
 
-    def __init__(self, message: str, *at: str | int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *at: str | int, hint: str = "") -> None:
+        super().__init__(message, hint)
         self.at = at
 
 

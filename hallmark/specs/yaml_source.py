@@ -6,7 +6,8 @@ bring in the keys that a mapping does not state itself, each with the line that 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -64,6 +65,18 @@ class YamlSource:
             key_path = key_path[:-1]
         return key_path
 
+    def part(self, key_path: KeyPath) -> YamlSource:
+        """What stands at `key_path`, which must be there, as a source of its own."""
+        data = self.data
+        for key in key_path:
+            data = data[key]
+        depth = len(key_path)
+        return YamlSource(
+            self.path,
+            data,
+            lambda: {place[depth:]: mark for place, mark in self.lines.items() if place[:depth] == key_path},
+        )
+
 
 def read(path: Path) -> YamlSource:
     """Read one YAML file; SpecError with file and line for whatever is wrong with it."""
@@ -77,16 +90,36 @@ def line_of(path: Path, key_path: KeyPath) -> str:
 
 def parse(text: str, path: Path, *, numbers_as_keys: bool = False) -> YamlSource:
     """The data of one YAML text. Other projects' files may use any numbers as keys."""
+    with _in_our_words(path):
+        builder, node = _composed(text, path, numbers_as_keys=numbers_as_keys)
+        return YamlSource(path, builder.build(node, 0, numbered=numbers_as_keys), lambda: builder.lines(node))
+
+
+def lines_of(text: str, path: Path) -> Lines:
+    """Where each part of a YAML text stands, whatever its values are; SpecError for what is malformed."""
+    with _in_our_words(path):
+        builder, node = _composed(text, path, numbers_as_keys=False)
+        return builder.lines(node)
+
+
+def _composed(text: str, path: Path, *, numbers_as_keys: bool) -> tuple[_Builder, yaml.Node]:
     loader = _Loader(text)
     try:
         if sum(text.count(opening) for opening in ("[", "{", "- ", "? ")) > _SHALLOW:
             _require_shallow(text, path)
         node = loader.get_single_node()
-        if node is None:
-            raise SpecError("is empty", where=f"{path}:1", hint="a spec needs at least schema_version, family, weights, impls")
-        builder = _Builder(path, loader, numbers_as_keys=numbers_as_keys)
-        data = builder.build(node, 0, numbered=numbers_as_keys)
-        return YamlSource(path, data, lambda: builder.lines(node))
+    finally:
+        loader.dispose()
+    if node is None:
+        raise SpecError("is empty", where=f"{path}:1", hint="a spec needs at least schema_version, family, weights, impls")
+    return _Builder(path, loader, numbers_as_keys=numbers_as_keys), node
+
+
+@contextmanager
+def _in_our_words(path: Path) -> Iterator[None]:
+    """What PyYAML complains of as SpecError, with file and line."""
+    try:
+        yield
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         where = f"{path}:{mark.line + 1 if mark else 1}"
@@ -95,8 +128,6 @@ def parse(text: str, path: Path, *, numbers_as_keys: bool = False) -> YamlSource
         raise SpecError(f"malformed YAML: {exc.problem or exc}", where=where, hint="mend the line") from exc
     except yaml.YAMLError as exc:
         raise SpecError(f"malformed YAML: {exc}".splitlines()[0], where=f"{path}:1", hint="save it as UTF-8 text") from exc
-    finally:
-        loader.dispose()
 
 
 def _require_shallow(text: str, path: Path) -> None:

@@ -14,15 +14,15 @@ from pathlib import Path
 from hallmark.configure.model_registry import ModelConfigRegistry
 from hallmark.core.errors import SpecError, UsageError
 from hallmark.core.files import write_text
+from hallmark.core.redact import masked
 from hallmark.specs.catalogue import Catalogue, Family, Selection, load_catalogue
 from hallmark.specs.cell import Cell
 from hallmark.specs.dump import as_yaml, to_plain, to_yaml
 from hallmark.specs.folders import default_folders
 from hallmark.specs.foreign.convert import Completion, convert
-from hallmark.specs.foreign.loose_json import loads
+from hallmark.specs.json_source import read as read_json
 from hallmark.specs.loader import spec_files
 from hallmark.specs.schema import SCHEMA_FILE, schema_text
-from hallmark.specs.text_file import read_text
 from hallmark.workflows import specs_tables as tables
 from hallmark.workflows.acceptance import Ended
 from hallmark.workflows.spec_lint import LOAD, lint
@@ -78,7 +78,9 @@ def _linting(command: argparse.ArgumentParser) -> None:
 
 
 def _converting(command: argparse.ArgumentParser) -> None:
-    command.add_argument("file", type=Path, metavar="FILE", help="model_specification_*.json or model_configs.yaml")
+    command.add_argument(
+        "file", type=Path, metavar="FILE", help="model_specification_*.json, runtime_environment.json or model_configs.yaml"
+    )
     command.add_argument("--out", type=Path, metavar="DIR", help="write a file for each family (default: print)")
     command.add_argument("--repo", default="", metavar="OWNER/NAME", help="where the weights are, if the file does not say")
     command.add_argument("--max-context", type=int, metavar="TOKENS", help="the context length, if the file does not say")
@@ -142,7 +144,7 @@ def _expand(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     catalogue = _catalogue(options)
     family = _family(catalogue, options.name)
-    plain = tables.masked(to_plain(family.spec))
+    plain = masked(to_plain(family.spec))
     tables.show(options.json, plain, lambda: tables.yaml_text(as_yaml(plain, comment=str(family.path))))
     return 0
 
@@ -154,7 +156,7 @@ def _family(catalogue: Catalogue, name: str) -> Family:
 
 def _match(options: argparse.Namespace) -> int:
     registry = ModelConfigRegistry(_catalogue(options))
-    config = loads(read_text(options.config), options.config)
+    config = read_json(options.config, finite=False).data
     comparisons = registry.explain(config, most=100 if options.verbose else 8)
     try:
         found, tie = registry.find_matching_model(config), None
@@ -188,6 +190,8 @@ def _convert(options: argparse.Namespace) -> int:
             _write_new(options.out / name, text)
     plain = [to_plain(each.family) for each in converted]
     tables.show(options.json, plain, lambda: tables.written(options.out, texts))
+    if options.json or options.out:  # else it stands in the YAML that was printed
+        tables.left_behind({each.family.family: each.left for each in converted})
     return 0
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hallmark.core.records import to_plain
-from hallmark.core.redact import MASK, is_secret_name
+from hallmark.core.redact import masked
 from hallmark.specs.cell import Cell
 from hallmark.specs.checks import demanded
 from hallmark.specs.gaps import draft_line
@@ -84,13 +84,6 @@ def whole_cell(cell: Cell) -> dict[str, Any]:
     checks = [entry.check for entry in demanded(cell)]
     whole: dict[str, Any] = masked({"id": cell.id, "checks": checks, "env_vars": cell.env_vars, **to_plain(cell)})
     return whole
-
-
-def masked(value: Any) -> Any:
-    """The same data without the text that stands under a secret's name: a spec may set a variable such as HF_TOKEN."""
-    if isinstance(value, dict):
-        return {key: MASK if isinstance(v, str) and is_secret_name(key) else masked(v) for key, v in value.items()}
-    return [masked(item) for item in value] if isinstance(value, list) else value
 
 
 def expanded(found: Sequence[Cell]) -> None:
@@ -169,3 +162,10 @@ def written(out: Path | None, texts: Mapping[str, str]) -> None:
             console().print(f"wrote {out / name}", soft_wrap=True)
     else:
         print("---\n".join(texts.values()), end="")
+
+
+def left_behind(left: Mapping[str, Sequence[str]]) -> None:
+    """What no converted family holds, on standard error: the output may be for a program."""
+    for family, names in left.items():
+        if names:
+            print(f"{family}: not carried over: {', '.join(names)}", file=sys.stderr)

@@ -114,5 +114,5 @@ def cell(**impl: Any) -> Cell:
         evals=(),
         spec_file=Path("/specs/tiny.yaml"),
         family="tiny",
-        architecture={"layers": 3},
+        architecture={"model_type": "tiny", "layers": 3},
     )

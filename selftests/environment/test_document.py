@@ -15,6 +15,8 @@ from hallmark.environment.devices import Presence, detect
 from hallmark.environment.document import SCHEMA_FILE, runtime_environment
 from hallmark.environment.installing import Attempt
 from hallmark.environment.requirements import check
+from hallmark.specs.model import Engine
+from hallmark.specs.model_spec import ModelSpec
 from selftests.environment import fakes
 
 PRESENCE = Presence(present=True, found="EPYC", looked=("/proc/cpuinfo: EPYC",))
@@ -56,7 +58,8 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 def document(*, env: dict[str, str] | None = None, **impl: Any) -> dict[str, Any]:
     cell, facts = fakes.cell(**impl), fakes.facts()
     findings = check(cell, facts, {"OMP_NUM_THREADS": "8"} if env is None else env)
-    written = runtime_environment(cell, facts, findings=findings, presence=PRESENCE, served={"version": "0.32.0"})
+    spec = ModelSpec.of(cell).to_dict()
+    written = runtime_environment(spec, facts, findings=findings, presence=PRESENCE, served={"version": "0.32.0"})
     read: dict[str, Any] = json.loads(json.dumps(written))
     assert read == written, "the document must be plain JSON data"
     VALIDATOR.validate(read)
@@ -102,14 +105,23 @@ def test_the_spec_is_embedded_with_its_demands_and_the_whole_cell() -> None:
     assert spec["model_id"] == "id_plain_Tiny_cpu"
     assert (spec["system_deps"], spec["python_deps"]) == ({"gcc": ">=9"}, {"torch": "==2.13.0"})
     assert spec["env_vars"] == {"OMP_NUM_THREADS": "8"}
-    assert spec["architecture"] == {"layers": 3}
-    assert spec["impl"]["status"] == "complete"
+    assert spec["family_spec"]["architecture"] == {"model_type": "tiny", "layers": 3}
+    assert spec["family_spec"]["impls"][0]["status"] == "complete"
+
+
+def test_what_is_embedded_loads_again_as_the_spec_of_the_cell() -> None:
+    cell = fakes.cell(system_deps={"gcc": ">=9"}, commits={"tt_metal": "abc"}, engine=Engine(version="==0.32.0"))
+    embedded = document(system_deps={"gcc": ">=9"}, commits={"tt_metal": "abc"}, engine=Engine(version="==0.32.0"))
+    assert ModelSpec.from_json(embedded) == ModelSpec.of(cell)
+    assert ModelSpec.from_json(embedded).to_dict() == embedded["tt_model_spec"]
 
 
 def test_a_secret_in_a_spec_is_not_embedded() -> None:
+    """What is embedded instead loads, too."""
     written = document(env_vars={"HF_TOKEN": "hf_in_the_spec"})
     assert written["tt_model_spec"]["env_vars"]["HF_TOKEN"] == "[redacted]"
     assert "hf_in_the_spec" not in json.dumps(written)
+    assert ModelSpec.from_json(written).env_vars == {"HF_TOKEN": "[redacted]", "OMP_NUM_THREADS": "8"}
 
 
 def test_a_machine_that_meets_all_says_so() -> None:
@@ -166,5 +178,6 @@ def test_real_facts_and_those_of_an_empty_machine_fit_the_schema(root: Path) -> 
         findings = check(cell, facts, {})
         presence = detect(cell.device_spec, facts)
         attempt = Attempt(requirement="torch", installer="pip", succeeded=False, detail="no network")
-        written = runtime_environment(cell, facts, findings=findings, presence=presence, served={}, attempts=[attempt])
+        spec = ModelSpec.of(cell).to_dict()
+        written = runtime_environment(spec, facts, findings=findings, presence=presence, served={}, attempts=[attempt])
         VALIDATOR.validate(json.loads(json.dumps(written)))

@@ -254,7 +254,7 @@ def test_provisioning_needs_nothing_installed() -> None:
     loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     foreign = {name.partition(".")[0] for name in loaded} - set(sys.stdlib_module_names) - {"__main__", "hallmark"}
     assert not foreign
-    assert {name for name in loaded if name.startswith("hallmark.core.")} == {"hallmark.core.errors"}
+    assert {name for name in loaded if name.startswith("hallmark.core.")} == {"hallmark.core.errors", "hallmark.core.redact"}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from hallmark import ModelSpec
+from hallmark.specs.catalogue import load_catalogue
+from hallmark.specs.foreign.convert import Completion, convert
 from selftests.plugin.commands import Ended
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import POINT, perf_point
@@ -37,6 +40,16 @@ def test_the_folder_of_a_run_is_complete(clean: Ended) -> None:
     assert {path.name for path in (clean.folder / "evals").iterdir()} >= {"addition.samples.jsonl"}
     assert {path.name for path in (clean.folder / "perf").iterdir()} == {f"{POINT}.json"}
     assert all(path.stat().st_size for path in clean.folder.rglob("*") if path.is_file() and path.name != "lm_eval.log")
+
+
+def test_the_spec_that_a_run_wrote_down_is_one(clean: Ended) -> None:
+    """Read by name, and converted to a spec file that holds all of it."""
+    path = clean.folder / "runtime_environment.json"
+    spec = ModelSpec.from_json(path)
+    assert (spec.model_id, spec.to_dict()) == (clean.report["cell"], json.loads(path.read_text())["tt_model_spec"])
+    (converted,) = convert(path, load_catalogue([]), Completion())
+    assert converted.family == spec.family_spec
+    assert converted.left == ()
 
 
 def test_the_header_tells_effective_values_and_their_origins(place: Place) -> None:

@@ -14,7 +14,7 @@ from hallmark.specs.catalogue import load_catalogue
 from hallmark.specs.dump import to_yaml
 from hallmark.specs.foreign.convert import Completion, convert
 from hallmark.specs.foreign.model_configs import ForeignModel, parse_model_configs, read_model_configs, to_family
-from hallmark.specs.foreign.model_specification import parse_environment, parse_specification, read_specification
+from hallmark.specs.model import RuntimeConfigs
 
 PRINTED = Path(__file__).parent / "printed"
 SHIPPED = Path(__file__).resolve().parents[2] / "model_specs"
@@ -89,32 +89,6 @@ def test_no_printed_example_is_left_out() -> None:
     assert {path.stem for path in PRINTED.glob("*.yaml")} == set(EXPECTED)
 
 
-def test_the_printed_model_specification() -> None:
-    spec = read_specification(PRINTED / "model_specification.json")
-    assert (spec.model_id, spec.impl, spec.model, spec.device) == (
-        "id_tt-transformers_Llama-3.1-70B-Instruct_t3k",
-        "tt-transformers",
-        "Llama-3.1-70B-Instruct",
-        "t3k",
-    )
-    assert spec.system_deps == {"cuda": ">=12.1", "driver": ">=535.0", "gcc": ">=9.0"}
-    assert spec.python_deps == {"torch": ">=2.0.0", "transformers": ">=4.34.0", "vllm": ">=0.6.0"}
-    assert spec.env_vars == {
-        "CUDA_VISIBLE_DEVICES": "0,1,2,3",
-        "TT_METAL_HOME": "/opt/tt-metal",
-        "WH_ARCH_YAML": "wormhole_b0_80_arch_eth_dispatch.yaml",
-    }
-
-
-def test_the_printed_runtime_environment_with_its_comment() -> None:
-    path = PRINTED / "runtime_environment.json"
-    assert "//" in path.read_text()
-    environment = parse_environment(path.read_text(), path)
-    assert environment.spec is None, "the example embeds an empty spec"
-    assert environment.document["gpu_models"] == "NVIDIA A100-SXM4-40GB"
-    assert environment.document["dependency_check_results"]["system_deps_satisfied"] is True
-
-
 @pytest.mark.parametrize("name", ["new_model", "embedding", "generation"])
 def test_a_converted_model_is_a_native_spec(tmp_path: Path, name: str) -> None:
     """Written, loaded with the shipped devices, and found by the registry with the configuration that the text states."""
@@ -146,7 +120,7 @@ def test_what_is_known_nowhere_is_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "model_specification.json"
     path.write_text('{"model_id": "id_mine_Some-7B_t3k", "env_vars": {"A": 1}}')
     empty = load_catalogue([])
-    with pytest.raises(SpecError, match="states no repo and max-context") as caught:
+    with pytest.raises(SpecError, match=r"states no hf_model_repo and device_model_spec\.max_context") as caught:
         convert(path, empty, Completion())
     assert "--repo and --max-context" in caught.value.hint
     (converted,) = convert(path, empty, Completion(repo="some/Some-7B", max_context=4096))
@@ -165,18 +139,35 @@ def test_a_whole_specification_of_the_original_needs_nothing_else(tmp_path: Path
         "docker_image": "ghcr.io/some/image:1",
         "device_model_spec": {
             "max_context": 40960,
-            "vllm_args": {"max-log-len": "32", "seed": 9472},
+            "vllm_args": {"max-log-len": "32", "seed": 9472, "override_tt_config": {"a": [1]}, "stop_token_ids": [1]},
             "env_vars": {"MESH_DEVICE": "T3K"},
+            "max_users": 32,
         },
-        "repacked": 0,
+        "impl": {"impl_id": "tt-transformers", "repo_url": "https://x.org"},
+        "model_name": "Qwen3-8B",
+        "device_type": "DeviceTypes.GALAXY_T3K",
+        "code_link": "https://x.org/code",
+        "min_disk_gb": None,
+        "cli_args": {},
     }
     path.write_text(json.dumps({"runtime_model_spec": spec, "runtime_config": {}}))
     (converted,) = convert(path, load_catalogue([SHIPPED]), Completion())
     impl = converted.family.impls[0]
     assert list(impl.devices) == ["galaxy_t3k"], "the longest device name that the catalogue knows"
     assert (impl.status, impl.image, impl.commits) == ("complete", "ghcr.io/some/image:1", {"tt_metal": "e0e0500"})
-    assert impl.devices["galaxy_t3k"].engine_args == {"max_log_len": "32", "seed": 9472}
-    assert "Left behind: repacked" in converted.note
+    assert impl.devices["galaxy_t3k"].engine_args == {
+        "max_log_len": "32",
+        "seed": 9472,
+        "override_tt_config": '{"a": [1]}',
+    }
+    assert impl.devices["galaxy_t3k"].env_vars == {"MESH_DEVICE": "T3K"}
+    assert converted.left == (
+        "device_model_spec.vllm_args.stop_token_ids",
+        "impl.repo_url",
+        "code_link",
+        "device_model_spec.max_users",
+    )
+    assert "Not carried over: device_model_spec.vllm_args.stop_token_ids, impl.repo_url" in converted.note
 
 
 LATER = """\
@@ -204,7 +195,44 @@ def test_the_shape_that_was_released_later() -> None:
         [(1, [(512, 0, 64)])],
         {4: {"env_vars": {"A": "True", "B": "12"}, "num_gpu_blocks_override": 8192}},
     )
-    assert to_family(model).metadata == {"platforms": "x86_64, s390x"}
+    family = to_family(model)
+    assert family.metadata == {"platforms": "x86_64, s390x"}
+    devices = family.impls[0].devices
+    assert {name: (entry.tp_size, entry.max_context) for name, entry in devices.items()} == {
+        "spyre": (1, 3072),
+        "spyre_x4": (4, 32768),
+    }, "a device for each tensor-parallel size"
+    assert devices["spyre"].runtime_configs == RuntimeConfigs(
+        continuous=tuple(c for c in model.entry.runtime_configs.continuous if c.tp_size == 1),
+        static=model.entry.runtime_configs.static,
+    )
+    assert (devices["spyre"].device_configs, set(devices["spyre_x4"].device_configs)) == ({}, {4})
+
+
+def test_of_alternatives_one_is_converted_and_the_others_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "model_configs.yaml"
+    path.write_text(LATER.replace("    platforms: [x86_64, s390x]", "    platforms: [x86_64]\n    # OR\n    platforms: [s390x]"))
+    (converted,) = convert(path, load_catalogue([]), Completion())
+    assert converted.family.metadata == {"platforms": "x86_64"}
+    assert converted.left == ("1 more of the alternatives that the file prints (`# OR`)",)
+
+
+def test_alternatives_that_cannot_be_read_are_counted_and_not_tried(tmp_path: Path) -> None:
+    """Each of them doubles the texts."""
+    with pytest.raises(SpecError, match="more than 6 alternatives") as caught:
+        parse_model_configs("a/b: {}\n" + "x: 1\n# OR\ny: 1\n" * 40, Path("many.yaml"))
+    assert caught.value.where == "many.yaml:21"
+
+
+def test_a_secret_is_not_carried_over(tmp_path: Path) -> None:
+    path = tmp_path / "model_configs.yaml"
+    path.write_text(
+        LATER.replace("{ A: true, B: 12 }", "{ A: true, B: 12, HF_TOKEN: canary-5512, URL: http://me:canary-5512@x.org }")
+    )
+    (converted,) = convert(path, load_catalogue([]), Completion())
+    assert "canary-5512" not in to_yaml(converted.family, comment=converted.note)
+    at = "impls.0.devices.spyre_x4.device_configs.4.env_vars"
+    assert converted.left == tuple(f"{at}.{name} (a secret: set it in the environment)" for name in ("HF_TOKEN", "URL"))
 
 
 # What is spoilt -> (the text, what the error says). `# HERE` marks the guilty line.
@@ -257,28 +285,3 @@ def test_a_fragment_is_read_but_not_converted(name: str) -> None:
     for model in read_model_configs(PRINTED / f"{name}.yaml"):
         with pytest.raises(SpecError, match="is a fragment without"):
             to_family(model)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "malformed JSON"),
-        ("[]", "must be an object"),
-        ('{"model_id": 3}', "no id_<impl>_<model>_<device>"),
-        ("{}", "model_id is missing"),
-        ('{"model_id": "id_a_b_c", "model_id": "id_a_b_c"}', "duplicate key"),
-        ('{"model_id": "id_a_b_c", "env_vars": ["A"]}', "env_vars must map names to text"),
-        ('{"model_id": "id_a_b_c", "python_deps": {"a": null}}', "python_deps must map names to text"),
-    ],
-)
-def test_a_bad_specification_is_one_line(text: str, message: str) -> None:
-    with pytest.raises(SpecError, match=message) as caught:
-        parse_specification(text, Path("spec.json"))
-    assert caught.value.where.startswith("spec.json")
-    assert caught.value.hint
-    assert len(str(caught.value).splitlines()) == 1
-
-
-def test_comments_are_no_text_and_text_is_no_comment() -> None:
-    text = '{ // one\n "model_id": "id_a_b_c", /* two\n lines */ "env_vars": {"URL": "http://x//y", "B": "/* kept */",}, }'
-    assert parse_specification(text, Path("x.json")).env_vars == {"URL": "http://x//y", "B": "/* kept */"}

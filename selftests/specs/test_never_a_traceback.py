@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 from hallmark.core.errors import SpecError
 from hallmark.specs.catalogue import Family, expand
 from hallmark.specs.foreign.model_configs import parse_model_configs, to_family
-from hallmark.specs.foreign.model_specification import parse_specification
 from hallmark.specs.inherit import resolved
 from hallmark.specs.loader import devices_of, family_of
 from hallmark.specs.matching import Matcher, make_pattern
@@ -36,7 +34,6 @@ RICH["impls"][0]["devices"]["cpu"] |= {
 }
 RICH["base_targets"] = {"cpu": [RICH["impls"][0]["devices"]["cpu"]["perf"][0]]}
 CONFIGS = yaml.safe_load((PRINTED / "new_model.yaml").read_text())
-SPECIFICATION = json.loads((PRINTED / "model_specification.json").read_text())
 KNOWN = devices_of(parse(DEVICES, FILE)).devices
 
 odd = st.one_of(
@@ -140,14 +137,5 @@ def test_a_spoilt_model_config(data: Any) -> None:
     try:
         for model in parse_model_configs(text_of(data), FILE):
             to_family(model)
-    except SpecError as exc:
-        one_line(exc)
-
-
-@settings(max_examples=40, deadline=None)
-@given(spoilt(SPECIFICATION))
-def test_a_spoilt_specification(data: Any) -> None:
-    try:
-        parse_specification(json.dumps(data), FILE)
     except SpecError as exc:
         one_line(exc)

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+
+from hallmark.core.errors import SpecError
 
 _OR = re.compile(r"(?P<indent>[ ]*)# OR\s*")
+_MOST = 6
+"""Each doubles the texts that are read."""
 
 
-def alternatives(text: str) -> list[str]:
+def alternatives(text: str, path: Path) -> list[str]:
     """The texts that `text` stands for: itself, or for each `# OR` one with what is above it and one with what is below.
 
-    Lines that are left out become blank, so that errors keep their line numbers.
+    Lines that are left out become blank, so that errors keep their line numbers. SpecError for more than can be read.
     """
     lines = text.splitlines()
-    place = next((number for number, line in enumerate(lines) if _OR.fullmatch(line)), None)
-    if place is None:
+    places = [number for number, line in enumerate(lines) if _OR.fullmatch(line)]
+    if not places:
         return [text]
+    if len(places) > _MOST:
+        where = f"{path}:{places[_MOST] + 1}"
+        raise SpecError(f"more than {_MOST} alternatives (`# OR`)", where=where, hint="keep one of each two")
+    place = places[0]
     match = _OR.fullmatch(lines[place])
     indent = len(match["indent"]) if match else 0
     first, second = _above(lines, place, indent), _below(lines, place, indent)
     lines[place] = ""
-    return [variant for drop in (second, first) for variant in alternatives(_without(lines, drop))]
+    return [variant for drop in (second, first) for variant in alternatives(_without(lines, drop), path)]
 
 
 def _above(lines: list[str], place: int, indent: int) -> range:

@@ -1,4 +1,4 @@
-"""Any file of another project that is known here -> native families."""
+"""Any file that is known here -> native families: other projects' files, and the documents that hallmark writes itself."""
 
 from __future__ import annotations
 
@@ -7,32 +7,37 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hallmark.core.errors import SpecError
+from hallmark.core.redact import is_secret, pruned
 from hallmark.specs.catalogue import Catalogue
-from hallmark.specs.cell import Cell
-from hallmark.specs.foreign import model_configs, model_specification
-from hallmark.specs.foreign.loose_json import loads
+from hallmark.specs.dump import to_plain
+from hallmark.specs.foreign import model_configs
+from hallmark.specs.foreign.model_specification import Completion, named_secrets, native
+from hallmark.specs.json_source import read
+from hallmark.specs.loader import family_of
 from hallmark.specs.model import FamilySpec
-from hallmark.specs.text_file import read_text
+from hallmark.specs.model_spec import ModelSpec, document
+from hallmark.specs.yaml_source import YamlSource
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Completion:
-    """What a foreign file may lack, as the caller says it."""
-
-    repo: str = ""
-    max_context: int | None = None
+__all__ = ["Completion", "Converted", "convert"]
 
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """A native family, and a note of where it comes from and what was left behind."""
+    """A native family, where it comes from, and what of the file it does not hold."""
 
     family: FamilySpec
-    note: str
+    origin: str
+    left: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """The same in lines for a person."""
+        left = [f"Not carried over: {', '.join(self.left)}."] if self.left else []
+        return "\n".join([self.origin, *left])
 
 
 def convert(path: Path, catalogue: Catalogue, completion: Completion) -> list[Converted]:
-    """Every model of a foreign file, known by its suffix and content; SpecError for what is wrong with it."""
+    """Every model of a file, known by its suffix and content; SpecError for what is wrong with it."""
     known: dict[str, Callable[[], list[Converted]]] = {
         ".json": lambda: [_specification(path, catalogue, completion)],
         ".yaml": lambda: _configs(path),
@@ -44,28 +49,30 @@ def convert(path: Path, catalogue: Catalogue, completion: Completion) -> list[Co
 
 
 def _specification(path: Path, catalogue: Catalogue, completion: Completion) -> Converted:
-    text = read_text(path)
-    if "tt_model_spec" in loads(text, path):
-        embedded = model_specification.parse_environment(text, path, devices=catalogue.devices).spec
-        if embedded is None:
-            raise SpecError("embeds an empty tt_model_spec", where=str(path), hint="convert the model_specification itself")
-        spec = embedded
-    else:
-        spec = model_specification.parse_specification(text, path, devices=catalogue.devices)
-    cell = _cell(catalogue, spec.model_id)
-    family = model_specification.to_family(spec, repo=completion.repo, max_context=completion.max_context, cell=cell)
-    notes = [f"Converted from {path.name} ({spec.model_id})."]
-    if cell:
-        notes.append(f"What it does not state (repository, context, architecture) is of the catalogue's {cell.id}.")
-    if spec.unread:
-        notes.append(f"Left behind: {', '.join(spec.unread)}.")
-    return Converted(family, "\n".join(notes))
-
-
-def _cell(catalogue: Catalogue, cell_id: str) -> Cell | None:
-    return next((cell for cell in catalogue.cells if cell.id == cell_id), None)
+    source = document(read(path))
+    spec = ModelSpec.from_source(source)
+    base = next((cell for cell in catalogue.cells if cell.id == spec.model_id), None)
+    found = native(spec, source, devices=catalogue.devices, base=base, completion=completion)
+    origin = f"Converted from {path.name} ({spec.model_id})."
+    if base and not spec.family_spec:
+        origin += f" What it does not state is of the catalogue's {base.id}."
+    return _converted(family_of(found.source), path, origin, found.left)
 
 
 def _configs(path: Path) -> list[Converted]:
-    note = f"Converted from {path.name}."
-    return [Converted(model_configs.to_family(model), note) for model in model_configs.read_model_configs(path)]
+    models: dict[str, list[model_configs.ForeignModel]] = {}
+    for model in model_configs.read_model_configs(path):
+        models.setdefault(model.name, []).append(model)
+    converted = []
+    for first, *others in models.values():
+        left = (f"{len(others)} more of the alternatives that the file prints (`# OR`)",) if others else ()
+        converted.append(_converted(model_configs.to_family(first), path, f"Converted from {path.name}.", left))
+    return converted
+
+
+def _converted(family: FamilySpec, path: Path, origin: str, left: tuple[str, ...]) -> Converted:
+    """Without secrets, which are to be neither printed nor written."""
+    plain, secrets = pruned(to_plain(family), is_secret)
+    if secrets:
+        family = family_of(YamlSource(path, plain, dict))
+    return Converted(family, origin, (*left, *named_secrets(secrets)))

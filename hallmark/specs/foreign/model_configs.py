@@ -62,7 +62,7 @@ def read_model_configs(path: Path) -> tuple[ForeignModel, ...]:
 
 def parse_model_configs(text: str, path: Path) -> tuple[ForeignModel, ...]:
     """Every model of the text; SpecError with file and line for what is wrong with one."""
-    return tuple(model for variant in alternatives(text) for model in _models(_parsed(variant, path)))
+    return tuple(model for variant in alternatives(text, path) for model in _models(_parsed(variant, path)))
 
 
 def _parsed(text: str, path: Path) -> YamlSource:
@@ -205,43 +205,48 @@ def _exported(value: object) -> object:
 
 
 def to_family(model: ForeignModel) -> FamilySpec:
-    """The model as a native family that serves its largest continuous configuration, else its warm-up shapes."""
+    """The model as a native family: a device for each tensor-parallel size, which serves the largest of its configurations."""
     if not model.name or not model.entry.architecture:
         absent = "name" if not model.name else "architecture"
         raise SpecError(f"is a fragment without {absent}", where=str(model.path), hint="write a whole entry to convert it")
     runtime = model.entry.runtime_configs
-    arguments: dict[str, int] = {}
-    if runtime.continuous:
-        largest = max(runtime.continuous, key=lambda config: (config.tp_size, config.max_model_len, config.max_num_seqs))
-        arguments = {
-            "tensor_parallel_size": largest.tp_size,
-            "max_model_len": largest.max_model_len,
-            "max_num_seqs": largest.max_num_seqs,
-        }
-        context = largest.max_model_len
-    elif runtime.static:
-        context = max(shape.prompt_len + shape.new_tokens for config in runtime.static for shape in config.warmup_shapes)
-        arguments = {"tensor_parallel_size": runtime.static[0].tp_size}
-    else:
+    if not runtime.tp_sizes:
         raise SpecError(f"{model.name}: has no runtime configuration", where=str(model.path), hint="state what is supported")
-    short = model.name.rpartition("/")[2]
     plain = model.entry.model_dump(mode="json", exclude_defaults=True)
-    entry = {"default": True, "engine_args": arguments, "max_context": context}
-    entry |= {key: plain[key] for key in ("runtime_configs", "device_configs") if key in plain}
+    entries = {_device(size): _device_entry(size, runtime) for size in runtime.tp_sizes}
+    for size, config in plain.get("device_configs", {}).items():
+        # One for a size that no device serves is kept where somebody may ask for that size.
+        served = int(size) if int(size) in runtime.tp_sizes else runtime.tp_sizes[-1]
+        entries[_device(served)].setdefault("device_configs", {})[size] = config
     impl: dict[str, Any] = {"name": IMPL, "status": "functional", "python_deps": {"vllm": "", "vllm-spyre": ""}}
     if not runtime.continuous:
         impl["features"] = []  # it embeds or ranks: nothing is completed
+    short = model.name.rpartition("/")[2]
     native = {
         "schema_version": SCHEMA_VERSION,
         "family": short,
         "architecture": plain["architecture"],
         "metadata": {"platforms": ", ".join(model.entry.platforms)} if model.entry.platforms else {},
         "weights": [{"name": short, "repo": model.name}],
-        "impls": [impl | {"devices": {_device(arguments["tensor_parallel_size"]): entry}}],
+        "impls": [impl | {"devices": entries}],
     }
     return validate(FamilySpec, YamlSource(model.path, native, lambda: {(): (model.path, 1)}))
 
 
+def _device_entry(size: int, runtime: RuntimeConfigs) -> dict[str, Any]:
+    """What holds at that tensor-parallel size; there is a card for each part of the model."""
+    continuous = tuple(config for config in runtime.continuous if config.tp_size == size)
+    static = tuple(config for config in runtime.static if config.tp_size == size)
+    arguments: dict[str, int] = {"tensor_parallel_size": size}
+    if continuous:
+        largest = max(continuous, key=lambda config: (config.max_model_len, config.max_num_seqs))
+        arguments |= {"max_model_len": largest.max_model_len, "max_num_seqs": largest.max_num_seqs}
+        context = largest.max_model_len
+    else:
+        context = max(shape.prompt_len + shape.new_tokens for config in static for shape in config.warmup_shapes)
+    own = RuntimeConfigs(continuous=continuous, static=static).model_dump(mode="json", exclude_defaults=True)
+    return {"default": True, "engine_args": arguments, "max_context": context, "runtime_configs": own}
+
+
 def _device(tp_size: int) -> str:
-    """One card for each part of the model."""
     return CARD if tp_size == 1 else f"{CARD}_x{tp_size}"
