@@ -257,18 +257,17 @@ def test_a_spec_of_an_older_schema_is_brought_up_to_the_present_one(small: Catal
         ModelSpec.from_json(changed(document, ("family_spec", "schema_version"), 99))
 
 
-WRONG: tuple[Any, ...] = (
-    *(None, True, 5, -1, 0, 1.5, 10**42, "", "x", ">=1", "a\0b", "[redacted]", "-r x"),
-    *([], [5], [[]], ["x"], {}, {"a": 5}, {"": None}, {"x": {"y": []}}),
-)
+KINDS: tuple[Any, ...] = (None, True, 5, "x", [5], {"a": 5})
+"""One value of each kind."""
+ODD = (*KINDS, -1, 0, 1.5, 10**42, "", ">=1", "a\0b", "[redacted]", "-r x", [], [[]], ["x"], {}, {"": None}, {"x": {"y": []}})
 
 
-def shapes(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The document with each value replaced by each of another kind, and with each left out."""
+def shapes(document: dict[str, Any], values: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
+    """The document with each value replaced by each of `values`, and with each left out."""
     for at in places(document):
         if not at:
             continue
-        for value in WRONG:
+        for value in values:
             yield changed(document, at, value)
         without = changed(document, at, None)
         inside: Any = without
@@ -283,7 +282,8 @@ def test_no_shape_of_a_document_ends_in_a_traceback(small: Catalogue, tmp_path: 
     document = ModelSpec.of(small.cells[0]).to_dict() if whole else SPECIFICATION
     path = tmp_path / "x.json"
     tried = refused = 0
-    for shape in shapes(document):
+    # What a whole document holds is a spec, whose faults are tried as those of a spec file.
+    for shape in shapes(document, KINDS if whole else ODD):
         tried += 1
         try:
             convert(written(path, shape), small, Completion(repo="a/b", max_context=8))
@@ -306,7 +306,7 @@ def test_comments_are_no_text_and_text_is_no_comment(tmp_path: Path) -> None:
     assert ModelSpec.from_json(path).env_vars == {"URL": "http://x//y", "B": "/* kept */", "C": ",]"}
 
 
-@pytest.mark.parametrize("text", ["/*" * 900_000, '{"a": ' + '"\\"' * 600_000, "{" + ",/**/" * 300_000, "{" + '"' * 1_900_000])
+@pytest.mark.parametrize("text", ["/*" * 400_000, '{"a": ' + '"\\"' * 400_000])
 def test_a_text_that_would_take_for_ever_ends(tmp_path: Path, text: str) -> None:
     """Each was chosen against a reader that goes back to look again: it would not end within an hour."""
     path = tmp_path / "x.json"
