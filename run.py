@@ -15,6 +15,7 @@ if sys.version_info < (3, 11):
 sys.path.insert(0, str(ROOT))
 
 from hallmark.core.errors import HallmarkError  # noqa: E402 - the checkout is importable only now
+from hallmark.core.signals import INTERRUPTED, STOPPED, EndSignals, held_back  # noqa: E402
 from hallmark.environment.provision import EnvironmentPlan, ensure  # noqa: E402
 from hallmark.workflows.secrets import moved  # noqa: E402
 
@@ -27,13 +28,16 @@ def main() -> int:
     """Build the suite's environment if it is not there yet, and hand over to it."""
     plan = EnvironmentPlan(requirements=(), editable=ROOT, extras=("evals", "selftest", "services", "docker"))
     try:
+        EndSignals().take()
         python = ensure(plan, ROOT / ".venv", log=_say, tools=ROOT / ".hallmark" / "tools")
+        with held_back():
+            os.execv(python, [str(python), "-m", "hallmark", *moved(sys.argv[1:], os.environ)])
     except HallmarkError as exc:
         print(f"run.py: {exc}", file=sys.stderr)
         return exc.exit_code
     except KeyboardInterrupt:
-        return 130
-    os.execv(python, [str(python), "-m", "hallmark", *moved(sys.argv[1:], os.environ)])
+        print(f"run.py: {STOPPED}", file=sys.stderr)
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """hallmark decides whether a served LLM is fit to release on a given device.
 
+PYTEST_DONT_REWRITE: `python -m hallmark.plugin` imports this before pytest is there, which would warn of that.
+
 What other programs may import stands in `__all__`; it comes when it is first asked for.
 """
 

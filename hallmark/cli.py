@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hallmark.core.errors import HallmarkError, UsageError, Void
+from hallmark.core.signals import INTERRUPTED, STOPPED
 from hallmark.specs.catalogue import Selection, load_catalogue
 from hallmark.workflows.acceptance import WORKFLOWS, Ended, run_acceptance
 from hallmark.workflows.pairs import split_pairs
@@ -116,7 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{parser.prog}: {exc}", file=sys.stderr)
         return exc.exit_code
     except KeyboardInterrupt:
-        return 130
+        print(f"{parser.prog}: {STOPPED}", file=sys.stderr)
+        return INTERRUPTED
     for line in ended.lines:
         print(line)
     return ended.exit_code

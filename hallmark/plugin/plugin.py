@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
-from types import FrameType
 
 import pytest
 
@@ -36,6 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if not is_asked_for(config, os.environ):
         return
     # Imported here: a pytest run that has nothing to do with hallmark should not pay for it.
+    from hallmark.plugin.interrupts import interrupts_of
+
+    interrupts = interrupts_of(config)
     from hallmark.plugin import fixtures
     from hallmark.plugin.marks import of_part, reachable
     from hallmark.plugin.options import read_options
@@ -54,15 +54,4 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, device in catalogue.devices.items():
         config.addinivalue_line("markers", f"{name}: {device.title}")
     config.pluginmanager.register(fixtures, "hallmark-fixtures")
-    config.pluginmanager.register(AcceptanceSession(config, options, catalogue, cells), "hallmark-session")
-    _end_tidily_on_sigterm()
-
-
-def _end_tidily_on_sigterm() -> None:
-    """SIGTERM (a CI job that is cancelled) ends the run as Ctrl-C does: fixtures torn down, report written."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt("SIGTERM")
-
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, interrupt)
+    config.pluginmanager.register(AcceptanceSession(config, options, catalogue, cells, interrupts), "hallmark-session")

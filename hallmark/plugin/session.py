@@ -6,7 +6,6 @@ xdist run alike; only the process that has the terminal writes manifest, records
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 from collections.abc import Generator, Iterable, Sequence
@@ -22,15 +21,17 @@ from hallmark.client.errors import ConnectionLost
 from hallmark.configure.secrets import spec_secrets
 from hallmark.core.errors import HallmarkError, HarnessError, SpecError, UsageError
 from hallmark.core.progress import Line, Progress
-from hallmark.core.records import Record, Waiver, record_from_plain
+from hallmark.core.records import Waiver, record_from_plain
 from hallmark.core.redact import Redactor
 from hallmark.core.verdict import Verdict
 from hallmark.plugin.causes import Causes
 from hallmark.plugin.cell_run import CellRun, RunStamp, open_folder
 from hallmark.plugin.cells import REF, in_order, parametrise, refer
 from hallmark.plugin.checks import Check, CheckRef
-from hallmark.plugin.decisions import stopped, write_decisions
+from hallmark.plugin.decisions import stopped
 from hallmark.plugin.drafts import unacceptable
+from hallmark.plugin.ending import Ending
+from hallmark.plugin.interrupts import Interrupts
 from hallmark.plugin.item_record import CHECK, STARTED, note, plain_record, record_of
 from hallmark.plugin.options import Options
 from hallmark.plugin.outcome import NotMeasured, outcome_of, speaks_for_itself
@@ -42,7 +43,6 @@ from hallmark.specs.checks import demanded
 
 if TYPE_CHECKING:
     from hallmark.plugin.cell_tools import CellTools
-    from hallmark.report.document import Report
 
 WORKER_FOLDERS = "hallmark_folders"
 RECORD = "hallmark_record"
@@ -61,7 +61,9 @@ def _refs(items: Iterable[pytest.Item]) -> list[CheckRef]:
 class AcceptanceSession:
     """Registered as a plugin once there is something to certify."""
 
-    def __init__(self, config: pytest.Config, options: Options, catalogue: Catalogue, cells: Sequence[Cell]) -> None:
+    def __init__(
+        self, config: pytest.Config, options: Options, catalogue: Catalogue, cells: Sequence[Cell], interrupts: Interrupts
+    ) -> None:
         self.config = config
         self.options = options
         self.catalogue = catalogue
@@ -72,17 +74,12 @@ class AcceptanceSession:
         self.stamp = RunStamp(
             utc=now.strftime("%Y%m%dT%H%M%SZ"), artifacts=options.artifacts, started_at=now.isoformat(timespec="seconds")
         )
-        self.reports: list[Report] = []
-        self.interrupted = False
         self.evaluated: frozenset[str] = frozenset()
         """The cells that lm-eval will be asked about."""
         self._runs: dict[str, CellRun] = {}
         self._tools: dict[str, CellTools] = {}
-        self._error: HallmarkError | None = None
-        """What ended the run itself, such as a full disk."""
-        self._misuse: UsageError | None = None
-        """What only showed once a check asked for it, such as a conflict under --strict-config."""
         self._causes = Causes()
+        self.ending = Ending(config, options, interrupts)
 
     def _terminal(self) -> Line | None:
         """Where pytest writes; nowhere in a worker of xdist."""
@@ -129,7 +126,7 @@ class AcceptanceSession:
             try:
                 folder = open_folder(cell, self.options, self.stamp, redact=self.redactor)
             except HallmarkError as exc:
-                self._error = exc
+                self.ending.error = exc
                 raise stopped(self.config, exc) from exc
             self._runs[cell_id] = CellRun(cell, folder, redactor=self.redactor)
         return self._runs[cell_id]
@@ -282,82 +279,62 @@ class AcceptanceSession:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.progress.clear()  # before pytest writes its letter
         if misuse := getattr(report, MISUSE, ""):
-            self._misuse = self._misuse or UsageError(misuse)
+            self.ending.misuse = self.ending.misuse or UsageError(misuse)
         plain = getattr(report, RECORD, None)
         if plain is not None and not hasattr(self.config, "workerinput"):
             try:
                 record = record_from_plain(plain)
                 self.run_of(record.cell).append(record)
             except HallmarkError as exc:
-                self._error = exc
+                self.ending.error = exc
                 pytest.exit(str(exc), returncode=exc.exit_code)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """By a person or a signal; pytest and xdist have kinds of it for `-x` and for what cannot be collected, too."""
-        told = type(excinfo.value) is KeyboardInterrupt or isinstance(excinfo.value, pytest.exit.Exception)
-        self.interrupted = self._error is None and told
+        self.ending.stopped = type(excinfo.value) is KeyboardInterrupt or isinstance(excinfo.value, pytest.exit.Exception)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """After the fixtures are torn down: close what is open, decide, and let no green hide a missing check."""
         self.progress.clear()
+        self._close()
+        if not (hasattr(self.config, "workerinput") or self.config.option.collectonly):
+            self.ending.decide(self._runs)
+            session.exitstatus = self.ending.exit_code(session.exitstatus)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_unconfigure(self) -> None:
+        """A session that was interrupted before it had begun is not finished by pytest; its folders may be there already."""
+        if self._runs and not self.ending.decided:
+            self._close()
+            self.ending.decide(self._runs)
+
+    def _close(self) -> None:
+        """End what still runs. What cannot be ended is told, and keeps no report from being written."""
         for tools in self._tools.values():
-            tools.close()
-        if hasattr(self.config, "workerinput") or self.config.option.collectonly:
-            return
-        if self.interrupted:
-            self._note("extra.interrupted", Verdict.INCONCLUSIVE, "interrupted before its end")
-        if self._error:
-            self._note("extra.ended", Verdict.ERROR, str(self._error))
-        try:
-            self.reports = [run.finish(interrupted=self.interrupted) for run in self._runs.values()]
-        except HallmarkError as exc:
-            self._error = self._error or exc
-        self._write_decisions()
-        if self._error:
-            session.exitstatus = self._error.exit_code
-            return
-        # A run that was asked for less keeps pytest's own code; a whole one of another server than the spec's is no less PARTIAL.
-        narrowed = bool(self.options.narrowed_by)
-        not_accepted = [r for r in self.reports if not (r.decision.accepted or (narrowed and r.decision.outcome == "PARTIAL"))]
-        if not_accepted and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-    def _note(self, check: str, verdict: Verdict, reason: str) -> None:
-        """What ended the run: on record too, so that a report which is rendered again still knows."""
-        for cell, run in self._runs.items():
-            # A disk that is still full is told already, and takes no report either.
-            with contextlib.suppress(HallmarkError):
-                run.append(Record(check=check, cell=cell, kind="extra", verdict=verdict, reason=reason, measured=False))
-
-    def _write_decisions(self) -> None:
-        """For run.py, which turns them into its exit code."""
-        if self.options.decisions:
-            rows: list[dict[str, object]] = [
-                {
-                    "cell": report.cell,
-                    "folder": str(self._runs[report.cell].folder),
-                    "outcome": report.decision.outcome,
-                    "headline": report.decision.headline,
-                    "exit_code": report.decision.exit_code,
-                }
-                for report in self.reports
-            ]
-            write_decisions(self.config, rows, self._error or self._misuse)
+            try:
+                tools.close()
+            except HallmarkError as exc:
+                self.progress.say(self.redactor(str(exc)))
+                if not self.ending.interrupted:
+                    self.ending.error = self.ending.error or exc
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Last of all summaries: what was decided is what a person came for."""
-        if self._error:
-            terminalreporter.write_line(f"hallmark: {self._error}", red=True, bold=True)
+        if self.ending.error:
+            terminalreporter.write_line(f"hallmark: {self.ending.error}", red=True, bold=True)
         if self.config.option.collectonly:
             # Again: a long list has scrolled the header away, and -q shows none.
             for line in unacceptable(self.cells.values()):
                 terminalreporter.write_line(line)
-        if not self.reports:
+        if self.ending.interrupted and not self.ending.reports:
+            terminalreporter.write_sep("=", "hallmark: INTERRUPTED", red=True, bold=True)
+            terminalreporter.write_line("The run was stopped before anything was measured.")
+        if not self.ending.reports:
             return
         from hallmark.plugin.summary import summarise
 
-        for report in self.reports:
+        for report in self.ending.reports:
             folder = None if self.options.decisions else self._runs[report.cell].folder
             summarise(terminalreporter, report, folder=folder, redact=self.redactor)

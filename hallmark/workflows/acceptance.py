@@ -10,16 +10,19 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from hallmark.core.records import PARTS
+from hallmark.core.signals import ENDING, INTERRUPTED, held_back
 
 WORKFLOWS = ("release", *PARTS)
 """A part never certifies."""
 
 # The order in which outcomes of several cells win: interrupted, rejected, infrastructure, usage, undecided.
-_PRECEDENCE = (130, 1, 3, 2, 4)
-_OF_PYTEST = {2: 130, 3: 3, 4: 2, 5: 4}
+_PRECEDENCE = (INTERRUPTED, 1, 3, 2, 4)
+_OF_PYTEST = {2: 3, 3: 3, 4: 2, 5: 4, INTERRUPTED: INTERRUPTED}
+"""2 without a signal: a test file that cannot be collected."""
 _CRASHED = 3
 _INFRASTRUCTURE = 3
 
@@ -36,7 +39,7 @@ def run_acceptance(workflow: str, arguments: Sequence[str], *, root: Path) -> En
     """Run pytest over the checkout at `root` and turn what it decided into an exit code."""
     with tempfile.TemporaryDirectory(prefix="hallmark-") as scratch:
         decisions = Path(scratch) / "decisions.json"
-        command = [sys.executable, "-m", "pytest", "--workflow", workflow, "--decisions", str(decisions), *arguments]
+        command = [sys.executable, "-m", "hallmark.plugin", "--workflow", workflow, "--decisions", str(decisions), *arguments]
         code = _run(command, root)
         found = json.loads(decisions.read_text(encoding="utf-8")) if decisions.is_file() else {"cells": [], "error": None}
     return _conclude(code, found)
@@ -44,16 +47,20 @@ def run_acceptance(workflow: str, arguments: Sequence[str], *, root: Path) -> En
 
 def _run(command: list[str], root: Path) -> int:
     """Run in the foreground; SIGINT and SIGTERM are the child's to handle, so that it can end its server and report."""
-    process = subprocess.Popen(command, cwd=root)
-    before = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    try:
-        while True:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:
-                continue  # the terminal sent it to the child as well
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    passed_on: list[int] = []
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        passed_on.append(number)
+        process.send_signal(number)  # one that the terminal or the runner sent it, too, is no matter to it
+
+    with held_back():
+        process = subprocess.Popen(command, cwd=root)
+        before = {number: signal.signal(number, pass_on) for number in ENDING}
+    code = process.wait()
+    if not passed_on:  # else this process is ending as well: what comes later changes nothing
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return code
 
 
 def _conclude(code: int, found: dict[str, Any]) -> Ended:
@@ -65,8 +72,10 @@ def _conclude(code: int, found: dict[str, Any]) -> Ended:
         codes = [*(code for code in codes if code != _INFRASTRUCTURE), error["exit_code"]]
     elif code and (code == _CRASHED or not any(codes)):
         # pytest is unhappy and no cell says why: a failing test of somebody's own, a crash, nothing collected.
-        codes.append(_OF_PYTEST.get(code, 130 if code < 0 else 1))
-        lines.append(f"verdict: not accepted (pytest ended with {code})")
+        codes.append(_OF_PYTEST.get(code, INTERRUPTED if code < 0 else 1))
+        by_signal = code == INTERRUPTED or -code in ENDING
+        end = "INTERRUPTED - The run was stopped before its report." if by_signal else f"not accepted (pytest ended with {code})"
+        lines.append(f"verdict: {end}")
     return Ended(exit_code=next((c for c in _PRECEDENCE if c in codes), 0 if cells else 4), lines=tuple(lines))
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 from hallmark.configure.plan import LaunchSettings
 from hallmark.configure.secrets import spec_secrets
@@ -22,6 +20,7 @@ from hallmark.core.files import new_folder
 from hallmark.core.grace import drain_s, stop_grace_s
 from hallmark.core.progress import Progress
 from hallmark.core.redact import Redactor
+from hallmark.core.signals import EndSignals
 from hallmark.serving.server import LaunchPlan, RunningServer
 from hallmark.specs.catalogue import Selection, load_catalogue
 from hallmark.specs.cell import Cell
@@ -104,25 +103,29 @@ def serve(request: ServeRequest, *, root: Path) -> Ended:
     folder = new_folder(request.artifacts, f"{utc}-{cell.id}-server")
     testbed = make_testbed(cell, request, root=root, folder=folder)
     death = None
-    with _sigterm_interrupts():
-        try:
-            server = testbed.server
-            with _key_told(request, server, root / ".hallmark" / "keys" / folder.name) as key:
-                print(*_announcement(cell, server, folder, key=key), sep="\n", flush=True)
-                with contextlib.suppress(KeyboardInterrupt):
-                    _follow(folder / "server.log", server, _redactor(cell, request))
-                death = server.death
-                if not death:
-                    _finish(server, grace_s)
-        finally:
-            testbed.close()
+    signals = EndSignals()
+    try:
+        signals.take()
+        server = testbed.server
+        with _key_told(request, server, root / ".hallmark" / "keys" / folder.name) as key:
+            print(*_announcement(cell, server, folder, key=key), sep="\n", flush=True)
+            with contextlib.suppress(KeyboardInterrupt):
+                _follow(folder / "server.log", server, _redactor(cell, request))
+            death = server.death
+            if not death:
+                _finish(server, grace_s, signals)
+    finally:
+        signals.only_note()
+        testbed.close()
+        signals.give_back()
     how = str(death) if death else "stopped"
     return Ended(exit_code=3 if death else 0, lines=(f"{how}; the log is {folder}/server.log",))
 
 
-def _finish(server: RunningServer, grace_s: float) -> None:
+def _finish(server: RunningServer, grace_s: float, signals: EndSignals) -> None:
     """Let answers under way come to their end; a second signal ends the wait."""
     with contextlib.suppress(KeyboardInterrupt):
+        signals.expect_another()
         print(f"stopping: answers under way may take {drain_s(grace_s):g} s; a second Ctrl-C cuts them", flush=True)
         server.finish(grace_s)
 
@@ -188,17 +191,3 @@ def _follow(log: Path, server: RunningServer, redact: Callable[[str], str]) -> N
         offset += len(said)
         sys.stdout.write(redact(said.decode("utf-8", errors="replace")))
         sys.stdout.flush()
-
-
-@contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """SIGTERM ends as Ctrl-C does: with the server stopped."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

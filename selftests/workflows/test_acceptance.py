@@ -73,14 +73,14 @@ def test_of_several_cells_the_gravest_end_wins(tmp_path: Path, codes: list[int],
         assert run_acceptance("release", [], root=tmp_path).exit_code == expected
 
 
-@pytest.mark.parametrize(("code", "expected"), [(1, 1), (2, 130), (3, 3), (4, 2), (5, 4), (-9, 130), (-15, 130), (-11, 130)])
+@pytest.mark.parametrize(("code", "expected"), [(1, 1), (2, 3), (3, 3), (4, 2), (5, 4), (-9, 130), (130, 130), (-11, 130)])
 @pytest.mark.parametrize("silent", [True, False], ids=["wrote nothing", "wrote accepted"])
 def test_an_unhappy_pytest_is_never_accepted(tmp_path: Path, code: int, expected: int, silent: bool) -> None:
     """Planted: it crashes, is killed, or a test of somebody's own fails, though each cell was accepted."""
     tell(tmp_path, code, *([] if silent else [cell(0)]), silent=silent)
     ended = run_acceptance("release", [], root=tmp_path)
     assert ended.exit_code == expected
-    assert "not accepted" in ended.lines[-1]
+    assert ("verdict: INTERRUPTED" if code == 130 else "verdict: not accepted") in ended.lines[-1]
 
 
 def test_a_happy_pytest_that_decided_nothing_is_incomplete(tmp_path: Path) -> None:
@@ -139,9 +139,10 @@ sys.exit(run_acceptance("release", [], root=Path(sys.argv[1])).exit_code)
 """
 
 
+@pytest.mark.parametrize("whom", ["run.py alone", "both"])
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=lambda how: how.name)
-def test_an_interrupted_run_lets_pytest_finish_its_report(tmp_path: Path, how: signal.Signals) -> None:
-    """SIGTERM comes to run.py alone, Ctrl-C to both: either way pytest's decision is waited for and read."""
+def test_an_interrupted_run_lets_pytest_finish_its_report(tmp_path: Path, how: signal.Signals, whom: str) -> None:
+    """Either way pytest hears of it, and its decision is waited for and read."""
     tell(tmp_path, 2, cell(130), waits=True)
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(tmp_path)],
@@ -151,7 +152,7 @@ def test_an_interrupted_run_lets_pytest_finish_its_report(tmp_path: Path, how: s
     )
     try:
         assert comes_true((tmp_path / "waiting").exists)
-        if how is signal.SIGINT:
+        if whom == "both":
             os.killpg(parent.pid, how)
         else:
             parent.send_signal(how)

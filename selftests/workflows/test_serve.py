@@ -36,12 +36,13 @@ def serving(place: Place, *more: str, **environ: str) -> tuple[Command, str]:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_until_it_is_told_to_end(place: Place, number: signal.Signals) -> None:
-    place.spec()
+@pytest.mark.parametrize("numbers", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM, signal.SIGINT]], ids=["one", "three"])
+def test_it_serves_until_it_is_told_to_end(place: Place, numbers: list[signal.Signals]) -> None:
+    place.spec(faults="ignore-sigterm" if len(numbers) > 1 else "")
     command, url = serving(place)
     assert httpx.get(f"{url}/health").status_code == 200
-    command.process.send_signal(number)
+    for number in numbers:
+        command.process.send_signal(number)
     ended = command.end()
     assert ended.code == 0, ended.said
     assert ended.out.splitlines()[-1] == f"stopped; the log is {ended.folders[0]}/server.log"
