@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _LINGER_S = 2.0
 """How long a client that is refused may go on sending before the connection is cut: else it would not read why."""
+_TURN_BYTES = 65_536
+"""A read of so much shows that more is waiting."""
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
@@ -81,6 +83,8 @@ class ClientConnection(asyncio.Protocol):
         self._drop_work()
 
     def data_received(self, data: bytes) -> None:
+        if len(data) >= _TURN_BYTES:
+            self._yield_turn()
         if self.state is State.LINGERING:
             return
         self._intake.buffer += data
@@ -105,6 +109,16 @@ class ClientConnection(asyncio.Protocol):
             self._go_on()
 
     # -- reading
+
+    def _yield_turn(self) -> None:
+        """Read on after all others had their turn: the event loop would take megabytes of one upload before the next probe."""
+        if self._transport and not self._read_paused:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        if self._transport and not self._read_paused and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _advance(self) -> None:
         if self._transport is None or self.state in (State.LINGERING, State.BUSY):

@@ -19,6 +19,7 @@ from hallmark.serving.docker import DockerLauncher, run_in_image
 from hallmark.serving.readiness import free_port
 from hallmark.serving.server import Endpoint, LaunchPlan
 from selftests.core.polling import comes_true
+from selftests.gateway.streams import Streams
 from selftests.serving.containers import owned, require_engine
 
 pytestmark = [pytest.mark.docker, pytest.mark.e2e]
@@ -125,7 +126,9 @@ def test_the_scripts_serve_hallmark_tiny_and_a_stuck_engine_turns_healthz_red(pl
         assert comes_true(lambda: httpx.get(url + "/healthz", timeout=5).status_code == 503, within_s=10)
         os.kill(cores[0], signal.SIGCONT)
         assert comes_true(lambda: httpx.get(url + "/healthz", timeout=5).status_code == 200, within_s=20)
-    container.stop()
+    streams = Streams(url, model="hallmark-tiny", tokens=400)
+    run(["docker", "stop", place["NAME"]], place)
+    assert streams.whole() == 32, "a stop lets running answers come to their end"
     assert container.wait()["StatusCode"] == 0
 
 
