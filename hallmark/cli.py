@@ -197,6 +197,7 @@ def _serve(options: argparse.Namespace) -> Ended:
 
     url = options.server_url or ""
     server = given.launcher(options.server or "", server_url=url)
+    given.secrets(os.environ, server=server)
     request = serve.ServeRequest(
         selection=_selection(options),
         spec_dirs=_spec_dirs(options),

@@ -28,7 +28,7 @@ _PUBLIC_KEY = re.compile(r"(ssh-(ed25519|rsa)|ecdsa-sha2-nistp\d+|sk-[\w.@-]+) [
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]+")
 _LEAST_SECRET_BYTES = 32
-"""The gateway's own limit (hallmark.core.tokens), told here before a model is loaded for nothing."""
+"""The gateway's own limit (hallmark.core.keys), told here before a model is loaded for nothing."""
 
 
 class Wrong(Exception):

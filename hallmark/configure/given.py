@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hallmark.core.errors import UsageError
+from hallmark.core.keys import require_safe
 from hallmark.core.redact import is_secret_name
 from hallmark.serving.launchers import LAUNCHERS
 from hallmark.serving.readiness import free_port
 from hallmark.specs.strict import ENGINE_ARGUMENT, VARIABLE
+
+_HEADER_TEXT = re.compile(r"[\x21-\x7e]*")
 
 
 def launcher(name: str, *, server_url: str) -> str:
@@ -104,6 +107,17 @@ def variables(pairs: Sequence[str], *, option: str, server: str) -> Mapping[str,
             raise UsageError(f"'{name}' is there twice", where=option, hint="drop one")
         found[name] = value
     return found
+
+
+def secrets(environ: Mapping[str, str], *, server: str) -> None:
+    """UsageError where a key or a secret of `environ` cannot do what it is there for."""
+    key = environ.get("HALLMARK_API_KEY", "")
+    if not _HEADER_TEXT.fullmatch(key):
+        raise UsageError("no header can hold it", where="HALLMARK_API_KEY", hint="use printable ASCII without blanks")
+    if "," in key and server != "attach":
+        raise UsageError("the gateway parts keys by commas", where="HALLMARK_API_KEY", hint="make one without")
+    insecure = environ.get("GATEWAY_INSECURE", "").lower() in ("1", "true", "yes")
+    require_safe(environ.get("JWT_SECRET", ""), insecure=insecure)
 
 
 _OURS = {

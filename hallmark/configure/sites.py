@@ -16,7 +16,7 @@ from typing import Any
 from hallmark.configure import given
 from hallmark.configure.attached import Difference, compared
 from hallmark.configure.contained import HOST, PORT, container_plan, in_container
-from hallmark.configure.guard import Guard, behind_gateway, demanding
+from hallmark.configure.guard import Keys, behind_gateway, demanding
 from hallmark.configure.plan import Installed, LaunchSettings, make_plan, nobody_knows
 from hallmark.core.errors import HallmarkError, Inconclusive
 from hallmark.core.grace import STOP_GRACE_VARIABLE
@@ -31,6 +31,8 @@ from hallmark.serving.server import LaunchPlan
 from hallmark.specs.cell import Cell
 
 _USUAL_PORT = 8000
+_LOOPBACK = "127.0.0.1"
+_GATEWAY_LABEL = "hallmark.engine.flavor"
 _FACTS_INSIDE = "/tmp/hallmark_facts.py"  # noqa: S108 - in a container of its own
 
 
@@ -47,7 +49,7 @@ class TestbedSettings:
     install_missing: bool = False
     """Whether what is missing may be installed into the server's environment, one that the user named included."""
     jwt_secret: str = field(default="", repr=False)
-    """Clients must show tokens signed with it: a gateway stands before a server that is started here."""
+    """Clients must show tokens signed with it."""
     environments: Path
     """Where the servers' virtual environments are kept between runs."""
 
@@ -56,6 +58,9 @@ class TestbedSettings:
 
 class Site(ABC):
     """One cell's server as a place: its plan, and what is there."""
+
+    starts = True
+    """Whether its server is started by us."""
 
     def __init__(
         self,
@@ -74,14 +79,11 @@ class Site(ABC):
         self._environ = environ
         self._log = log
 
-    @property
-    def key(self) -> str:
-        """What clients show: a token, or the key that was given; empty for neither."""
-        if not self._settings.jwt_secret:
-            return self._settings.launch.api_key
-        from hallmark.core.tokens import sign_token  # brings the cryptography
-
-        return sign_token(self._settings.jwt_secret)
+    @cached_property
+    def keys(self) -> Keys:
+        """What clients must show; tokens for a server that is started here end with it."""
+        server = token_hex() if self.starts else ""
+        return Keys.of(self._settings.launch.api_key, self._settings.jwt_secret, server=server, environ=self._environ)
 
     def launch(self, port: int = 0) -> LaunchSettings:
         """How the server is reached; `port` where the user left it open, by default one that is free."""
@@ -119,6 +121,18 @@ class Site(ABC):
 
     def _make_plan(self, launch: LaunchSettings, python: Path | None, installed: Installed = nobody_knows) -> LaunchPlan:
         return make_plan(self.cell, launch, python=python, environ=self._environ, folder=self.folder, installed=installed)
+
+    def _guarded(self, launch: LaunchSettings, engine: Callable[[LaunchSettings], LaunchPlan]) -> LaunchPlan:
+        """The plan that `engine` makes; where clients must show a key, with hallmark's gateway before it.
+
+        The engine then listens on the loopback, with a key of its own that is drawn for the run.
+        """
+        if not self.keys.demanded:
+            return engine(launch)
+        hidden = replace(launch, host=_LOOPBACK, port=free_port(_LOOPBACK), api_key=token_hex())
+        return behind_gateway(
+            engine(hidden), self.keys, host=launch.host, port=launch.port, environ=self._environ, folder=self.folder
+        )
 
     def _shown(self, launch: LaunchSettings) -> LaunchSettings:
         """Not strict: what follows from a version is unknown yet, and a doubt in a plan that is only shown can be read there."""
@@ -172,14 +186,8 @@ class EnvironmentSite(Site):
         return collect(self.python, plan.env)
 
     def _keyed(self, launch: LaunchSettings, python: Path, installed: Installed = nobody_knows) -> LaunchPlan:
-        """The plan with whatever admits its clients: a key of the engine's, or a gateway and a token."""
-        key = self.key
-        if not self._settings.jwt_secret:
-            return demanding(self._make_plan(launch, python, installed), key)
-        hidden = replace(launch, host="127.0.0.1", port=free_port("127.0.0.1"), api_key=token_hex())
-        guard = Guard(jwt_secret=self._settings.jwt_secret, token=key, host=launch.host, port=launch.port)
-        plan = demanding(self._make_plan(hidden, python, installed), hidden.api_key)
-        return behind_gateway(plan, guard, environ=self._environ, folder=self.folder)
+        """The plan with whatever admits its clients."""
+        return self._guarded(launch, lambda its: demanding(self._make_plan(its, python, installed), its.api_key))
 
     def _install_missing(self, launch: LaunchSettings, python: Path) -> tuple[Attempt, ...]:
         """What was tried; it never ends the run: a new look at the environment tells what is there."""
@@ -204,10 +212,15 @@ class ContainerSite(Site):
         return container_plan(self.cell, self._settings.image)
 
     def plan(self) -> LaunchPlan:
-        return self._contained(self.launch(), lambda env: versions_in(self._ask(env, "installed_packages")))
+        closed = not self.keys.demanded or self._closes_itself()
+        return self._contained(self.launch(), lambda env: versions_in(self._ask(env, "installed_packages")), closed=closed)
 
     def intended_plan(self) -> LaunchPlan:
         return self._contained(self._shown(self.launch(_USUAL_PORT)))
+
+    def _closes_itself(self) -> bool:
+        """Whether hallmark's gateway is in the image, as in the one that `engine/` builds."""
+        return _GATEWAY_LABEL in self.served_from()["image"]["labels"]
 
     def facts(self, plan: LaunchPlan) -> Facts:
         return parse(self._ask(plan.env), where=self.container.image)
@@ -217,17 +230,21 @@ class ContainerSite(Site):
 
         return {"image": image_facts(self.container.image)}
 
-    def _contained(self, launch: LaunchSettings, installed: Installed = nobody_knows) -> LaunchPlan:
-        inside = replace(launch, host=HOST, port=PORT, api_key=self.key)
+    def _contained(self, launch: LaunchSettings, installed: Installed = nobody_knows, *, closed: bool = True) -> LaunchPlan:
+        """`closed`: the image itself admits nobody without a key; else a gateway on this machine stands before it."""
+        if closed:
+            return self._in_container(launch, key=self.keys.shown(), secrets=self.keys.variables(), installed=installed)
+        return self._guarded(
+            launch,
+            lambda its: self._in_container(its, key=its.api_key, secrets={"VLLM_API_KEY": its.api_key}, installed=installed),
+        )
+
+    def _in_container(self, launch: LaunchSettings, *, key: str, secrets: Mapping[str, str], installed: Installed) -> LaunchPlan:
+        inside = replace(launch, host=HOST, port=PORT, api_key=key)
         # Which interpreter starts it is the image's business.
         plan = self._make_plan(inside, Path("python3"), lambda _: installed({}))
-        others = {
-            "JWT_SECRET": self._settings.jwt_secret,
-            "VLLM_API_KEY": "" if self._settings.jwt_secret else launch.api_key,
-            "HF_TOKEN": self._environ.get("HF_TOKEN", ""),
-            STOP_GRACE_VARIABLE: self._environ.get(STOP_GRACE_VARIABLE, ""),
-        }
-        given = {name: value for name, value in others.items() if value}
+        others = {name: self._environ.get(name, "") for name in ("HF_TOKEN", STOP_GRACE_VARIABLE)}
+        given = {name: value for name, value in {**secrets, **others}.items() if value}
         return in_container(plan, self.container, cell=self.cell, host=launch.host, port=launch.port, others=given)
 
     def _ask(self, env: Mapping[str, str], *names: str) -> str:
@@ -241,8 +258,10 @@ class ContainerSite(Site):
 class ElsewhereSite(Site):
     """A server that runs already. Its environment is known only where it is seen to be the interpreter that the user names."""
 
+    starts = False
+
     def launch(self, port: int = 0) -> LaunchSettings:
-        return replace(self._settings.launch, api_key=self.key)
+        return replace(self._settings.launch, api_key=self.keys.shown())
 
     def plan(self) -> LaunchPlan:
         return self._make_plan(self.launch(), None)

@@ -1,15 +1,13 @@
 """Signed bearer tokens: JWT by HS256 that end - at a time, or with the one server that they are for.
 
-PyJWT does the cryptography. This module fixes what is left open there: one algorithm, an end that is demanded, a secret
-that cannot be searched for, and one line for each way in which a token can be wrong - a 401 that does not say why costs
-its reader hours.
+PyJWT does the cryptography. This module fixes what is left open there: one algorithm, an end that is demanded, and one line
+for each way in which a token can be wrong - a 401 that does not say why costs its reader hours.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import inf
 from typing import Any
 
@@ -17,45 +15,15 @@ import jwt
 from jwt.types import Options
 
 from hallmark.core.errors import UsageError
+from hallmark.core.keys import ANYTHING, TokenRules
 
 ALGORITHM = "HS256"
 DAY_S = 24 * 3600.0
-SAFE_KEY_LENGTH = 16
-"""Characters of a plain key, below which it can be guessed at the rate at which a server answers."""
-SAFE_SECRET_BYTES = 32
-"""Below the size of the hash (RFC 7518, 3.2), a secret can be searched for from any one token."""
 _SERVER_CLAIM = "hallmark_server"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenRules:
-    """What a token must say besides who signed it. What is empty is not asked for."""
-
-    audience: str = ""
-    """The claim `aud`, or one of its values where it is a list."""
-    issuer: str = ""
-    """The claim `iss`."""
-    server: str = ""
-    """A name that no other server has. A token that names it needs no expiry: it ends with this server."""
 
 
 class TokenRefused(Exception):
     """A token that proves nothing; the text says why and holds nothing secret."""
-
-
-def is_safe(secret: str) -> bool:
-    """Whether it is long enough not to be found from a token; an empty one signs none."""
-    return not secret or len(secret.encode()) >= SAFE_SECRET_BYTES
-
-
-def require_safe(secret: str, *, insecure: bool) -> None:
-    """UsageError for a secret that is too short, unless `insecure` says that this is meant."""
-    if not is_safe(secret) and not insecure:
-        raise UsageError(
-            f"the secret is shorter than {SAFE_SECRET_BYTES} bytes: it can be found from any one token",
-            where="JWT_SECRET",
-            hint=f"make one with `openssl rand -hex {SAFE_SECRET_BYTES}`; for a trial alone, GATEWAY_INSECURE=yes takes this one",
-        )
 
 
 def sign_token(
@@ -63,7 +31,7 @@ def sign_token(
     *,
     subject: str = "hallmark",
     lifetime_s: float | None = DAY_S,
-    rules: TokenRules = TokenRules(),
+    rules: TokenRules = ANYTHING,
     now_s: Callable[[], float] = time.time,
     claims: Mapping[str, Any] | None = None,
 ) -> str:
@@ -86,7 +54,7 @@ def sign_token(
 
 
 def verify_token(
-    token: str | bytes, secret: str, *, rules: TokenRules = TokenRules(), now_s: Callable[[], float] = time.time
+    token: str | bytes, secret: str, *, rules: TokenRules = ANYTHING, now_s: Callable[[], float] = time.time
 ) -> dict[str, Any]:
     """The claims of a token that was signed with `secret`, keeps the rules and has not ended; TokenRefused otherwise."""
     # PyJWT would take its own clock: the signature, `aud` and `iss` are its part, the times are ours.

@@ -71,6 +71,7 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
         )
     url = setting("server-url")
     server = setting("server", default="attach" if url.value else "local")
+    given.secrets(environ, server=server.value)
     limit, port, engine_args = setting("limit"), setting("port"), setting("engine-arg")
     server_env = given.variables(option.server_env, option="--server-env", server=server.value)
     others = [setting("impl"), setting("server-python"), setting("image"), setting("artifacts", default="artifacts")]

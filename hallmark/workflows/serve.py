@@ -141,7 +141,10 @@ def _announcement(cell: Cell, server: RunningServer, folder: Path, *, key: str) 
 
 @contextmanager
 def _key_told(request: ServeRequest, server: RunningServer, place: Path) -> Iterator[str]:
-    """Where the key is: printed for a person at a terminal, never into a log; a token is kept in a file until the end."""
+    """Where the key is: printed for a person at a terminal, never into a log; a token is kept in a file until the end.
+
+    The token names this server and has no other end; what is left of it after a kill opens nothing.
+    """
     key = server.endpoint.api_key
     if not key or not request.jwt_secret:
         yield "the one in HALLMARK_API_KEY" if key else "none"
@@ -151,7 +154,7 @@ def _key_told(request: ServeRequest, server: RunningServer, place: Path) -> Iter
     place.touch(mode=0o600)
     place.write_text(key + "\n", encoding="utf-8")
     try:
-        yield key if sys.stdout.isatty() else f"in {place}, until the server is stopped"
+        yield key if sys.stdout.isatty() else f"in {place}; good until the server is stopped"
     finally:
         place.unlink(missing_ok=True)
 
@@ -163,7 +166,11 @@ def plan_text(request: ServeRequest, *, root: Path) -> str:
     notes = [f"# warning: {warning}" for warning in plan.warnings]
     if not plan.argv and not plan.container:
         notes.append(f"# nothing would be started: the server at {plan.endpoint.base_url} runs already")
-    elif not plan.container and not Path(plan.argv[0]).exists():
+    elif plan.gateway:
+        notes.append(f"# clients speak to hallmark's gateway, which demands the key at {plan.endpoint.base_url}")
+    elif plan.endpoint.api_key:
+        notes.append("# an image without hallmark's gateway gets one before it, and listens on the loopback")
+    if plan.argv and not plan.container and not Path(plan.argv[0]).exists():
         notes.append("# the server's environment is not built yet; a run builds it first")
     text = "\n".join(filter(None, [f"# {cell.id}", *_origins(plan), *notes, plan.command()]))
     return _redactor(cell, request)(text)

@@ -9,8 +9,9 @@ import jwt
 import pytest
 
 from hallmark.core.errors import UsageError
+from hallmark.core.keys import TokenRules
 from hallmark.core.redact import MASK, Redactor
-from hallmark.core.tokens import TokenRefused, TokenRules, sign_token, verify_token
+from hallmark.core.tokens import TokenRefused, sign_token, verify_token
 
 SECRET = "a secret of forty bytes, for selftests!!"
 OTHER = "another secret of the same length, 40 b."

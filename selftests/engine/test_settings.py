@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hallmark_engine.settings import Settings, Wrong, read
 
-from hallmark.core.tokens import SAFE_SECRET_BYTES
+from hallmark.core.keys import SAFE_SECRET_BYTES
 
 KEY = "ssh-ed25519 " + "A" * 68 + " someone@somewhere"
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from hallmark.core.tokens import DAY_S, TokenRules, sign_token
+from hallmark.core.keys import TokenRules
+from hallmark.core.tokens import DAY_S, sign_token
 from hallmark.gateway.admission import Admission
 from hallmark.gateway.heads import parse_request_head
 from hallmark.gateway.refusals import Refusal

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hallmark.core.errors import UsageError
-from hallmark.core.tokens import TokenRules, verify_token
+from hallmark.core.keys import TokenRules
+from hallmark.core.tokens import verify_token
 from hallmark.gateway.mint import minted
 from selftests.gateway.gateways import SECRET
 

@@ -128,6 +128,10 @@ class Command:
         """When (by `time.time()`) each line with `text` came."""
         return [at for at, line in list(self._said[on]) if text in line]
 
+    def lines(self, on: str) -> list[str]:
+        """What it has said so far."""
+        return [line for _, line in list(self._said[on])]
+
     def folder(self) -> Path:
         """The run's folder, as soon as its manifest is there."""
 

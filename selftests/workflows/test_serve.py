@@ -8,12 +8,19 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
-from hallmark.core.tokens import sign_token
+from hallmark.core.tokens import DAY_S, sign_token
+from hallmark.gateway.admission import Admission
+from hallmark.gateway.heads import parse_request_head
+from hallmark.gateway.refusals import Refusal
+from hallmark.gateway.settings import read_settings
+from hallmark.serving.listener import listeners_at
 from selftests.gateway.gateways import SECRET
 from selftests.gateway.streams import Streams
 from selftests.plugin.commands import Command, wait_for
@@ -29,8 +36,7 @@ def serving(place: Place, *more: str, **environ: str) -> tuple[Command, str]:
 
     def said() -> str:
         assert command.process.poll() is None, command.end().said
-        lines = "".join(line for _, line in list(command._said["out"]))
-        return found[1] if (found := URL.search(lines)) else ""
+        return found[1] if (found := URL.search("".join(command.lines("out")))) else ""
 
     return command, wait_for(said, "URL")
 
@@ -109,6 +115,35 @@ def test_its_key_is_demanded_and_never_shown(place: Place) -> None:
     left = [path for path in ended.folders[0].rglob("*") if path.is_file() and b"canary-of-the-server" in path.read_bytes()]
     assert left == []
     assert "canary-of-the-server" not in ended.said
+
+
+@pytest.mark.e2e
+def test_its_token_is_good_as_long_as_the_server_and_no_longer(place: Place) -> None:
+    """Ten years on by the clock of its own gateway, whose settings are read from the process that runs."""
+    place.spec()
+    secret = "canary-secret-that-signs-tokens-32-bytes"
+    command, url = serving(place, JWT_SECRET=secret)
+    (kept,) = [Path(found[1]) for line in command.lines("out") if (found := re.search(r"key:\s+in (\S+); good until", line))]
+    assert kept.stat().st_mode & 0o777 == 0o600
+    token = kept.read_text().strip()
+    assert httpx.get(f"{url}/v1/models", headers={"authorization": f"Bearer {token}"}).status_code == 200
+    (gateway,) = listeners_at(url)
+    settings = read_settings([], gateway.environ() or {})
+    head = parse_request_head(f"GET /v1/models HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}".encode())
+
+    def in_ten_years() -> float:
+        return time.time() + 10 * 365 * DAY_S
+
+    Admission(settings, now_s=in_ten_years).check(head)
+    with pytest.raises(Refusal, match="ended with the server"):
+        Admission(replace(settings, server_id="the-next-server")).check(head)
+    with pytest.raises(Refusal, match="expired"):
+        days = sign_token(secret, lifetime_s=DAY_S)
+        Admission(settings, now_s=in_ten_years).check(replace(head, fields=((b"authorization", b"Bearer " + days.encode()),)))
+    command.process.send_signal(signal.SIGTERM)
+    ended = command.end()
+    assert not kept.exists()
+    assert token not in ended.said
 
 
 @pytest.mark.e2e
