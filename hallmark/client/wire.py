@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import httpx
 
+from hallmark.client.credentials import Credential
 from hallmark.client.errors import ConnectionLost, StreamBroken
 from hallmark.client.sse import json_events
 from hallmark.client.strict_json import read_json
@@ -127,6 +128,15 @@ class WireClient:
         """POST `body` as JSON (NaN and all; None is sent as null), or `content` exactly as it is."""
         return self._answer(self._request("POST", path, content=_encoded(body, content), headers=headers))
 
+    def ask(self, method: str, path: str, credential: Credential, *, body: Any = None, target: bytes = b"") -> Answer:
+        """A request that shows `credential` and not the key; `target` stands in the place of the path, to the letter."""
+        content = None if body is None else _encoded(body, None)
+        where = path + (f"?{credential.query}" if credential.query else "")
+        request = self._request(method, where, content=content, headers=credential.headers, keyed=False)
+        if target:
+            request.extensions["target"] = target
+        return self._answer(request)
+
     def stream(
         self, path: str, body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None
     ) -> Generator[dict[str, Any], None, None]:
@@ -150,14 +160,22 @@ class WireClient:
                 response.close()
 
     def _request(
-        self, method: str, path: str, *, content: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        keyed: bool = True,
     ) -> httpx.Request:
         given = {k.lower(): v for k, v in (headers or {}).items()}
         if content is not None:
             given.setdefault("content-type", "application/json")
-        if self._api_key:
+        if self._api_key and keyed:
             given.setdefault("authorization", f"Bearer {self._api_key}")
-        return self._http.build_request(method, self.base_url + path, content=content, headers=given)
+        # A header's bytes are Latin-1; httpx by itself would take ASCII alone.
+        fields = [(name.encode(), value.encode("latin-1")) for name, value in given.items()]
+        return self._http.build_request(method, self.base_url + path, content=content, headers=fields)
 
     def _answer(self, request: httpx.Request) -> Answer:
         with self._watched(request):

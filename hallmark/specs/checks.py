@@ -34,7 +34,7 @@ SERVER_CHECKS = (
     ServerCheck("server.health", "/health answers 200 while the server serves"),
     ServerCheck("server.version", "the engine that runs is the one that the spec pins"),
     ServerCheck("server.model", "the served model and its context length are those of the spec"),
-    ServerCheck("server.auth", "a request without the key, or with a wrong one, is refused with 401", guarded=True),
+    ServerCheck("server.auth", "nobody gets in without the key: on no route, by no near miss", guarded=True),
     ServerCheck("server.completions", "a completion answers in the OpenAI form", Feature.COMPLETIONS),
     ServerCheck("server.max-tokens", "max_tokens is kept and finish_reason says so", Feature.COMPLETIONS),
     ServerCheck("server.stop", "a stop sequence ends the text and is not in it", Feature.COMPLETIONS),

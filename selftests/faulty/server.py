@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from selftests.faulty import answers
+from selftests.faulty.door import CHATS, COMPLETIONS, LISTED, Knock, require_admission
 from selftests.faulty.faults import FAULTS, Faults
 from selftests.faulty.jobs import Job, Refused, chat_text, in_common, lenient_job, parse_body, parse_job
 from selftests.faulty.metrics import Metrics
@@ -69,10 +70,10 @@ class StandIn:
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-                headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:])}
+                headers = {k.lower(): v.strip(" \t") for k, _, v in (line.partition(":") for line in head[1:])}
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
-                method, path, _ = head[0].split(" ", 2)
-                await self.answer(method, path.partition("?")[0], headers=headers, body=body, writer=writer)
+                method, target, _ = head[0].split(" ", 2)
+                await self.answer(Knock(method, target, headers, body), writer)
                 if headers.get("connection", "").lower() == "close":
                     break
                 if "closes" in self.faults:
@@ -84,33 +85,30 @@ class StandIn:
         finally:
             writer.close()
 
-    async def answer(
-        self, method: str, path: str, *, headers: Mapping[str, str], body: bytes, writer: asyncio.StreamWriter
-    ) -> None:
-        completions = path in ("/v1/completions", "/v1/chat/completions") and method == "POST"
+    async def answer(self, knock: Knock, writer: asyncio.StreamWriter) -> None:
+        path = knock.routed(self.faults)
+        runs = knock.method == "POST" or (knock.method == "PUT" and "open-methods" in self.faults)
+        completions = path in (*COMPLETIONS, *CHATS) and runs
         try:
-            self._authorise(path, headers)
+            require_admission(knock, self.options.api_key, self.faults)
             if not completions:
-                return self._send(writer, self.plain(method, path, body))
-            job = self._job(body, chat="chat" in path)
+                return self._send(writer, self.plain(knock.method, path, knock.body), headless=knock.method == "HEAD")
+            job = self._job(knock.body, chat=path in CHATS)
             await self.complete(self._cached(job) if "prefix-cache" in self.faults else job, writer)
         except Refused as refused:
             if "dies-on-bad-request" in self.faults and completions and refused.status < 500:
                 os._exit(CRASH)
-            self._send(writer, self._refusal(refused))
+            self._send(writer, self._refusal(refused), headless=knock.method == "HEAD")
 
-    def _send(self, writer: asyncio.StreamWriter, reply: Reply) -> None:
-        writer.write(reply.head() + reply.body)
+    def _send(self, writer: asyncio.StreamWriter, reply: Reply, *, headless: bool = False) -> None:
+        """`headless`: an answer to HEAD, which has no body."""
+        writer.write(reply.head() + (b"" if headless else reply.body))
 
     def _refusal(self, refused: Refused) -> Reply:
         if "plain-text-errors" in self.faults:
             return Reply(refused.status, str(refused).encode(), "text/plain; charset=utf-8")
-        return Reply.json(refused.body, refused.status)
-
-    def _authorise(self, path: str, headers: Mapping[str, str]) -> None:
-        key = self.options.api_key
-        if key and "open-door" not in self.faults and path.startswith("/v1") and headers.get("authorization") != f"Bearer {key}":
-            raise Refused("Unauthorized", 401)
+        counts = {"usage": {"completion_tokens": 1}} if refused.status == 401 and "refusal-counts" in self.faults else {}
+        return Reply.json({**refused.body, **counts}, refused.status)
 
     def plain(self, method: str, path: str, body: bytes) -> Reply:
         """Every endpoint that generates nothing."""
@@ -119,6 +117,8 @@ class StandIn:
                 return Reply(503 if "listen-but-not-healthy" in self.faults else 200, b"", "text/plain")
             case "GET", "/version":
                 return Reply.json({"version": self.faults.text("wrong-version") or self.options.version})
+            case "GET", "/openapi.json":
+                return Reply.json(LISTED)
             case "GET", "/v1/models":
                 more = [{"id": name, "object": "model", "parent": self.name} for name in self.adapters]
                 return Reply.json({"object": "list", "data": [self._entry(), *more]})
@@ -131,7 +131,7 @@ class StandIn:
                 return self._tokenize(parse_body(body))
             case "POST", "/detokenize":
                 return Reply.json({"prompt": decode(parse_body(body).get("tokens", []))})
-        if path in ("/v1/completions", "/v1/chat/completions", "/health", "/v1/models"):
+        if path in (*COMPLETIONS, *CHATS, "/health", "/v1/models"):
             return Reply.json({"detail": "Method Not Allowed"}, 405)
         return Reply.json({"detail": "Not Found"}, 404)
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from selftests.faulty import running
 from selftests.plugin.commands import Ended
 from selftests.plugin.conftest import Place
+from selftests.plugin.stand_in_spec import MODEL, WEIGHTS
 
 pytestmark = pytest.mark.e2e
 
@@ -34,19 +36,51 @@ def test_without_a_key_nothing_is_asked(clean: Ended) -> None:
     assert "server.auth" not in clean.rows
 
 
-def test_a_server_that_lets_everybody_in_is_rejected(place: Place) -> None:
+@pytest.mark.parametrize(
+    ("fault", "verdict", "reason"),
+    [
+        ("", "PASS", ""),
+        ("open-door", "FAIL", "answered 200 instead of 401"),
+        ("open-route=/invocations", "FAIL", "POST /invocations without a key: 200"),
+    ],
+)
+def test_a_server_that_runs_already_is_asked_what_it_leaves_open(place: Place, fault: str, verdict: str, reason: str) -> None:
+    place.spec()
+    options = {"model": WEIGHTS, "served_model_name": MODEL, "ttft_ms": 2, "api_key": KEY["HALLMARK_API_KEY"]}
+    with running(*filter(None, [fault]), environ=place.environ, **options) as server:
+        ended = place.release(f"--server-url={server.base_url}", workflow="tests", **KEY).end()
+    assert ended.rows["server.auth"]["verdict"] == verdict
+    assert reason in ended.rows["server.auth"]["reason"]
+    assert leaks(ended, KEY["HALLMARK_API_KEY"][2:-2]) == [], "nor what is nearly the key"
+
+
+@pytest.mark.parametrize("given", [KEY, SECRET], ids=["key", "token"])
+def test_what_an_engine_leaves_open_is_behind_the_gateway(place: Place, given: dict[str, str]) -> None:
+    """The engine listens on another port, on the loopback, and has a key of its own."""
     place.spec(faults="open-door")
-    ended = place.release(**KEY).end().must_end(1, "REJECTED")
-    assert ended.rows["server.auth"]["verdict"] == "FAIL"
-    assert "answered 200 instead of 401" in ended.rows["server.auth"]["reason"]
-
-
-def test_behind_the_gateway_the_engine_has_a_key_of_its_own(place: Place) -> None:
-    """Whoever finds the engine's port still gets nothing; an engine that lets everybody in is not seen by clients."""
-    place.whole_spec(faults="open-door")
-    ended = place.release(**SECRET).end().must_end(0, "ACCEPTED")
+    ended = place.release(workflow="tests", **given).end()
+    assert ended.rows["server.auth"]["verdict"] == "PASS"
     plan = json.loads((ended.folder / "launch_plan.json").read_text())
     assert plan["base_url"] not in plan["command"]
+    assert "--host 127.0.0.1" in plan["command"]
+
+
+@pytest.mark.parametrize(
+    ("workflow", "given", "told"),
+    [
+        ("release", {"JWT_SECRET": "31-bytes-are-one-fewer-than-32."}, "JWT_SECRET: the secret is shorter than 32 bytes"),
+        ("server", {"JWT_SECRET": "31-bytes-are-one-fewer-than-32."}, "JWT_SECRET: the secret is shorter than 32 bytes"),
+        ("release", {"HALLMARK_API_KEY": "two words"}, "HALLMARK_API_KEY: no header can hold it"),
+        ("server", {"HALLMARK_API_KEY": "one,two"}, "HALLMARK_API_KEY: the gateway parts keys by commas"),
+    ],
+)
+def test_a_key_that_cannot_be_meant_is_one_line(place: Place, workflow: str, given: dict[str, str], told: str) -> None:
+    place.spec()
+    ended = place.release(workflow=workflow, **given).end()
+    assert (ended.code, ended.folders) == (2, ())
+    assert [line for line in ended.said.splitlines() if told in line and " - " in line]
+    assert "Traceback" not in ended.said
+    assert not [value for value in given.values() if value in ended.said]
 
 
 def test_a_gateway_that_is_killed_is_a_server_that_is_lost(place: Place) -> None:
