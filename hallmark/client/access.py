@@ -54,17 +54,22 @@ class _Walk:
         self._client = client
         self._key = key
         self._openings = Openings()
+        self._open: set[str] = set()
+        """The routes that anybody may use."""
         self._nowhere = {method: [self._nothing(method) for _ in range(2)] for method in ("GET", "POST")}
         """Status and text by which paths are answered that are not there."""
 
     def whole(self) -> Openings:
         for route in routes(self._document()):
-            for credential in (NONE, WRONG):
-                self._try(route, credential)
+            if not self._try(route, NONE):
+                self._open.add(str(route))  # what else would open it is no matter
+            else:
+                self._try(route, WRONG)
         for route in self._at_work():
             self._try_hard(route)
-        for path in _HIDDEN:
-            self._try_spellings(Route(method="POST", path=path, use=Use.RUNS))
+        for route in (Route(method="POST", path=path, use=Use.RUNS) for path in _HIDDEN):
+            if str(route) not in self._open:
+                self._try_spellings(route)
         self._openings.open_on_purpose = [path for path in OPEN if self._ask("GET", path, NONE).status == 200]
         return self._openings
 
@@ -87,9 +92,9 @@ class _Walk:
         return None
 
     def _at_work(self) -> Iterator[Route]:
-        """Those that answer the one who has the key. Nobody knows what a route would do that is only listed."""
+        """Those closed ones that answer the one who has the key. Nobody knows what a route would do that is only listed."""
         for route in known_routes():
-            if route.use is Use.CHANGES or (route.use is Use.TELLS and route.path != "/v1/models"):
+            if route.use is Use.CHANGES or (route.use is Use.TELLS and route.path != "/v1/models") or str(route) in self._open:
                 continue
             body = body_for(route, self._client.model)
             answer = self._client.get(route.path) if body is None else self._client.post(route.path, body)
@@ -98,11 +103,12 @@ class _Walk:
 
     # -- trying
 
-    def _try(self, route: Route, credential: Credential, *, also: Container[int] = ()) -> None:
-        """`also`: statuses that close the route besides those of a refusal."""
+    def _try(self, route: Route, credential: Credential, *, also: Container[int] = ()) -> bool:
+        """Whether it is closed; `also` by these statuses, besides those of a refusal."""
         answer = self._ask(route.method, route.path, credential, body=body_for(route, self._client.model))
         closed = answer.status in _REFUSED or answer.status in also or self._is_nowhere(route, answer)
         self._judge(f"{route} {credential.name}", answer, closed=closed)
+        return closed
 
     def _try_hard(self, route: Route) -> None:
         body = body_for(route, self._client.model)

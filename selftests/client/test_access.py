@@ -27,11 +27,11 @@ def test_a_closed_server_is_not_accused() -> None:
 
 
 TOGETHER: list[dict[str, list[str]]] = [
-    {"open-door": ["POST /v1/completions without a key: 200", "GET /v1/models with another key: 200"]},
+    {"open-door": ["POST /v1/completions without a key: 200", "GET /v1/models without a key: 200"]},
     {
         "open-route=/invocations+/generate+/vendor/run+/v1/load_lora_adapter": [
             "POST /invocations without a key: 200",
-            "POST /generate with another key: 200",
+            "POST /generate without a key: 200",
             "POST /vendor/run without a key: 200",
             "POST /v1/load_lora_adapter without a key: 200",
         ],
