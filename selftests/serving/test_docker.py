@@ -16,11 +16,16 @@ from typing import Any
 import httpx
 import pytest
 
+from hallmark.client.access import walk
+from hallmark.client.wire import WireClient
+from hallmark.configure.guard import Keys, behind_gateway
 from hallmark.core.errors import InfrastructureError, LaunchError
 from hallmark.environment.collect import FACTS_FILE, parse
 from hallmark.serving.container import ContainerPlan
 from hallmark.serving.docker import DockerLauncher, run_in_image
+from hallmark.serving.guarded import GuardedLauncher
 from hallmark.serving.launchers import make_launcher
+from hallmark.serving.readiness import free_port
 from hallmark.serving.server import Death, LaunchPlan, RunningServer, ServerLost
 from selftests.core.polling import alive, comes_true, marked
 from selftests.faulty import MODEL, running
@@ -50,7 +55,8 @@ def start(engine: Any) -> Iterator[Start]:
     servers: list[RunningServer] = []
 
     def launch(plan: LaunchPlan) -> RunningServer:
-        servers.append(DockerLauncher().start(plan, lambda _: None))
+        launcher = GuardedLauncher(DockerLauncher()) if plan.gateway else DockerLauncher()
+        servers.append(launcher.start(plan, lambda _: None))
         return servers[-1]
 
     yield launch
@@ -92,6 +98,22 @@ def test_a_ready_server_answers_and_is_gone_after_stop(tmp_path: Path, start: St
         httpx.get(server.endpoint.base_url + "/health")
     assert server.death is None, "a server that we stopped did not die"
     server.stop()
+
+
+def test_an_image_that_leaves_its_door_open_is_closed_by_a_gateway_before_it(tmp_path: Path, start: Start, engine: Any) -> None:
+    key = "key-of-the-clients-of-this-test"
+    inner = contained(tmp_path, "open-door")
+    outside = {"host": "127.0.0.1", "port": free_port("127.0.0.1")}
+    plan = behind_gateway(inner, Keys(api_key=key), **outside, environ=os.environ, folder=tmp_path)
+    server = start(plan)
+    assert httpx.post(inner.endpoint.base_url + "/invocations", json={"prompt": "1+1="}).status_code == 200, "it is open itself"
+    with WireClient(server.endpoint.base_url, MODEL, api_key=key) as client:
+        assert client.post("/v1/completions", client.body(prompt="1+1=")).status == 200
+        assert walk(client, key).found == []
+    server.stop()
+    assert owned(engine) == []
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(server.endpoint.base_url + "/health")
 
 
 def test_the_launcher_has_a_name(engine: Any) -> None:
