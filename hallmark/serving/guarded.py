@@ -1,6 +1,6 @@
-"""A local engine behind hallmark's gateway: signed tokens with an expiry, and health that means progress.
+"""An engine behind hallmark's gateway: keys and tokens, and health that means progress.
 
-The engine listens on a port of its own with a key that only the gateway knows; nobody gets past the gateway.
+The engine listens on a port of its own with a key that only the gateway knows.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 
 from hallmark.core.errors import LaunchError
 from hallmark.core.grace import drain_s
 from hallmark.core.process import KeptProcess, tail
 from hallmark.serving.local import require_own_listener
-from hallmark.serving.readiness import require_free_port, require_released_port, wait_until_ready
+from hallmark.serving.readiness import answers, require_free_port, require_released_port, wait_until_ready
 from hallmark.serving.server import Death, GatewayPlan, Launcher, LaunchPlan, RunningServer
 
 _STARTS_WITHIN_S = 60.0
@@ -79,7 +80,11 @@ class GuardedServer(RunningServer):
 
 
 class GuardedLauncher(Launcher):
-    """Starts the engine by another launcher, then the gateway in front of it."""
+    """Starts the gateway, then by another launcher the engine behind it.
+
+    The gateway comes first, so that it has its port from the beginning - an engine may load for twenty minutes - and what
+    it does not understand is told before the engine loads for nothing.
+    """
 
     name = "guarded"
 
@@ -89,28 +94,25 @@ class GuardedLauncher(Launcher):
     def start(self, plan: LaunchPlan, progress: Callable[[str], None]) -> RunningServer:
         assert plan.gateway is not None
         require_free_port(plan.endpoint.base_url)
-        engine = self._inner.start(replace(plan, endpoint=plan.gateway.engine, gateway=None), progress)
-        try:
-            return GuardedServer(plan, engine, _started(plan, plan.gateway))
-        except BaseException:
-            engine.stop()
-            raise
+        with ExitStack() as undone:
+            gateway = KeptProcess(plan.gateway.argv, env=plan.gateway.env, log_path=plan.gateway.log_path)
+            undone.callback(gateway.stop)
+            if not answers(plan.endpoint, "/livez", timeout_s=_STARTS_WITHIN_S, gone=gateway.ended.wait):
+                raise _not_ready(plan, plan.gateway, "it ended" if gateway.ended.is_set() else "it does not listen")
+            require_own_listener(plan.endpoint.base_url, gateway)
+            engine = self._inner.start(replace(plan, endpoint=plan.gateway.engine, gateway=None), progress)
+            undone.callback(engine.stop)
+            reason = wait_until_ready(plan.endpoint, timeout_s=_STARTS_WITHIN_S, gone=gateway.ended.wait, progress=lambda _: None)
+            if reason:
+                raise _not_ready(plan, plan.gateway, reason)
+            undone.pop_all()
+        return GuardedServer(plan, engine, gateway)
 
 
-def _started(plan: LaunchPlan, gateway: GatewayPlan) -> KeptProcess:
-    process = KeptProcess(gateway.argv, env=gateway.env, log_path=gateway.log_path)
-    try:
-        reason = wait_until_ready(plan.endpoint, timeout_s=_STARTS_WITHIN_S, gone=process.ended.wait, progress=lambda _: None)
-    except BaseException:
-        process.stop()
-        raise
-    if reason:
-        process.stop()
-        raise LaunchError(
-            f"the gateway was not ready: {reason}",
-            where=plan.cell,
-            hint=f"read {gateway.log_path.name} in the run's folder",
-            log_tail=tail(gateway.log_path),
-        )
-    require_own_listener(plan.endpoint.base_url, process)
-    return process
+def _not_ready(plan: LaunchPlan, gateway: GatewayPlan, reason: str) -> LaunchError:
+    return LaunchError(
+        f"the gateway was not ready: {reason}",
+        where=plan.cell,
+        hint=f"read {gateway.log_path.name} in the run's folder",
+        log_tail=tail(gateway.log_path),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import time
@@ -67,20 +68,29 @@ def wait_until_ready(
 ) -> str:
     """Poll until ready and return "", or why not when `timeout_s` is over, the process is gone, or `progress` says False.
 
-    `gone(seconds)` waits that long for the process to end and tells whether it did.
+    It is asked once at least, however busy the machine. `gone(seconds)` waits that long for the process to end and tells
+    whether it did.
     """
     deadline = time.monotonic() + timeout_s
-    reason = "not asked yet"
     with connect(endpoint, timeout_s=_PROBE_TIMEOUT_S) as client:
-        while (left_s := deadline - time.monotonic()) > 0:
-            if gone(_POLL_S):
-                return "it ended"
-            reason = not_ready_because(client, patience_s=max(left_s, _LEAST_PATIENCE_S))
-            if not reason:
-                return ""
-            if progress(reason) is False:
-                break
-    return reason
+        while not gone(_POLL_S):
+            reason = not_ready_because(client, patience_s=max(deadline - time.monotonic(), _LEAST_PATIENCE_S))
+            if not reason or progress(reason) is False or time.monotonic() > deadline:
+                return reason
+    return "it ended"
+
+
+def answers(endpoint: Endpoint, path: str, *, timeout_s: float, gone: Callable[[float], bool]) -> bool:
+    """Poll until `path` is answered 200; False when `timeout_s` is over or the process is gone."""
+    import httpx
+
+    deadline = time.monotonic() + timeout_s
+    with connect(endpoint, timeout_s=_PROBE_TIMEOUT_S) as client:
+        while time.monotonic() < deadline and not gone(_POLL_S):
+            with contextlib.suppress(httpx.HTTPError):
+                if client.get(path).status_code == 200:
+                    return True
+    return False
 
 
 def require_free_port(base_url: str) -> None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import httpx
 
 from hallmark.core.errors import LaunchError
 from hallmark.core.process import KeptProcess, tail
 from hallmark.serving.local import require_own_listener
-from hallmark.serving.readiness import connect, free_port
+from hallmark.serving.readiness import answers, free_port
 from hallmark.serving.server import Endpoint
 
 _STARTS_WITHIN_S = 60.0
-_POLL_S = 0.1
 _NOT_ITS = ("JWT_SECRET", "VLLM_API_KEY")
 """What other parts of a run have in the environment and would mean something else to the sidecar."""
 
@@ -48,14 +44,8 @@ class RuntimeSidecar:
             raise
 
     def _wait(self, own: Endpoint) -> None:
-        deadline = time.monotonic() + _STARTS_WITHIN_S
-        with connect(own, timeout_s=5) as client:
-            while time.monotonic() < deadline and not self._process.ended.wait(_POLL_S):
-                try:
-                    if client.get("/health").status_code == 200:
-                        return
-                except httpx.HTTPError:
-                    continue
+        if answers(own, "/health", timeout_s=_STARTS_WITHIN_S, gone=self._process.ended.wait):
+            return
         how = "ended" if self._process.ended.is_set() else "did not answer"
         raise LaunchError(
             f"the runtime sidecar {how} before it was ready",
