@@ -81,16 +81,16 @@ def usage(job: Job, outputs: Sequence[Output], faults: Faults) -> dict[str, Any]
     return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + made, **details}
 
 
-def completion_logprobs(output: Output, count: int, *, model: Model, echo: bool) -> dict[str, Any]:
-    ids = (*output.prompt, *output.ids) if echo else output.ids
-    start = 0 if echo else len(output.prompt)
+def completion_logprobs(job: Job, output: Output, *, model: Model) -> dict[str, Any]:
+    ids = (*output.prompt, *output.ids) if job.echo else output.ids
+    start = 0 if job.echo else len(output.prompt)
     everything = (*output.prompt, *output.ids)
     tokens, values, tops, offsets = [], [], [], []
     offset = 0
     for place, token in enumerate(ids, start=start):
         before, name = decode(everything[:place]), token_text(token)
-        last, generated = place == len(output.prompt) - 1, place >= len(output.prompt)
-        top = model.top(before, token, count=count, last=last, generated=generated) if place else None
+        last, drawn = place == len(output.prompt) - 1, job.sampling if place >= len(output.prompt) else None
+        top = model.top(before, token, count=job.logprobs or 0, last=last, drawn=drawn) if place else None
         tokens.append(name)
         values.append(top[token] if top else None)
         tops.append({token_text(t): lp for t, lp in top.items()} if top else None)
@@ -99,10 +99,10 @@ def completion_logprobs(output: Output, count: int, *, model: Model, echo: bool)
     return {"tokens": tokens, "token_logprobs": values, "top_logprobs": tops, "text_offset": offsets}
 
 
-def chat_logprobs(output: Output, count: int, *, model: Model) -> dict[str, Any]:
-    rows = []
+def chat_logprobs(job: Job, output: Output, *, model: Model) -> dict[str, Any]:
+    rows, count = [], job.logprobs or 0
     for place, token in enumerate(output.ids):
-        top = model.top(decode((*output.prompt, *output.ids[:place])), token, count=count, generated=True)
+        top = model.top(decode((*output.prompt, *output.ids[:place])), token, count=count, drawn=job.sampling)
         named = [{"token": token_text(t), "logprob": lp, "bytes": [*token_bytes(t)]} for t, lp in top.items()]
         own = {"token": token_text(token), "logprob": top[token], "bytes": [*token_bytes(token)]}
         rows.append({**own, "top_logprobs": named[:count]})
@@ -113,8 +113,8 @@ def _logprobs(job: Job, output: Output, *, model: Model, faults: Faults) -> dict
     if job.logprobs is None or "no-logprobs" in faults:
         return None
     if job.chat:
-        return chat_logprobs(output, job.logprobs, model=model)
-    told = completion_logprobs(output, job.logprobs, model=model, echo=job.echo)
+        return chat_logprobs(job, output, model=model)
+    told = completion_logprobs(job, output, model=model)
     if "logprobs-are" in faults:
         same = json.loads(faults.text("logprobs-are"))
         told["token_logprobs"] = [same for _ in told["tokens"]]

@@ -86,6 +86,10 @@ FAULTS: Mapping[str, Fault] = {
     # the model
     "wrong-answers": Fault("this share of prompts is answered wrongly, the same ones each time", "0.2"),
     "nondeterministic": Fault("the seed is ignored: 'sampled' where temperature > 0, 'greedy' everywhere", "sampled"),
+    "seed-decides": Fault(
+        "what a seed decides: 'nothing' (all of them give one text), 'first-token' (the rest is chance)", "nothing"
+    ),
+    "sure": Fault("no fault, but a model that is sure of every token: whatever the seed, it says the same"),
     "temperature-ignored": Fault("every answer is sampled at temperature 1"),
     "canned": Fault("what was asked before is answered as before, from memory"),
     "logprobs-are": Fault("every log-probability is this JSON value", "0"),

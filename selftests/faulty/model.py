@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import re
@@ -122,6 +123,11 @@ class Sampling:
         return self.temperature == 0 or self.top_k == 1 or self.top_p <= 0.1
 
 
+def _slips(sampling: Sampling) -> float:
+    """How often a sampled letter of an answer is another than the right one."""
+    return min(0.5, 0.15 * sampling.temperature)
+
+
 @dataclass(frozen=True)
 class Model:
     wrong_share: float = 0.0
@@ -129,6 +135,10 @@ class Model:
     """With the adapter at work: the difference in place of a sum of two."""
     ignores_seed: str = ""
     """'' | 'sampled' | 'greedy': which requests vary from call to call although they must not."""
+    seed_decides: str = ""
+    """'' (all of a sample) | 'nothing' | 'first-token'."""
+    sure: bool = False
+    """Whether there is but one thing that it would ever say."""
     _random: random.Random = field(default_factory=lambda: random.Random(os.urandom(8)))
 
     def question(self, text: str) -> Question | None:
@@ -143,25 +153,29 @@ class Model:
 
     def _rng(self, prompt: str, sampling: Sampling, index: int) -> random.Random:
         """Where the text's chance comes from: the prompt for greedy, the seed if there is one, else really chance."""
-        if sampling.greedy:
+        if sampling.greedy or self.sure:
             return self._random if self.ignores_seed == "greedy" else random.Random(f"greedy {prompt}")
         if sampling.seed is None or self.ignores_seed:
             return random.Random(self._random.random())
-        return random.Random(f"{sampling.seed} {index} {prompt}")
+        seed = 0 if self.seed_decides == "nothing" else sampling.seed
+        return random.Random(f"{seed} {index} {prompt}")
 
     def _said(self, prompt: str, rng: random.Random, sampling: Sampling) -> str:
         question = self.question(prompt)
         text = question.given[len(question.said) :] if question and question.given.startswith(question.said) else ""
         if not question:
             text = "".join(rng.choice(_LETTERS) for _ in range(24))
-        varied = self.ignores_seed == "greedy" if sampling.greedy else True
-        rate = min(0.5, 0.15 * sampling.temperature) if not sampling.greedy else 0.3
+        varied = self.ignores_seed == "greedy" if sampling.greedy or self.sure else True
+        rate = 0.3 if sampling.greedy else _slips(sampling)
         return "".join(rng.choice(_LETTERS) if rng.random() < rate else c for c in text) if varied else text
 
     def generate(self, prompt: str, sampling: Sampling, *, index: int = 0, forced: str | None = None) -> Iterator[int]:
         """Token ids up to and including the end token, or `max_tokens` of them."""
         rng = self._rng(prompt, sampling, index)
         said = encode(self._said(prompt, rng, sampling) if forced is None else forced)
+        if self.seed_decides == "first-token" and not sampling.greedy:
+            rng = self._random
+            said = said[:1] + encode(self._said(prompt, rng, sampling))[1:]
         for place in range(sampling.max_tokens):
             if place < len(said):
                 yield said[place]
@@ -190,12 +204,27 @@ class Model:
         stops_short = last and question and len(question.given) > len(question.said) + 1
         return -3.0 if stops_short else -0.02
 
-    def top(self, before: str, token: int, *, count: int, last: bool = False, generated: bool = False) -> dict[int, float]:
+    def drawn_logprob(self, before: str, token: int, sampling: Sampling) -> float:
+        """The log-probability of a sampled `token`: any letter, or now and then any in place of the right one."""
+        if sampling.greedy or self.sure:
+            return -0.02
+        question = self.question(before)
+        slip = 1 / len(_LETTERS)
+        if not question or not question.given.startswith(question.said) or question.given == question.said:
+            return math.log(slip)
+        rate = _slips(sampling)
+        return math.log(1 - rate + rate * slip if token == self.expected(before) else rate * slip)
+
+    def top(self, before: str, token: int, *, count: int, last: bool = False, drawn: Sampling | None = None) -> dict[int, float]:
         """The `count` likeliest tokens and `token` itself, with log-probabilities, likeliest first.
 
-        What was `generated` was the likeliest, also where the end was ignored.
+        What was `drawn` was the likeliest, also where the end was ignored.
         """
-        ranked = {token: -0.02} if generated else {self.expected(before): -0.02, token: self.logprob(before, token, last=last)}
+        ranked = (
+            {token: self.drawn_logprob(before, token, drawn)}
+            if drawn
+            else {self.expected(before): -0.02, token: self.logprob(before, token, last=last)}
+        )
         others = (encode(c)[0] for c in "0123456789 abcdefghijklmnop")
         for place, other in enumerate(o for o in others if o not in ranked):
             if len(ranked) >= max(count, 2):

@@ -46,7 +46,12 @@ class StandIn:
         idle = "slow" in faults and not (options.ttft_ms or options.itl_ms)
         self.ttft_s = (20.0 if idle else options.ttft_ms) * slow / 1000
         self.itl_s = (2.0 if idle else options.itl_ms) * slow / 1000
-        self.model = Model(wrong_share=faults.number("wrong-answers"), ignores_seed=faults.text("nondeterministic"))
+        self.model = Model(
+            wrong_share=faults.number("wrong-answers"),
+            ignores_seed=faults.text("nondeterministic"),
+            seed_decides=faults.text("seed-decides"),
+            sure="sure" in faults,
+        )
         self.metrics = Metrics(slower=faults.number("slow-clock") or 1.0, extra_tokens=int(faults.number("miscounts-tokens")))
         self.adapters: list[str] = []
         self.born = time.time()

@@ -43,17 +43,17 @@ FAULTS = {
     ),
     "over-by-one=quiet": ({"server.logprobs"}, "tokens with a log-probability is 7, not 6"),
     "answers-name": (STREAMS | {"server.completions", "server.chat"}, "model is 'some-other-model'"),
+    "seed-decides=nothing": ({"server.seed"}, "8 seeds gave 1 different text(s), and a server that obeys them does so"),
+    "seed-decides=first-token": ({"server.seed"}, "samples repeated by their seed is"),
     "canned": ({"server.seed"}, "answers that were made anew is 8, not 16"),
-    "logprobs-are=0": ({"server.logprobs"}, "have a probability of"),
-    "logprobs-are=-Infinity": ({"server.logprobs"}, "-Infinity is no JSON value"),
-    "logprobs-are=NaN": ({"server.logprobs"}, "NaN is no JSON value"),
+    "logprobs-are=-Infinity": ({"server.logprobs", "server.seed"}, "-Infinity is no JSON value"),
+    "logprobs-are=NaN": ({"server.logprobs", "server.seed"}, "NaN is no JSON value"),
     "truncate-stream": (STREAMED, "[DONE]"),
     "sse-error": (STREAMED, "broken on purpose"),
     "no-stop": ({"server.stop"}, "text up to the stop sequence"),
     "nondeterministic": ({"server.seed"}, "samples repeated by their seed is"),
     "accepts-bad-requests": (BAD_REQUESTS, "answered 200 instead of 4xx"),
     "plain-text-errors": (BAD_REQUESTS, "not JSON"),
-    "no-logprobs": ({"server.logprobs"}, "the answer has no choices.0.logprobs"),
     "structured-ignored": ({"server.structured-output"}, "name 'Ada'"),
     "wrong-version": ({"server.version"}, "the server runs vllm 0.0.1, the spec says ==0.32.0"),
     "wrong-version=unknown": ({"server.version"}, "the server runs vllm unknown"),
@@ -80,6 +80,25 @@ def test_a_temperature_that_is_ignored(place: Place) -> None:
     ended = place.release().end().must_end(1, "REJECTED")
     assert ended.bad["server.seed"] == "FAIL"
     assert "different texts among 4 seeds at temperature 0 is" in ended.rows["server.seed"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [("no-logprobs", "the answer has no choices.0.logprobs"), ("logprobs-are=0", "have a probability of")],
+)
+def test_log_probabilities_that_say_nothing_leave_open_what_a_seed_does(place: Place, fault: str, reason: str) -> None:
+    place.spec(faults=fault)
+    ended = place.release().end().must_end(1, "REJECTED")
+    assert ended.bad == {"spec.targets": "INCONCLUSIVE", "server.logprobs": "FAIL", "server.seed": "INCONCLUSIVE"}
+    assert reason in ended.rows["server.logprobs"]["reason"]
+
+
+def test_a_model_that_is_sure_of_its_words_shows_nothing_of_a_seed(place: Place) -> None:
+    """It says the same whatever the seed, as a right server must."""
+    place.spec(faults="sure")
+    ended = place.release().end().must_end(4, "INCONCLUSIVE")
+    assert ended.bad == {"spec.targets": "INCONCLUSIVE", "server.seed": "INCONCLUSIVE"}
+    assert "too sure of its words to tell" in ended.rows["server.seed"]["reason"]
 
 
 def test_a_server_that_dies_of_a_bad_request_takes_the_rest_with_it(place: Place) -> None:

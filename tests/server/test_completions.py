@@ -7,6 +7,7 @@ import math
 import pytest
 
 from hallmark.client.text import finish_reason, joined_text, last_usage, models_named, part, text_pieces
+from hallmark.stats.seeds import Drawn, judge_repeats, judge_variety
 
 pytestmark = pytest.mark.server
 
@@ -57,22 +58,48 @@ def test_a_stop_sequence_ends_the_text(client, check):
     check.equal("finish_reason of the stream", finish_reason(events), "stop")
 
 
+OPENINGS = ("Once upon a time", "{", "?", " e t a o i n", "Random digits: 7 3 9 1")
+SEEDS = 8
+FREE_NATS = 5
+"""So surprising should a text be: of a probability below 1 %."""
+# What a model's own defaults (its generation_config.json) would make of a distribution, undone.
+FREELY = {"temperature": 1, "top_p": 1, "top_k": -1, "min_p": 0, "repetition_penalty": 1, "ignore_eos": True, "logprobs": 1}
+
+
+def sample(client, prompt, seed, *, max_tokens, **fields):
+    """A text drawn freely, and the answer's id."""
+    answer = complete(client, prompt=prompt, seed=seed, max_tokens=max_tokens, **{**FREELY, **fields})
+    told = part(answer, "choices", 0).get("logprobs") or {}
+    values = (value if isinstance(value, float) else 0.0 for value in told.get("token_logprobs") or ())
+    tokens = tuple(map(str, told.get("tokens") or ()))
+    return Drawn(text=part(answer, "choices", 0, "text"), tokens=tokens, logprobs=tuple(values)), part(answer, "id")
+
+
+def freest(client):
+    """(opening, length, nats of all): where even the likeliest of three texts is unlikely; longer texts where none is enough."""
+
+    def nats(prompt):
+        return min(sample(client, prompt, seed, max_tokens=24)[0].nats for seed in range(100, 103))
+
+    surprise = {prompt: nats(prompt) for prompt in OPENINGS}
+    opening = max(surprise, key=surprise.__getitem__)
+    return opening, 24 if surprise[opening] >= FREE_NATS else 96, surprise
+
+
 @pytest.mark.check("server.seed")
 def test_a_seed_repeats_a_sample(client, check):
-    """At temperature 1 one seed gives one text, among eight there is more than one; at temperature 0 there is one only."""
+    """At temperature 1 one seed gives one text and another seed another; at temperature 0 there is one text only.
 
-    def sample(seed: int, temperature: float = 1.0) -> tuple[str, str]:
-        answer = complete(client, prompt="a", temperature=temperature, seed=seed, max_tokens=24, ignore_eos=True)
-        return part(answer, "choices", 0, "text"), part(answer, "id")
-
-    once, again = [sample(seed) for seed in range(8)], [sample(seed) for seed in range(8)]
-    check.equal("samples repeated by their seed", sum(a[0] == b[0] for a, b in zip(once, again, strict=True)), 8)
-    texts = {text for text, _ in once}
-    assert len(texts) > 1, "eight seeds gave one and the same text"
-    check.observe("different texts among 8 seeds", len(texts), n=8)
+    What equal and different texts show depends on how freely the model goes on, which is measured first.
+    """
+    opening, length, surprise = freest(client)
+    check.observe("opening that the model continues most freely", opening, detail={"nats": surprise, "tokens": length})
+    once, again = ([sample(client, opening, seed, max_tokens=length) for seed in range(SEEDS)] for _ in range(2))
+    texts = [drawn for drawn, _ in once]
+    check.add(judge_repeats(texts, [drawn for drawn, _ in again]), judge_variety(texts))
     # An answer that was kept from the first time repeats anything, and shows nothing.
-    check.equal("answers that were made anew", len({id_ for _, id_ in [*once, *again]}), 16)
-    greedy = {sample(seed, temperature=0)[0] for seed in range(4)}
+    check.equal("answers that were made anew", len({id_ for _, id_ in [*once, *again]}), 2 * SEEDS)
+    greedy = {sample(client, opening, seed, max_tokens=length, temperature=0)[0].text for seed in range(4)}
     check.equal("different texts among 4 seeds at temperature 0", len(greedy), 1)
 
 
