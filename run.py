@@ -31,7 +31,7 @@ def main() -> int:
         EndSignals().take()
         python = ensure(plan, ROOT / ".venv", log=_say, tools=ROOT / ".hallmark" / "tools")
         with held_back():
-            os.execv(python, [str(python), "-m", "hallmark", *moved(sys.argv[1:], os.environ)])
+            os.execv(python, [str(python), "-m", "hallmark.checkout", *moved(sys.argv[1:], os.environ)])
     except HallmarkError as exc:
         print(f"run.py: {exc}", file=sys.stderr)
         return exc.exit_code

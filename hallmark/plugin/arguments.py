@@ -6,62 +6,77 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from hallmark.core.errors import UsageError
+from hallmark.core.option_table import OPTIONS, Option, by_name
 from hallmark.core.product import CATALOGUE
-from hallmark.core.settings import resolve
+from hallmark.core.settings import Setting, resolve
+
+OF_PYTEST = tuple(option for option in OPTIONS if option.of_pytest)
+_GROUP = "hallmark"
 
 
 def add_options(parser: pytest.Parser) -> None:
-    group = parser.getgroup("hallmark", "acceptance of served LLMs (hallmark)")
-    group.addoption("--model", action="append", default=[], metavar="NAME|GLOB", help="model to certify; repeatable")
-    group.addoption("--device", metavar="NAME", help="device of the catalogue")
-    group.addoption("--impl", metavar="NAME", help="implementation, where the device has several")
-    group.addoption("--server", metavar="local|docker|attach", help="how the server is had (default: local)")
-    group.addoption("--server-url", metavar="URL", help="a server that runs already; implies --server attach")
-    group.addoption("--server-python", metavar="PATH", help="interpreter that holds the vendor's engine; used as it is")
-    group.addoption("--image", metavar="IMAGE", help="container image, with --server docker; in place of the spec's: PARTIAL")
-    group.addoption(
-        "--install-missing",
-        action="store_true",
-        help="install what is missing into the server's environment, --server-python's too",
-    )
-    # pytest has a --strict-config of its own, which is about its ini file.
-    group.addoption(
-        "--strict-server-config", action="store_true", help="stop where a value of the spec is displaced or had to be guessed"
-    )
-    group.addoption("--port", metavar="N", help="port for a local server (default: a free one)")
-    group.addoption(
-        "--engine-arg",
-        action="append",
-        default=[],
-        metavar="K=V",
-        help="engine argument in place of the spec's; repeatable; the run is then PARTIAL",
-    )
-    group.addoption(
-        "--server-env",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="variable of the server, over the environment's and the spec's; repeatable; the run is then PARTIAL",
-    )
-    group.addoption("--spec-dir", action="append", default=[], metavar="DIR", help="more model specs; repeatable")
-    group.addoption("--artifacts", metavar="DIR", help="where each run makes its folder (default: artifacts)")
-    group.addoption("--limit", metavar="N", help="score only N items of each eval; the run is then PARTIAL")
-    group.addoption("--workflow", metavar="NAME", help=_HIDDEN)
-    group.addoption("--decisions", metavar="FILE", help=_HIDDEN)
-    parser.addini("hallmark_model", "model when neither --model nor a device is given", default="")
-    parser.addini("hallmark_device", "device that goes with hallmark_model", default="")
+    """Each option as `--hallmark-NAME`, which no other plugin takes, and its ini key."""
+    group = parser.getgroup(_GROUP, "acceptance of served LLMs (hallmark)")
+    for option in OF_PYTEST:
+        _add(group, option, f"--hallmark-{option.name}", option.help)
+        parser.addini(option.key, option.help, type=_ini_type(option), default=None)
+    group.addoption("--hallmark-workflow", metavar="NAME", help=_HIDDEN)
+    group.addoption("--hallmark-decisions", metavar="FILE", help=_HIDDEN)
     parser.addini("hallmark_own_suite", "testpaths hold the suite: the shipped one is not added", type="bool", default=False)
-    parser.addini("hallmark_spec_dirs", "folders of model specs", type="paths", default=[])
 
 
 _HIDDEN = "for run.py"
 
 
-_PATH_OPTIONS = ("--server-python", "--spec-dir", "--artifacts")
+def add_short_names(parser: pytest.Parser) -> None:
+    """`--NAME` besides, wherever no other plugin and no conftest.py has an option of that name. Called when all have theirs."""
+    group = parser.getgroup(_GROUP)
+    for option in OF_PYTEST:
+        if _is_free(parser, option):
+            _add(group, option, f"--{option.name}", f"short for --hallmark-{option.name}")
+
+
+def _is_free(parser: pytest.Parser, option: Option) -> bool:
+    word = f"--{option.name}" + ("=0" if option.metavar else "")
+    try:
+        return word in parser.parse_known_and_unknown_args([word])[1]
+    except pytest.UsageError:
+        return False  # somebody's, and it does not like the value
+
+
+def _add(group: pytest.OptionGroup, option: Option, name: str, text: str) -> None:
+    if option.metavar:
+        action = "append" if option.many else "store"
+        group.addoption(name, dest=option.key, action=action, metavar=option.metavar, help=text, default=None)
+    else:
+        group.addoption(name, dest=option.key, action="store_true", help=text, default=None)
+
+
+def _ini_type(option: Option) -> Literal["paths", "string", "bool"]:
+    if option.path:
+        return "paths"
+    return "string" if option.metavar else "bool"
+
+
+def setting_of(config: pytest.Config, option: Option, environ: Mapping[str, str], *, default: str = "") -> Setting:
+    """What an option comes to, and who said so; several values are joined by commas, a flag is "yes"."""
+    said, written = config.getoption(option.key), config.getini(option.key)
+    return resolve(option.name, command_line=_joined(said), environ=environ, ini=_joined(written), default=default)
+
+
+def _joined(value: object) -> str:
+    match value:
+        case list() | tuple():
+            return ",".join(map(str, value))
+        case bool():
+            return "yes" if value else ""
+        case _:
+            return str(value or "")
 
 
 def require_own_ini(config: pytest.Config) -> None:
@@ -72,24 +87,25 @@ def require_own_ini(config: pytest.Config) -> None:
     """
     if config.inipath is not None:
         return
-    for option in _PATH_OPTIONS:
-        if option in config.invocation_params.args:
-            raise UsageError(
-                f"pytest took the path after {option} for a test path and so found no ini file", hint=f"write {option}=PATH"
-            )
+    for option in OF_PYTEST:
+        for name in (f"--{option.name}", f"--hallmark-{option.name}"):
+            arguments = list(config.invocation_params.args)
+            if option.path and name in arguments and Path(*arguments[arguments.index(name) + 1 :][:1]).exists():
+                raise UsageError(
+                    f"pytest took the path after {name} for a test path and so found no ini file", hint=f"write {name}=PATH"
+                )
 
 
-_ASKING = ("model", "device", "impl", "server_url", "spec_dir")
+_ASKING = tuple(map(by_name, ("model", "device", "impl", "server-url", "spec-dir")))
 """Options of which any one, wherever it comes from, asks for an acceptance run."""
 
 
 def is_asked_for(config: pytest.Config, environ: Mapping[str, str]) -> bool:
     """Whether this pytest run is to certify anything: an option, a variable or the ini file says so, or `-m` names a device."""
-    if any(getattr(config.option, name) or environ.get(f"HALLMARK_{name.upper()}") for name in _ASKING):
+    if any(setting_of(config, option, environ).value for option in _ASKING):
         return True
-    if any(config.getini(name) for name in ("hallmark_model", "hallmark_device", "hallmark_spec_dirs")):
-        return True
-    return bool(config.option.markexpr) and not _shipped_devices().isdisjoint(re.findall(r"[\w.+-]+", config.option.markexpr))
+    names = re.findall(r"[\w.+-]+", config.option.markexpr or "")
+    return bool(names) and not _shipped_devices().isdisjoint(names)
 
 
 def _shipped_devices() -> frozenset[str]:
@@ -106,6 +122,7 @@ def require_assertions() -> None:
 
 def spec_dirs(config: pytest.Config, environ: Mapping[str, str]) -> tuple[Path, ...]:
     """The folders of model specs: the shipped catalogue, those of the ini file, and those of `--spec-dir`."""
-    more = resolve("spec-dir", command_line=",".join(config.option.spec_dir), environ=environ)
-    named = (*config.getini("hallmark_spec_dirs"), *(Path(d) for d in more.value.split(",") if d))
-    return (CATALOGUE, *(folder for folder in named if folder.resolve() != CATALOGUE))
+    option = by_name("spec-dir")
+    more = resolve(option.name, command_line=_joined(config.getoption(option.key)), environ=environ).value
+    named = [*(config.getini(option.key) or ()), *(config.invocation_params.dir / d for d in more.split(",") if d)]
+    return (CATALOGUE, *(folder for folder in dict.fromkeys(named) if folder.resolve() != CATALOGUE))

@@ -13,7 +13,7 @@ from hallmark.core.files import write_json
 
 def write_decisions(config: pytest.Config, cells: Sequence[dict[str, object]], error: HallmarkError | None) -> None:
     """Write {"cells": [...], "error": ...} where `--decisions` says."""
-    if path := config.option.decisions:
+    if path := config.option.hallmark_decisions:
         what = {"message": str(error), "exit_code": error.exit_code} if error else None
         write_json(Path(path), {"cells": list(cells), "error": what})
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from hallmark.configure import given
+from hallmark.core.option_table import by_name
 from hallmark.core.records import PARTS, part_reason
-from hallmark.core.settings import Setting, resolve
+from hallmark.core.settings import Setting
+from hallmark.plugin.arguments import OF_PYTEST, setting_of
 from hallmark.plugin.marks import names_in
 from hallmark.specs.catalogue import Selection
 
@@ -56,51 +58,43 @@ class Options:
 
 def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: frozenset[str]) -> Options:
     """Resolve every option; `devices` are the names that the catalogue knows."""
-    option = config.option
-
-    def setting(name: str, *, ini: str = "", default: str = "") -> Setting:
-        said = getattr(option, name.replace("-", "_"))
-        said = ",".join(said) if isinstance(said, list) else said
-        return resolve(name, command_line=said, environ=environ, ini=ini, default=default)
-
-    model, device = setting("model"), setting("device")
-    if not (model.value or device.value or names_in(option.markexpr) & devices):
-        model, device = (
-            setting("model", ini=config.getini("hallmark_model")),
-            setting("device", ini=config.getini("hallmark_device")),
-        )
-    url = setting("server-url")
-    server = setting("server", default="attach" if url.value else "local")
-    given.secrets(environ, server=server.value)
-    limit, port, engine_args = setting("limit"), setting("port"), setting("engine-arg")
-    server_env = given.variables(option.server_env, option="--server-env", server=server.value)
-    others = [setting("impl"), setting("server-python"), setting("image"), setting("artifacts", default="artifacts")]
-    impl, python, image, artifacts = others
+    settings = _settled(config, environ, devices=devices)
+    value = {name: setting.value for name, setting in settings.items()}
+    server = given.launcher(value["server"], server_url=value["server-url"])
+    given.secrets(environ, server=server)
+    server_env = given.variables(config.option.hallmark_server_env or (), option="--server-env", server=server)
     return Options(
-        selection=Selection(models=tuple(filter(None, model.value.split(","))), device=device.value, impl=impl.value),
-        server=given.launcher(server.value, server_url=url.value),
-        server_url=given.base_url(url.value),
-        server_python=given.interpreter(python.value),
-        image=given.image(image.value, server=server.value),
-        install_missing=option.install_missing,
-        strict_config=option.strict_server_config,
-        port=given.port(port.value),
-        engine_args=given.engine_args(option.engine_arg, option="--engine-arg"),
+        selection=Selection(models=tuple(filter(None, value["model"].split(","))), device=value["device"], impl=value["impl"]),
+        server=server,
+        server_url=given.base_url(value["server-url"]),
+        server_python=given.interpreter(value["server-python"]),
+        image=given.image(value["image"], server=server),
+        install_missing=bool(value["install-missing"]),
+        strict_config=bool(value["strict-server-config"]),
+        port=given.port(value["port"]),
+        engine_args=given.engine_args(config.option.hallmark_engine_arg or (), option="--engine-arg"),
         environment_args=given.engine_args(environ.get(ENGINE_ARG_VARIABLE, "").split(), option=ENGINE_ARG_VARIABLE),
         server_env=server_env,
-        artifacts=config.invocation_params.dir / artifacts.value,
-        limit=given.whole_number(limit.value, name="limit", least=1),
+        artifacts=config.invocation_params.dir / value["artifacts"],
+        limit=given.whole_number(value["limit"], name="limit", least=1),
         guarded=bool(environ.get(API_KEY_VARIABLE) or environ.get(JWT_VARIABLE)),
-        workflow=option.workflow or "pytest",
-        decisions=option.decisions or "",
-        other_server=_other_server(engine_args, server_env),
-        narrowed_by=_narrowed_by(config, limit, devices=devices),
-        settings=(model, device, server, url, limit, port, engine_args, *others, _said(server_env)),
+        workflow=config.option.hallmark_workflow or "pytest",
+        decisions=config.option.hallmark_decisions or "",
+        other_server=_other_server(settings["engine-arg"], server_env),
+        narrowed_by=_narrowed_by(config, settings["limit"], devices=devices),
+        settings=tuple(settings.values()),
     )
 
 
-def _said(server_env: Mapping[str, str]) -> Setting:
-    return Setting("server-env", " ".join(f"{name}={value}" for name, value in server_env.items()), "command line")
+def _settled(config: pytest.Config, environ: Mapping[str, str], *, devices: frozenset[str]) -> dict[str, Setting]:
+    """Every option's value by its name; the ini file's model and device hold only where nothing else says which cell."""
+    attached = setting_of(config, by_name("server-url"), environ).value
+    defaults = {"server": "attach" if attached else "local", "artifacts": "artifacts"}
+    settings = {o.name: setting_of(config, o, environ, default=defaults.get(o.name, "")) for o in OF_PYTEST}
+    which = (settings["model"], settings["device"])
+    if any(s.value and s.origin != "ini" for s in which) or names_in(config.option.markexpr) & devices:
+        settings |= {s.name: Setting(s.name, "", "default") for s in which if s.origin == "ini"}
+    return settings
 
 
 def _other_server(engine_args: Setting, server_env: Mapping[str, str]) -> tuple[str, ...]:
@@ -109,7 +103,7 @@ def _other_server(engine_args: Setting, server_env: Mapping[str, str]) -> tuple[
 
 
 def _narrowed_by(config: pytest.Config, limit: Setting, *, devices: frozenset[str]) -> tuple[str, ...]:
-    reasons = [part_reason(workflow)] if (workflow := config.option.workflow) in PARTS else []
+    reasons = [part_reason(workflow)] if (workflow := config.option.hallmark_workflow) in PARTS else []
     if names_in(config.option.markexpr) - devices:
         reasons.append(f"-m '{config.option.markexpr}'")
     if config.option.keyword:

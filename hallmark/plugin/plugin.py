@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 
 import pytest
 
 from hallmark.core.errors import HallmarkError
-from hallmark.plugin.arguments import add_options, is_asked_for, require_assertions, require_own_ini, spec_dirs
+from hallmark.plugin.arguments import add_options, add_short_names, is_asked_for, require_assertions, require_own_ini, spec_dirs
 from hallmark.plugin.decisions import stopped
 
 KIND_MARKERS = (
@@ -21,6 +22,13 @@ KIND_MARKERS = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None, None, None]:
+    """Every plugin and conftest.py has its options by then: what is left is free for our short names."""
+    yield
+    add_short_names(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:

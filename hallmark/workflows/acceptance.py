@@ -39,7 +39,8 @@ def run_acceptance(workflow: str, arguments: Sequence[str], *, root: Path) -> En
     """Run pytest over the checkout at `root` and turn what it decided into an exit code."""
     with tempfile.TemporaryDirectory(prefix="hallmark-") as scratch:
         decisions = Path(scratch) / "decisions.json"
-        command = [sys.executable, "-m", "hallmark.plugin", "--workflow", workflow, "--decisions", str(decisions), *arguments]
+        told = ["--hallmark-workflow", workflow, "--hallmark-decisions", str(decisions)]
+        command = [sys.executable, "-m", "hallmark.plugin", *told, *arguments]
         code = _run(command, root)
         found = json.loads(decisions.read_text(encoding="utf-8")) if decisions.is_file() else {"cells": [], "error": None}
     return _conclude(code, found)

@@ -29,13 +29,12 @@ from hallmark.workflows.spec_lint import LOAD, lint
 from hallmark.workflows.spec_remarks import Severity
 from hallmark.workflows.spec_tasks import known_tasks
 
-PROGRAM = "hallmark specs"
 _SPEC_DIR = "a folder of specs, in place of model_specs if it has a devices.yaml, else besides; repeatable"
 Run = Callable[[argparse.Namespace], int]
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=PROGRAM, description="Look at model specs, check and convert them.", allow_abbrev=False)
+def make_parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=program, description="Look at model specs, check and convert them.", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, does, text in (
         ("list", _list, "the cells, one line each"),

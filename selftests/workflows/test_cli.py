@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hallmark import cli
+from hallmark.workflows import run_command
 from hallmark.core.errors import InfrastructureError
 from hallmark.core.files import write_json
 from hallmark.core.records import Manifest, Record, RecordLog, to_plain
@@ -73,7 +74,7 @@ def write_run(folder: Path, run: tuple[Manifest, tuple[Record, ...]]) -> Path:
 def test_a_usage_error_is_one_line_and_exit_code_2(
     capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    assert cli.main(arguments) == 2
+    assert cli.checkout(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert len(err.splitlines()) == 1
@@ -85,7 +86,7 @@ def test_a_usage_error_is_one_line_and_exit_code_2(
 @pytest.mark.parametrize("arguments", [["--workflow", "relese"], ["--no-such-option"], ["--work", "spec"], ["--limit"]])
 def test_a_wrong_option_names_the_right_ones_without_traceback(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
+        cli.checkout(arguments)
     assert caught.value.code == 2
     err = capsys.readouterr().err
     assert "Traceback" not in err
@@ -93,7 +94,7 @@ def test_a_wrong_option_names_the_right_ones_without_traceback(capsys: pytest.Ca
 
 
 def test_only_verbose_shows_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["-v"]) == 2
+    assert cli.checkout(["-v"]) == 2
     err = capsys.readouterr().err
     assert "Traceback" in err
     assert err.splitlines()[-1].startswith("run.py: nothing to do")
@@ -103,15 +104,15 @@ def test_an_error_of_the_machine_has_exit_code_3(monkeypatch: pytest.MonkeyPatch
     def broken(*_: object, **__: object) -> Ended:
         raise InfrastructureError("no space left", where="/disk", hint="free some")
 
-    monkeypatch.setattr(cli, "run_acceptance", broken)
-    assert cli.main(["--workflow", "release"]) == 3
+    monkeypatch.setattr(run_command, "run_acceptance", broken)
+    assert cli.checkout(["--workflow", "release"]) == 3
     assert capsys.readouterr().err == "run.py: /disk: no space left - free some\n"
 
 
 @pytest.mark.skipif(Path("/dev/tenstorrent").exists(), reason="this machine has a Tenstorrent device")
 def test_a_server_for_a_device_that_is_not_here_ends_with_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--workflow", "server", "--model", "Llama-3.3-70B", "--device", "T3K", "--artifacts", str(tmp_path)]
-    assert cli.main(words) == 3
+    assert cli.checkout(words) == 3
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)
     assert err.startswith("run.py: no t3k here (")
@@ -121,12 +122,12 @@ def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> Ended:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "run_acceptance", interrupted)
-    assert cli.main(["--workflow", "release"]) == 130
+    monkeypatch.setattr(run_command, "run_acceptance", interrupted)
+    assert cli.checkout(["--workflow", "release"]) == 130
 
 
 def test_as_a_program_it_says_the_same() -> None:
-    ended = subprocess.run([sys.executable, "-m", "hallmark"], capture_output=True, text=True, cwd=ROOT, check=False)
+    ended = subprocess.run([sys.executable, "-m", "hallmark.checkout"], capture_output=True, text=True, cwd=ROOT, check=False)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert len(ended.stderr.splitlines()) == 1
 
@@ -140,7 +141,7 @@ def passed(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         seen.update(workflow=workflow, arguments=arguments, root=root)
         return Ended(exit_code=4, lines=("report: x", "verdict: y"))
 
-    monkeypatch.setattr(cli, "run_acceptance", note)
+    monkeypatch.setattr(run_command, "run_acceptance", note)
     return seen
 
 
@@ -150,12 +151,12 @@ def test_options_are_passed_on_whole(passed: dict[str, Any], tmp_path: Path, mon
     words = (
         "--workflow evals --model a --model b* --device t3k --impl i --server attach --server-url http://h:1 --port 5 --limit 3"
     )
-    paths = "--spec-dir mine --spec-dir /abs --artifacts out --server-python venv/bin/python -v -- -x -k chat"
-    assert cli.main([*words.split(), *paths.split()]) == 4
-    given = ["--model=a", "--model=b*", "--device=t3k", "--impl=i", "--server=attach", "--server-url=http://h:1", "--port=5"]
-    resolved = [f"--spec-dir={tmp_path}/mine", "--spec-dir=/abs", f"--artifacts={tmp_path}/out", "--limit=3"]
-    python = f"--server-python={tmp_path}/venv/bin/python"
-    assert sorted(passed["arguments"]) == sorted([*given, *resolved, python, "-v", "-x", "-k", "chat"])
+    places = "--spec-dir mine --spec-dir /abs --artifacts out --server-python venv/bin/python -v -- -x -k chat"
+    assert cli.checkout([*words.split(), *places.split()]) == 4
+    plain = ["model=a", "model=b*", "device=t3k", "impl=i", "server=attach", "server-url=http://h:1", "port=5", "limit=3"]
+    paths = [f"spec-dir={tmp_path}/mine", "spec-dir=/abs", f"artifacts={tmp_path}/out", f"server-python={tmp_path}/venv/bin/python"]
+    options = [f"--hallmark-{option}" for option in [*plain, *paths]]
+    assert sorted(passed["arguments"]) == sorted([*options, "-v", "-x", "-k", "chat"])
     assert passed["arguments"][-3:] == ["-x", "-k", "chat"]
     assert (passed["workflow"], passed["root"]) == ("evals", ROOT)
 
@@ -174,18 +175,18 @@ def test_options_are_passed_on_whole(passed: dict[str, Any], tmp_path: Path, mon
     ],
 )
 def test_engine_arguments_are_words_or_one_text(passed: dict[str, Any], words: list[str], pairs: list[str]) -> None:
-    assert cli.main(["--workflow", "evals", "--workflow-args", *words]) == 4
-    assert passed["arguments"] == [f"--engine-arg={pair}" for pair in pairs]
+    assert cli.checkout(["--workflow", "evals", "--workflow-args", *words]) == 4
+    assert passed["arguments"] == [f"--hallmark-engine-arg={pair}" for pair in pairs]
 
 
 def test_the_workflow_report_is_reports(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_run(tmp_path / "run", accepted_run())
-    assert cli.main(["--workflow", "report", "--run", str(folder)]) == 0
+    assert cli.checkout(["--workflow", "report", "--run", str(folder)]) == 0
     assert "verdict: ACCEPTED" in capsys.readouterr().out
 
 
 def test_its_last_lines_are_report_and_verdict(passed: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["--workflow", "release"]) == 4
+    assert cli.checkout(["--workflow", "release"]) == 4
     assert capsys.readouterr().out.splitlines()[-2:] == ["report: x", "verdict: y"]
 
 
@@ -194,24 +195,24 @@ def test_a_run_is_rendered_again_with_its_own_verdict(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], run: tuple[Manifest, tuple[Record, ...]], code: int
 ) -> None:
     folder = write_run(tmp_path / "run", run)
-    assert cli.main(["--workflow", "reports", "--run", str(folder)]) == code
+    assert cli.checkout(["--workflow", "reports", "--run", str(folder)]) == code
     out = capsys.readouterr().out.splitlines()
     assert out[-2] == f"report: {folder}/report.html"
     assert out[-1].startswith("verdict: ")
     first = {name: (folder / name).read_bytes() for name in REPORTS}
     for name in REPORTS:
         (folder / name).unlink()
-    assert cli.main(["--workflow", "reports", "--run", str(folder)]) == code
+    assert cli.checkout(["--workflow", "reports", "--run", str(folder)]) == code
     assert {name: (folder / name).read_bytes() for name in REPORTS} == first
 
 
 def test_an_old_report_that_says_accepted_counts_for_nothing(tmp_path: Path) -> None:
     """Only the records speak."""
     accepted = write_run(tmp_path / "a", accepted_run())
-    assert cli.main(["--workflow", "reports", "--run", str(accepted)]) == 0
+    assert cli.checkout(["--workflow", "reports", "--run", str(accepted)]) == 0
     rejected = write_run(tmp_path / "b", rejected_run())
     (rejected / "report.json").write_bytes((accepted / "report.json").read_bytes())
-    assert cli.main(["--workflow", "reports", "--run", str(rejected)]) == 1
+    assert cli.checkout(["--workflow", "reports", "--run", str(rejected)]) == 1
     assert json.loads((rejected / "report.json").read_text()) != json.loads((accepted / "report.json").read_text())
 
 
@@ -219,7 +220,7 @@ def test_without_a_run_the_newest_is_meant(tmp_path: Path, capsys: pytest.Captur
     write_run(tmp_path / "20260301T000000Z-x-release", accepted_run())
     newest = write_run(tmp_path / "20260302T000000Z-a-release", rejected_run())
     (tmp_path / "20260303T000000Z-no-manifest").mkdir()
-    assert cli.main(["--workflow", "reports", "--artifacts", str(tmp_path)]) == 1
+    assert cli.checkout(["--workflow", "reports", "--artifacts", str(tmp_path)]) == 1
     assert str(newest) in capsys.readouterr().out
 
 
@@ -227,7 +228,7 @@ def test_without_a_run_the_newest_is_meant(tmp_path: Path, capsys: pytest.Captur
 def test_a_run_that_is_broken_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: str) -> None:
     folder = write_run(tmp_path / "run", accepted_run())
     (folder / name).write_text(content)
-    assert cli.main(["--workflow", "reports", "--run", str(folder)]) == 3
+    assert cli.checkout(["--workflow", "reports", "--run", str(folder)]) == 3
     err = capsys.readouterr().err
     assert len(err.splitlines()) == 1
     assert name in err
