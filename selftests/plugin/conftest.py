@@ -66,7 +66,7 @@ class Place:
 
     def release(self, *more: str, model: str = MODEL, workflow: str = "release", **environ: str) -> Command:
         """`run.py --workflow release`, less the making of its environment."""
-        return self.start(["hallmark", f"--workflow={workflow}", *self._options(model), *more], **environ)
+        return self.start(["hallmark.checkout", f"--workflow={workflow}", *self._options(model), *more], **environ)
 
     def pytest(self, *more: str, model: str = MODEL, cwd: Path = ROOT, **environ: str) -> Command:
         return self.start(["pytest", *self._options(model), *more], cwd=cwd, **environ)

@@ -45,7 +45,7 @@ def one_line(ended: Ended, code: int) -> str:
     ],
 )
 def test_a_name_or_value_that_cannot_be_meant(place: Place, option: str, told: str) -> None:
-    ended = place.start(["hallmark", "--workflow=release", option]).end()
+    ended = place.start(["hallmark.checkout", "--workflow=release", option]).end()
     assert told in one_line(ended, USAGE)
     assert not ended.folders
 

@@ -171,6 +171,6 @@ def test_a_run_that_was_killed_is_not_accepted_when_it_is_rendered(place: Place)
     command.signal_all(signal.SIGKILL)
     command.end()
     place.require_nobody_left()
-    again = place.start(["hallmark", "--workflow=reports", f"--run={folder}"]).end()
+    again = place.start(["hallmark.checkout", "--workflow=reports", f"--run={folder}"]).end()
     assert again.code == 4
     assert "were measured; what was not measured is not accepted" in again.out

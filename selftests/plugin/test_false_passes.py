@@ -266,7 +266,7 @@ def test_without_its_interpreter_an_attached_servers_machine_and_environment_are
     place.spec(perf=[perf_point()])
     with running(model=WEIGHTS, served_model_name=MODEL) as server:
         options = [f"--model={MODEL}", "--device=cpu", f"--spec-dir={place.specs}", f"--artifacts={place.artifacts}"]
-        command = place.start(["hallmark", "--workflow=release", *options, f"--server-url={server.base_url}"])
+        command = place.start(["hallmark.checkout", "--workflow=release", *options, f"--server-url={server.base_url}"])
         ended = command.end().must_end(4, "INCONCLUSIVE")
     unknown = {check for check in ended.rows if check.startswith(("spec.device", "spec.environment", "spec.python", "spec.env"))}
     assert unknown <= set(ended.bad)
@@ -336,7 +336,7 @@ def test_a_record_that_could_not_be_written_is_missed(place: Place) -> None:
     )
     ended = place.pytest("-p", place.plugin("full_once", full), cwd=checkout).end().must_end(3, "ERROR")
     assert "No space left on device" in ended.causes
-    again = place.start(["hallmark", "--workflow=reports", f"--run={ended.folder}"]).end()
+    again = place.start(["hallmark.checkout", "--workflow=reports", f"--run={ended.folder}"]).end()
     assert again.code == 3
 
 

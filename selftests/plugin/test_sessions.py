@@ -198,7 +198,7 @@ def test_a_project_without_specs_is_left_alone(pytester: pytest.Pytester, monkey
 
 @pytest.mark.skipif(Path("/dev/tenstorrent").exists(), reason="this machine has a Tenstorrent device")
 def test_a_t3k_that_is_not_here_is_void_in_seconds(place: Place) -> None:
-    argv = ["hallmark", "--workflow=release", "--model=Llama-3.3-70B", "--device=t3k", f"--artifacts={place.artifacts}"]
+    argv = ["hallmark.checkout", "--workflow=release", "--model=Llama-3.3-70B", "--device=t3k", f"--artifacts={place.artifacts}"]
     ended = place.start(argv).end(deadline_s=30).must_end(3, "VOID")
     assert "spec.device: VOID, not measured - no t3k here" in ended.causes
     for place_looked_at in ("tt-smi", "/dev/tenstorrent", "0x1e52"):

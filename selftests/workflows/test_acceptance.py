@@ -24,7 +24,7 @@ told = json.loads(Path("told.json").read_text())
 Path("argv.json").write_text(json.dumps(sys.argv[1:]))
 def end(*_):
     if told["decisions"] is not None:
-        Path(sys.argv[sys.argv.index("--decisions") + 1]).write_text(json.dumps(told["decisions"]))
+        Path(sys.argv[sys.argv.index("--hallmark-decisions") + 1]).write_text(json.dumps(told["decisions"]))
     if told["code"] < 0:
         os.kill(os.getpid(), -told["code"])
     os._exit(told["code"])
@@ -126,9 +126,9 @@ def test_a_workflow_is_named_and_the_rest_passed_on(tmp_path: Path, workflow: st
     tell(tmp_path, 0, cell(0))
     run_acceptance(workflow, ["--model=m", "-x"], root=tmp_path)
     words = json.loads((tmp_path / "argv.json").read_text())
-    assert words[:2] == ["--workflow", workflow]
+    assert words[:2] == ["--hallmark-workflow", workflow]
     assert {"--model=m", "-x"} <= set(words)
-    assert not Path(words[words.index("--decisions") + 1]).exists(), "left a file behind"
+    assert not Path(words[words.index("--hallmark-decisions") + 1]).exists(), "left a file behind"
 
 
 PARENT = """

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from hallmark import cli
-from hallmark.workflows import run_command
 from hallmark.core.errors import InfrastructureError
 from hallmark.core.files import write_json
 from hallmark.core.records import Manifest, Record, RecordLog, to_plain
 from hallmark.core.redact import Redactor
+from hallmark.workflows import run_command
 from hallmark.workflows.acceptance import Ended
 from selftests.report.samples import accepted_run, rejected_run
 
@@ -154,7 +154,12 @@ def test_options_are_passed_on_whole(passed: dict[str, Any], tmp_path: Path, mon
     places = "--spec-dir mine --spec-dir /abs --artifacts out --server-python venv/bin/python -v -- -x -k chat"
     assert cli.checkout([*words.split(), *places.split()]) == 4
     plain = ["model=a", "model=b*", "device=t3k", "impl=i", "server=attach", "server-url=http://h:1", "port=5", "limit=3"]
-    paths = [f"spec-dir={tmp_path}/mine", "spec-dir=/abs", f"artifacts={tmp_path}/out", f"server-python={tmp_path}/venv/bin/python"]
+    paths = [
+        f"spec-dir={tmp_path}/mine",
+        "spec-dir=/abs",
+        f"artifacts={tmp_path}/out",
+        f"server-python={tmp_path}/venv/bin/python",
+    ]
     options = [f"--hallmark-{option}" for option in [*plain, *paths]]
     assert sorted(passed["arguments"]) == sorted([*options, "-v", "-x", "-k", "chat"])
     assert passed["arguments"][-3:] == ["-x", "-k", "chat"]
