@@ -20,7 +20,18 @@ from hallmark.configure.guard import Keys, behind_gateway, demanding
 from hallmark.configure.plan import Installed, LaunchSettings, make_plan, nobody_knows
 from hallmark.core.errors import HallmarkError, Inconclusive
 from hallmark.core.grace import STOP_GRACE_VARIABLE
-from hallmark.environment.collect import FACTS_FILE, Facts, collect, installed_versions, parse, versions_in
+from hallmark.environment.collect import (
+    BUILDS_FILE,
+    FACTS_FILE,
+    Facts,
+    collect,
+    collect_builds,
+    installed_versions,
+    parse,
+    parse_builds,
+    versions_in,
+)
+from hallmark.environment.commits import Build, of_labels
 from hallmark.environment.installing import Attempt, Target, install_missing
 from hallmark.environment.provision import EnvironmentPlan, ensure
 from hallmark.environment.requirements import check
@@ -33,7 +44,6 @@ from hallmark.specs.cell import Cell
 _USUAL_PORT = 8000
 _LOOPBACK = "127.0.0.1"
 _GATEWAY_LABEL = "hallmark.engine.flavor"
-_FACTS_INSIDE = "/tmp/hallmark_facts.py"  # noqa: S108 - in a container of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +111,10 @@ class Site(ABC):
     @abstractmethod
     def facts(self, plan: LaunchPlan) -> Facts:
         """The server's environment, told by its own interpreter."""
+
+    @abstractmethod
+    def builds(self, plan: LaunchPlan) -> tuple[Build, ...]:
+        """What tells of which commits the server's code is."""
 
     @property
     def seen_here(self) -> bool:
@@ -185,6 +199,9 @@ class EnvironmentSite(Site):
     def facts(self, plan: LaunchPlan) -> Facts:
         return collect(self.python, plan.env)
 
+    def builds(self, plan: LaunchPlan) -> tuple[Build, ...]:
+        return collect_builds(self.python, plan.env, list(self.cell.impl.pinned_commits))
+
     def _keyed(self, launch: LaunchSettings, python: Path, installed: Installed = nobody_knows) -> LaunchPlan:
         """The plan with whatever admits its clients."""
         return self._guarded(launch, lambda its: demanding(self._make_plan(its, python, installed), its.api_key))
@@ -213,7 +230,9 @@ class ContainerSite(Site):
 
     def plan(self) -> LaunchPlan:
         closed = not self.keys.demanded or self._closes_itself()
-        return self._contained(self.launch(), lambda env: versions_in(self._ask(env, "installed_packages")), closed=closed)
+        return self._contained(
+            self.launch(), lambda env: versions_in(self._ask(FACTS_FILE, env, "installed_packages")), closed=closed
+        )
 
     def intended_plan(self) -> LaunchPlan:
         return self._contained(self._shown(self.launch(_USUAL_PORT)))
@@ -223,7 +242,12 @@ class ContainerSite(Site):
         return _GATEWAY_LABEL in self.served_from()["image"]["labels"]
 
     def facts(self, plan: LaunchPlan) -> Facts:
-        return parse(self._ask(plan.env), where=self.container.image)
+        return parse(self._ask(FACTS_FILE, plan.env), where=self.container.image)
+
+    def builds(self, plan: LaunchPlan) -> tuple[Build, ...]:
+        told = self._ask(BUILDS_FILE, plan.env, *self.cell.impl.pinned_commits)
+        labels: Mapping[str, str] = self.served_from()["image"]["labels"]
+        return (*parse_builds(told, where=self.container.image), *of_labels(labels))
 
     def served_from(self) -> dict[str, Any]:
         from hallmark.serving.docker import image_facts  # brings the Docker SDK
@@ -247,12 +271,13 @@ class ContainerSite(Site):
         given = {name: value for name, value in {**secrets, **others}.items() if value}
         return in_container(plan, self.container, cell=self.cell, host=launch.host, port=launch.port, others=given)
 
-    def _ask(self, env: Mapping[str, str], *names: str) -> str:
-        """What the collector prints inside, with the devices of the server's container."""
+    def _ask(self, program: Path, env: Mapping[str, str], *names: str) -> str:
+        """What a collector prints inside, with the devices of the server's container."""
         from hallmark.serving.docker import run_in_image  # brings the Docker SDK
 
-        files = {_FACTS_INSIDE: FACTS_FILE.read_text(encoding="utf-8")}
-        return run_in_image(self.container, ["python3", "-I", _FACTS_INSIDE, *names], env=env, files=files)
+        inside = f"/tmp/hallmark_{program.name}"  # noqa: S108 - in a container of its own
+        files = {inside: program.read_text(encoding="utf-8")}
+        return run_in_image(self.container, ["python3", "-I", inside, *names], env=env, files=files)
 
 
 class ElsewhereSite(Site):
@@ -301,6 +326,10 @@ class ElsewhereSite(Site):
                 f"what listens at {self._settings.launch.server_url} is not seen to be {named}: its facts are others"
             )
         return collect(Path(named).absolute(), self.environment(plan))
+
+    def builds(self, plan: LaunchPlan) -> tuple[Build, ...]:
+        python = Path(self._settings.server_python).absolute()
+        return collect_builds(python, self.environment(plan), list(self.cell.impl.pinned_commits))
 
 
 SITES: dict[str, type[Site]] = {"local": EnvironmentSite, "docker": ContainerSite, "attach": ElsewhereSite}

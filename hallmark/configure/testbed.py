@@ -7,6 +7,7 @@ failure instead of trying again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -99,7 +100,14 @@ class Testbed:
     @property
     def facts(self) -> Facts:
         """About the server's environment, told by its own interpreter."""
-        return self._once("facts", lambda: self.site.facts(self.plan))
+        return self._once("facts", self._collect)
+
+    def _collect(self) -> Facts:
+        facts = self.site.facts(self.plan)
+        try:
+            return replace(facts, builds=self.site.builds(self.plan))
+        except HallmarkError as exc:
+            return replace(facts, reasons={**facts.reasons, "builds": str(exc)})
 
     @property
     def findings(self) -> list[Finding]:

@@ -6,19 +6,24 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from hallmark.core.errors import InfrastructureError
+from hallmark.environment import builds
 from hallmark.environment import facts as probe
+from hallmark.environment.commits import Build
 
 FACTS_FILE = Path(probe.__file__)
-"""The one file that is run elsewhere; a container is given it on stdin: `python3 -I - < facts.py`."""
+"""Run elsewhere, one file; a container may be given it on stdin: `python3 -I - < facts.py`."""
+BUILDS_FILE = Path(builds.__file__)
+"""The same for what tells commits."""
 UNKNOWN = probe.UNKNOWN
+Told = TypeVar("Told")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,18 +40,6 @@ class Accelerator:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EngineBuild:
-    """A distribution of a serving engine, and the commit that it was built from."""
-
-    name: str
-    version: str
-    commit: str
-    """Hexadecimal, perhaps short; "Unknown" where nothing tells."""
-    commit_source: str
-    """Where the commit stands, or where it was looked for."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What `facts.py` printed. A string that could not be found out is "Unknown", and `reasons` says why."""
 
@@ -57,7 +50,6 @@ class Facts:
     """Sorted `name==version`."""
     extras: Mapping[str, tuple[str, ...]]
     """Normalised distribution name -> what it requires for its extras, as its metadata says."""
-    engines: tuple[EngineBuild, ...]
     markers: Mapping[str, str]
     """The interpreter's environment of dependency markers (PEP 508)."""
     cuda_version: str
@@ -84,6 +76,8 @@ class Facts:
     versions: Mapping[str, str]
     """Drivers, firmware, toolkits and services by the name that `system_deps` gives them."""
     reasons: Mapping[str, str]
+    builds: tuple[Build, ...] = ()
+    """What `builds.py` printed, and what an image's labels say."""
 
     @property
     def gpu_models(self) -> str:
@@ -92,17 +86,23 @@ class Facts:
 
 
 _FACTS = TypeAdapter(Facts)
+_BUILDS = TypeAdapter(dict[str, tuple[Build, ...]])
 
 
 def collect(python: Path, env: Mapping[str, str], *, timeout_s: float = 30) -> Facts:
     """Run the collector under `python` with exactly `env`; InfrastructureError when it gives no facts in `timeout_s`."""
-    return parse(_answer(python, env, timeout_s=timeout_s), where=str(python))
+    return parse(_answer(FACTS_FILE, python, env, timeout_s=timeout_s), where=str(python))
+
+
+def collect_builds(python: Path, env: Mapping[str, str], names: Sequence[str], *, timeout_s: float = 120) -> tuple[Build, ...]:
+    """What tells the commits of the engine and of `names` under `python`; InfrastructureError as `collect`."""
+    return parse_builds(_answer(BUILDS_FILE, python, env, *names, timeout_s=timeout_s), where=str(python))
 
 
 def installed_versions(python: Path, env: Mapping[str, str], *, timeout_s: float = 30) -> dict[str, str] | None:
     """Distribution -> version, as `python` itself has them in its metadata (nothing is imported); None if it does not say."""
     try:
-        return versions_in(_answer(python, env, "installed_packages", timeout_s=timeout_s))
+        return versions_in(_answer(FACTS_FILE, python, env, "installed_packages", timeout_s=timeout_s))
     except InfrastructureError:
         return None
 
@@ -116,9 +116,9 @@ def versions_in(output: str) -> dict[str, str] | None:
         return None
 
 
-def _answer(python: Path, env: Mapping[str, str], *names: str, timeout_s: float) -> str:
-    """What the collector prints; with `names`, of these facts only."""
-    process = _start(python, env, *names)
+def _answer(program: Path, python: Path, env: Mapping[str, str], *names: str, timeout_s: float) -> str:
+    """What a collector prints about `names`; about all, where there are none."""
+    process = _start(program, python, env, *names)
     try:
         output, errors = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired as exc:
@@ -135,9 +135,18 @@ def _answer(python: Path, env: Mapping[str, str], *names: str, timeout_s: float)
 
 def parse(output: str, *, where: str) -> Facts:
     """Facts from the collector's stdout; lines before the last (a chatty sitecustomize, say) are ignored."""
+    return _parsed(_FACTS, output, where=where)
+
+
+def parse_builds(output: str, *, where: str) -> tuple[Build, ...]:
+    """As `parse`, of what tells commits."""
+    return _parsed(_BUILDS, output, where=where)["builds"]
+
+
+def _parsed(kind: TypeAdapter[Told], output: str, *, where: str) -> Told:
     last = (output.strip() or "nothing").splitlines()[-1]
     try:
-        return _FACTS.validate_json(last)
+        return kind.validate_json(last)
     except ValidationError as exc:
         error = exc.errors()[0]
         at = ".".join(map(str, error["loc"]))
@@ -151,11 +160,11 @@ def here(machine: probe.Machine) -> Facts:
     return parse(json.dumps(probe.collect(machine)), where="this process")
 
 
-def _start(python: Path, env: Mapping[str, str], *names: str) -> subprocess.Popen[str]:
+def _start(program: Path, python: Path, env: Mapping[str, str], *names: str) -> subprocess.Popen[str]:
     pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     try:
         return subprocess.Popen(
-            [str(python), "-I", str(FACTS_FILE), *names],
+            [str(python), "-I", str(program), *names],
             env=dict(env),
             text=True,
             errors="replace",

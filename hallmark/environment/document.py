@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hallmark.core.records import to_plain
 from hallmark.core.redact import masked
 from hallmark.environment.collect import Facts
 from hallmark.environment.devices import Presence
@@ -74,7 +75,7 @@ def _machine(facts: Facts) -> dict[str, Any]:
         "cpu": {"model": facts.cpu_model, "cores": facts.cpu_cores, "flags": list(facts.cpu_flags)},
         "memory_limit": facts.memory_limit,
         "versions": dict(facts.versions),
-        "engines": [asdict(engine) for engine in facts.engines],
+        "builds": [to_plain(build) for build in facts.builds],
         "gcc_version": facts.gcc_version,
         "kernel": facts.kernel,
         "glibc": facts.glibc,

@@ -20,7 +20,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.parse
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Callable, Mapping  # noqa: UP035 (Python 3.8 subscripts no collections.abc)
@@ -57,8 +56,6 @@ PCI_IDS = {
 PCI_NAMES = {"1da3:10[01]": "Gaudi", "1da3:10[23]": "Gaudi 2", "1da3:106": "Gaudi 3", "1014:06a": "IBM Spyre"}
 PCI_CLASSES = ("0x03", "0x12")
 """Display controllers and processing accelerators; a vendor's bridges, adapters and sound devices are not counted."""
-ENGINES = re.compile(r"(vllm|sglang|sendnn|ttnn|tt-metal)(-.*)?")
-"""The distributions whose commit is worth knowing."""
 
 
 class Unavailable(Exception):
@@ -393,29 +390,6 @@ def _of_extras(distribution: metadata.Distribution) -> list[str]:
     return [line for line in distribution.requires or () if re.search(r";.*\bextra\b", line)]
 
 
-def _engines(machine: Machine) -> list[dict[str, str]]:
-    engines = [found for key, found in _installed(machine).items() if ENGINES.fullmatch(key)]
-    return [{"name": name, "version": version, **_commit(machine, version, there)} for name, version, there in engines]
-
-
-def _commit(machine: Machine, version: str, distribution: metadata.Distribution) -> dict[str, str]:
-    """The commit that a distribution was built from, and where that stands; a release from an index rarely tells."""
-    origin = json.loads(distribution.read_text("direct_url.json") or "{}")
-    url, name = str(origin.get("url", "")), re.sub(r"[-.]", "_", distribution.metadata["Name"])
-    texts = {"direct_url.json": str(origin.get("vcs_info", {}).get("commit_id", "")), "its version": version.partition("+")[2]}
-    for package in (name, name.partition("_")[0]):
-        with contextlib.suppress(OSError):
-            path = Path(str(distribution.locate_file(f"{package}/_version.py")))
-            texts[f"{package}/_version.py"] = "".join(re.findall(r"commit_id = (.*)", path.read_text(encoding="utf-8")))
-    if url.startswith("file://"):
-        with contextlib.suppress(Unavailable):
-            texts[url] = machine.run("git", "-C", urllib.parse.unquote(url[7:]), "rev-parse", "HEAD")
-    for source, text in texts.items():
-        if match := re.search(r"(?<![0-9a-z])(?:g|git)?([0-9a-f]{7,40})(?![0-9a-z])", text):
-            return {"commit": match.group(1), "commit_source": source}
-    return {"commit": UNKNOWN, "commit_source": f"not in {', '.join(texts)}"}
-
-
 def _markers(_: Machine) -> dict[str, str]:
     """The environment of dependency markers (PEP 508), as this interpreter is."""
     version, of_platform = platform.python_version(), ("machine", "python_implementation", "release", "system", "version")
@@ -434,7 +408,6 @@ PROBES: dict[str, Callable[[Machine], Any]] = {
     "python_executable": lambda _: sys.executable,
     "installed_packages": lambda m: [f"{name}=={version}" for name, version, _ in _installed(m).values()],
     "extras": lambda m: {key: lines for key, (_, _, d) in _installed(m).items() if (lines := _of_extras(d))},
-    "engines": _engines,
     "markers": _markers,
     "cuda_version": _first(("nvcc --version", r"release (\d+\.\d+)"), ("nvidia-smi", r"CUDA (?:UMD )?Version:\s*(\d+\.\d+)")),
     "gcc_version": _first(("gcc --version", r"\A\S*gcc\S* .*?\)\s+(\d+\.\d+(?:\.\d+)?)")),
@@ -472,7 +445,7 @@ VERSIONS: dict[str, Callable[[Machine], str]] = {
     "docker": _first(("docker version --format {{.Server.Version}}", r"\A\s*(\d+\.\d[\w.+-]*)")),
 }
 """By the name that a spec's `system_deps` gives them; a line here is all that one more needs."""
-EMPTY = {"installed_packages": [], "extras": {}, "engines": [], "markers": {}, "cpu_flags": [], "cpu_cores": 0, "environment": {}}
+EMPTY = {"installed_packages": [], "extras": {}, "markers": {}, "cpu_flags": [], "cpu_cores": 0, "environment": {}}
 """What stands for a fact that is no string when it cannot be had; `reasons` tells it from a true nothing."""
 
 

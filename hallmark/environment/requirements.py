@@ -12,6 +12,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from hallmark.core.errors import SpecError, nearest
 from hallmark.environment import facts as probe
 from hallmark.environment.collect import UNKNOWN, Facts
+from hallmark.environment.commits import hold
 from hallmark.environment.findings import ABSENT, Finding, Kind, Requirement, State, compare, finding
 from hallmark.environment.python_requirements import check_python, parsed
 from hallmark.environment.system_names import VERSION_FACTS
@@ -28,6 +29,8 @@ class Demands(Protocol):
     def python_deps(self) -> Mapping[str, str]: ...
     @property
     def python_excluded(self) -> Sequence[str]: ...
+    @property
+    def pinned_commits(self) -> Mapping[str, str]: ...
 
 
 class Demanding(Protocol):
@@ -71,6 +74,7 @@ def requirements(cell: Demanding) -> list[Requirement]:
     found += [_versioned("python", name, specifier, cell=cell) for name, specifier in impl.python_deps.items()]
     found += [Requirement(kind="python", name=name, specifier=ABSENT) for name in impl.python_excluded]
     found += [Requirement(kind="env", name=name, specifier=value) for name, value in cell.env_vars.items()]
+    found += [Requirement(kind="commit", name=name, specifier=value) for name, value in impl.pinned_commits.items()]
     return found
 
 
@@ -118,8 +122,16 @@ def _check_env(requirement: Requirement, _: Facts, env: Mapping[str, str]) -> Fi
     return finding(requirement, State.SATISFIED, "set as demanded", found=value)
 
 
+def _check_commit(requirement: Requirement, facts: Facts, _: Mapping[str, str]) -> Finding:
+    if why := facts.reasons.get("builds"):
+        return finding(requirement, State.UNKNOWN, why, found=UNKNOWN)
+    state, found, reason = hold(requirement.name, requirement.specifier, facts.builds)
+    return finding(requirement, state, reason, found=found)
+
+
 CHECKS: dict[Kind, Callable[[Requirement, Facts, Mapping[str, str]], Finding]] = {
     "system": _check_system,
     "python": _check_python,
     "env": _check_env,
+    "commit": _check_commit,
 }

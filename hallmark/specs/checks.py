@@ -83,6 +83,8 @@ def requirement_ids(cell: Cell) -> Iterator[tuple[str, str]]:
         yield f"python.{canonicalize_name(name)}", f"{name} is not in the server's Python"
     for name, value in cell.env_vars.items():
         yield f"env.{name}", f"{name}={MASK if is_secret_name(name) else value} in the server's environment"
+    for name, commit in cell.impl.pinned_commits.items():
+        yield f"commit.{name}", f"{name} is of {commit}, unchanged"
 
 
 def undeclared_checks(cell: Cell, *, guarded: bool = False) -> Iterator[str]:

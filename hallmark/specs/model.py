@@ -25,6 +25,7 @@ from hallmark.specs.batching import (
 from hallmark.specs.device import ContainerOptions, Detection, DeviceCatalogue, DeviceSpec
 from hallmark.specs.gaps import Gap, Gaps
 from hallmark.specs.strict import (
+    Commit,
     Contradiction,
     Distribution,
     DistributionSpecifier,
@@ -33,6 +34,7 @@ from hallmark.specs.strict import (
     Index,
     Module,
     Name,
+    OptionalCommit,
     Positive,
     Scalar,
     Specifier,
@@ -102,7 +104,8 @@ class Engine(Strict):
     name: Literal["vllm"] = "vllm"
     version: Specifier = ""
     """What `/version` must answer."""
-    commit: str = ""
+    commit: OptionalCommit = ""
+    """What it must be built from: a commit or a tag. The same as `commits` under its name."""
     module: Module = "vllm.entrypoints.openai.api_server"
     """The Python module that starts the server (`python -m ...`)."""
 
@@ -162,7 +165,7 @@ class DeviceEntry(Strict):
     """What is claimed on this device, where it is not what the implementation claims elsewhere."""
     image: str = Field(default="", pattern=IMAGE)
     """The image for this device, where it is not the implementation's."""
-    commits: dict[str, str] = Field(default_factory=dict)
+    commits: dict[Name, Commit] = Field(default_factory=dict)
     """Besides the implementation's, and over them."""
     system_deps: dict[SystemName, Specifier] = Field(default_factory=dict)
     """Besides the implementation's, and over them."""
@@ -215,7 +218,8 @@ class Impl(Strict):
     missing: Gaps = Field(default=())
     """What a certificate needs and this implementation lacks on all its devices: its cells are drafts."""
     engine: Engine = Engine()
-    commits: dict[str, str] = Field(default_factory=dict)
+    commits: dict[Name, Commit] = Field(default_factory=dict)
+    """Of what the server must be built: a distribution, a module or a repository (`vllm`, `tt_metal`), and its commit or tag."""
     system_deps: dict[SystemName, Specifier] = Field(default_factory=dict)
     python_deps: dict[Distribution, DistributionSpecifier] = Field(default_factory=dict)
     python_excluded: tuple[Distribution, ...] = Field(default=())
@@ -245,6 +249,19 @@ class Impl(Strict):
         }
         changed = {name: value for name, value in own.items() if value != getattr(self, name)}
         return self.model_copy(update=changed) if changed else self
+
+    @property
+    def pinned_commits(self) -> dict[str, str]:
+        """Name -> the commit, or the tag, that must be what runs."""
+        return ({self.engine.name: self.engine.commit} if self.engine.commit else {}) | self.commits
+
+    @model_validator(mode="after")
+    def _engine_pinned_once(self) -> Impl:
+        name = self.engine.name
+        for at, commits in ((), self.commits), *((("devices", d), entry.commits) for d, entry in self.devices.items()):
+            if self.engine.commit and name in commits:
+                raise Contradiction(f"engine.commit pins {name}, too: keep one", *at, "commits", name)
+        return self
 
     @model_validator(mode="after")
     def _tiers_climb(self) -> Impl:

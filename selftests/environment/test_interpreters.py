@@ -14,7 +14,7 @@ import pytest
 from packaging.markers import default_environment
 
 from hallmark.environment import facts as probe
-from hallmark.environment.collect import FACTS_FILE, parse
+from hallmark.environment.collect import BUILDS_FILE, FACTS_FILE, parse
 from selftests.environment import fakes
 
 OLDEST, NEWEST = (3, 8), (3, 14)
@@ -42,7 +42,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return run(Path(sys.executable), tmp_path_factory.mktemp("empty"))
 
 
-OF_THE_INTERPRETER = {"python_version", "python_executable", "installed_packages", "extras", "engines", "markers"}
+OF_THE_INTERPRETER = {"python_version", "python_executable", "installed_packages", "extras", "markers"}
 
 
 def only(name: str, machine: probe.Machine) -> Any:
@@ -84,8 +84,9 @@ def test_no_tool_may_take_longer_than_five_seconds() -> None:
 
 
 @pytest.mark.parametrize("minor", range(OLDEST[1], NEWEST[1] + 1))
-def test_its_syntax_is_that_of_each_version(minor: int) -> None:
-    ast.parse(FACTS_FILE.read_text(encoding="utf-8"), feature_version=(OLDEST[0], minor))
+@pytest.mark.parametrize("program", [FACTS_FILE, BUILDS_FILE], ids=lambda program: program.stem)
+def test_its_syntax_is_that_of_each_version(program: Path, minor: int) -> None:
+    ast.parse(program.read_text(encoding="utf-8"), feature_version=(OLDEST[0], minor))
 
 
 def test_the_syntax_check_notices_what_is_too_new() -> None:
@@ -126,47 +127,3 @@ def test_a_containers_memory_limit_is_told(root: Path, name: str) -> None:
     contents, expected = LIMITS[name]
     fakes.files(root, {"/proc/meminfo": "MemTotal:       24000000 kB", **contents})
     assert only("memory_limit", fakes.machine(root)) == (None if expected == "Unknown" else expected)
-
-
-FULL = "0123456789abcdef0123456789abcdef01234567"
-BUILDS = {
-    "its version": ("0.11.1rc3.dev5+g1a2b3c4d5", {}, "1a2b3c4d5", "its version"),
-    "with a tail": ("0.6.3.dev398+g4ef41b845.d20260115", {}, "4ef41b845", "its version"),
-    "a release": ("0.11.0", {}, "Unknown", "not in direct_url.json, its version"),
-    "a build tag": ("2.13.0+cpu", {}, "Unknown", "not in direct_url.json, its version"),
-    "its module": ("0.11.0", {"vllm/_version.py": "__commit_id__ = commit_id = 'gdeadbeef1'"}, "deadbeef1", "vllm/_version.py"),
-    "its module, empty": ("0.11.0", {"vllm/_version.py": "commit_id: str | None\ncommit_id = None"}, "Unknown", "not in "),
-    "a checkout by URL": (
-        "0.11.0",
-        {"direct_url.json": json.dumps({"url": "https://example.org/vllm", "vcs_info": {"vcs": "git", "commit_id": FULL}})},
-        FULL,
-        "direct_url.json",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", BUILDS)
-def test_the_engines_commit_is_told_where_it_can_be_known(root: Path, tmp_path: Path, name: str) -> None:
-    version, files, commit, source = BUILDS[name]
-    info = f"vllm-{version}.dist-info"
-    placed = {f"site/{path if '/' in path else f'{info}/{path}'}": text for path, text in files.items()}
-    fakes.files(tmp_path, {f"site/{info}/METADATA": f"Name: vllm\nVersion: {version}", **placed})
-    engines = only("engines", fakes.machine(root, PYTHONPATH=str(tmp_path / "site")))
-    (engine,) = [engine for engine in engines if engine["name"] == "vllm"]
-    assert (engine["version"], engine["commit"]) == (version, commit)
-    assert engine["commit_source"].startswith(source)
-
-
-def test_an_editable_engine_is_at_the_commit_of_its_checkout(root: Path, tmp_path: Path) -> None:
-    checkout = tmp_path / "a checkout"
-    checkout.mkdir()
-    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
-    for command in (["init", "-q"], [*identity, "commit", "-q", "--allow-empty", "-m", "first"]):
-        subprocess.run(["git", *command], cwd=checkout, check=True)
-    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True, check=True).stdout.strip()
-    origin = json.dumps({"url": checkout.as_uri(), "dir_info": {"editable": True}})
-    info = "site/vllm_tt-0.1.dist-info"
-    fakes.files(tmp_path, {f"{info}/METADATA": "Name: vllm-tt\nVersion: 0.1", f"{info}/direct_url.json": origin})
-    machine = probe.Machine(root, dict(os.environ, PYTHONPATH=str(tmp_path / "site")))
-    (engine,) = [engine for engine in only("engines", machine) if engine["name"] == "vllm-tt"]
-    assert (engine["commit"], engine["commit_source"]) == (head, checkout.as_uri())

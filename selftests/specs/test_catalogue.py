@@ -207,12 +207,12 @@ def test_a_device_may_differ_from_the_rest(tmp_path: Path) -> None:
     text = spoilt(
         "      t3k:\n",
         "      t3k:\n        status: top_perf\n        image: some/image:2\n"
-        "        commits: { a: b }\n        system_deps: { gcc: '>=9' }\n",
+        "        commits: { a: v1 }\n        system_deps: { gcc: '>=9' }\n",
     )
     catalogue = load_catalogue([spec_folder(tmp_path, text)])
     there = {cell.device: cell.impl for cell in catalogue.select(Selection(models=("Small-1B",), impl="plain"))}
     assert (there["t3k"].status, there["cpu"].status) == (Status.TOP_PERF, Status.COMPLETE)
-    assert (there["t3k"].image, there["t3k"].commits, there["t3k"].system_deps) == ("some/image:2", {"a": "b"}, {"gcc": ">=9"})
+    assert (there["t3k"].image, there["t3k"].commits, there["t3k"].system_deps) == ("some/image:2", {"a": "v1"}, {"gcc": ">=9"})
     assert (there["cpu"].image, there["cpu"].commits, there["cpu"].system_deps) == ("", {}, {})
 
 

@@ -90,6 +90,7 @@ device_config = st.fixed_dictionaries(
 )
 continuous = st.fixed_dictionaries({"tp_size": st.just(1), "max_model_len": positive, "max_num_seqs": positive})
 shapes = st.fixed_dictionaries({"prompt_len": positive, "batch_size": positive}, optional={"new_tokens": st.integers(0, 9)})
+commits = st.from_regex(r"[0-9a-f]{7,40}|v[0-9][a-z0-9.+/-]{0,9}", fullmatch=True)
 entries = st.fixed_dictionaries(
     {"max_context": positive},
     optional={
@@ -97,7 +98,7 @@ entries = st.fixed_dictionaries(
         "engine_args": arguments,
         "env_vars": environment,
         "status": st.sampled_from([status.value for status in Status]),
-        "commits": environment,
+        "commits": st.dictionaries(names, commits, max_size=2),
         "perf": some(points, unique_by=lambda p: (p["isl"], p["osl"], p["concurrency"])),
         "device_configs": st.dictionaries(st.integers(1, 8), device_config, max_size=2),
         "runtime_configs": st.fixed_dictionaries(

@@ -33,6 +33,7 @@ def test_each_shipped_cell_demands_all_that_its_spec_states(cell: Cell) -> None:
     assert {f"spec.env.{name}" for name in cell.env_vars} <= set(checks)
     assert {f"spec.system.{name}" for name in cell.impl.system_deps} <= set(checks)
     assert {f"spec.python.{name.lower()}" for name in (*cell.impl.python_deps, *cell.impl.python_excluded)} <= set(checks)
+    assert {f"spec.commit.{name}" for name in cell.impl.commits} == {c for c in checks if c.startswith("spec.commit.")}
     wanted = {check.id for check in SERVER_CHECKS} - set(undeclared_checks(cell))
     adapters = {f"server.lora.{adapter.name}" for adapter in cell.lora}
     assert {e.check for e in entries if e.kind == "server"} - adapters == wanted

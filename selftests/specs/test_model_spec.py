@@ -125,7 +125,7 @@ SPECIFICATION: dict[str, Any] = {
     "hf_model_repo": "someone/Small-1B",
     "docker_image": "some/image:1",
     "status": "ModelStatusTypes.COMPLETE",
-    "tt_metal_commit": "abc",
+    "tt_metal_commit": "1a2b3c4",
     "device_model_spec": {
         "max_context": 256,
         "vllm_args": {"max-num-seqs": 4, "override": {"a": [1, None]}},
@@ -144,7 +144,7 @@ def test_what_is_stated_stands_over_the_cell_of_the_same_id(small: Catalogue, tm
     impl = converted.family.impls[0]
     entry = impl.devices["cpu"]
     assert (impl.system_deps, impl.python_deps, impl.env_vars) == ({"gcc": ">=9"}, {"vllm": "==1.0"}, {"A": "1", "B": "2"})
-    assert (impl.image, impl.commits, impl.status) == ("some/image:1", {"tt_metal": "abc"}, "complete")
+    assert (impl.image, impl.commits, impl.status) == ("some/image:1", {"tt_metal": "1a2b3c4"}, "complete")
     assert (entry.max_context, entry.env_vars) == (256, {"C": "3"})
     assert entry.engine_args == {"max_num_seqs": 4, "override": '{"a": [1, null]}'}
     (base,) = [cell for cell in small.cells if cell.id == SPECIFICATION["model_id"]]

@@ -67,5 +67,6 @@ def test_requirement_holds(requirement, finding_of, check):
             target=Target(relation="meets", limit=finding.required or "any version"),
             verdict=Verdict.PASS if finding.satisfied else Verdict.FAIL,
             reason="" if finding.satisfied else f"{requirement}: {finding.reason}",
+            detail={"seen": finding.reason},
         )
     )
