@@ -8,6 +8,7 @@ from typing import Any
 
 from hallmark.core.records import Evidence, Target
 from hallmark.core.verdict import Verdict
+from hallmark.core.wording import finding
 from hallmark.perf.sample import PointResult
 from hallmark.perf.summary import summarise
 from hallmark.specs.model import Metric, PerfPoint, Tier
@@ -115,23 +116,20 @@ def _judge_metric(
         return Evidence(
             name=metric.value, value=ABSENT, unit=unit_of(metric), n=0, verdict=verdict, reason=found.reason, target=target
         )
-    verdict, reason = Verdict.PASS, "no target"
-    detail: dict[str, Any] = {}
-    if target:
-        verdict, reason, detail = _judge_tiers(
-            metric, found, reference=point.targets[metric], required=required, tier_factors=tier_factors
-        )
-    return Evidence(
+    evidence = Evidence(
         name=metric.value,
         value=found.value,
         unit=unit_of(metric),
         n=found.n,
-        verdict=verdict,
-        reason=reason,
         target=target,
         interval=found.interval,
-        detail=detail,
     )
+    if target is None:
+        return evidence
+    verdict, more, detail = _judge_tiers(
+        metric, found, reference=point.targets[metric], required=required, tier_factors=tier_factors
+    )
+    return replace(evidence, verdict=verdict, reason=f"{finding(evidence)}{more}", detail=detail)
 
 
 def _target(metric: Metric, point: PerfPoint, *, required: Tier, tier_factors: Mapping[Tier, float]) -> Target | None:
@@ -150,7 +148,7 @@ def _target(metric: Metric, point: PerfPoint, *, required: Tier, tier_factors: M
 def _judge_tiers(
     metric: Metric, found: Estimate, *, reference: float, required: Tier, tier_factors: Mapping[Tier, float]
 ) -> tuple[Verdict, str, dict[str, Any]]:
-    """The verdict at the required tier, and in the detail what became of each tier."""
+    """The verdict at the required tier, what there is to say about it besides the numbers, and what became of each tier."""
     limits = {tier: tier_limit(metric, reference, tier_factors[tier]) for tier in Tier}
     judged = {
         tier: judge_limit(found.value, found.interval, limit=limit, higher_is_better=metric.higher_is_better)
@@ -158,12 +156,12 @@ def _judge_tiers(
     }
     reached = [tier for tier in Tier if judged[tier][0] is Verdict.PASS]
     best = str(reached[-1]) if reached else "none"
-    verdict, reason = judged[required]
-    reason = f"{reason} (tier {required})"
+    verdict = judged[required][0]
+    more = "; it may lie on either side of that: more requests are needed to tell" if verdict is Verdict.INCONCLUSIVE else ""
     if verdict is not Verdict.PASS:
-        reason += f"; tier reached: {best}"
+        more += f"; tier reached: {best}"
     tiers = {str(tier): {"limit": limits[tier], "verdict": str(judged[tier][0])} for tier in Tier}
-    return verdict, reason, {"reached": best, "tiers": tiers}
+    return verdict, more, {"reached": best, "tiers": tiers}
 
 
 def _unsupported(evidence: Evidence) -> Evidence:

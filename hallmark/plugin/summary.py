@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from hallmark.core.records import Evidence
+from hallmark.core.wording import finding
 from hallmark.report.document import Report, Row
-from hallmark.report.wording import finding
 
 MOST_CAUSES = 15
 MOST_MEASURED = 12
-_MOST_METRICS = 3
 
 
 def summarise(terminal: pytest.TerminalReporter, report: Report, *, folder: Path | None, redact: Callable[[str], str]) -> None:
     """Write them; without a `folder` whoever called pytest says where the report is."""
     decision = report.decision
     colour = "green" if decision.accepted else "yellow" if decision.outcome in ("PARTIAL", "INCONCLUSIVE") else "red"
-    terminal.write_sep("=", f"hallmark: {decision.outcome}", **{colour: True}, bold=True)
+    terminal.write_sep("=", f"hallmark: {decision.title}", **{colour: True}, bold=True)
     terminal.write_line(f"{report.cell}: {decision.headline}")
     for line in (*_some(_measured(report), MOST_MEASURED), *_some(decision.causes, MOST_CAUSES)):
         terminal.write_line(redact(f"  {line}"))
@@ -36,10 +36,10 @@ def _some(lines: tuple[str, ...], most: int) -> Iterator[str]:
 def _measured(report: Report) -> tuple[str, ...]:
     """What the targets were held against, where all that was asked for passed."""
     rows = (*report.of_kind("evals"), *report.of_kind("perf")) if report.decision.exit_code == 0 else ()
-    return tuple(f"{row.check}: {_numbers(row)}" for row in rows)
+    return tuple(f"{row.check}: {item.name} {finding(item)}" for row in rows for item in _held(row))
 
 
-def _numbers(row: Row) -> str:
-    held = [f"{item.name} {finding(item)}" for item in row.evidence if item.target and item.interval]
-    held = held or [f"{item.name} {finding(item)}" for item in row.evidence if item.target]
-    return "; ".join(held[:_MOST_METRICS])
+def _held(row: Row) -> list[Evidence]:
+    """What says most: what was held to a tier of its target, else what has an interval, else all that has a target."""
+    held = [item for item in row.evidence if item.target]
+    return [item for item in held if item.target and item.target.tier] or [item for item in held if item.interval] or held

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from hallmark.core.records import Kind
+from hallmark.core.records import Evidence, Kind
 from hallmark.core.verdict import Verdict, worst
+from hallmark.core.wording import finding, in_full, one_line, plural, value_text
 from hallmark.report.document import EXIT_CODES, Decision, Outcome, Row
 from hallmark.report.judge import NO_RECORD, NOT_MEASURED, Judged
-from hallmark.report.wording import finding, one_line, plural, value_text
+from hallmark.specs.targets import Tier
 
 _CULPRITS_FIRST = (Verdict.VOID, Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
 _MOST_NUMBERS = 3
@@ -54,6 +55,11 @@ class Findings:
         return any(row.kind == self.part for row in self.rows) and not self.undecided
 
     @property
+    def tiered(self) -> tuple[Evidence, ...]:
+        """What was held to a tier of its target."""
+        return tuple(item for row in self.rows for item in row.evidence if item.target and item.target.tier)
+
+    @property
     def all_accepted(self) -> bool:
         return all(row.verdict.accepted for row in self.rows)
 
@@ -75,6 +81,7 @@ def decide(findings: Findings) -> Decision:
         verdict=worst([*(row.verdict for row in findings.rows), *([Verdict.INCONCLUSIVE] if findings.draft else [])]),
         headline=_headline(outcome, findings),
         causes=() if outcome == "ACCEPTED" else tuple(_causes(outcome, findings)),
+        tier=_tier(findings) if outcome == "ACCEPTED" else "",
     )
 
 
@@ -98,7 +105,7 @@ def _headline(outcome: Outcome, findings: Findings) -> str:
     measured = f"{findings.demanded - findings.missing} of {plural(findings.demanded, 'demanded check')}"
     waived = f", {of_verdict[Verdict.CONDITIONAL]} of them by a waiver" if of_verdict[Verdict.CONDITIONAL] else ""
     lines: dict[Outcome, str] = {
-        "ACCEPTED": f"All {plural(findings.demanded, 'demanded check')} were measured and passed{waived}.",
+        "ACCEPTED": f"All {plural(findings.demanded, 'demanded check')} were measured and passed{waived}{_in_full(findings)}.",
         "REJECTED": f"{_failed(findings)} in this run; the release is rejected.",
         "VOID": "The machine or the device spoilt this run; no result of it counts, good or bad.",
         "ERROR": f"{plural(of_verdict[Verdict.ERROR], 'check')} could not be carried out, and not by the server's fault.",
@@ -112,6 +119,20 @@ def _headline(outcome: Outcome, findings: Findings) -> str:
     # Of a draft whose checks all passed none gave too little evidence: it is the spec that says too little.
     said = lines["ACCEPTED" if outcome == "INCONCLUSIVE" and findings.all_accepted else outcome]
     return f"{findings.draft}; a draft is never accepted. {said}"
+
+
+def _tier(findings: Findings) -> str:
+    """The lowest tier that anything was held to: more than that the run does not say of all of it."""
+    held = {item.target.tier for item in findings.tiered if item.target}
+    return next((tier.value for tier in Tier if tier in held), "")
+
+
+def _in_full(findings: Findings) -> str:
+    """How many targets were reached themselves, and not only what their tier requires of them."""
+    if not findings.tiered:
+        return ""
+    full = sum(map(in_full, findings.tiered))
+    return f"; {full} of {plural(len(findings.tiered), 'performance target')} {'was' if full == 1 else 'were'} reached in full"
 
 
 def _of_part(findings: Findings) -> str:
@@ -180,5 +201,6 @@ def _what(row: Row) -> str:
 def _why(row: Row) -> str:
     """The reason, with the numbers that missed where it does not state them itself."""
     missed = [item for item in row.evidence if item.target and not item.verdict.accepted]
-    numbers = [f"{item.name} {finding(item)}" for item in missed if value_text(item) not in row.reason]
+    told = (item for item in missed if value_text(item) not in row.reason and finding(item) not in row.reason)
+    numbers = [f"{item.name} {finding(item)}" for item in told]
     return one_line("; ".join([*numbers[:_MOST_NUMBERS], row.reason]))

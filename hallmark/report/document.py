@@ -36,6 +36,13 @@ class Decision:
     headline: str
     causes: tuple[str, ...] = ()
     """One line for each culprit; empty where the run is accepted."""
+    tier: str = ""
+    """The tier that performance was held to; empty where it was held to none, and where the run is not accepted."""
+
+    @property
+    def title(self) -> str:
+        """The outcome as it stands above all else, such as `ACCEPTED at tier complete`."""
+        return f"{self.outcome} at tier {self.tier}" if self.tier else self.outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

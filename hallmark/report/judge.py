@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from hallmark.core.records import Evidence, Record, Waiver
 from hallmark.core.verdict import Verdict, worst
-from hallmark.report.wording import finding, is_number, misses, one_line
+from hallmark.core.wording import finding, is_number, misses, one_line
 
 NO_EVIDENCE = "recorded no evidence"
 NOT_MEASURED = "not measured"

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from hallmark.core.records import Kind
 from hallmark.core.verdict import Verdict
+from hallmark.core.wording import clean, plural, scalar
 from hallmark.report.document import Report
-from hallmark.report.wording import clean, plural, scalar
 
 KIND_TITLES: Mapping[Kind, str] = {
     "spec": "Environment and spec",
@@ -68,7 +68,7 @@ def _is_group(value: object) -> bool:
 
 
 def _joined(prefix: str, name: str) -> str:
-    return f"{prefix}.{name}" if prefix else name
+    return ".".join(filter(None, (prefix, name)))
 
 
 def _leaves(value: Any, *, prefix: str) -> Iterator[Fact]:

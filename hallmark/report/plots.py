@@ -4,24 +4,24 @@ drawing is as legible at 300 pixels as at 900. Colours come from the page's styl
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from hallmark.core.records import Evidence
-from hallmark.report.wording import clean, compared, finding, is_number, number
+from hallmark.core.wording import clean, compared, finding, is_number, number, share_text
 
 _SCORE_HEIGHT = 58
 _MIDDLE = 27
 _BAR_HEIGHT = 22
-_WIDEST_RATIO = 2.0
-"""A bar's scale ends at twice its limit, so that the limit is at the same place in every bar."""
+_ROOM = 1.25
+"""How far a bar's scale goes on beyond the limit and the target, whichever is farther."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
-    """The part of the scale of scores that the drawings share."""
+    """The part of a scale that is drawn; of scores one for all drawings."""
 
     low: float
     high: float
@@ -113,7 +113,9 @@ def ratio(evidence: Evidence) -> float | None:
 
 
 def ratio_text(evidence: Evidence) -> str:
-    """How far from the limit, such as `0.62 x limit`; never rounded to the limit itself."""
+    """How far from the target, or else from the limit, such as `0.62 x limit`; never rounded to it."""
+    if told := share_text(evidence):
+        return told
     share = ratio(evidence)
     if share is None:
         return ""
@@ -121,34 +123,33 @@ def ratio_text(evidence: Evidence) -> str:
 
 
 def bar_plot(evidence: Evidence) -> Markup:
-    """A bar against its limit, which stands in the middle; the hatched side is the wrong one."""
-    share = ratio(evidence)
-    if share is None or evidence.target is None:
+    """A bar against its limit and, beside it, the target that the limit comes from; the hatched side is the wrong one."""
+    line, target = limit(evidence), evidence.target
+    if ratio(evidence) is None or target is None or line is None:
         return Markup()
-    wrong_is_left = evidence.target.relation == ">="
-    zone = _zone(0 if wrong_is_left else 50, 50, top=2, height=_BAR_HEIGHT - 4)
+    value = float(evidence.value)
+    scale = Axis(low=0.0, high=_ROOM * max(line, _reference(evidence) or line))
+    at = scale.at(line)
+    left, width = (0.0, at) if target.relation == ">=" else (at, 100 - at)
     style = "bar" if evidence.verdict.accepted else "bar missed"
-    width = _place(share)
-    fill = Markup('<rect class="{}" x="0" y="6" width="{:g}%" height="10" rx="2"/>').format(style, width)
-    parts = [zone, fill, _upright(50, top=0, bottom=_BAR_HEIGHT, style="limit"), *_bar_marks(evidence)]
-    if share > _WIDEST_RATIO:
-        # The bar leaves the scale: the cut says so, and the ratio in words says by how much.
+    parts = [
+        _zone(left, width, top=2, height=_BAR_HEIGHT - 4),
+        Markup('<rect class="{}" x="0" y="6" width="{:g}%" height="10" rx="2"/>').format(style, scale.at(value)),
+        _upright(at, top=0, bottom=_BAR_HEIGHT, style="limit"),
+        *_bar_marks(evidence, line, scale),
+    ]
+    if value > scale.high:
+        # The bar leaves the scale: the cut says so, and the words by how much.
         parts.append(Markup('<svg x="97%" y="4" overflow="visible"><path class="cut" d="M-4 14 0 0M0 14 4 0"/></svg>'))
     return _svg(parts, height=_BAR_HEIGHT, label=f"{evidence.name}: {finding(evidence)}, {ratio_text(evidence)}")
 
 
-def _place(share: float) -> float:
-    return round(min(100.0, 100 * share / _WIDEST_RATIO), 3)
-
-
-def _bar_marks(evidence: Evidence) -> list[Markup]:
-    line, reference, parts = limit(evidence), _reference(evidence), []
-    if line and reference and 0 < reference / line <= _WIDEST_RATIO and reference != line:
-        parts.append(_upright(_place(reference / line), top=2, bottom=_BAR_HEIGHT - 2, style="reference"))
-    if line and evidence.interval and evidence.interval.high / line <= _WIDEST_RATIO:
-        low, high = (_place(max(0.0, end) / line) for end in (evidence.interval.low, evidence.interval.high))
-        parts.append(_whisker(low, high, middle=11))
-    return parts
+def _bar_marks(evidence: Evidence, line: float, scale: Axis) -> Iterator[Markup]:
+    reference, interval = _reference(evidence), evidence.interval
+    if reference and reference != line:
+        yield _upright(scale.at(reference), top=2, bottom=_BAR_HEIGHT - 2, style="reference")
+    if interval and interval.high <= scale.high:
+        yield _whisker(scale.at(interval.low), scale.at(interval.high), middle=11)
 
 
 def _lines_label(floor: float, reference: float | None) -> str:
@@ -191,5 +192,5 @@ def _mark(x: float, *, accepted: bool) -> Markup:
 
 
 def _text(x: float, y: int, text: str, *, style: str) -> Markup:
-    anchor = "start" if x < 15 else "end" if x > 85 else "middle"
+    anchor = "start" if x < 25 else "end" if x > 75 else "middle"
     return Markup('<text class="{}" x="{:g}%" y="{}" text-anchor="{}">{}</text>').format(style, x, y, anchor, clean(text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -12,9 +13,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from hallmark.core import wording
 from hallmark.core.records import Evidence
 from hallmark.core.verdict import Verdict
-from hallmark.report import plots, wording
+from hallmark.report import plots
 from hallmark.report.document import Outcome, Report, Row
 from hallmark.report.layout import KIND_TITLES, facts_of, manifest_line, plan_of, tally
 
@@ -53,9 +55,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One card of the performance plot: what is held against a limit, and what is only observed."""
+    """One card of the performance plot: what must be exactly so, what is held against a limit, and what is only observed."""
 
     row: Row
+    exact: tuple[Evidence, ...]
     held: tuple[Evidence, ...]
     observed: tuple[Evidence, ...]
 
@@ -92,8 +95,10 @@ def _tasks(rows: Sequence[Row]) -> list[Task]:
 
 
 def _point(row: Row) -> Point:
-    held = tuple(item for item in row.evidence if plots.ratio(item) is not None)
-    return Point(row=row, held=held, observed=tuple(item for item in row.evidence if item not in held))
+    exact = tuple(item for item in row.evidence if item.target and item.target.relation == "==")
+    held = tuple(item for item in row.evidence if item not in exact and plots.ratio(item) is not None)
+    observed = tuple(item for item in row.evidence if item not in exact and item not in held)
+    return Point(row=row, exact=exact, held=held, observed=observed)
 
 
 @cache
@@ -116,8 +121,12 @@ def _template() -> Template:
         when=wording.when,
         value=wording.value_text,
         limit=wording.limit_text,
+        asked=wording.asked_text,
         origin=wording.origin_text,
         interval=wording.interval_text,
+        finding=wording.finding,
+        held_first=_held_first,
+        breakable=_breakable,
         detail=_detail,
         log=_end_of_log,
     )
@@ -127,6 +136,16 @@ def _template() -> Template:
 def _cleaned(value: object) -> object:
     """Whatever the template prints; drawings are Markup and are clean already."""
     return wording.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _held_first(evidence: Sequence[Evidence]) -> list[Evidence]:
+    """Of more than is shown at once, what a verdict rests on stands in front."""
+    return sorted(evidence, key=lambda item: item.target is None)
+
+
+def _breakable(name: str) -> Markup:
+    """A name that a narrow column breaks between its words, not within one."""
+    return Markup("<wbr>").join(re.split(r"(?<=[_:,./])", wording.clean(name)))
 
 
 def _detail(detail: Mapping[str, Any]) -> str:

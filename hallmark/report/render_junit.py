@@ -6,8 +6,8 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
 from hallmark.core.verdict import Verdict
+from hallmark.core.wording import clean, finding, limit_text, one_line, scalar
 from hallmark.report.document import Decision, Report, Row
-from hallmark.report.wording import clean, finding, limit_text, one_line, scalar
 
 
 def render_junit(report: Report) -> str:
@@ -37,6 +37,7 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         ("impl", report.impl),
         ("workflow", report.workflow),
         ("outcome", report.decision.outcome),
+        *([("tier", report.decision.tier)] if report.decision.tier else []),
         ("hallmark", report.hallmark_version),
         *(("partial", reason) for reason in report.partial),
         *([("draft", report.draft)] if report.draft else []),
@@ -71,6 +72,8 @@ def _numbers(row: Row) -> list[tuple[str, str]]:
         named.append((f"{item.name}.n", str(item.n)))
         if item.target:
             named.append((f"{item.name}.target", limit_text(item)))
+            if item.target.tier:
+                named.append((f"{item.name}.reached", finding(item)))
         if item.interval:
             named.append((f"{item.name}.low", str(item.interval.low)))
             named.append((f"{item.name}.high", str(item.interval.high)))

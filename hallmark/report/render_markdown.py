@@ -6,9 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from hallmark.core.records import Evidence
-from hallmark.report.document import Attachment, Report, Row
-from hallmark.report.layout import KIND_TITLES, facts_of, manifest_line, plan_of, tally
-from hallmark.report.wording import (
+from hallmark.core.wording import (
     duration,
     interval_text,
     limit_text,
@@ -17,6 +15,8 @@ from hallmark.report.wording import (
     value_text,
     when,
 )
+from hallmark.report.document import Attachment, Report, Row
+from hallmark.report.layout import KIND_TITLES, facts_of, manifest_line, plan_of, tally
 
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _MARKS = re.compile(r"([\\`*\[\]|~])")
@@ -25,7 +25,7 @@ _LONGEST_VALUE = 160
 
 def render_markdown(report: Report) -> str:
     blocks = [
-        f"# {_text(report.model)} on {_text(report.device)}: {report.decision.outcome}",
+        f"# {_text(report.model)} on {_text(report.device)}: {report.decision.title}",
         _decision(report),
         _table(("Fact", "Value"), _header(report)),
         *_kinds(report),
@@ -48,7 +48,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _decision(report: Report) -> str:
-    verdict = f"**{report.decision.outcome}** (exit code {report.decision.exit_code}). {_text(report.decision.headline)}"
+    verdict = f"**{report.decision.title}** (exit code {report.decision.exit_code}). {_text(report.decision.headline)}"
     causes = "\n".join(f"- {_text(cause)}" for cause in report.decision.causes)
     return f"{verdict}\n\n{causes}" if causes else verdict
 

@@ -81,4 +81,4 @@ def _conclude(code: int, found: dict[str, Any]) -> Ended:
 
 
 def _verdict(cell: dict[str, Any], *, many: bool) -> str:
-    return f"verdict: {cell['outcome']} - {cell['headline']}" + (f" [{cell['cell']}]" if many else "")
+    return f"verdict: {cell['title']} - {cell['headline']}" + (f" [{cell['cell']}]" if many else "")

@@ -162,5 +162,5 @@ def _reports(options: argparse.Namespace, workspace: Path) -> Ended:
 
     folder = Path(options.hallmark_run or newest(Path(options.hallmark_artifacts or workspace / "artifacts")))
     decision = render_again(folder).decision
-    verdict = f"verdict: {decision.outcome} - {decision.headline}"
+    verdict = f"verdict: {decision.title} - {decision.headline}"
     return Ended(exit_code=decision.exit_code, lines=(f"report: {folder}/report.html", verdict))

@@ -11,6 +11,7 @@ import pytest
 
 from hallmark.core.records import Evidence, to_plain
 from hallmark.core.verdict import Verdict, worst
+from hallmark.core.wording import finding
 from hallmark.perf.judge import judge_point
 from hallmark.perf.sample import Failed, PointResult, Sample
 from hallmark.perf.summary import summarise
@@ -100,6 +101,8 @@ def test_latency_is_held_at_the_required_tier(ttft_ms: float, required: Tier, ve
     assert evidence.target is not None
     assert evidence.target.limit == pytest.approx(100 / FACTORS[required])
     assert (evidence.target.reference, evidence.target.tier, evidence.target.source) == (100, required, "a datasheet")
+    assert finding(evidence) in evidence.reason
+    assert f"tier {required} allows {100 / FACTORS[required]:,g} (" in evidence.reason
     if verdict is not Verdict.PASS:
         assert f"tier reached: {reached}" in evidence.reason
 
@@ -166,7 +169,7 @@ def test_one_token_by_chance_fails_nothing() -> None:
 
 def test_all_requests_failed_is_no_zero_latency() -> None:
     failures = tuple(Failed(start=i, error=f"HTTP {500 + i % 7}") for i in range(40))
-    found = judged(a_result(0, failures=failures, window_s=0.0), TTFT_MEAN=1e9, TOKENS=1e-9)
+    found = judged(a_result(0, failures=failures, window_s=0.0), TTFT_MEAN=1e9, TOKENS=1e-6)
     assert found["requests"].verdict is Verdict.FAIL
     assert found["requests"].detail["failed"] == 40
     assert len(found["requests"].detail["errors"]) == 5

@@ -15,6 +15,7 @@ from hallmark.plugin.distribution import CellScheduling
 from hallmark.plugin.marks import names_in, reachable
 from hallmark.plugin.outcome import NotMeasured, outcome_of
 from hallmark.plugin.summary import MOST_CAUSES, summarise
+from hallmark.report.document import Decision
 from hallmark.specs.cell import Cell
 
 
@@ -121,9 +122,8 @@ class Screen:
 
 @pytest.mark.parametrize("count", [MOST_CAUSES, MOST_CAUSES + 1])
 def test_the_summary_names_so_many_causes_and_counts_the_rest(count: int) -> None:
-    decision = SimpleNamespace(
-        accepted=False, exit_code=1, outcome="REJECTED", headline="no", causes=tuple(f"cause {i}" for i in range(count))
-    )
+    causes = tuple(f"cause {i}" for i in range(count))
+    decision = Decision(accepted=False, exit_code=1, outcome="REJECTED", headline="no", causes=causes, verdict=Verdict.FAIL)
     screen = Screen()
     report: Any = SimpleNamespace(decision=decision, cell="a")
     summarise(cast("Any", screen), report, folder=None, redact=lambda text: text.replace("cause 0", "[redacted]"))

@@ -27,11 +27,15 @@ def summary(ended: Ended) -> list[str]:
 def test_an_accepted_run_ends_with_what_it_rests_on(clean: Ended) -> None:
     lines = summary(clean)
     assert len(lines) < 10
-    assert "ACCEPTED" in lines[0]
+    assert "= hallmark: ACCEPTED at tier complete =" in lines[0]
     assert any(re.search(r"evals\.addition: exact_match,none 1 \[.*\] \(wanted ≥ 0\.8\)", line) for line in lines)
-    assert any(f"perf.{POINT}: ttft_mean_ms" in line for line in lines)
+    (latency,) = [line for line in lines if f"perf.{POINT}: ttft_mean_ms" in line]
+    assert latency.endswith(" % under the target of 5,000, tier complete allows 10,000 (2 x target)")
+    (throughput,) = [line for line in lines if f"perf.{POINT}: tokens_per_s " in line]
+    assert re.search(r" of 0\.5 tokens/s: [\d,.]+ %, tier complete needs 0\.25 \(0\.5 x target\)$", throughput)
+    assert lines[1].endswith("; 2 of 2 performance targets were reached in full.")
     assert lines[-2] == f"report: {clean.folder}/report.html"
-    assert lines[-1].startswith("verdict: ")
+    assert lines[-1].startswith("verdict: ACCEPTED at tier complete - All ")
     assert sum("report.html" in line for line in lines) == 1
 
 

@@ -146,6 +146,29 @@ def test_a_draft_says_what_is_missing_in_the_line_of_the_verdict(case: str) -> N
     assert outcome == report.decision.outcome
 
 
+def tiered(value: float, *, tier: str = "complete", limit: float = 400.0) -> Evidence:
+    target = Target(relation=">=", limit=limit, reference=800.0, tier=tier)
+    return Evidence(name="tokens_per_s", value=value, unit="tokens/s", target=target)
+
+
+def test_an_accepted_run_says_at_which_tier_and_how_many_targets_were_reached_in_full() -> None:
+    both = [replace(record("server.a"), evidence=(tiered(505.0),)), replace(record("server.b"), evidence=(tiered(900.0),))]
+    decision = build(manifest("server.a", "server.b"), both).decision
+    assert (decision.title, decision.tier) == ("ACCEPTED at tier complete", "complete")
+    assert decision.headline.endswith("; 1 of 2 performance targets was reached in full.")
+    lower = [both[0], replace(both[1], evidence=(tiered(90.0, tier="functional", limit=80.0),))]
+    assert build(manifest("server.a", "server.b"), lower).decision.tier == "functional", "the lowest that anything was held to"
+    assert build(manifest("server.a"), [record("server.a")]).decision.title == "ACCEPTED", "nothing was held to a tier"
+
+
+def test_a_run_that_is_not_accepted_says_what_was_reached_and_no_tier() -> None:
+    missed = replace(tiered(350.0), verdict=FAIL)
+    only = replace(record("server.a", FAIL), evidence=(missed,), reason="")
+    decision = build(manifest("server.a"), [only]).decision
+    assert (decision.title, decision.tier) == ("REJECTED", "")
+    assert any("350 of 800 tokens/s: 44 %, tier complete needs 400 (0.5 x target)" in cause for cause in decision.causes)
+
+
 def judged(*evidence: Evidence, verdict: Verdict = PASS) -> tuple[str, Verdict, str]:
     only = replace(record("server.a"), evidence=evidence, verdict=verdict, reason="said to be fine")
     report = build(

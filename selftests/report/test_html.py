@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
+from hallmark.core.records import Evidence, Target
+from hallmark.core.verdict import Verdict
+from hallmark.core.wording import finding
 from hallmark.report.build import build
+from hallmark.report.layout import facts_of
 from hallmark.report.render_html import render_html
 from selftests.report.samples import (
     ENVIRONMENT,
@@ -22,7 +27,7 @@ from selftests.report.samples import (
 )
 from selftests.report.test_formats import nasty_report
 
-VOID_TAGS = {"meta", "line", "rect", "circle", "path", "br", "link", "img"}
+VOID_TAGS = {"meta", "line", "rect", "circle", "path", "br", "wbr", "link", "img"}
 
 
 class Page(HTMLParser):
@@ -33,12 +38,14 @@ class Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.words: list[str] = []
         self._open: list[str] = []
+        self._in_a_word = False
         self.feed(text)
         self.close()
         assert not self._open, self._open
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
+        self._in_a_word = tag == "wbr"
         if tag not in VOID_TAGS:
             self._open.append(tag)
 
@@ -49,7 +56,8 @@ class Page(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.words.append(data)
+        self.words.append(self.words.pop() + data if self._in_a_word else data)
+        self._in_a_word = False
 
     @property
     def text(self) -> str:
@@ -70,7 +78,7 @@ RUNS = {"accepted": accepted_run, "rejected": rejected_run, "incomplete": incomp
 def test_the_banner_states_the_outcome_in_words(name: str) -> None:
     page = page_of(RUNS[name]())
     report = build(*RUNS[name]())
-    assert f"{report.decision.outcome} {report.decision.headline}" in page.text
+    assert f"{report.decision.title} {report.decision.headline}" in page.text
     for cause in report.decision.causes:
         assert " ".join(cause.split()) in page.text
     assert "style-src 'unsafe-inline'" in str(page.tags)
@@ -117,6 +125,24 @@ def test_every_check_has_a_row_and_every_measurement_a_drawing() -> None:
     assert "max-num-seqs 32 command line 64" in page.text
 
 
+def test_a_card_and_a_row_say_what_was_reached_of_the_target_and_what_the_tier_asks() -> None:
+    """Also where the values that nothing is asked of are many and come first: those are what is folded away."""
+    seen = [Evidence(name=f"seen_{place}", value=1.0, unit="ms") for place in range(9)]
+    target = Target(relation=">=", limit=400.0, reference=800.0, tier="complete", source="a datasheet")
+    exact = Evidence(name="requests", value=24, target=Target(relation="==", limit=24.0))
+    held = Evidence(name="tokens_per_s", value=505.0, unit="tokens/s", target=target)
+    held = replace(held, reason=finding(held))
+    row = record("perf.a", Verdict.PASS, *seen, exact, held, kind="perf")
+    page = Page(render_html(build(manifest("perf.a", kind="perf"), [row])))
+    card, table = page.text.split("Performance at a glance")[1].split("Duration", 1)
+    assert "tokens_per_s 63 % of the target" in card
+    assert "505 tokens/s target 800, tier complete needs 400" in card
+    assert "requests 24 = 24" in card
+    assert page.count("rect", "bar") == 1 + 1, "a drawing of what has a limit, and the legend"
+    assert "505 of 800 tokens/s: 63 %, tier complete needs 400 (0.5 x target)" in table.split(" more ")[0]
+    assert "seen_8" not in table.split(" more ")[0]
+
+
 def test_a_gap_is_seen() -> None:
     page = page_of(incomplete_run())
     assert "6 of 11" in page.text
@@ -133,6 +159,10 @@ def test_packages_are_folded_and_key_facts_are_not() -> None:
     page = page_of(accepted_run())
     assert "packages (180 entries)" in page.text
     assert page.text.index("engine.version") < page.text.index("packages (180 entries)")
+
+
+def test_a_list_is_one_fact_under_its_own_name() -> None:
+    assert facts_of({"installed": ["a==1", "b==2"]}).key == (("installed", "a==1, b==2"),)
 
 
 @pytest.mark.parametrize("points", [1, 20])

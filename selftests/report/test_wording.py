@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hallmark.core import wording
 from hallmark.core.records import Evidence, Interval, Relation, Target
 from hallmark.core.verdict import Verdict
-from hallmark.report import plots, wording
+from hallmark.report import plots
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,69 @@ def test_finding_states_the_side() -> None:
     assert wording.finding(Evidence(name="m", value=True)) == "true"
 
 
+def of_tier(value: float, relation: Relation, limit: float, target: float, *, tier: str, interval: Interval | None = None) -> str:
+    unit = "tokens/s" if relation == ">=" else "ms"
+    held = Target(relation=relation, limit=limit, reference=target, tier=tier)
+    return wording.finding(Evidence(name="m", value=value, unit=unit, target=held, interval=interval))
+
+
+@pytest.mark.parametrize(
+    ("value", "relation", "limit", "target", "tier", "said"),
+    [
+        (505.0, ">=", 400.0, 800.0, "complete", "505 of 800 tokens/s: 63 %, tier complete needs 400 (0.5 x target)"),
+        (350.0, ">=", 400.0, 800.0, "complete", "350 of 800 tokens/s: 44 %, tier complete needs 400 (0.5 x target)"),
+        (3.2, ">=", 2.1, 21.0, "functional", "3.2 of 21 tokens/s: 15 %, tier functional needs 2.1 (0.1 x target)"),
+        (812.0, ">=", 800.0, 800.0, "target", "812 of 800 tokens/s: 101 %, tier target needs 800 (1 x target)"),
+        (799.99, ">=", 400.0, 800.0, "complete", "799.99 of 800 tokens/s: 99.9988 %, tier complete needs 400 (0.5 x target)"),
+        (21.0, "<=", 50.0, 25.0, "complete", "21 ms, 16 % under the target of 25, tier complete allows 50 (2 x target)"),
+        (31.0, "<=", 50.0, 25.0, "complete", "31 ms, 24 % over the target of 25, tier complete allows 50 (2 x target)"),
+        (61.0, "<=", 50.0, 25.0, "complete", "61 ms, 2.4 times the target of 25, tier complete allows 50 (2 x target)"),
+        (25.0, "<=", 25.0, 25.0, "target", "25 ms, the very target of 25, tier target allows 25 (1 x target)"),
+        (25.001, "<=", 50.0, 25.0, "complete", "25.001 ms, 0.004 % over the target of 25, tier complete allows 50 (2 x target)"),
+    ],
+)
+def test_what_is_held_to_a_tier_says_target_tier_factor_and_what_was_reached(
+    value: float, relation: Relation, limit: float, target: float, tier: str, said: str
+) -> None:
+    assert of_tier(value, relation, limit, target, tier=tier) == said
+
+
+def test_the_interval_of_what_is_held_to_a_tier_stands_beside_it() -> None:
+    interval = Interval(low=490.0, high=520.0)
+    assert of_tier(505.0, ">=", 400.0, 800.0, tier="complete", interval=interval).startswith("505 [490, 520] of 800 tokens/s: ")
+
+
+@given(st.floats(min_value=0.001, max_value=1e6), st.floats(min_value=0.001, max_value=1e6))
+def test_a_target_that_is_not_reached_is_never_called_reached(value: float, target: float) -> None:
+    """However near: neither by rounding the share nor by leaving out in which direction it misses."""
+    throughput = of_tier(value, ">=", target / 2, target, tier="complete")
+    share = float(throughput.split(": ")[1].split(" %")[0].replace(",", ""))
+    assert (share >= 100) == (value >= target)
+    latency = of_tier(value, "<=", target * 2, target, tier="complete")
+    assert ((" over " in latency) or (" times " in latency)) == (value > target)
+
+
+@pytest.mark.parametrize(
+    ("relation", "value", "low", "high", "full"),
+    [
+        (">=", 9.9, None, None, False),
+        (">=", 10.0, None, None, True),
+        (">=", 11.0, 9.9, 12.0, False),
+        (">=", 11.0, 10.0, 12.0, True),
+        ("<=", 10.1, None, None, False),
+        ("<=", 9.0, 8.0, 10.1, False),
+        ("<=", 9.0, 8.0, 10.0, True),
+        ("==", 10.0, None, None, False),
+    ],
+)
+def test_reached_in_full_is_the_target_with_the_whole_interval(
+    relation: Relation, value: float, low: float | None, high: float | None, full: bool
+) -> None:
+    interval = Interval(low=low, high=high) if low is not None and high is not None else None
+    held = Target(relation=relation, limit=5.0, reference=10.0, tier="complete")
+    assert wording.in_full(Evidence(name="m", value=value, target=held, interval=interval)) is full
+
+
 def drawn(markup: str) -> ET.Element:
     return ET.fromstring(markup)
 
@@ -90,17 +154,35 @@ def test_every_axis_has_a_width_and_ticks(values: list[float]) -> None:
     assert all(axis.low <= value <= axis.high for value in values)
 
 
-@pytest.mark.parametrize(("value", "width"), [(0.0, 0.0), (50.0, 25.0), (100.0, 50.0), (200.0, 100.0), (900.0, 100.0)])
-def test_the_limit_stands_in_the_middle_of_every_bar(value: float, width: float) -> None:
+@pytest.mark.parametrize(("value", "width"), [(0.0, 0.0), (50.0, 40.0), (100.0, 80.0), (125.0, 100.0), (900.0, 100.0)])
+def test_the_limit_stands_at_four_fifths_of_a_bar(value: float, width: float) -> None:
     picture = drawn(plots.bar_plot(evidence(value, "<=", 100.0)))
     bar = next(rect for rect in picture.findall("rect") if "bar" in (rect.get("class") or ""))
     assert float((bar.get("width") or "").rstrip("%")) == width
-    assert (picture.find("svg") is not None) == (value > 200)
+    assert (picture.find("svg") is not None) == (value > 125)
+
+
+@pytest.mark.parametrize(
+    ("relation", "line", "reference", "places"),
+    [
+        (">=", 400.0, 800.0, {"limit": 40.0, "reference": 80.0}),
+        (">=", 80.0, 800.0, {"limit": 8.0, "reference": 80.0}),
+        ("<=", 50.0, 25.0, {"limit": 80.0, "reference": 40.0}),
+        ("<=", 250.0, 25.0, {"limit": 80.0, "reference": 8.0}),
+        ("<=", 25.0, 25.0, {"limit": 80.0}),
+    ],
+)
+def test_limit_and_target_are_both_in_every_bar(
+    relation: Relation, line: float, reference: float, places: dict[str, float]
+) -> None:
+    held = Target(relation=relation, limit=line, reference=reference, tier="complete")
+    picture = drawn(plots.bar_plot(Evidence(name="m", value=30.0, target=held)))
+    assert {mark.get("class"): float((mark.get("x1") or "").rstrip("%")) for mark in picture.findall("line")} == places
 
 
 def test_the_hatched_side_is_the_wrong_one() -> None:
     sides = [drawn(plots.bar_plot(evidence(1.0, relation, 2.0))).find("rect") for relation in (">=", "<=")]
-    assert [side.get("x") for side in sides if side is not None] == ["0%", "50%"]
+    assert [side.get("x") for side in sides if side is not None] == ["0%", "80%"]
 
 
 def test_the_ratio_is_never_rounded_to_the_limit() -> None:

@@ -39,7 +39,7 @@ end()
 
 
 def cell(exit_code: int, name: str = "id_a_b_cpu") -> dict[str, Any]:
-    return {"cell": name, "folder": f"/runs/{name}", "outcome": "X", "headline": f"headline of {name}", "exit_code": exit_code}
+    return {"cell": name, "folder": f"/runs/{name}", "title": "X", "headline": f"headline of {name}", "exit_code": exit_code}
 
 
 def tell(root: Path, code: int, *cells: dict[str, Any], error: int = 0, silent: bool = False, waits: bool = False) -> None:
