@@ -45,7 +45,10 @@ class Scraper:
         self._malformed = 0
 
     async def scrape(self, *, accept: str, patience_s: float | None) -> Scrape:
-        """The engine's and the standard metrics (200), or what there is to say while the engine is down (502)."""
+        """The engine's and the standard metrics; while the engine is down, engine_up 0 and what else the sidecar knows.
+
+        Always 200: of any other answer Prometheus reads nothing.
+        """
         timeout_s = min(patience_s * _SHARE, 60.0) if patience_s else self._settings.scrape_timeout_s
         began = time.monotonic()
         wanted = preferred(accept)
@@ -78,7 +81,7 @@ class Scraper:
         nothing = [Source(prefix + standard.series, "") for standard in STANDARDS]
         families = [*source_signals(nothing, prefix=prefix), *self._own(up=False, seconds=seconds)]
         text = "\n" + write(families, dialect)
-        return Scrape(502, encoded(Scanned(text=text, dialect=dialect, malformed=0)), CONTENT_TYPES[dialect])
+        return Scrape(200, encoded(Scanned(text=text, dialect=dialect, malformed=0)), CONTENT_TYPES[dialect])
 
     def _own(self, *, up: bool, seconds: float) -> list[OwnFamily]:
         """What only the sidecar knows."""
