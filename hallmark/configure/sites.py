@@ -7,35 +7,39 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import Any, Self
 
 from hallmark.configure import given
 from hallmark.configure.attached import Difference, compared
 from hallmark.configure.contained import HOST, PORT, container_plan, in_container
 from hallmark.configure.guard import Keys, behind_gateway, demanding
 from hallmark.configure.plan import Installed, LaunchSettings, make_plan, nobody_knows
-from hallmark.core.errors import HallmarkError, Inconclusive
+from hallmark.core.errors import HallmarkError, Inconclusive, LaunchError
 from hallmark.core.grace import STOP_GRACE_VARIABLE
 from hallmark.environment.collect import (
     BUILDS_FILE,
     FACTS_FILE,
+    OF_THE_INTERPRETER,
+    OF_THE_SYSTEM,
     Facts,
     collect,
     collect_builds,
     installed_versions,
+    of_the_machine,
     parse,
     parse_builds,
     versions_in,
 )
 from hallmark.environment.commits import Build, of_labels
 from hallmark.environment.installing import Attempt, Target, install_missing
-from hallmark.environment.provision import EnvironmentPlan, ensure
+from hallmark.environment.provision import EnvironmentPlan, built, ensure
 from hallmark.environment.requirements import check
-from hallmark.serving.container import ContainerPlan
+from hallmark.serving.container import ContainerPlan, without_devices
 from hallmark.serving.listener import Listener, listeners_at
 from hallmark.serving.readiness import free_port
 from hallmark.serving.server import LaunchPlan
@@ -88,6 +92,13 @@ class Site(ABC):
         self._settings = settings
         self._environ = environ
         self._log = log
+        self._device_here = True
+
+    def without_device(self) -> Self:
+        """The same place on a machine that lacks the cell's device: nothing is built for it, no container is handed it."""
+        other = copy(self)
+        other._device_here = False  # noqa: SLF001 - it is one of us
+        return other
 
     @cached_property
     def keys(self) -> Keys:
@@ -173,7 +184,17 @@ class EnvironmentSite(Site):
 
     def _built(self) -> Path:
         plan, folder = self._environment()
+        if not self._device_here:
+            return self._built_before(plan, folder)
         return ensure(plan, folder, log=self._log, tools=self._settings.environments.parent / "tools")
+
+    @staticmethod
+    def _built_before(plan: EnvironmentPlan, folder: Path) -> Path:
+        if python := built(plan, folder):
+            return python
+        raise Inconclusive(
+            "the server's environment is not built, because its device is not here; name an interpreter with --server-python"
+        )
 
     def _environment(self) -> tuple[EnvironmentPlan, Path]:
         """What the server's environment holds, and where it is."""
@@ -197,7 +218,10 @@ class EnvironmentSite(Site):
         return self._keyed(self._shown(self.launch(_USUAL_PORT)), python)
 
     def facts(self, plan: LaunchPlan) -> Facts:
-        return collect(self.python, plan.env)
+        try:
+            return collect(self.python, plan.env)
+        except Inconclusive as exc:
+            return of_the_machine(plan.env, dict.fromkeys(OF_THE_INTERPRETER, str(exc)))
 
     def builds(self, plan: LaunchPlan) -> tuple[Build, ...]:
         return collect_builds(self.python, plan.env, list(self.cell.impl.pinned_commits))
@@ -242,7 +266,13 @@ class ContainerSite(Site):
         return _GATEWAY_LABEL in self.served_from()["image"]["labels"]
 
     def facts(self, plan: LaunchPlan) -> Facts:
-        return parse(self._ask(FACTS_FILE, plan.env), where=self.container.image)
+        try:
+            return parse(self._ask(FACTS_FILE, plan.env), where=self.container.image)
+        except LaunchError as exc:
+            if self._device_here:
+                raise
+            unknown = dict.fromkeys((*OF_THE_INTERPRETER, *OF_THE_SYSTEM), str(exc))
+            return of_the_machine({**self._environ, **plan.env}, unknown)
 
     def builds(self, plan: LaunchPlan) -> tuple[Build, ...]:
         told = self._ask(BUILDS_FILE, plan.env, *self.cell.impl.pinned_commits)
@@ -272,12 +302,13 @@ class ContainerSite(Site):
         return in_container(plan, self.container, cell=self.cell, host=launch.host, port=launch.port, others=given)
 
     def _ask(self, program: Path, env: Mapping[str, str], *names: str) -> str:
-        """What a collector prints inside, with the devices of the server's container."""
+        """What a collector prints inside, with the devices of the server's container where they are here."""
         from hallmark.serving.docker import run_in_image  # brings the Docker SDK
 
         inside = f"/tmp/hallmark_{program.name}"  # noqa: S108 - in a container of its own
         files = {inside: program.read_text(encoding="utf-8")}
-        return run_in_image(self.container, ["python3", "-I", inside, *names], env=env, files=files)
+        container = self.container if self._device_here else without_devices(self.container)
+        return run_in_image(container, ["python3", "-I", inside, *names], env=env, files=files)
 
 
 class ElsewhereSite(Site):

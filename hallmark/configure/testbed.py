@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from hallmark.configure.attached import Difference
+from hallmark.configure.documents import specification_file, with_documents
 from hallmark.configure.sites import SITES, TestbedSettings
 from hallmark.core.errors import HallmarkError, Inconclusive, Void
 from hallmark.core.files import write_json
+from hallmark.core.redact import masked
 from hallmark.environment.collect import Facts
 from hallmark.environment.devices import Presence, detect
-from hallmark.environment.document import runtime_environment
+from hallmark.environment.document import ENVIRONMENT_FILE, runtime_environment
 from hallmark.environment.requirements import Finding, check
 from hallmark.serving.guarded import GuardedLauncher
 from hallmark.serving.launchers import make_launcher
@@ -43,12 +45,15 @@ class Testbed:
         folder: Path,
         environ: Mapping[str, str],
         progress: Callable[[str], None],
+        say: Callable[[str], None],
         redact: Callable[[str], str],
     ) -> None:
+        """`progress` hears what is being done right now, `say` what a person must be able to read afterwards."""
         self.cell = cell
         self.folder = folder
         self._settings = settings
         self._progress = progress
+        self._say = say
         self._redact = redact
         self.site = SITES[settings.server](
             cell, settings, folder=folder, environ=environ, log=lambda line: progress(redact(line))
@@ -87,13 +92,19 @@ class Testbed:
     def presence(self) -> Presence:
         return self._once("presence", lambda: detect(self.cell.device_spec))
 
-    def require_device(self) -> None:
-        """Raise Void, saying how it was looked for, when the cell's device is not in this machine.
+    @property
+    def device_here(self) -> bool:
+        """Whether the cell's device is in this machine; of a server that may run on another one, nothing is seen from here."""
+        return not self.seen_here or self.presence.present
 
-        A server that is attached to may run on another machine; then nothing can be seen from here.
-        """
-        if not self.seen_here or self.presence.present:
+    def require_device(self) -> None:
+        """Raise Void, saying how it was looked for, when the cell's device is not here; the environment is on record then."""
+        self._once("device", self._look_for_device)
+
+    def _look_for_device(self) -> None:
+        if self.device_here:
             return
+        self.write_environment()
         looked = "; ".join(self.presence.looked)
         raise Void(f"no {self.cell.device} here ({self.cell.device_spec.title}); looked at {looked}")
 
@@ -103,15 +114,17 @@ class Testbed:
         return self._once("facts", self._collect)
 
     def _collect(self) -> Facts:
-        facts = self.site.facts(self.plan)
+        """Told by the site; where the device is absent, with "Unknown" and why for what cannot be had."""
+        site = self.site if self.device_here else self.site.without_device()
+        facts = site.facts(self._known_plan)
         try:
-            return replace(facts, builds=self.site.builds(self.plan))
-        except HallmarkError as exc:
+            return replace(facts, builds=site.builds(self._known_plan))
+        except (HallmarkError, Inconclusive) as exc:
             return replace(facts, reasons={**facts.reasons, "builds": str(exc)})
 
     @property
     def findings(self) -> list[Finding]:
-        return self._once("findings", lambda: check(self.cell, self.facts, self.site.environment(self.plan)))
+        return self._once("findings", lambda: check(self.cell, self.facts, self.site.environment(self._known_plan)))
 
     @property
     def plan(self) -> LaunchPlan:
@@ -120,9 +133,16 @@ class Testbed:
     def _make_plan(self) -> LaunchPlan:
         if not self._settings.server_python:
             self.require_device()  # before an environment is built for a device that is not here
-        plan = self.site.plan()
+        return self._recorded(self.site.plan())
+
+    def _recorded(self, plan: LaunchPlan) -> LaunchPlan:
         write_json(self.folder / "launch_plan.json", plan.to_plain(), redact=self._redact)
         return plan
+
+    @property
+    def _known_plan(self) -> LaunchPlan:
+        """The plan, or as much of it as can be told without the device."""
+        return self.plan if self.device_here else self._once("intended_plan", self.site.intended_plan)
 
     def intended_plan(self) -> LaunchPlan:
         """The plan as far as it can be told without doing anything."""
@@ -135,6 +155,8 @@ class Testbed:
 
     def _start(self) -> RunningServer:
         self.require_device()
+        if self.plan.container:
+            self._made["plan"] = self._documented(self.plan)
         self._progress(f"starting the server of {self.cell.id}")
         launcher = make_launcher(self._settings.server)
         server = (GuardedLauncher(launcher) if self.plan.gateway else launcher).start(self.plan, self._progress)
@@ -143,6 +165,13 @@ class Testbed:
         self.served = {**_read_back(server), **self.site.served_from()}
         self.write_environment()
         return server
+
+    def _documented(self, plan: LaunchPlan) -> LaunchPlan:
+        """`plan` with what its container is shown of the run."""
+        spec = masked(ModelSpec.of(self.cell).to_dict())
+        write_json(self.folder / specification_file(self.cell), spec, redact=self._redact)
+        self.write_environment()
+        return self._recorded(with_documents(plan, self.cell, self.folder))
 
     @property
     def death(self) -> Death | None:
@@ -169,7 +198,9 @@ class Testbed:
             served=self.served,
             attempts=self.site.attempts,
         )
-        write_json(self.folder / "runtime_environment.json", document, redact=self._redact)
+        path = self.folder / ENVIRONMENT_FILE
+        write_json(path, document, redact=self._redact)
+        self._once("told", lambda: self._say(f"the environment is on record in {path}"))
 
     def look_again(self) -> None:
         """See that the server is still the one that was ready; else it counts as dead from now on."""

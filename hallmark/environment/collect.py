@@ -99,6 +99,20 @@ def collect_builds(python: Path, env: Mapping[str, str], names: Sequence[str], *
     return parse_builds(_answer(BUILDS_FILE, python, env, *names, timeout_s=timeout_s), where=str(python))
 
 
+OF_THE_INTERPRETER = ("python_version", "installed_packages", "extras", "markers")
+"""Facts that only the server's own interpreter can tell."""
+OF_THE_SYSTEM = ("os", "glibc", "gcc_version", "cuda_version")
+"""Facts that differ from the machine's in a container."""
+
+
+def of_the_machine(env: Mapping[str, str], unknown: Mapping[str, str]) -> Facts:
+    """What this process tells of the machine, where the server's interpreter cannot be asked.
+
+    `unknown`: fact -> why it cannot be had, for each that would have been the server's to tell.
+    """
+    return parse(json.dumps(probe.collect(probe.Machine(environ=env), unknown)), where="this process")
+
+
 def installed_versions(python: Path, env: Mapping[str, str], *, timeout_s: float = 30) -> dict[str, str] | None:
     """Distribution -> version, as `python` itself has them in its metadata (nothing is imported); None if it does not say."""
     try:

@@ -14,6 +14,7 @@ from hallmark.environment.devices import Presence
 from hallmark.environment.findings import Finding, State
 from hallmark.environment.installing import Attempt
 
+ENVIRONMENT_FILE = "runtime_environment.json"
 SCHEMA_VERSION = 1
 SCHEMA_FILE = Path(__file__).with_name("runtime_environment.schema.json")
 

@@ -449,10 +449,10 @@ EMPTY = {"installed_packages": [], "extras": {}, "markers": {}, "cpu_flags": [],
 """What stands for a fact that is no string when it cannot be had; `reasons` tells it from a true nothing."""
 
 
-def collect(machine: Machine) -> dict[str, Any]:
-    """Every fact as plain JSON data; takes at most a few seconds more than the machine's `timeout_s`."""
+def collect(machine: Machine, unknown: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Every fact but the `unknown` (name -> why) as plain JSON data; takes a few seconds more than the machine's `timeout_s`."""
     looks = {f"look.{vendor}": (lambda m, vendor=vendor: look(m, vendor)) for vendor in SOURCES}
-    values, reasons = gather({**PROBES, **VERSIONS, **looks}, machine)
+    values, reasons = gather({n: p for n, p in {**PROBES, **VERSIONS, **looks}.items() if n not in (unknown or {})}, machine)
     facts = {name: values.get(name, EMPTY.get(name, UNKNOWN)) for name in PROBES}
     seen = {vendor: values.get(f"look.{vendor}", ([], [reasons.get(f"look.{vendor}", "")])) for vendor in SOURCES}
     drivers = [values[name] for name in DRIVERS if name in values]
@@ -465,7 +465,7 @@ def collect(machine: Machine) -> dict[str, Any]:
         "looked": {vendor: lines for vendor, (_, lines) in seen.items()},
         "driver_version": drivers[0] if drivers else UNKNOWN,
         "versions": {name: values.get(name, UNKNOWN) for name in VERSIONS},
-        "reasons": dict(sorted(reasons.items())),
+        "reasons": dict(sorted({**reasons, **(unknown or {})}.items())),
     }
 
 

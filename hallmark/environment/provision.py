@@ -116,6 +116,12 @@ def ensure(
     return folder / "bin" / "python"
 
 
+def built(plan: EnvironmentPlan, folder: Path, *, python: str = sys.executable) -> Path | None:
+    """The interpreter of an environment that holds `plan` already; None where it is yet to be built."""
+    folder = folder.absolute()
+    return folder / "bin" / "python" if _holds(folder, plan.key_for(_identity(python))) else None
+
+
 def _identity(python: str) -> str:
     if os.path.realpath(python) == os.path.realpath(sys.executable):
         return " ".join((platform.python_implementation(), platform.python_version(), platform.system(), platform.machine()))

@@ -92,6 +92,7 @@ def make_tools(
     root: Path,
     redactor: Redactor,
     progress: Callable[[str], None],
+    say: Callable[[str], None],
     on_death: Callable[[Death], None],
 ) -> CellTools:
     """The tools of `cell`, as the command line and this process's environment want them."""
@@ -112,5 +113,5 @@ def make_tools(
         jwt_secret=os.environ.get(JWT_VARIABLE, ""),
         environments=root / ".hallmark" / "environments",
     )
-    testbed = Testbed(cell, settings, folder=folder, environ=os.environ, progress=progress, redact=redactor)
+    testbed = Testbed(cell, settings, folder=folder, environ=os.environ, progress=progress, say=say, redact=redactor)
     return CellTools(cell, testbed, on_death=on_death)

@@ -50,6 +50,8 @@ REPEATS = "hallmark_repeats"
 """On a report whose cause another check has told already."""
 MISUSE = "hallmark_misuse"
 """On a report that ended with what only a person's other words can mend: an option, a spec."""
+_WITHOUT_DEVICE = ("spec", "extra")
+"""Kinds of checks that are judged also where the device is absent; one of them that asks for it, or for the server, is void."""
 _DEATH_SHOWS_WITHIN_S = 0.5
 """A connection breaks before the process that held it is reaped."""
 
@@ -161,6 +163,7 @@ class AcceptanceSession:
                 root=self.config.rootpath,
                 redactor=self.redactor,
                 progress=self.progress,
+                say=self.progress.say,
                 on_death=lambda death: self._announce(cell, death),
             )
         return self._tools[cell_id]
@@ -179,7 +182,8 @@ class AcceptanceSession:
             return
         item.stash[STARTED] = datetime.now(UTC).isoformat(timespec="milliseconds")
         item.stash[CHECK] = Check(ref)
-        self.tools(ref.cell).testbed.require_device()
+        if ref.kind not in _WITHOUT_DEVICE:
+            self.tools(ref.cell).testbed.require_device()
         first = self._causes.of_death(ref.cell)
         if first and "server" in getattr(item, "fixturenames", ()):
             raise NotMeasured(f"server lost (see {first})")

@@ -14,12 +14,12 @@ import hallmark
 from hallmark.core.records import Kind, Manifest, ManifestEntry, Record, read_manifest, read_records
 from hallmark.core.verdict import Verdict
 from hallmark.core.wording import moment, plural
+from hallmark.environment.document import ENVIRONMENT_FILE
 from hallmark.report.decide import Findings, decide
 from hallmark.report.document import Attachment, Report, Row
 from hallmark.report.judge import NO_RECORD, Judged, judge, waived
 from hallmark.specs.gaps import draft_line
 
-ENVIRONMENT_FILE = "runtime_environment.json"
 LAUNCH_PLAN_FILE = "launch_plan.json"
 
 

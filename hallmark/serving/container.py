@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -47,6 +47,11 @@ class ContainerPlan:
     def limit_text(self) -> str:
         """The memory limit for a person; empty where there is none."""
         return f"{self.memory_gib:g} GiB" if self.memory_gib else ""
+
+
+def without_devices(plan: ContainerPlan) -> ContainerPlan:
+    """The same container on a machine that has none of its devices."""
+    return replace(plan, devices=(), gpus="", runtime="")
 
 
 def published(plan: ContainerPlan, base_url: str) -> tuple[str, int]:

@@ -85,7 +85,8 @@ def make_testbed(cell: Cell, request: ServeRequest, *, root: Path, folder: Path)
         environments=root / ".hallmark" / "environments",
     )
     redact = _redactor(cell, request)
-    return Testbed(cell, settings, folder=folder, environ=os.environ, progress=Progress(lambda: None), redact=redact)
+    progress = Progress(lambda: None)
+    return Testbed(cell, settings, folder=folder, environ=os.environ, progress=progress, say=progress.say, redact=redact)
 
 
 def _redactor(cell: Cell, request: ServeRequest) -> Redactor:

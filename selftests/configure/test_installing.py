@@ -51,7 +51,7 @@ def made(tmp_path: Path, python: Path, environ: Mapping[str, str], **settings: A
         server="local", launch=launch, server_python=str(python), environments=tmp_path / "environments", **settings
     )
     of = cell(tmp_path, impl=impl, device_configs=blocks)
-    return Testbed(of, chosen, folder=tmp_path, environ=environ, progress=lambda _: None, redact=str)
+    return Testbed(of, chosen, folder=tmp_path, environ=environ, progress=lambda _: None, say=lambda _: None, redact=str)
 
 
 def states(testbed: Testbed) -> dict[str, State]:

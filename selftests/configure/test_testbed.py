@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema
 import pytest
 
 from hallmark.configure import sites
@@ -20,6 +21,8 @@ from hallmark.configure.testbed import Testbed
 from hallmark.core.errors import Inconclusive, InfrastructureError, LaunchError, ProvisionError, UsageError, Void
 from hallmark.core.redact import Redactor
 from hallmark.environment.devices import Presence
+from hallmark.environment.document import SCHEMA_FILE
+from hallmark.environment.findings import State
 from hallmark.serving.local import LocalLauncher
 from hallmark.serving.server import Launcher, LaunchPlan, RunningServer
 from hallmark.specs.catalogue import Selection, load_catalogue
@@ -55,7 +58,13 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
+def said() -> list[str]:
+    """What a person was told."""
+    return []
+
+
+@pytest.fixture
+def make(tmp_path: Path, said: list[str]) -> Iterator[Make]:
     made: list[Testbed] = []
 
     def testbed(*, device: str = "cpu", server: str = "local", environ: dict[str, str] | None = None, **settings: Any) -> Testbed:
@@ -64,7 +73,15 @@ def make(tmp_path: Path) -> Iterator[Make]:
         given = environ or {"PATH": "/usr/bin:/bin"}
         redact = Redactor.of_environment(given)
         made.append(
-            Testbed(cell_of(tmp_path, device), chosen, folder=tmp_path, environ=given, progress=lambda _: None, redact=redact)
+            Testbed(
+                cell_of(tmp_path, device),
+                chosen,
+                folder=tmp_path,
+                environ=given,
+                progress=lambda _: None,
+                say=said.append,
+                redact=redact,
+            )
         )
         return made[-1]
 
@@ -99,16 +116,72 @@ def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., S
     return use
 
 
-def test_an_absent_device_is_void_and_nothing_is_built(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    absent = Presence(present=False, found="none", looked=("tt-smi: not found", "PCI: no such vendor"))
-    monkeypatch.setattr(module, "detect", lambda _: absent)
+@pytest.fixture
+def absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No cell's device is here."""
+    presence = Presence(present=False, found="none", looked=("tt-smi: not found", "PCI: no such vendor"))
+    monkeypatch.setattr(module, "detect", lambda _: presence)
+
+
+def environment_in(folder: Path) -> dict[str, Any]:
+    """The document, which must be of its published form."""
+    document: dict[str, Any] = json.loads((folder / "runtime_environment.json").read_text(encoding="utf-8"))
+    jsonschema.validate(document, json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+    return document
+
+
+@pytest.mark.usefixtures("absent")
+def test_an_absent_device_is_void_and_nothing_is_built(make: Make, tmp_path: Path) -> None:
     testbed = make(device="t3k")
-    for step in ("require_device", "facts", "server"):
+    for step in ("require_device", "server"):
         with pytest.raises(Void, match="no t3k here") as caught:
             getattr(testbed, step)()
         assert "looked at tt-smi: not found; PCI: no such vendor" in str(caught.value)
     assert not (tmp_path / "environments").exists()
     assert not (tmp_path / "server.log").exists()
+
+
+@pytest.mark.usefixtures("absent")
+def test_without_the_device_the_environment_is_on_record_with_what_is_not_known(
+    make: Make, tmp_path: Path, said: list[str]
+) -> None:
+    testbed = make(device="t3k")
+    with pytest.raises(Void):
+        testbed.require_device()
+    document = environment_in(tmp_path)
+    assert said == [f"the environment is on record in {tmp_path / 'runtime_environment.json'}"]
+    assert document["device_presence"]["present"] is False
+    assert document["kernel"] == os.uname().release, "what any interpreter can tell of the machine is told"
+    for fact in ("python_version", "installed_packages"):
+        assert document[fact] in ("Unknown", [])
+        assert "its device is not here" in document["unknown"][fact]
+    assert {finding.state for finding in testbed.findings if finding.kind == "python"} == {State.UNKNOWN}
+    assert not (tmp_path / "environments").exists()
+
+
+@pytest.mark.usefixtures("absent")
+@pytest.mark.parametrize("how", ["named", "built before"])
+def test_without_the_device_an_environment_that_is_there_is_told_and_judged(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(sites, "built", lambda *_: Path(sys.executable) if how == "built before" else None)
+    testbed = make(device="t3k", server_python=sys.executable if how == "named" else "")
+    assert {finding.state for finding in testbed.findings if finding.kind == "python"} <= {State.MISSING, State.SATISFIED}
+    testbed.write_environment()
+    assert environment_in(tmp_path)["collected_by"] == sys.executable
+    assert f"pytest=={pytest.__version__}" in environment_in(tmp_path)["installed_packages"]
+
+
+@pytest.mark.usefixtures("absent")
+def test_without_device_and_image_what_would_be_inside_is_unknown(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-daemon.sock")
+    make(device="t3k", server="docker", image="engine:1").write_environment()
+    document = environment_in(tmp_path)
+    assert document["system_info"]["os"] == "Unknown"
+    assert "no Docker daemon answers" in document["unknown"]["os"]
+    assert document["kernel"] == os.uname().release, "which containers share"
 
 
 def test_a_device_that_is_there_is_no_matter(make: Make) -> None:

@@ -18,18 +18,21 @@ import pytest
 
 from hallmark.client.access import walk
 from hallmark.client.wire import WireClient
+from hallmark.configure.documents import with_documents
 from hallmark.configure.guard import Keys, behind_gateway
 from hallmark.core.errors import InfrastructureError, LaunchError
 from hallmark.environment.collect import FACTS_FILE, parse
-from hallmark.serving.container import ContainerPlan
+from hallmark.serving.container import ContainerPlan, without_devices
 from hallmark.serving.docker import DockerLauncher, run_in_image
 from hallmark.serving.guarded import GuardedLauncher
 from hallmark.serving.launchers import make_launcher
 from hallmark.serving.readiness import free_port
 from hallmark.serving.server import Death, LaunchPlan, RunningServer, ServerLost
+from hallmark.specs.catalogue import Selection, load_catalogue
 from selftests.core.polling import alive, comes_true, marked
 from selftests.faulty import MODEL, running
 from selftests.serving.containers import BASE, PORT, ROOT, Doorway, contained, owned, require_engine
+from selftests.specs.sheets import spec_folder
 
 pytestmark = [pytest.mark.docker, pytest.mark.e2e]
 
@@ -348,3 +351,22 @@ def test_a_command_in_the_image_that_fails_is_told(start: Start) -> None:
         run_in_image(plan, ["no-such-program"], env={})
     with pytest.raises(LaunchError, match="cannot be run in it"):
         run_in_image(plan, ["python3", "-c", "import time; time.sleep(60)"], env={}, timeout_s=0.5)
+
+
+def test_the_documents_of_a_run_are_shown_to_its_container(tmp_path: Path, start: Start, engine: Any) -> None:
+    (cell,) = load_catalogue([spec_folder(tmp_path / "specs")]).select(
+        Selection(models=("Small-1B",), device="cpu", impl="plain")
+    )
+    for name in ("model_specification_Small-1B_CPU.json", "runtime_environment.json"):
+        (tmp_path / name).write_text(f"this is {name}")
+    start(with_documents(contained(tmp_path), cell, tmp_path))
+    code, output = only_container(engine).exec_run("sh -c 'cd /workspace && cat *; echo > runtime_environment.json'")
+    assert output.startswith(b"this is model_specification_Small-1B_CPU.jsonthis is runtime_environment.json")
+    assert code != 0, "they are there to be read"
+
+
+def test_an_image_tells_of_itself_where_its_devices_are_not(engine: Any) -> None:
+    plan = ContainerPlan(image=BASE, port=PORT, devices=("/dev/none-here",))
+    with pytest.raises(LaunchError, match="none-here"):
+        run_in_image(plan, ["python3", "-V"], env={})
+    assert run_in_image(without_devices(plan), ["python3", "-V"], env={}).startswith("Python 3")

@@ -13,9 +13,10 @@ pytestmark = pytest.mark.spec
 
 @pytest.mark.check("spec.device")
 def test_device_is_present(testbed, check):
-    """The device of the cell is in this machine; where it is not, the run is void before it starts."""
+    """The device of the cell is in this machine; where it is not, whatever needs it is void."""
     if not testbed.seen_here:
         raise Inconclusive("an attached server's device cannot be seen from here")
+    testbed.require_device()
     check.observe("device", testbed.presence.found, detail={"looked": list(testbed.presence.looked)})
 
 
@@ -24,6 +25,8 @@ def test_environment_is_known(testbed, check):
     """The server's own interpreter tells what it has; without that, runtime_environment.json would be hearsay."""
     facts = testbed.facts
     testbed.write_environment()
+    if why := facts.reasons.get("installed_packages"):
+        raise Inconclusive(why)
     check.observe("python", facts.python_version, detail={"interpreter": facts.python_executable})
     check.observe("packages", len(facts.installed_packages))
     assert facts.installed_packages, "the interpreter reports no package at all"
