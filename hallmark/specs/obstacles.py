@@ -54,11 +54,12 @@ def gaps_of(cell: Cell) -> tuple[Gap, ...]:
 def lacking(cell: Cell, tasks: Tasks) -> Iterator[Obstacle]:
     """What the checks of the cell would have to be decided by, and its spec does not say. Stated gaps are found as well."""
     impl, on_device = ("impls", cell.impl.name), ("impls", cell.impl.name, "devices", cell.device)
-    if not cell.impl.engine.version:
+    engine = cell.impl.engine
+    if not engine.version and engine.name not in cell.impl.pinned_commits:
         yield Obstacle(
             check="server.version",
-            reason="the spec pins no engine version",
-            hint='write `engine: { version: "==X.Y.Z" }` into the implementation',
+            reason="the spec pins neither a version nor a commit of the engine",
+            hint='write `engine: { version: "==X.Y.Z" }` into the implementation, or its commit',
             at=(*impl, "engine"),
             gap=Gap.ENGINE_VERSION,
         )

@@ -56,6 +56,19 @@ def test_a_commit_that_nothing_tells_is_undecided_and_says_what_to_do(place: Pla
     assert "name its checkout in TT_METAL_HOME" in ended.rows["spec.commit.tt_metal"]["reason"]
 
 
+@pytest.mark.parametrize(
+    ("stated", "verdict"),
+    [(f"0.11.1+g{BUILT_FROM}", "PASS"), ("0.11.1", "PASS"), ("0.11.1+gdeadbeef", "FAIL")],
+)
+def test_a_commit_takes_the_place_of_a_version_and_the_server_may_name_no_other(place: Place, stated: str, verdict: str) -> None:
+    with_vllm(place)
+    engine = {"name": "vllm", "commit": "1a2b3c4", "module": "selftests.faulty.server"}
+    place.spec(faults=f"wrong-version={stated}", impl={"engine": engine})
+    ended = place.release(workflow="tests").end()
+    assert ended.rows["server.version"]["verdict"] == verdict, ended.said
+    assert ("which is of deadbeef, the spec says 1a2b3c4" in ended.rows["server.version"]["reason"]) == (verdict == "FAIL")
+
+
 @pytest.mark.parametrize(("pin", "verdict"), [("1a2b3c4", "PASS"), ("deadbeef", "FAIL")])
 def test_of_an_attached_server_its_own_environment_is_read(place: Place, pin: str, verdict: str) -> None:
     with_vllm(place)

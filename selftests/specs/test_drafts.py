@@ -66,13 +66,19 @@ PLANTED: dict[str, tuple[str, Gap, tuple[str, ...], str]] = {
         changed((' version: "==1.0" }', " } # HERE")),
         Gap.ENGINE_VERSION,
         BOTH,
-        "server.version cannot pass, the spec pins no engine version",
+        "server.version cannot pass, the spec pins neither a version nor a commit of the engine",
+    ),
+    "a commit of something else": (
+        changed(('engine: { version: "==1.0" }', 'commits: { tt_metal: "1a2b3c4" }'), ("name: plain", "name: plain # HERE")),
+        Gap.ENGINE_VERSION,
+        BOTH,
+        "server.version cannot pass, the spec pins neither a version nor a commit of the engine",
     ),
     "no engine": (
         changed(('    engine: { version: "==1.0" }\n', ""), ("name: plain", "name: plain # HERE")),
         Gap.ENGINE_VERSION,
         BOTH,
-        "server.version cannot pass, the spec pins no engine version",
+        "server.version cannot pass, the spec pins neither a version nor a commit of the engine",
     ),
     "no evals of one model": (
         changed(
@@ -130,6 +136,8 @@ def linted(folder: Path, text: str) -> list[Remark]:
 def test_a_whole_spec_and_a_task_of_its_own_have_no_remark(tmp_path: Path) -> None:
     assert linted(tmp_path / "specs", WHOLE) == []
     assert linted(tmp_path / "specs", changed(("*evals", "\n" + OWN_EVAL))) == []
+    for commit in ('engine: { commit: "1a2b3c4" }', 'commits: { vllm: "1a2b3c4" }'):
+        assert linted(tmp_path / "specs", changed(('engine: { version: "==1.0" }', commit))) == []
 
 
 @pytest.mark.parametrize("name", PLANTED)

@@ -8,6 +8,8 @@ from packaging.version import InvalidVersion, Version
 
 from hallmark.client.text import part
 from hallmark.core.errors import CheckFailed, Inconclusive
+from hallmark.environment.builds import of_version
+from hallmark.environment.commits import is_commit
 
 pytestmark = pytest.mark.server
 
@@ -26,16 +28,28 @@ def satisfies(version, wanted):
         return False
 
 
+def commits_in(version):
+    return [build["commit"] for build in of_version(["engine"], version)]
+
+
+def same_commit(one, other):
+    """Either may be cut short."""
+    return one.startswith(other.lower()) or other.lower().startswith(one)
+
+
 @pytest.mark.check("server.version")
 def test_version_is_the_pinned_one(cell, client, check):
-    """`/version` satisfies the spec's engine version."""
+    """`/version` satisfies the engine version of the spec and names no other commit; `spec.commit` reads what the build is of."""
     version = str(part(client.get("/version").require(200).json(), "version"))
-    wanted = cell.impl.engine.version
-    check.observe("engine version", version, detail={"spec": wanted})
-    if not wanted:
-        raise Inconclusive(f"the spec pins no engine version; the server states {version!r}")
-    if not satisfies(version, wanted):
-        raise CheckFailed(f"the server runs {cell.impl.engine.name} {version}, the spec says {wanted}")
+    name, wanted = cell.impl.engine.name, cell.impl.engine.version
+    commit = cell.impl.pinned_commits.get(name, "")
+    check.observe("engine version", version, detail={"spec": wanted or commit})
+    if not wanted and not commit:
+        raise Inconclusive(f"the spec pins neither a version nor a commit of the engine; the server states {version!r}")
+    if wanted and not satisfies(version, wanted):
+        raise CheckFailed(f"the server runs {name} {version}, the spec says {wanted}")
+    if others := [told for told in commits_in(version) if is_commit(commit) and not same_commit(told, commit)]:
+        raise CheckFailed(f"the server runs {name} {version}, which is of {', '.join(others)}, the spec says {commit}")
 
 
 @pytest.mark.check("server.model")
