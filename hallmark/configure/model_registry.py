@@ -57,7 +57,7 @@ class ModelConfig:
     def cell(self, device: str = "", impl: str = "", *, weights: str = "") -> Cell:
         """The cell of the weights there (named, or the first ones); UsageError where the names leave none, or more than one."""
         chosen = next((w for w in self.family.weights if weights in (w.name, w.repo)), self.family.weights[0])
-        of_weights = [cell for cell in self.cells if cell.weights == chosen]
+        of_weights = [cell for cell in self.cells if cell.model == chosen.name]
         found = [c for c in of_weights if device.casefold() in ("", c.device.casefold()) and impl in ("", c.impl.name)]
         for telling in (_has_device_config, _has_runtime_config, _is_default):
             if len(found) > 1:
@@ -100,10 +100,10 @@ def _is_default(cell: Cell) -> bool:
 def _of_catalogue(catalogue: Catalogue) -> dict[str, ModelConfig]:
     found: dict[str, ModelConfig] = {}
     for family in catalogue.families:
-        first, file = family.spec.weights[0], family.path.resolve()
+        first = family.spec.weights[0]
         name = first.repo or first.name
         name = name if name not in found else family.spec.family  # served by another family, too
-        cells = (cell for cell in catalogue.cells if (cell.spec_file, cell.family) == (file, family.spec.family))
+        cells = (cell for cell in catalogue.cells if family.made(cell) or family.made_room_for(cell))
         found[name] = ModelConfig(name, family.spec, tuple(cells))
     return found
 

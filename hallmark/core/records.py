@@ -125,6 +125,8 @@ class Manifest:
     """Why this run is narrower than the spec demands (`-k ...`, `--limit 5`); empty for a whole run."""
     gaps: tuple[str, ...] = ()
     """What the spec lacks for a certificate, such as `engine_version`; with any of it the cell is a draft."""
+    notes: tuple[str, ...] = ()
+    """What whoever reads the result must know of the spec, such as that it stands in the place of another."""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property

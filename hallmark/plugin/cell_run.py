@@ -49,6 +49,7 @@ def open_folder(cell: Cell, options: Options, stamp: RunStamp, *, redact: Callab
         entries=demanded(cell, guarded=options.guarded),
         partial=(*options.narrowed_by, *options.other_server, *_other_image(cell, options.image)),
         gaps=gaps_of(cell),
+        notes=cell.notes,
         settings={s.name: {"value": s.value, "origin": s.origin} for s in options.settings if s.value},
     )
     write_json(folder / "manifest.json", without_secrets(to_plain(manifest), redact))

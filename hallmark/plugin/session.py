@@ -92,7 +92,8 @@ class AcceptanceSession:
     def pytest_report_header(self) -> list[str]:
         shown = ", ".join(list(self.cells)[:4]) + (f" and {len(self.cells) - 4} more" if len(self.cells) > 4 else "")
         header = [f"hallmark {__version__}: {shown}", f"  {self.redactor(self.options.header())}"]
-        return [*header, *(f"  {line}" for line in unacceptable(self.cells.values()))]
+        notes = dict.fromkeys(self.redactor(note) for cell in self.cells.values() for note in cell.notes)
+        return [*header, *(f"  {line}" for line in (*notes, *unacceptable(self.cells.values())))]
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         parametrise(metafunc, list(self.cells.values()))

@@ -21,6 +21,8 @@ def summarise(terminal: pytest.TerminalReporter, report: Report, *, folder: Path
     colour = "green" if decision.accepted else "yellow" if decision.outcome in ("PARTIAL", "INCONCLUSIVE") else "red"
     terminal.write_sep("=", f"hallmark: {decision.title}", **{colour: True}, bold=True)
     terminal.write_line(f"{report.cell}: {decision.headline}")
+    for note in report.notes:
+        terminal.write_line(redact(f"  {note}"))
     for line in (*_some(_measured(report), MOST_MEASURED), *_some(decision.causes, MOST_CAUSES)):
         terminal.write_line(redact(f"  {line}"))
     if folder:

@@ -74,6 +74,7 @@ def build(
         missing=tuple(row.check for row in rows if row.missing),
         partial=manifest.partial,
         draft=draft,
+        notes=manifest.notes,
         environment=_given(environment, ENVIRONMENT_FILE),
         launch_plan=_given(launch_plan, LAUNCH_PLAN_FILE),
         settings=manifest.settings,

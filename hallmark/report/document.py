@@ -111,6 +111,8 @@ class Report:
     hallmark_version: str
     draft: str = ""
     """`draft: missing ...` where the spec lacks what a certificate needs; empty where it lacks nothing."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know of the spec, such as that it stands in the place of another."""
 
     def of_kind(self, kind: Kind) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if row.kind == kind)

@@ -41,6 +41,7 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         ("hallmark", report.hallmark_version),
         *(("partial", reason) for reason in report.partial),
         *([("draft", report.draft)] if report.draft else []),
+        *(("spec", note) for note in report.notes),
     ]
 
 

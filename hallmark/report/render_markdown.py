@@ -65,6 +65,7 @@ def _header(report: Report) -> list[tuple[str, str]]:
         ("Samples", f"{report.samples:,}"),
         ("Verdicts", tally(report)),
         *(("Narrowed", _text(reason)) for reason in report.partial),
+        *(("Spec", _text(note)) for note in report.notes),
     ]
 
 

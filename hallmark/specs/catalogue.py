@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from hallmark.core.errors import SpecError, UsageError, nearest
 from hallmark.specs.cell import Cell
+from hallmark.specs.family import Family
+from hallmark.specs.foreign.model_specification import document_family
 from hallmark.specs.inherit import Tell, attempt, resolved
-from hallmark.specs.loader import family_of, load_devices, spec_files
+from hallmark.specs.loader import documents, family_of, load_devices, spec_files
 from hallmark.specs.migrations import migrated
-from hallmark.specs.model import DeviceSpec, FamilySpec
+from hallmark.specs.model import DeviceSpec
 from hallmark.specs.registered import REGISTERED, Registered
+from hallmark.specs.standing import Standing
 from hallmark.specs.yaml_source import YamlSource, line_of, read
 
 
@@ -27,36 +29,6 @@ class Selection:
     device: str = ""
     """In any case: N150 is n150."""
     impl: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """A family and where it was written down."""
-
-    spec: FamilySpec
-    source: YamlSource
-
-    @property
-    def path(self) -> Path:
-        return self.source.path
-
-    def where(self, *at: str | int) -> str:
-        """`file:line` of a part of the file, or of what it would stand in; what a list names may be called by its name."""
-        place: tuple[str | int, ...] = ()
-        value = self.source.data
-        for part in at:
-            step = _step(value, part)
-            if step is None:
-                break
-            place, value = (*place, step), value[step]
-        return self.source.where(place)
-
-
-def _step(value: Any, part: str | int) -> str | int | None:
-    """The key or index of a part of `value`; None where there is none."""
-    if isinstance(value, list) and isinstance(part, str):
-        return next((place for place, item in enumerate(value) if isinstance(item, dict) and item.get("name") == part), None)
-    return part if isinstance(value, list) or (isinstance(value, dict) and part in value) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,41 +115,33 @@ def load_catalogue(folders: Iterable[Path], *, tell: Tell | None = None, registe
     """
     sources: list[YamlSource] = []
     devices: dict[str, DeviceSpec] = {}
+    paths: list[Path] = []
     for folder in folders:
         families, catalogues = spec_files(folder)
+        paths += documents(folder)
         for path in catalogues:
             devices = attempt(tell, _with_devices, devices, path) or devices
         sources += filter(None, [attempt(tell, _source, path) for path in families])
     sources += filter(None, [attempt(tell, migrated, source) for source in registered.families])
     devices = attempt(tell, _joined, registered.devices, devices) or devices
-    loaded = [attempt(tell, _family, source) for source in resolved(sources, tell)]
-    known = tuple(filter(None, loaded))
-    return Catalogue(tuple(_cells(known, devices, tell)), devices, known)
+    standing = Standing(devices)
+    for source in resolved(sources, tell):
+        attempt(tell, _add, standing, source)
+    for path in paths:  # last: what one does not state is of the cell that it replaces
+        attempt(tell, _add_document, standing, devices, path)
+    return Catalogue(tuple(standing.cells.values()), devices, tuple(standing.families.values()))
 
 
-def _cells(families: Iterable[Family], devices: Mapping[str, DeviceSpec], tell: Tell | None) -> Iterator[Cell]:
-    seen: dict[str, Cell] = {}
-    for family in families:
-        cells = attempt(tell, _new_cells, family, devices, seen) or []
-        seen |= {cell.id: cell for cell in cells}
-        yield from cells
+def _add(standing: Standing, source: YamlSource) -> None:
+    standing.add(Family(family_of(source), source))
 
 
-def _new_cells(family: Family, devices: Mapping[str, DeviceSpec], seen: Mapping[str, Cell]) -> list[Cell]:
-    cells = list(expand(family, devices))
-    for cell in cells:
-        if cell.id in seen:
-            where, hint = family.where("family"), f"see {seen[cell.id].spec_file}"
-            raise SpecError(f"cell id '{cell.id}' exists already", where=where, hint=hint)
-    return cells
+def _add_document(standing: Standing, devices: Mapping[str, DeviceSpec], path: Path) -> None:
+    standing.add(document_family(path, devices, standing.cells))
 
 
 def _source(path: Path) -> YamlSource:
     return migrated(read(path))
-
-
-def _family(source: YamlSource) -> Family:
-    return Family(family_of(source), source)
 
 
 def _with_devices(devices: dict[str, DeviceSpec], path: Path) -> dict[str, DeviceSpec]:
@@ -199,46 +163,3 @@ def _joined(of_code: Mapping[str, DeviceSpec], of_files: Mapping[str, DeviceSpec
             where, hint = f"register_device('{name}')", "give it another name"
             raise SpecError(f"device '{name}' exists already with other values", where=where, hint=hint)
     return {**of_code, **of_files}
-
-
-def expand(family: Family, devices: Mapping[str, DeviceSpec]) -> Iterator[Cell]:
-    """Weights x implementations x devices of one family."""
-    spec, spec_file = family.spec, family.path.resolve()
-    _require_inside(family, spec_file.parent)
-    for place, impl in enumerate(spec.impls):
-        for device in impl.devices:
-            if device not in devices:
-                raise SpecError(
-                    f"impls.{impl.name}.devices: unknown device '{device}'",
-                    where=family.source.where(("impls", place, "devices", device)),
-                    hint=nearest(device, devices),
-                )
-    for weights in spec.weights:
-        for impl in spec.impls:
-            for device, entry in impl.devices.items():
-                yield Cell(
-                    weights=weights,
-                    impl=impl.on(entry),
-                    device=device,
-                    device_spec=devices[device],
-                    entry=entry.serving(weights.engine_args),
-                    evals=spec.evals.get(weights.name, ()),
-                    spec_file=spec_file,
-                    family=spec.family,
-                    architecture=spec.architecture_of(weights),
-                    base_targets=spec.base_targets.get(device, ()),
-                )
-
-
-def _require_inside(family: Family, folder: Path) -> None:
-    """SpecError for weights that are not below the spec's folder, where the spec does not say that they are elsewhere."""
-    for place, weights in enumerate(family.spec.weights):
-        own = (weights.path, ("weights", place, "path"))
-        adapters = ((adapter.path, ("weights", place, "lora", number, "path")) for number, adapter in enumerate(weights.lora))
-        for path, at in (own, *adapters):
-            if path and not weights.outside_folder and not (folder / path).resolve().is_relative_to(folder):
-                raise SpecError(
-                    f"{weights.name}: '{path}' is outside the spec's folder",
-                    where=family.source.where(at),
-                    hint="move it there, or write `outside_folder: true` into the weights",
-                )

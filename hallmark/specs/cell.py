@@ -22,6 +22,19 @@ from hallmark.specs.targets import joined
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InPlaceOf:
+    """Something of another spec file that a cell stands in the place of."""
+
+    what: str
+    """Such as `family qwen3-8b`, or `cell id_...`."""
+    spec_file: Path
+    family: str
+
+    def __str__(self) -> str:
+        return f"the {self.what} of {self.spec_file}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
     weights: Weights
     impl: Impl
@@ -34,6 +47,10 @@ class Cell:
     architecture: Architecture
     base_targets: tuple[PerfPoint, ...] = ()
     """The performance targets of the architecture on the device; `entry` may add points of its own."""
+    in_place_of: InPlaceOf | None = None
+    """What it replaces, where its spec says so."""
+    left: tuple[str, ...] = ()
+    """What its document says and no spec has a place for."""
 
     @property
     def id(self) -> str:
@@ -42,6 +59,13 @@ class Cell:
     @property
     def model(self) -> str:
         return self.weights.name
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What whoever reads a result of it must know of its spec."""
+        replaced = [f"{self.spec_file} stands in the place of {self.in_place_of}"] if self.in_place_of else []
+        left = [f"{self.spec_file} also says what nothing is held to: {', '.join(self.left)}"] if self.left else []
+        return (*replaced, *left)
 
     @property
     def perf(self) -> tuple[PerfPoint, ...]:

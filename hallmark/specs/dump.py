@@ -19,8 +19,11 @@ class _Dumper(yaml.SafeDumper):
 
 
 def to_plain(family: FamilySpec) -> dict[str, Any]:
-    """The data of a spec file; what is default is left out, and so is `extends`: what was inherited is written out."""
-    plain: dict[str, Any] = family.model_dump(mode="json", exclude_defaults=True, exclude={"extends"})
+    """The data of a spec file; what is default is left out.
+
+    So are `extends` (what was inherited is written out) and `replaces`, which is about the file's place among others.
+    """
+    plain: dict[str, Any] = family.model_dump(mode="json", exclude_defaults=True, exclude={"extends", "replaces"})
     return plain
 
 

@@ -8,7 +8,7 @@ value names the file that it stands in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
@@ -20,7 +20,7 @@ Made = TypeVar("Made")
 Given = ParamSpec("Given")
 Tell = Callable[[SpecError], None]
 """Is told of what is wrong, where loading goes on without it."""
-_OWN = frozenset({"schema_version", "family", EXTENDS, "weights", "evals"})
+_OWN = frozenset({"schema_version", "family", EXTENDS, "replaces", "weights", "evals"})
 _BY_NAME = "impls"
 
 
@@ -48,11 +48,8 @@ def attempt(tell: Tell | None, make: Callable[Given, Made], *args: Given.args, *
 
 def resolved(sources: Sequence[YamlSource], tell: Tell | None = None) -> list[YamlSource]:
     """Each source with what it inherits, in the same order; SpecError for an unknown base, two of a name, and for a circle."""
-    by_name: dict[str, list[YamlSource]] = {}
-    for source in sources:
-        by_name.setdefault(_stated(source, "family"), []).append(source)
-    done: dict[int, YamlSource] = {}
-    merged = [attempt(tell, _resolve, source, by_name, done, ()) for source in sources]
+    bases, done = _Bases(sources), dict[int, YamlSource]()
+    merged = [attempt(tell, _resolve, source, bases, done, ()) for source in sources]
     return [source for source in merged if source is not None]
 
 
@@ -62,9 +59,7 @@ def _stated(source: YamlSource, key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _resolve(
-    source: YamlSource, by_name: Mapping[str, list[YamlSource]], done: dict[int, YamlSource], chain: tuple[YamlSource, ...]
-) -> YamlSource:
+def _resolve(source: YamlSource, bases: _Bases, done: dict[int, YamlSource], chain: tuple[YamlSource, ...]) -> YamlSource:
     base_name = _stated(source, EXTENDS)
     if not base_name:
         return source
@@ -72,19 +67,35 @@ def _resolve(
         if source in chain:
             circle = " -> ".join(_stated(each, "family") for each in (*chain[chain.index(source) :], source))
             raise _refused(source, f"'extends' goes round in a circle: {circle}", "let one of them stand alone")
-        base = _base(source, base_name, by_name)
-        done[id(source)] = _merged(source, _resolve(base, by_name, done, (*chain, source)))
+        base = bases.of(source, base_name)
+        done[id(source)] = _merged(source, _resolve(base, bases, done, (*chain, source)))
     return done[id(source)]
 
 
-def _base(source: YamlSource, name: str, by_name: Mapping[str, list[YamlSource]]) -> YamlSource:
-    found = by_name.get(name, [])
-    if not found:
-        raise _refused(source, f"extends: unknown family '{name}'", nearest(name, filter(None, by_name)))
-    if len(found) > 1:
-        places = " and ".join(each.where(("family",)) for each in found)
-        raise _refused(source, f"extends: {len(found)} families are named '{name}'", f"rename one; see {places}")
-    return found[0]
+class _Bases:
+    """The families that may be extended."""
+
+    def __init__(self, sources: Sequence[YamlSource]) -> None:
+        self._by_name: dict[str, list[YamlSource]] = {}
+        for source in sources:
+            self._by_name.setdefault(_stated(source, "family"), []).append(source)
+        self._places = {id(source): place for place, source in enumerate(sources)}
+
+    def of(self, source: YamlSource, name: str) -> YamlSource:
+        """The family of that name that `source` means; of several, one of which replaces another, the nearest before it.
+
+        A family that replaces one of its own name may extend that one.
+        """
+        named = self._by_name.get(name, [])
+        found = [each for each in named if each is not source] or named
+        if not found:
+            raise _refused(source, f"extends: unknown family '{name}'", nearest(name, filter(None, self._by_name)))
+        beside = [each for each in found if each.path.parent == source.path.parent]
+        before = [each for each in found if self._places[id(each)] < self._places[id(source)]]
+        if len(beside) > 1 or (len(found) > 1 and not beside and not before):
+            places = " and ".join(each.where(("family",)) for each in found)
+            raise _refused(source, f"extends: {len(found)} families are named '{name}'", f"rename one; see {places}")
+        return beside[0] if beside else (before or found)[-1]
 
 
 def _refused(source: YamlSource, message: str, hint: str) -> SpecError:

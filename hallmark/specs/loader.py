@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from hallmark.specs.yaml_source import KeyPath, YamlSource, read
 
 SUFFIXES = frozenset({".yaml", ".yml"})
 DEVICES_STEM = "devices"
+DOCUMENTS = "model_specification_*.json"
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -45,6 +47,11 @@ def spec_files(folder: Path) -> tuple[list[Path], list[Path]]:
     """(families, device catalogues) of a folder, each sorted by name; UsageError where it cannot be looked into."""
     paths = [path for path in listed(folder) if path.suffix in SUFFIXES and not path.name.startswith(".")]
     return [p for p in paths if p.stem != DEVICES_STEM], [p for p in paths if p.stem == DEVICES_STEM]
+
+
+def documents(folder: Path) -> list[Path]:
+    """The cells of a folder that are documents by themselves (`ModelSpec`), sorted by name."""
+    return [path for path in listed(folder) if fnmatchcase(path.name, DOCUMENTS)]
 
 
 def validate(model: type[Model], source: YamlSource) -> Model:

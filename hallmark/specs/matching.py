@@ -111,11 +111,19 @@ def patterns_of(name: str, family: FamilySpec, families: Mapping[str, FamilySpec
     """The patterns by which a config is taken for `family`, one for each config that its weights have; all have `name`.
 
     An architecture that it only takes over from the one of `families` that it extends is that one's: the same model is
-    served in another way, and its config.json is taken for the one that is extended.
+    served in another way, and its config.json is taken for the one that is extended. So it is with one that a family before
+    it states for the very same weights.
     """
     base = families.get(family.extends)
+    own = {weights.repo or weights.name for weights in family.weights}
+    others = [base] if base else []
+    for other in families.values():
+        if other is family:
+            break
+        if own & {weights.repo or weights.name for weights in other.weights}:
+            others.append(other)
     for architecture in family.architectures:
-        if architecture not in (base.architectures if base else ()) and (pattern := make_pattern(name, architecture)):
+        if not any(architecture in other.architectures for other in others) and (pattern := make_pattern(name, architecture)):
             yield pattern
 
 

@@ -36,6 +36,7 @@ from hallmark.specs.strict import (
     Name,
     OptionalCommit,
     Positive,
+    Replaces,
     Scalar,
     Specifier,
     Strict,
@@ -288,6 +289,8 @@ class FamilySpec(Strict):
     family: Name
     extends: str = ""
     """The family whose architecture, implementations and base targets this one takes over and changes."""
+    replaces: Replaces = ()
+    """What stands in a folder before this one and makes room: the family of the same name, or cells by their ids."""
     architecture: Architecture = Field(default_factory=dict)
     """What a model's config.json must say to be of this family; `model_type`, one or several, is needed to match anything."""
     metadata: dict[str, Scalar] = Field(default_factory=dict)
@@ -312,6 +315,11 @@ class FamilySpec(Strict):
     def architecture_of(self, weights: Weights) -> Architecture:
         """What the config.json of `weights` must say."""
         return merged(self.architecture, weights.architecture)
+
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """The names that `replaces` holds."""
+        return (self.replaces,) if isinstance(self.replaces, str) else self.replaces
 
     @property
     def default_impl_map(self) -> dict[str, str]:

@@ -29,6 +29,7 @@ from hallmark.specs.strict import (
     Distribution,
     DistributionSpecifier,
     Positive,
+    Replaces,
     Specifier,
     Strict,
     SystemName,
@@ -87,6 +88,8 @@ class ModelSpec(_Open):
     family_spec: FamilySpec | None = None
     """The whole spec of the cell and of no other: a spec file with one weights, one implementation and one device."""
     device_spec: DeviceSpec | None = None
+    replaces: Replaces = ()
+    """Its own id, where it stands in a spec folder in the place of a cell of a folder before."""
     spec_file: str | None = None
     """Where `family_spec` was written down."""
 

@@ -110,11 +110,7 @@ def _folders(spec_dirs: SpecDirs) -> tuple[Path, ...]:
 
 
 def _require_distinct(name: str, catalogue: Catalogue, source: YamlSource) -> None:
-    """SpecError where its name is another family's, or a config could match both equally well: it would then match neither."""
-    named = [family for family in catalogue.families if family.spec.family == name]
-    if len(named) > 1:
-        hint = f"give it another name; see {named[0].path}"
-        raise SpecError(f"two families are named '{name}'", where=source.where(()), hint=hint)
+    """SpecError where a config could match it and another equally well: it would then match neither."""
     specs = {family.spec.family: family.spec for family in catalogue.families}
     made = (pattern for of, spec in specs.items() for pattern in patterns_of(of, spec, specs))
     for overlap in overlaps(made):

@@ -87,7 +87,7 @@ def _relaxed(value: Any) -> Any:
     return changed
 
 
-_OWN = ("schema_version", "family", "extends", "weights", "evals")
+_OWN = ("schema_version", "family", "extends", "replaces", "weights", "evals")
 """What a family never inherits."""
 _ENUMS = frozenset({"Feature", "Gap", "Metric", "Status", "Tier"})
 """Definitions that are no objects; they stay what they are."""

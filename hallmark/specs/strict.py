@@ -118,6 +118,8 @@ Quantity = Annotated[float, Field(ge=1e-6, le=1e12)]
 """What is measured: milliseconds, tokens or requests per second."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Text = Annotated[str, Field(min_length=1)]
+Replaces = Text | tuple[Text, ...]
+"""One name, or several."""
 Scalar = str | int | float | bool
 
 

@@ -133,6 +133,7 @@ def _finish(server: RunningServer, grace_s: float, signals: EndSignals) -> None:
 
 def _announcement(cell: Cell, server: RunningServer, folder: Path, *, key: str) -> Iterator[str]:
     yield f"serving {cell.id}"
+    yield from (f"  note:   {note}" for note in cell.notes)
     yield f"  url:    {server.endpoint.base_url}/v1"
     yield f"  model:  {server.endpoint.model}"
     yield f"  key:    {key}"
@@ -164,7 +165,8 @@ def plan_text(request: ServeRequest, *, root: Path) -> str:
     """What would be done, as a command that a person can paste, with the origin of each value above it. Does nothing."""
     cell = chosen_cell(request)
     plan = make_testbed(cell, request, root=root, folder=Path("artifacts")).intended_plan()
-    notes = [f"# warning: {warning}" for warning in plan.warnings]
+    notes = [f"# {note}" for note in cell.notes]
+    notes += [f"# warning: {warning}" for warning in plan.warnings]
     if not plan.argv and not plan.container:
         notes.append(f"# nothing would be started: the server at {plan.endpoint.base_url} runs already")
     elif plan.gateway:

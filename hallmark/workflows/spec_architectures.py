@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hallmark.specs.catalogue import Catalogue, Family
+from hallmark.specs.catalogue import Catalogue
+from hallmark.specs.family import Family
 from hallmark.specs.known_models import KnownModel, known_models
 from hallmark.specs.matching import Pattern, contradictions, make_pattern, overlaps, patterns_of
 from hallmark.workflows.spec_remarks import Remark, Severity

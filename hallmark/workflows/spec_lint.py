@@ -9,7 +9,7 @@ from pathlib import Path
 from hallmark.core.errors import SpecError
 from hallmark.specs.catalogue import Catalogue, load_catalogue
 from hallmark.specs.cell import Cell
-from hallmark.specs.loader import SUFFIXES
+from hallmark.specs.loader import DOCUMENTS, SUFFIXES, documents
 from hallmark.specs.schema import SCHEMA_FILE
 from hallmark.specs.text_file import listed
 from hallmark.specs.yaml_source import KeyPath
@@ -34,7 +34,7 @@ def lint(folders: Sequence[Path], *, tasks: frozenset[str] | None = None) -> tup
     remarks = [Remark(LOAD, Severity.ERROR, exc.where, exc.message, exc.hint) for exc in errors]
     remarks += [remark for folder in folders for remark in strangers(folder)]
     architectures = (spec_architectures.patterns, spec_architectures.undeclared, spec_architectures.known)
-    for rule in (defaults, *architectures, device_configs):
+    for rule in (defaults, *architectures, device_configs, left_behind):
         remarks += rule(catalogue)
     return catalogue, merged([*remarks, *_of_cells(catalogue, tasks)])
 
@@ -52,10 +52,19 @@ def _of_cells(catalogue: Catalogue, tasks: frozenset[str] | None) -> Iterator[Re
 
 def strangers(folder: Path) -> Iterator[Remark]:
     """Files of a spec folder that nothing reads: a spec in one of them would not be missed."""
+    read = {folder / SCHEMA_FILE, *documents(folder)}
     for path in listed(folder):
-        if path.is_file() and path.suffix in (".json", ".yaml~", ".txt", ".toml") and path.name != SCHEMA_FILE:
-            hint = f"specs are {' or '.join(sorted(SUFFIXES))}; `specs convert` reads other projects' files"
+        if path.is_file() and path.suffix in (".json", ".yaml~", ".txt", ".toml") and path not in read:
+            hint = f"specs are {' or '.join(sorted(SUFFIXES))} or {DOCUMENTS}; `specs convert` reads other projects' files"
             yield Remark("stranger", Severity.WARNING, str(path), "is not read", hint)
+
+
+def left_behind(catalogue: Catalogue) -> Iterator[Remark]:
+    """What a document says and nothing is held to."""
+    for family in catalogue.families:
+        if family.left:
+            message = f"no spec has a place for: {', '.join(family.left)}"
+            yield Remark("left-behind", Severity.NOTE, str(family.path), message, "state what matters of it in the spec language")
 
 
 def defaults(catalogue: Catalogue) -> Iterator[Remark]:

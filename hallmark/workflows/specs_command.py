@@ -15,9 +15,10 @@ from hallmark.configure.model_registry import ModelConfigRegistry
 from hallmark.core.errors import SpecError, UsageError
 from hallmark.core.files import write_text
 from hallmark.core.redact import masked
-from hallmark.specs.catalogue import Catalogue, Family, Selection, load_catalogue
+from hallmark.specs.catalogue import Catalogue, Selection, load_catalogue
 from hallmark.specs.cell import Cell
 from hallmark.specs.dump import as_yaml, to_plain, to_yaml
+from hallmark.specs.family import Family
 from hallmark.specs.folders import default_folders
 from hallmark.specs.foreign.convert import Completion, convert
 from hallmark.specs.json_source import read as read_json

@@ -13,7 +13,7 @@ from hallmark.specs.catalogue import load_catalogue
 from hallmark.specs.foreign.convert import Completion, convert
 from selftests.plugin.commands import Ended
 from selftests.plugin.conftest import Place
-from selftests.plugin.stand_in_spec import POINT, perf_point
+from selftests.plugin.stand_in_spec import POINT, ROOT, perf_point
 
 pytestmark = pytest.mark.e2e
 
@@ -47,7 +47,7 @@ def test_the_spec_that_a_run_wrote_down_is_one(clean: Ended) -> None:
     path = clean.folder / "runtime_environment.json"
     spec = ModelSpec.from_json(path)
     assert (spec.model_id, spec.to_dict()) == (clean.report["cell"], json.loads(path.read_text())["tt_model_spec"])
-    (converted,) = convert(path, load_catalogue([]), Completion())
+    (converted,) = convert(path, load_catalogue([ROOT / "model_specs"]), Completion())
     assert converted.family == spec.family_spec
     assert converted.left == ()
 

@@ -98,6 +98,14 @@ def test_junit_tells_a_failure_from_an_error_and_from_a_gap() -> None:
     }
 
 
+@pytest.mark.parametrize("file", RENDERERS)
+def test_every_format_says_what_must_be_known_of_the_spec(file: str) -> None:
+    render = RENDERERS[file]
+    noted = build(manifest("server.a", notes=("own.yaml stands in the place of another",)), [record("server.a")])
+    assert "own.yaml stands in the place of another" in render(noted)
+    assert "stands in the place" not in render(build(manifest("server.a"), [record("server.a")]))
+
+
 def test_junit_of_a_narrowed_run_is_not_green_although_all_its_checks_pass() -> None:
     report = build(manifest("server.a", partial=("--limit 5",)), [record("server.a")])
     assert problems(suite_of(report)) == {"decision": ("error", "PARTIAL")}

@@ -163,7 +163,7 @@ def test_private_specs_join_those_of_the_checkout(tmp_path: Path) -> None:
     """Their folder needs no device catalogue of its own, and may extend the one there is."""
     public, private = spec_folder(tmp_path / "public"), tmp_path / "private"
     private.mkdir()
-    family_file(private, FAMILY.replace("Small", "Secret"), "secret.yaml")
+    family_file(private, FAMILY.replace("Small", "Secret").replace("family: small", "family: secret"), "secret.yaml")
     (private / "devices.yaml").write_text(DEVICES.replace("t3k", "galaxy"))
     catalogue = load_catalogue([public, private])
     assert len(catalogue.cells) == 12

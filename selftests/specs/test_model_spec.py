@@ -14,9 +14,10 @@ import pytest
 import hallmark
 from hallmark.core.errors import SpecError
 from hallmark.core.redact import masked
-from hallmark.specs.catalogue import Catalogue, Family, expand, load_catalogue
+from hallmark.specs.catalogue import Catalogue, load_catalogue
 from hallmark.specs.cell import Cell
 from hallmark.specs.dump import to_yaml
+from hallmark.specs.family import Family, expand
 from hallmark.specs.foreign.convert import Completion, Converted, convert
 from hallmark.specs.json_source import read
 from hallmark.specs.model_spec import ModelSpec
@@ -101,18 +102,23 @@ def test_a_converted_document_of_a_cell_is_its_spec(small: Catalogue, tmp_path: 
     """Commits, engine arguments, targets and all: nothing is left behind."""
     for cell in small.cells:
         path = written(tmp_path / "runtime_environment.json", {"tt_model_spec": ModelSpec.of(cell).to_dict(), "gpu_models": "x"})
-        converted = converted_from(path, load_catalogue([]))
-        assert converted.left == ("device_spec", "spec_file") or not converted.left
+        converted = converted_from(path, small)
+        assert converted.left == ()
         folder = spec_folder(tmp_path / "converted", to_yaml(converted.family, comment=converted.note))
         (back,) = load_catalogue([folder]).cells
         assert same_but_for_places(back) == same_but_for_places(cell)
 
 
+def test_a_device_that_is_another_here_is_named(small: Catalogue, tmp_path: Path) -> None:
+    path = written(tmp_path / "x.json", ModelSpec.of(small.cells[0]).to_dict())
+    assert converted_from(path, load_catalogue([])).left == ("device_spec (the catalogue has none of cpu)",)
+
+
 def test_a_masked_secret_is_named_and_not_carried_over(tmp_path: Path) -> None:
     text = FAMILY.replace('A: "1"', 'HF_TOKEN: "canary-881122"', 1)
-    cell = load_catalogue([spec_folder(tmp_path / "specs", text)]).cells[0]
-    path = written(tmp_path / "x.json", masked(ModelSpec.of(cell).to_dict()))
-    converted = converted_from(path, load_catalogue([]))
+    catalogue = load_catalogue([spec_folder(tmp_path / "specs", text)])
+    path = written(tmp_path / "x.json", masked(ModelSpec.of(catalogue.cells[0]).to_dict()))
+    converted = converted_from(path, catalogue)
     assert converted.left == ("impls.0.env_vars.HF_TOKEN (a secret: set it in the environment)",)
     assert converted.family.impls[0].env_vars == {}
 

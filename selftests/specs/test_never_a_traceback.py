@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hallmark.core.errors import SpecError
-from hallmark.specs.catalogue import Family, expand
+from hallmark.specs.family import Family, expand
 from hallmark.specs.foreign.model_configs import parse_model_configs, to_family
 from hallmark.specs.inherit import resolved
 from hallmark.specs.loader import devices_of, family_of

@@ -81,7 +81,7 @@ BAD = {
     ),
     "an unknown base": (heir(extends="nobody"), "unknown family 'nobody'"),
     "a newer version": (data(schema_version=99), "schema_version"),
-    "a name of a file's family": (data(family="small"), "two families are named 'small'"),
+    "a name of a file's family": (data(family="small"), "family 'small' exists already"),
     "cells of a file's": (data(weights=[{"name": "Small-1B", "repo": "a/b"}], evals={}), "id_plain_Small-1B_cpu' exists already"),
     "the architecture of another": (
         data(architecture={"model_type": "tiny", "hidden_size": 8}),

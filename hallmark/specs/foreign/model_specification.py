@@ -10,19 +10,25 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hallmark.core.errors import SpecError
 from hallmark.core.redact import pruned, was_masked
 from hallmark.specs.cell import Cell
 from hallmark.specs.dump import to_plain
-from hallmark.specs.model import SCHEMA_VERSION
-from hallmark.specs.model_spec import FAMILY, ModelSpec, family_data
+from hallmark.specs.family import Family
+from hallmark.specs.json_source import read
+from hallmark.specs.loader import family_of
+from hallmark.specs.model import SCHEMA_VERSION, DeviceSpec
+from hallmark.specs.model_spec import FAMILY, ModelSpec, document, family_data
 from hallmark.specs.yaml_source import KeyPath, Lines, YamlSource
 
 _ID = re.compile(r"id_(?P<impl>[^_]+)_(?P<model>.+)_(?P<device>[^_]+)")
 _STATUS = {"functional": "functional", "complete": "complete", "top_perf": "top_perf", "experimental": "functional"}
 _COMMITS = {"tt_metal_commit": "tt_metal", "vllm_commit": "vllm"}
+_ORIGINALS = ("hf_model_repo", "docker_image", "status", *_COMMITS, "device_model_spec")
+"""What the original states of a cell; beside a whole `family_spec` nothing follows from it."""
 _NAMED_BY_ID = frozenset({"impl_id", "impl_name"})
 
 
@@ -47,28 +53,40 @@ def native(
     spec: ModelSpec,
     source: YamlSource,
     *,
-    devices: Iterable[str] = (),
+    devices: Mapping[str, DeviceSpec],
     base: Cell | None = None,
     completion: Completion | None = None,
 ) -> Native:
     """The spec that the document `source` was read to, as native data.
 
-    `devices` are names that may end an id, for those that hold an underscore; `base` is the catalogue's cell of the same id.
+    `devices` and `base`, the cell of the same id, are the catalogue's.
     """
     if spec.family_spec:
         whole, masked = pruned(to_plain(spec.family_spec), was_masked)
-        stated = [
-            name for name in ("hf_model_repo", "docker_image", "status", *_COMMITS, "device_model_spec") if getattr(spec, name)
-        ]
-        return Native(
-            YamlSource(source.path, whole, source.part((FAMILY,)).find_lines),
-            (*stated, *_extra(spec, ""), *named_secrets(masked)),
-        )
+        left = [*_other_device(spec, devices), *(name for name in _ORIGINALS if getattr(spec, name)), *_extra(spec, "")]
+        return Native(YamlSource(source.path, whole, source.part((FAMILY,)).find_lines), (*left, *named_secrets(masked)))
     names = (base.impl.name, base.model, base.device) if base else _parts(spec.model_id, source, devices)
     made = _Build(spec, names, base, completion or Completion())
     made.require_whole(source)
     whole, masked = pruned(made.data, was_masked)
     return Native(YamlSource(source.path, whole, lambda: _lines(source, names[2])), (*made.left, *named_secrets(masked)))
+
+
+def document_family(path: Path, devices: Mapping[str, DeviceSpec], cells: Mapping[str, Cell]) -> Family:
+    """A document that lies in a spec folder as a family of its own; what it does not state is of the cell of the same id."""
+    source = document(read(path))
+    spec = ModelSpec.from_source(source)
+    found = native(spec, source, devices=devices, base=cells.get(spec.model_id))
+    own = {"family": spec.model_id, "replaces": spec.replaces}
+    made = YamlSource(path, found.source.data | own, found.source.find_lines)
+    return Family(family_of(made), made, found.left)
+
+
+def _other_device(spec: ModelSpec, devices: Mapping[str, DeviceSpec]) -> Iterator[str]:
+    """The device of the document, where it is not the catalogue's of that name: what is run is what the catalogue says."""
+    (device,) = spec.family_spec.impls[0].devices if spec.family_spec else ("",)
+    if spec.device_spec and devices.get(device) != spec.device_spec:
+        yield f"device_spec ({'the catalogue says otherwise' if device in devices else 'the catalogue has none'} of {device})"
 
 
 def _parts(model_id: str, source: YamlSource, devices: Iterable[str]) -> tuple[str, str, str]:
