@@ -16,25 +16,31 @@ class ContinuousConfig(Strict):
     """Continuous batching in one compiled shape."""
 
     tp_size: Positive
+    """The tensor-parallel size."""
     max_model_len: Positive
     """Tokens."""
     max_num_seqs: Positive
+    """Sequences at a time."""
 
 
 class WarmupShape(Strict):
     """One batch that a statically batched server compiles before it serves. Tokens and requests."""
 
     prompt_len: Positive
+    """Tokens of a prompt, at most."""
     new_tokens: Count = 0
     """0 for a model that generates none (embeddings, rerankers)."""
     batch_size: Positive
+    """Requests in one batch."""
 
 
 class StaticConfig(Strict):
     """Static batching: what is not one of the shapes is not served."""
 
     tp_size: Positive
+    """The tensor-parallel size."""
     warmup_shapes: Annotated[tuple[WarmupShape, ...], Field(min_length=1)]
+    """The batches that are compiled."""
 
     @model_validator(mode="after")
     def _distinct(self) -> StaticConfig:
@@ -47,7 +53,9 @@ class RuntimeConfigs(Strict):
     """Every runtime configuration that is supported; nothing else is."""
 
     continuous: tuple[ContinuousConfig, ...] = Field(default=())
+    """Those with continuous batching."""
     static: tuple[StaticConfig, ...] = Field(default=())
+    """Those with batches of fixed shapes."""
 
     @property
     def tp_sizes(self) -> tuple[int, ...]:
@@ -65,16 +73,21 @@ class RuntimeConfigs(Strict):
 
 
 class ChunkedPrefill(Strict):
+    """Long prompts are worked on in pieces."""
+
     max_num_batched_tokens: Positive
+    """Tokens of prompts in one step."""
 
 
 class DeviceConfig(Strict):
     """What the server needs at one tensor-parallel size."""
 
     env_vars: dict[Variable, str] = Field(default_factory=dict)
+    """Variables that the server needs at this size, over the implementation's."""
     num_gpu_blocks_override: Positive | VersionKeyed | None = None
     """Blocks, or blocks by the version of a distribution in the server's environment (`torch_sendnn_lt_1_0_3: 2080`)."""
     chunked_prefill: ChunkedPrefill | None = None
+    """How long prompts are cut, where they are."""
 
     @model_validator(mode="after")
     def _keys_can_be_meant(self) -> DeviceConfig:

@@ -35,11 +35,15 @@ class ContainerOptions(Strict):
     runtime: str = ""
     """The container runtime, where it is not Docker's own (`habana`)."""
     ipc: Literal["", "host"] = ""
+    """`host` to share the host's memory segments."""
     shm_gib: Positive | None = None
+    """Size of /dev/shm; empty for Docker's default."""
     memory_gib: Positive | None = None
-    """The limit beyond which the container is killed; None for none."""
+    """The limit beyond which the container is killed; absent for none."""
     groups: tuple[str, ...] = Field(default=())
+    """Further groups of the process, by name or number."""
     capabilities: tuple[str, ...] = Field(default=())
+    """Linux capabilities to add."""
     security: tuple[str, ...] = Field(default=())
     """Security options, such as seccomp=unconfined."""
     env_vars: dict[Variable, str] = Field(default_factory=dict)
@@ -63,6 +67,7 @@ class Detection(Strict):
     """How the presence of a device is found out."""
 
     how: How
+    """The vendor's tool that is asked."""
     board: str = ""
     """The board type as the vendor's tool names it, lower case."""
     count: Positive = 1
@@ -73,9 +78,13 @@ class DeviceSpec(Strict):
     """One device of the catalogue; its name is its pytest marker."""
 
     title: str
+    """What it is, for people."""
     vendor: str
+    """Who makes it."""
     detect: Detection
+    """How it is found in a machine."""
     container: ContainerOptions = Field(default_factory=ContainerOptions)
+    """What a container needs to reach it."""
     source: str = ""
     """Where the board's name and number come from, for devices that nobody here has seen."""
 
@@ -84,7 +93,9 @@ class DeviceCatalogue(Strict):
     """`model_specs/devices.yaml`."""
 
     schema_version: Literal[2]
+    """What this file is written in."""
     devices: dict[Name, DeviceSpec]
+    """Each device by the name that `--device`, `-m` and specs use."""
 
     @model_validator(mode="after")
     def _names_are_free(self) -> DeviceCatalogue:

@@ -6,7 +6,6 @@ that serve them on devices. Nothing here reads a file or knows a machine.
 
 from __future__ import annotations
 
-from datetime import date
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -23,13 +22,13 @@ from hallmark.specs.batching import (
     WarmupShape,
 )
 from hallmark.specs.device import ContainerOptions, Detection, DeviceCatalogue, DeviceSpec
+from hallmark.specs.device_entry import IMAGE, DeviceEntry, KnownLimit
 from hallmark.specs.gaps import Gap, Gaps
 from hallmark.specs.strict import (
     Commit,
     Contradiction,
     Distribution,
     DistributionSpecifier,
-    EngineArguments,
     Fraction,
     Index,
     Module,
@@ -41,7 +40,6 @@ from hallmark.specs.strict import (
     Specifier,
     Strict,
     SystemName,
-    Text,
     Variable,
     second,
 )
@@ -92,9 +90,13 @@ class Feature(StrEnum):
     """What a server of this cell must be able to do; a declared feature that is missing is a failure."""
 
     COMPLETIONS = "completions"
+    """`/v1/completions`, streamed too; performance is measured over it."""
     CHAT = "chat"
+    """`/v1/chat/completions`, streamed too, with the model's own template."""
     LOGPROBS = "logprobs"
+    """Log-probabilities of what was generated."""
     STRUCTURED_OUTPUT = "structured_output"
+    """Answers that obey a JSON schema."""
     LORA = "lora"
     """Adapters come and go while it serves; checked with those that the weights name."""
 
@@ -103,131 +105,44 @@ class Engine(Strict):
     """The serving engine as the spec pins it; what really runs is read back and held against it."""
 
     name: Literal["vllm"] = "vllm"
-    version: Specifier = ""
-    """What `/version` must answer."""
-    commit: OptionalCommit = ""
-    """What it must be built from: a commit or a tag. The same as `commits` under its name."""
+    """What serves; it names the engine in `commits`, too."""
+    version: Specifier = Field(
+        default="", description="What `/version` must answer: a version specifier such as `>=2.0,<3`; empty for any version."
+    )
+    commit: OptionalCommit = Field(
+        default="",
+        description="What it must be built from: a git commit, 7 digits or more, or a tag. The same as `commits` under its name.",
+    )
     module: Module = "vllm.entrypoints.openai.api_server"
     """The Python module that starts the server (`python -m ...`)."""
-
-
-IMAGE = r"^([A-Za-z0-9]\S*)?$"
-
-
-class KnownLimit(Strict):
-    """Something that is known not to work; it is told in reports and excuses nothing."""
-
-    text: Text
-    source: Text
-
-
-class WaivedCheck(Strict):
-    """A check whose miss does not stop the release on this device until a day, because somebody answers for it."""
-
-    check: Text
-    """Its id, as the manifest and the report name it."""
-    owner: Text
-    expires: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
-    """The last day on which it holds, in UTC."""
-    reason: Text
-
-    @model_validator(mode="after")
-    def _is_a_day(self) -> WaivedCheck:
-        try:
-            date.fromisoformat(self.expires)
-        except ValueError:
-            raise Contradiction(f"{self.expires} is no day", "expires") from None
-        return self
-
-
-class DeviceEntry(Strict):
-    """What holds for one implementation on one device."""
-
-    default: bool = False
-    """Whether this implementation is taken for the device when `--impl` is not given."""
-    engine_args: EngineArguments = Field(default_factory=dict)
-    env_vars: dict[Variable, str] = Field(default_factory=dict)
-    max_context: Positive
-    """Tokens; what `/v1/models` must state as max_model_len."""
-    startup_timeout_s: Positive = 1800
-    stall_timeout_s: Positive | None = None
-    """A start-up that neither logs nor fills a cache for so long is given up; None to wait until the other time is over."""
-    perf: tuple[PerfPoint, ...] = Field(default=())
-    """Points of this implementation, besides the family's `base_targets` for the device."""
-    runtime_configs: RuntimeConfigs | None = None
-    """The runtime configurations that are supported; None where the engine takes any."""
-    device_configs: dict[Positive, DeviceConfig] = Field(default_factory=dict)
-    """What is needed at each tensor-parallel size."""
-    known_limits: tuple[KnownLimit, ...] = Field(default=())
-    waivers: tuple[WaivedCheck, ...] = Field(default=())
-    missing: Gaps = Field(default=())
-    """What a certificate needs and is lacking on this device, besides what the implementation and the weights lack."""
-    status: Status | None = None
-    """What is claimed on this device, where it is not what the implementation claims elsewhere."""
-    image: str = Field(default="", pattern=IMAGE)
-    """The image for this device, where it is not the implementation's."""
-    commits: dict[Name, Commit] = Field(default_factory=dict)
-    """Besides the implementation's, and over them."""
-    system_deps: dict[SystemName, Specifier] = Field(default_factory=dict)
-    """Besides the implementation's, and over them."""
-
-    @property
-    def tp_size(self) -> int:
-        """The tensor-parallel size that the engine arguments ask for."""
-        return int(self._argument("tensor_parallel_size") or 1)
-
-    @property
-    def device_config(self) -> DeviceConfig | None:
-        """What is needed at the entry's own tensor-parallel size."""
-        return self.device_configs.get(self.tp_size)
-
-    def serving(self, engine_args: dict[str, Scalar]) -> DeviceEntry:
-        """This entry with what the weights want of the engine (a parser of tool calls, say); its own arguments win."""
-        return self.model_copy(update={"engine_args": {**engine_args, **self.engine_args}}) if engine_args else self
-
-    def _argument(self, name: str) -> Scalar | None:
-        spelt = {key.replace("-", "_"): value for key, value in self.engine_args.items()}
-        return spelt.get(name)
-
-    @model_validator(mode="after")
-    def _distinct(self) -> DeviceEntry:
-        if (place := second(waiver.check for waiver in self.waivers)) is not None:
-            raise Contradiction("a check is waived twice", "waivers", place)
-        if (place := second(point.name for point in self.perf)) is not None:
-            raise Contradiction("two perf points have the same isl, osl and concurrency", "perf", place)
-        return self
-
-    @model_validator(mode="after")
-    def _serves_what_is_supported(self) -> DeviceEntry:
-        asked = self._argument("tensor_parallel_size")
-        if asked is not None and (isinstance(asked, bool) or not isinstance(asked, int) or asked < 1):
-            raise Contradiction(f"tensor_parallel_size must be a whole number from 1 up, not {asked!r}", "engine_args")
-        supported = self.runtime_configs
-        if supported is None or not (sizes := supported.tp_sizes):
-            return self
-        if self.tp_size not in sizes:
-            shown = ", ".join(map(str, sizes))
-            raise Contradiction(f"tensor_parallel_size {self.tp_size} is not one that is supported ({shown})", "engine_args")
-        return self
 
 
 class Impl(Strict):
     """One implementation of the architecture."""
 
     name: Name
+    """What `--impl` names, and a part of the cell's id."""
     status: Status
+    """What is claimed, and with it the tier that performance is held to."""
     missing: Gaps = Field(default=())
     """What a certificate needs and this implementation lacks on all its devices: its cells are drafts."""
     engine: Engine = Engine()
+    """The engine, and what pins it."""
     commits: dict[Name, Commit] = Field(default_factory=dict)
-    """Of what the server must be built: a distribution, a module or a repository (`vllm`, `tt_metal`), and its commit or tag."""
+    """Of what the server must be built: a distribution, a module or a repository (`vllm`, `tt_metal`), and its commit of 7
+    digits or more, or its tag; tests/spec/README.md says where it is read."""
     system_deps: dict[SystemName, Specifier] = Field(default_factory=dict)
+    """What the machine must have, and in which versions: `glibc`, `nvidia-driver`, `tt-kmd` and so on."""
     python_deps: dict[Distribution, DistributionSpecifier] = Field(default_factory=dict)
+    """What the server's Python must have, and in which versions; its environment is built from these."""
     python_excluded: tuple[Distribution, ...] = Field(default=())
     """Distributions that a dependency pulls in and the server must not have."""
-    python_index: Index = ""
-    """A package index to look at besides, when the user's own cannot serve `python_deps`."""
+    python_index: Index = Field(
+        default="",
+        description="The address of a package index to look at besides, when the user's own cannot serve `python_deps`.",
+    )
     env_vars: dict[Variable, str] = Field(default_factory=dict)
+    """Variables that the server's environment must hold."""
     image: str = Field(default="", pattern=IMAGE)
     """The container image that serves it (`--server docker`)."""
     container: ContainerOptions = Field(default_factory=ContainerOptions)
@@ -235,10 +150,13 @@ class Impl(Strict):
     runtime: bool = False
     """Whether the runtime sidecar is part of what is certified."""
     features: tuple[Feature, ...] = Field(default=tuple(Feature))
+    """What the server must be able to do, all of it unless stated; each feature brings its API checks."""
     tier_factors: dict[Tier, Annotated[float, Field(ge=1e-6, le=1)]] = Field(
         default={Tier.FUNCTIONAL: 0.1, Tier.COMPLETE: 0.5, Tier.TARGET: 1.0}
     )
+    """What part of a target each tier asks; they must climb."""
     devices: Annotated[dict[Name, DeviceEntry], Field(min_length=1)]
+    """What holds on each device; its name is one of `devices.yaml`."""
 
     def on(self, entry: DeviceEntry) -> Impl:
         """The implementation as it is on a device: what the entry states takes the place of what is stated for all."""
@@ -286,13 +204,17 @@ class FamilySpec(Strict):
     """One file of `model_specs/`."""
 
     schema_version: Literal[2]
+    """What this file is written in."""
     family: Name
+    """Its name; `extends` and `specs show` use it."""
     extends: str = ""
-    """The family whose architecture, implementations and base targets this one takes over and changes."""
+    """The family whose architecture, implementations and base targets this one takes over; what is stated here wins over
+    them, and `key: null` leaves out what would be inherited."""
     replaces: Replaces = ()
     """What stands in a folder before this one and makes room: the family of the same name, or cells by their ids."""
     architecture: Architecture = Field(default_factory=dict)
-    """What a model's config.json must say to be of this family; `model_type`, one or several, is needed to match anything."""
+    """What a model's config.json must say to be of this family: `model_type`, one or several, and as many attributes as tell
+    it from all others, one level of nesting deep; quantised models need `quantization_config`."""
     metadata: dict[str, Scalar] = Field(default_factory=dict)
     """Facts for people; nothing follows from them."""
     weights: Annotated[tuple[Weights, ...], Field(min_length=1)]
@@ -300,8 +222,10 @@ class FamilySpec(Strict):
     evals: dict[Name, tuple[EvalTarget, ...]] = Field(default_factory=dict)
     """Targets per weights name: accuracy depends on the weights, not on what runs them."""
     base_targets: dict[Name, tuple[PerfPoint, ...]] = Field(default_factory=dict)
-    """Performance targets per device: those of the architecture (its first weights stand for it), whatever serves it."""
+    """Performance targets per device: those of the architecture (its first weights stand for it), whatever serves it. An
+    implementation may add metrics and points, not change them."""
     impls: Annotated[tuple[Impl, ...], Field(min_length=1)]
+    """What serves these weights."""
 
     @property
     def architectures(self) -> tuple[Architecture, ...]:

@@ -19,8 +19,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def make_schema() -> dict[str, Any]:
     """One schema for every file of `model_specs/`: a device catalogue, a family, or a family that extends another."""
-    _, found = models_json_schema([(FamilySpec, "validation"), (DeviceCatalogue, "validation")], ref_template="#/$defs/{model}")
-    whole: dict[str, Any] = {name: _tidied(schema) for name, schema in found["$defs"].items()}
+    whole = definitions()
     partial = {f"{_PARTIAL}{name}": _partial(schema) for name, schema in whole.items() if schema.get("type") == "object"}
     own = {name: whole["FamilySpec"]["properties"][name] for name in _OWN}
     partial[f"{_PARTIAL}FamilySpec"]["properties"] |= own
@@ -34,6 +33,12 @@ def make_schema() -> dict[str, Any]:
         "else": {"if": {"required": ["family"]}, "then": _ref("FamilySpec"), "else": _ref("DeviceCatalogue")},
         "$defs": dict(sorted({**whole, **partial}.items())),
     }
+
+
+def definitions() -> dict[str, Any]:
+    """The schema of each model and enumeration that a spec file is made of, by its name."""
+    _, found = models_json_schema([(FamilySpec, "validation"), (DeviceCatalogue, "validation")], ref_template="#/$defs/{model}")
+    return {name: _tidied(schema) for name, schema in found["$defs"].items()}
 
 
 def schema_text() -> str:

@@ -106,7 +106,11 @@ SystemName = Annotated[str, AfterValidator(_system_name)]
 Variable = Annotated[str, AfterValidator(_variable)]
 Index = Annotated[str, Field(pattern=r"^((https?|file)://\S+)?$", description="the address of a package index; empty for none")]
 Repository = Annotated[
-    str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?)?$", description="<owner>/<name>")
+    str,
+    Field(
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?)?$",
+        description="A Hugging Face repository: <owner>/<name>.",
+    ),
 ]
 Module = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 

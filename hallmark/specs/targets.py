@@ -14,16 +14,22 @@ class Tier(StrEnum):
     """How much of the reference performance must be reached; each tier includes the ones before it."""
 
     FUNCTIONAL = "functional"
+    """It works: by default a tenth of the throughput, and ten times the latency."""
     COMPLETE = "complete"
+    """It is fit for use: by default half of the throughput, and twice the latency."""
     TARGET = "target"
+    """The targets themselves."""
 
 
 class Status(StrEnum):
     """What a model x device cell claims to be; decides the tier that is required of it."""
 
     FUNCTIONAL = "functional"
+    """Requires tier functional."""
     COMPLETE = "complete"
+    """Requires tier complete."""
     TOP_PERF = "top_perf"
+    """Requires tier target."""
 
     @property
     def required_tier(self) -> Tier:
@@ -34,6 +40,7 @@ class EvalTarget(Strict):
     """One lm-eval task and the score that it must reach."""
 
     name: Name
+    """Its check is `evals.<name>`."""
     task: str
     """The name that lm-eval knows the task by."""
     task_dir: str = ""
@@ -41,18 +48,25 @@ class EvalTarget(Strict):
     metrics: Annotated[tuple[str, ...], Field(min_length=1)]
     """lm-eval metric keys such as `exact_match,none`; several are averaged."""
     reference: Fraction
+    """The score to be reached, between 0 and 1."""
     tolerance: Fraction
     """In points of score: the interval's lower bound must reach reference - tolerance."""
     source: str
     """Where the reference comes from."""
     n: Positive | None = None
-    """How many items the task has; a task of another size cannot pass. None where the task decides."""
+    """How many items the task has; a task of another size cannot pass. Absent where the task decides."""
     api: Literal["completions", "chat"] = "completions"
+    """The API that it is asked over."""
     batch_size: Positive = 1
+    """Prompts in one request, over completions."""
     num_concurrent: Positive = 8
+    """Requests at a time."""
     max_length: Positive | None = None
+    """Tokens of prompt and answer together, for lm-eval; empty for `max_context`."""
     gen_kwargs: dict[str, Scalar] = Field(default_factory=dict)
+    """How answers are generated, where the task's own settings do not do: `temperature` and so on."""
     timeout_s: Positive = 3600
+    """Seconds after which lm-eval is given up."""
 
     @property
     def floor(self) -> float:
@@ -69,20 +83,35 @@ class Metric(StrEnum):
     """What a perf point can be held against. Times in milliseconds, rates per second."""
 
     TTFT_MEAN = "ttft_mean_ms"
+    """Time to first token, mean."""
     TTFT_P50 = "ttft_p50_ms"
+    """Time to first token, median; from 6 requests up."""
     TTFT_P90 = "ttft_p90_ms"
+    """Time to first token, 90th percentile; from 29 requests up."""
     TTFT_P99 = "ttft_p99_ms"
+    """Time to first token, 99th percentile; from 299 requests up."""
     TPOT_MEAN = "tpot_mean_ms"
+    """Time per output token after the first, mean."""
     TPOT_P50 = "tpot_p50_ms"
+    """Time per output token after the first, median; from 6 requests up."""
     TPOT_P90 = "tpot_p90_ms"
+    """Time per output token after the first, 90th percentile; from 29 requests up."""
     TPOT_P99 = "tpot_p99_ms"
+    """Time per output token after the first, 99th percentile; from 299 requests up."""
     E2E_MEAN = "e2e_mean_ms"
+    """Time of a whole answer, mean."""
     E2E_P50 = "e2e_p50_ms"
+    """Time of a whole answer, median; from 6 requests up."""
     E2E_P90 = "e2e_p90_ms"
+    """Time of a whole answer, 90th percentile; from 29 requests up."""
     E2E_P99 = "e2e_p99_ms"
+    """Time of a whole answer, 99th percentile; from 299 requests up."""
     TOKENS_PER_USER = "tokens_per_s_per_user"
+    """Tokens that one user gets a second, mean."""
     TOKENS = "tokens_per_s"
+    """Tokens that all users get a second, over the whole window."""
     REQUESTS = "requests_per_s"
+    """Requests answered a second, over the whole window."""
 
     @property
     def higher_is_better(self) -> bool:
@@ -96,13 +125,17 @@ class PerfPoint(Strict):
     """One closed-loop measurement: `concurrency` users, `requests` requests of ISL `isl` and OSL `osl` tokens."""
 
     isl: Positive
+    """Tokens of each prompt."""
     osl: Annotated[Positive, Field(gt=1)]
+    """Tokens of each answer."""
     concurrency: Positive
+    """Users, each of whom sends its next request when the last is answered."""
     requests: Positive
+    """Requests that are measured; each must be answered in full."""
     warmup: Count = 0
     """Requests sent before the window; 0 stands for one per user."""
     timeout_s: Positive | None = None
-    """Seconds for warm-up and window together; None for twice what the targets leave them, and ten minutes at least."""
+    """Seconds for warm-up and window together; absent for twice what the targets leave them, and ten minutes at least."""
     targets: Annotated[dict[Metric, Quantity], Field(min_length=1)]
     """Reference values. The tier factors scale them: latency is divided, throughput multiplied."""
     source: str

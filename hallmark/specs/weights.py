@@ -15,10 +15,13 @@ class LoraCheck(Strict):
     """A completion that tells whether the adapter is at work: greedy, `expected` is what its text begins with."""
 
     prompt: Text
+    """What is asked."""
     expected: Text
+    """What the answer begins with while the adapter is at work."""
     without: str = ""
     """What the model answers without the adapter; empty where that is not known."""
     max_tokens: Positive = 16
+    """How long the answer may get."""
 
     @model_validator(mode="after")
     def _tells_them_apart(self) -> LoraCheck:
@@ -36,11 +39,14 @@ class LoraAdapter(Strict):
     """One LoRA adapter: a folder beside the spec (`path`), or a Hugging Face repository (`repo`)."""
 
     name: Name
+    """What requests call it."""
     repo: Repository = ""
     path: str = ""
     """Relative to the spec file."""
     revision: str = ""
+    """The commit, tag or branch of the repository; empty for its newest."""
     checks: Annotated[tuple[LoraCheck, ...], Field(min_length=1)]
+    """Answers that show it at work, and gone when it is unloaded."""
 
     @model_validator(mode="after")
     def _one_place(self) -> LoraAdapter:
@@ -52,17 +58,20 @@ class Weights(Strict):
     """One set of weights: a folder beside the spec (`path`), or a Hugging Face repository (`repo`)."""
 
     name: Name
+    """What `--model` names and what the server serves it as."""
     repo: Repository = ""
     path: str = ""
     """Relative to the spec file."""
     outside_folder: bool = False
     """Whether `path`, and those of the adapters, may lead out of the spec's own folder."""
     revision: str = ""
+    """The commit, tag or branch of the repository; empty for its newest."""
     architecture: Architecture = Field(default_factory=dict)
     """In what their config.json differs from, or says more than, the family's `architecture`."""
     engine_args: EngineArguments = Field(default_factory=dict)
     """What these weights want of the engine wherever they are served, such as `tool_call_parser`."""
     lora: tuple[LoraAdapter, ...] = Field(default=())
+    """Adapters that the server must load and unload while it serves."""
     missing: Gaps = Field(default=())
     """What a certificate needs and these weights lack, wherever they are served: their cells are drafts."""
 

@@ -22,6 +22,7 @@ from hallmark.specs.family import Family
 from hallmark.specs.folders import default_folders
 from hallmark.specs.foreign.convert import Completion, convert
 from hallmark.specs.json_source import read as read_json
+from hallmark.specs.key_reference import KEYS_FILE, with_keys
 from hallmark.specs.loader import spec_files
 from hallmark.specs.schema import SCHEMA_FILE, schema_text
 from hallmark.workflows import specs_tables as tables
@@ -87,7 +88,9 @@ def _converting(command: argparse.ArgumentParser) -> None:
 
 
 def _writing_schema(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--write", type=Path, metavar="DIR", help=f"write DIR/{SCHEMA_FILE} (default: print)")
+    command.add_argument(
+        "--write", type=Path, metavar="DIR", help=f"write DIR/{SCHEMA_FILE}, and the keys into DIR/{KEYS_FILE} (default: print)"
+    )
 
 
 _OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
@@ -205,6 +208,9 @@ def _write_new(path: Path, text: str) -> None:
 def _schema(options: argparse.Namespace) -> int:
     if options.write:
         write_text(options.write / SCHEMA_FILE, schema_text())
+        page = options.write / KEYS_FILE
+        if page.is_file():
+            write_text(page, with_keys(page.read_text(encoding="utf-8")))
         return 0
     print(schema_text(), end="")
     return 0
