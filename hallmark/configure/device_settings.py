@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hallmark.configure import warmup
-from hallmark.specs.batching import ContinuousConfig, DeviceConfig, StaticConfig
+from hallmark.specs.batching import DeviceConfig, StaticConfig
 from hallmark.specs.cell import Cell
 from hallmark.specs.version_keys import check_keys, pick
 
@@ -75,9 +75,10 @@ def of_runtime(cell: Cell, tp_size: int, stated: Mapping[str, str], variables: M
         return _of_shapes(static, shapes, tp_size)
     if not continuous:
         return _of_static(cell, static, tp_size)
-    found = _of_continuous(cell, continuous, stated)
+    chosen = supported.continuous_of(tp_size, stated, context=cell.entry.max_context)
+    sizes = {"max_model_len": str(chosen.max_model_len), "max_num_seqs": str(chosen.max_num_seqs)} if chosen else {}
     stale = [f"{name} is set, but no static configuration is supported at tensor_parallel_size {tp_size}" for name in shapes]
-    return replace(found, doubts=tuple(stale))
+    return Configured(engine_args=sizes, doubts=tuple(stale))
 
 
 def unsupported(cell: Cell, tp_size: int, settled: Mapping[str, str]) -> str:
@@ -86,7 +87,7 @@ def unsupported(cell: Cell, tp_size: int, settled: Mapping[str, str]) -> str:
     if supported is None or (not supported.continuous and not supported.static):
         return ""
     continuous = [config for config in supported.continuous if config.tp_size == tp_size]
-    if any(_agrees(config, settled, whole=True) for config in continuous):
+    if any(config.agrees(settled, whole=True) for config in continuous):
         return ""
     if not continuous and any(config.tp_size == tp_size for config in supported.static):
         return ""
@@ -95,21 +96,6 @@ def unsupported(cell: Cell, tp_size: int, settled: Mapping[str, str]) -> str:
     sizes = ", ".join(map(str, supported.tp_sizes))
     known = f"supported (tp, max_model_len, max_num_seqs): {there}" if there else f"supported tp sizes: {sizes}"
     return f"tensor_parallel_size {tp_size}, {asked} is no supported runtime configuration; {known}"
-
-
-def _of_continuous(cell: Cell, configs: Sequence[ContinuousConfig], stated: Mapping[str, str]) -> Configured:
-    fitting = [config for config in configs if _agrees(config, stated)]
-    if len(fitting) > 1:
-        fitting = [config for config in fitting if config.max_model_len == cell.entry.max_context]
-    if len(fitting) != 1:
-        return Configured()
-    chosen = fitting[0]
-    return Configured(engine_args={"max_model_len": str(chosen.max_model_len), "max_num_seqs": str(chosen.max_num_seqs)})
-
-
-def _agrees(config: ContinuousConfig, stated: Mapping[str, str], *, whole: bool = False) -> bool:
-    wanted = {"max_model_len": config.max_model_len, "max_num_seqs": config.max_num_seqs}
-    return all(stated[name] == str(value) if name in stated else not whole for name, value in wanted.items())
 
 
 def _of_shapes(configs: Sequence[StaticConfig], stated: Mapping[str, str], tp_size: int) -> Configured:

@@ -57,7 +57,7 @@ class ModelConfig:
     def cell(self, device: str = "", impl: str = "", *, weights: str = "") -> Cell:
         """The cell of the weights there (named, or the first ones); UsageError where the names leave none, or more than one."""
         chosen = next((w for w in self.family.weights if weights in (w.name, w.repo)), self.family.weights[0])
-        of_weights = [cell for cell in self.cells if cell.model == chosen.name]
+        of_weights = [cell for cell in self.cells if cell.model == chosen.name and not cell.alternative]
         found = [c for c in of_weights if device.casefold() in ("", c.device.casefold()) and impl in ("", c.impl.name)]
         for telling in (_has_device_config, _has_runtime_config, _is_default):
             if len(found) > 1:
@@ -72,9 +72,9 @@ class ModelConfig:
     def supported_configs(self) -> RuntimeConfigs:
         """The runtime configurations that are supported on any of its devices; none where any is."""
         stated = [cell.entry.runtime_configs for cell in self.cells if cell.entry.runtime_configs]
-        continuous = dict.fromkeys(config for each in stated for config in each.continuous)
-        static = dict.fromkeys(config for each in stated for config in each.static)
-        return RuntimeConfigs(continuous=tuple(continuous), static=tuple(static))
+        continuous = {config.key: config for each in stated for config in each.continuous}
+        static = {config.key: config for each in stated for config in each.static}
+        return RuntimeConfigs(continuous=tuple(continuous.values()), static=tuple(static.values()))
 
     @property
     def device_configs(self) -> Mapping[int, DeviceConfig]:

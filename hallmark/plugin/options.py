@@ -64,7 +64,12 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
     given.secrets(environ, server=server)
     server_env = given.variables(config.option.hallmark_server_env or (), option="--server-env", server=server)
     return Options(
-        selection=Selection(models=tuple(filter(None, value["model"].split(","))), device=value["device"], impl=value["impl"]),
+        selection=Selection(
+            models=tuple(filter(None, value["model"].split(","))),
+            device=value["device"],
+            impl=value["impl"],
+            configuration=value["runtime-config"],
+        ),
         server=server,
         server_url=given.base_url(value["server-url"]),
         server_python=given.interpreter(value["server-python"]),

@@ -29,6 +29,8 @@ class Selection:
     device: str = ""
     """In any case: N150 is n150."""
     impl: str = ""
+    configuration: str = ""
+    """A runtime configuration, such as `tp4-32768-32`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class Catalogue:
     def select(self, wanted: Selection) -> tuple[Cell, ...]:
         """The cells of `wanted`; UsageError that offers the nearest names when there is none.
 
-        Without an implementation named, each model x device pair yields its default one.
+        Without an implementation named, each model x device pair yields its default one, in every configuration that has
+        points of its own.
         """
         cells = self.matching(wanted)
         return cells if wanted.impl else tuple(_defaults(cells))
@@ -67,6 +70,7 @@ class Catalogue:
             (not wanted.models or any(fnmatchcase(cell.model, m) for m in wanted.models))
             and wanted.device in ("", cell.device)
             and wanted.impl in ("", cell.impl.name)
+            and wanted.configuration in ("", cell.configuration)
         )
 
     def _check_names(self, wanted: Selection) -> None:
@@ -79,28 +83,37 @@ class Catalogue:
         impls = {cell.impl.name for cell in self.cells}
         if wanted.impl and wanted.impl not in impls:
             raise UsageError(f"unknown impl '{wanted.impl}'", where="--impl", hint=nearest(wanted.impl, impls))
+        named = {cell.configuration for cell in self.cells} - {""}
+        if wanted.configuration and wanted.configuration not in named:
+            problem, hint = f"unknown runtime configuration '{wanted.configuration}'", nearest(wanted.configuration, named)
+            raise UsageError(problem, where="--runtime-config", hint=hint)
 
     def _why_none(self, wanted: Selection) -> str:
-        there = sorted({f"{c.device} ({c.impl.name})" for c in self.cells if self._matches(c, Selection(models=wanted.models))})
-        asked = " ".join(filter(None, (wanted.device, wanted.impl)))
+        there = sorted({_place(c) for c in self.cells if self._matches(c, Selection(models=wanted.models))})
+        asked = " ".join(filter(None, (wanted.device, wanted.impl, wanted.configuration)))
         return f"no spec of {', '.join(wanted.models) or 'any model'} for {asked or 'any device'}; there is: {', '.join(there)}"
 
 
+def _place(cell: Cell) -> str:
+    return f"{cell.device} ({', '.join(filter(None, (cell.impl.name, cell.configuration)))})"
+
+
 def _defaults(cells: Sequence[Cell]) -> list[Cell]:
-    """Of each model x device pair the implementation marked default, or the only one there is."""
+    """Of each model x device pair the cells of the implementation marked default, or of the only one there is."""
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.model, cell.device), []).append(cell)
-    return [_default_of(group) for group in groups.values()]
+    return [cell for group in groups.values() for cell in group if cell.impl.name == _default_of(group)]
 
 
-def _default_of(group: Sequence[Cell]) -> Cell:
-    marked = [cell for cell in group if cell.entry.default]
-    if len(group) == 1:
-        return group[0]
+def _default_of(group: Sequence[Cell]) -> str:
+    impls = list(dict.fromkeys(cell.impl.name for cell in group))
+    marked = list(dict.fromkeys(cell.impl.name for cell in group if cell.entry.default))
+    if len(impls) == 1:
+        return impls[0]
     if len(marked) == 1:
         return marked[0]
-    names = ", ".join(cell.impl.name for cell in group)
+    names = ", ".join(impls)
     raise SpecError(
         f"{group[0].model} on {group[0].device} has {len(marked)} default impls among {names}",
         where=str(group[0].spec_file),

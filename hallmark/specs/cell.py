@@ -51,10 +51,15 @@ class Cell:
     """What it replaces, where its spec says so."""
     left: tuple[str, ...] = ()
     """What its document says and no spec has a place for."""
+    configuration: str = ""
+    """The runtime configuration that it serves in, such as `tp4-32768-32`; empty where the spec leaves that open."""
+    alternative: bool = False
+    """Whether that is one besides the device's own; then it is part of the id."""
 
     @property
     def id(self) -> str:
-        return f"id_{self.impl.name}_{self.weights.name}_{self.device}"
+        own = f"id_{self.impl.name}_{self.weights.name}_{self.device}"
+        return f"{own}_{self.configuration}" if self.alternative else own
 
     @property
     def model(self) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 from pydantic import Field, model_validator
 
-from hallmark.specs.batching import DeviceConfig, RuntimeConfigs
+from hallmark.specs.batching import ContinuousConfig, DeviceConfig, RuntimeConfig, RuntimeConfigs
 from hallmark.specs.gaps import Gaps
 from hallmark.specs.strict import (
     Commit,
@@ -22,7 +23,7 @@ from hallmark.specs.strict import (
     Variable,
     second,
 )
-from hallmark.specs.targets import PerfPoint, Status
+from hallmark.specs.targets import PerfPoint, Status, require_agreement
 
 IMAGE = r"^([A-Za-z0-9]\S*)?$"
 
@@ -107,6 +108,29 @@ class DeviceEntry(Strict):
         """This entry with what the weights want of the engine (a parser of tool calls, say); its own arguments win."""
         return self.model_copy(update={"engine_args": {**engine_args, **self.engine_args}}) if engine_args else self
 
+    @property
+    def own_config(self) -> RuntimeConfig | None:
+        """The supported runtime configuration that the entry itself asks for; None where it leaves that open."""
+        if self.runtime_configs is None:
+            return None
+        static = [config for config in self.runtime_configs.static if config.tp_size == self.tp_size]
+        if any(config.tp_size == self.tp_size for config in self.runtime_configs.continuous):
+            sizes = {name: self._argument(name) for name in ("max_model_len", "max_num_seqs")}
+            stated = {name: str(value) for name, value in sizes.items() if value is not None}
+            return self.runtime_configs.continuous_of(self.tp_size, stated, context=self.max_context)
+        return static[0] if len(static) == 1 else None
+
+    @property
+    def own_points(self) -> tuple[tuple[tuple[PerfPoint, ...], tuple[str | int, ...]], ...]:
+        """The points of the entry's own configuration, and where they are stated: for the device, and for the configuration."""
+        own, supported = self.own_config, self.runtime_configs
+        if own is None or supported is None or not own.perf:
+            return ((self.perf, ("perf",)),)
+        kind: Sequence[RuntimeConfig] = supported.continuous if isinstance(own, ContinuousConfig) else supported.static
+        field = "continuous" if isinstance(own, ContinuousConfig) else "static"
+        place = [config.key for config in kind].index(own.key)
+        return ((self.perf, ("perf",)), (own.perf, ("runtime_configs", field, place, "perf")))
+
     def _argument(self, name: str) -> Scalar | None:
         spelt = {key.replace("-", "_"): value for key, value in self.engine_args.items()}
         return spelt.get(name)
@@ -130,4 +154,10 @@ class DeviceEntry(Strict):
         if self.tp_size not in sizes:
             shown = ", ".join(map(str, sizes))
             raise Contradiction(f"tensor_parallel_size {self.tp_size} is not one that is supported ({shown})", "engine_args")
+        return self
+
+    @model_validator(mode="after")
+    def _points_agree(self) -> DeviceEntry:
+        for points, at in self.own_points[1:]:
+            require_agreement(self.perf, points, *at, named="points of the device")
         return self

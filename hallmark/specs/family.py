@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hallmark.core.errors import SpecError, nearest
 from hallmark.specs.cell import Cell
+from hallmark.specs.configurations import alternatives, own
 from hallmark.specs.model import DeviceSpec, FamilySpec
 from hallmark.specs.yaml_source import YamlSource
 
@@ -55,7 +56,7 @@ def _step(value: Any, part: str | int) -> str | int | None:
 
 
 def expand(family: Family, devices: Mapping[str, DeviceSpec]) -> Iterator[Cell]:
-    """Weights x implementations x devices of one family."""
+    """Weights x implementations x devices of one family, and there each runtime configuration that has points of its own."""
     spec, spec_file = family.spec, family.path.resolve()
     _require_inside(family, spec_file.parent)
     for place, impl in enumerate(spec.impls):
@@ -68,19 +69,25 @@ def expand(family: Family, devices: Mapping[str, DeviceSpec]) -> Iterator[Cell]:
                 )
     for weights in spec.weights:
         for impl in spec.impls:
-            for device, entry in impl.devices.items():
-                yield Cell(
+            for device, stated in impl.devices.items():
+                entry = stated.serving(weights.engine_args)
+                configuration, served = own(entry)
+                cell = Cell(
                     weights=weights,
                     impl=impl.on(entry),
                     device=device,
                     device_spec=devices[device],
-                    entry=entry.serving(weights.engine_args),
+                    entry=served,
                     evals=spec.evals.get(weights.name, ()),
                     spec_file=spec_file,
                     family=spec.family,
                     architecture=spec.architecture_of(weights),
                     base_targets=spec.base_targets.get(device, ()),
+                    configuration=configuration,
                 )
+                yield cell
+                for name, other in alternatives(entry):
+                    yield replace(cell, entry=other, base_targets=(), configuration=name, alternative=True)
 
 
 def _require_inside(family: Family, folder: Path) -> None:

@@ -282,5 +282,6 @@ class FamilySpec(Strict):
                 problem = f"no implementation serves on '{device}', so nothing would check this"
                 raise Contradiction(problem, "base_targets", device)
             for place, entry in served:
-                require_agreement(points, entry.perf, "impls", place, "devices", device, "perf")
+                for own, at in entry.own_points:
+                    require_agreement(points, own, "impls", place, "devices", device, *at)
         return self

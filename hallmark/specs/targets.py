@@ -189,8 +189,13 @@ def joined(base: tuple[PerfPoint, ...], own: tuple[PerfPoint, ...]) -> tuple[Per
     return (*there, *additions.values())
 
 
-def require_agreement(base: tuple[PerfPoint, ...], own: tuple[PerfPoint, ...], *at: str | int) -> None:
-    """Raise Contradiction, `at` the place of `own`, where it changes what `base` asks: it may add metrics and points."""
+def require_agreement(
+    base: tuple[PerfPoint, ...], own: tuple[PerfPoint, ...], *at: str | int, named: str = "base_targets"
+) -> None:
+    """Raise Contradiction, `at` the place of `own`, where it changes what `base` (as it is named) asks.
+
+    It may add metrics and points.
+    """
     there = {point.name: point for point in base}
     for place, point in enumerate(own):
         common = there.get(point.name, point)
@@ -198,9 +203,9 @@ def require_agreement(base: tuple[PerfPoint, ...], own: tuple[PerfPoint, ...], *
             wanted = common.targets.get(metric, value)
             if wanted != value:
                 raise Contradiction(
-                    f"{metric} {value:g} contradicts the base_targets, which say {wanted:g}", *at, place, "targets", metric.value
+                    f"{metric} {value:g} contradicts the {named}, which say {wanted:g}", *at, place, "targets", metric.value
                 )
         try:
             common.plus(point).require_possible()
         except Contradiction as exc:
-            raise Contradiction(f"with the base_targets: {exc}", *at, place, *exc.at) from exc
+            raise Contradiction(f"with the {named}: {exc}", *at, place, *exc.at) from exc

@@ -91,7 +91,10 @@ def _spec_dirs(options: argparse.Namespace) -> tuple[Path, ...]:
 
 def _selection(options: argparse.Namespace) -> Selection:
     return Selection(
-        models=tuple(options.hallmark_model or ()), device=options.hallmark_device or "", impl=options.hallmark_impl or ""
+        models=tuple(options.hallmark_model or ()),
+        device=options.hallmark_device or "",
+        impl=options.hallmark_impl or "",
+        configuration=options.hallmark_runtime_config or "",
     )
 
 

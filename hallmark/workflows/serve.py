@@ -60,9 +60,14 @@ def chosen_cell(request: ServeRequest) -> Cell:
     if not request.selection.device:
         device = guessed(cells)
         cells = tuple(cell for cell in cells if cell.device == device)
+    if not request.selection.configuration:
+        cells = tuple(cell for cell in cells if not cell.alternative)
     if len(cells) != 1:
         names = ", ".join(cell.id for cell in cells)
-        raise UsageError(f"{len(cells)} cells are meant, one can be served: {names}", hint="name --model, --device and --impl")
+        raise UsageError(
+            f"{len(cells)} cells are meant, one can be served: {names}",
+            hint="name --model, --device, --impl and --runtime-config",
+        )
     return cells[0]
 
 

@@ -71,7 +71,8 @@ def defaults(catalogue: Catalogue) -> Iterator[Remark]:
     """Exactly one default for each model and device that several implementations serve."""
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in catalogue.cells:
-        groups.setdefault((cell.model, cell.device), []).append(cell)
+        if not cell.alternative:
+            groups.setdefault((cell.model, cell.device), []).append(cell)
     for (model, device), cells in groups.items():
         marked = [cell.impl.name for cell in cells if cell.entry.default]
         if len(cells) > 1 and len(marked) != 1:

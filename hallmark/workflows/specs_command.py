@@ -64,6 +64,7 @@ def _selecting(command: argparse.ArgumentParser) -> None:
     command.add_argument("--model", action="append", default=[], metavar="NAME", help="name or glob; repeatable")
     command.add_argument("--device", default="", metavar="NAME")
     command.add_argument("--impl", default="", metavar="NAME", help="without it: every implementation")
+    command.add_argument("--runtime-config", default="", metavar="NAME", help="such as tp4-32768-32")
 
 
 def _showing(command: argparse.ArgumentParser) -> None:
@@ -128,7 +129,9 @@ def _catalogue(options: argparse.Namespace) -> Catalogue:
 
 def _selected(options: argparse.Namespace, catalogue: Catalogue) -> list[Cell]:
     """The cells that are meant, every implementation of them."""
-    wanted = Selection(models=tuple(options.model), device=options.device, impl=options.impl)
+    wanted = Selection(
+        models=tuple(options.model), device=options.device, impl=options.impl, configuration=options.runtime_config
+    )
     return list(catalogue.matching(wanted))
 
 

@@ -51,6 +51,7 @@ def cell_row(cell: Cell) -> dict[str, Any]:
         "model": cell.model,
         "device": cell.device,
         "impl": cell.impl.name,
+        "configuration": cell.configuration,
         "default": cell.entry.default,
         "status": cell.impl.status.value,
         "missing": list(gaps_of(cell)),
@@ -65,6 +66,7 @@ def cells(found: Sequence[Cell]) -> None:
     table = _table("model", "device", "impl", "default", "status", "context", "evals", "perf targets", "can it be accepted?")
     for cell in found:
         row = cell_row(cell)
+        row["device"] = f"{cell.device} {cell.configuration}" if cell.alternative else cell.device
         values = [row[name] for name in ("model", "device", "impl", "default", "status", "max_context", "evals", "perf_targets")]
         shown = (("yes" if value else "") if isinstance(value, bool) else str(value) for value in values)
         table.add_row(*shown, draft_line(gaps_of(cell)) or "yes")
