@@ -11,7 +11,7 @@ from hallmark_engine.settings import Settings
 ENGINE_PYTHON = "/opt/venv/bin/python3"
 GATEWAY_PYTHON = "/opt/gateway/bin/python3"
 GATEWAY_LIBRARY = "/opt/gateway/lib"
-PASSED_PATHS = "/metrics,/tokenize,/detokenize,/ping,/load"
+PASSED_PATHS = "/metrics,/tokenize,/detokenize,/ping,/load,/openapi.json"
 """What vLLM serves beside /v1 and is passed on; with a token where one is demanded."""
 _CLIENT_SECRETS = ("JWT_SECRET", "JWT_SECRET_FILE", "GATEWAY_API_KEYS", "GATEWAY_API_KEYS_FILE", "VLLM_API_KEY")
 _HUB_SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")

@@ -28,7 +28,7 @@ WRONG = Credential(name="with another key", headers={"authorization": "Bearer no
 
 
 def near_misses(key: str) -> Iterator[Credential]:
-    """What is nearly the key, and what is none: whoever is let in by it does not have the key."""
+    """What is nearly the key, and what is none. A server that any of it opens compares too little, or too much."""
     middle = len(key) // 2
     other = "a" if key[middle] != "a" else "b"
     tries = {
