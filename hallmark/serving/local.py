@@ -15,6 +15,7 @@ from hallmark.serving.listener import strangers
 from hallmark.serving.movement import Movement, Startup, caches
 from hallmark.serving.readiness import require_free_port, require_released_port, wait_until_ready
 from hallmark.serving.server import Death, Launcher, LaunchPlan, RunningServer
+from hallmark.serving.under_way import wait_for_answers
 
 
 class LocalServer(RunningServer):
@@ -44,9 +45,8 @@ class LocalServer(RunningServer):
         threading.Thread(target=watch, name="hallmark-death-watch", daemon=True).start()
 
     def finish(self, stop_grace_s: float) -> None:
-        """As the engine does it on SIGTERM: vLLM ends its answers within --shutdown-timeout, which is 0 unless set."""
-        self._process.ask_to_end()
-        self._process.ended.wait(drain_s(stop_grace_s))
+        """An engine cuts its answers when it is stopped (vLLM unless --shutdown-timeout is set): so it goes on until then."""
+        wait_for_answers(self.endpoint, within_s=drain_s(stop_grace_s), gone=self._process.ended.wait)
 
     def stop(self) -> None:
         """The ladder of the keeper, then the proof: its processes are gone when the keeper is, and its port is free."""

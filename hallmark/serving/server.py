@@ -152,7 +152,9 @@ class RunningServer(ABC):
         """See whether it is still the server that was ready; one that is another by now is dead."""
 
     def finish(self, stop_grace_s: float) -> None:  # noqa: B027 - one that is not ours is not ours to stop
-        """Take nothing new, and let answers under way come to their end in their part of the grace; `stop` has to follow."""
+        """Let answers under way come to their end in their part of the grace, and take nothing new where something can refuse
+        it (a gateway); `stop` has to follow.
+        """
 
     @abstractmethod
     def stop(self) -> None:

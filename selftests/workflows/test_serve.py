@@ -73,6 +73,16 @@ def test_a_stop_lets_running_answers_come_to_their_end(place: Place, grace_s: st
 
 
 @pytest.mark.e2e
+def test_an_engine_without_a_gateway_is_left_alone_until_its_answers_are_whole(place: Place) -> None:
+    place.spec(engine_args={"itl_ms": 100})
+    command, url = serving(place)
+    streams = Streams(url, model=MODEL, tokens=60)
+    command.process.send_signal(signal.SIGTERM)
+    assert streams.whole() == 32
+    assert command.end().code == 0
+
+
+@pytest.mark.e2e
 def test_a_second_signal_does_not_wait_for_answers(place: Place) -> None:
     place.spec(engine_args={"itl_ms": 1000})
     command, url = serving(place, JWT_SECRET=SECRET, STOP_GRACE_S="3600")

@@ -12,6 +12,7 @@ from typing import Any
 from docker.errors import NotFound  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
 from hallmark.core.errors import InfrastructureError
+from hallmark.core.grace import drain_s
 from hallmark.core.process import tail
 from hallmark.core.redact import Redactor
 from hallmark.serving.container import ContainerPlan
@@ -20,9 +21,12 @@ from hallmark.serving.lease import Lease
 from hallmark.serving.leash import Leash
 from hallmark.serving.readiness import require_released_port
 from hallmark.serving.server import Death, LaunchPlan, RunningServer
+from hallmark.serving.under_way import wait_for_answers
 
 _AWAY_S = 0.4
 """A daemon that answers again after so long was not gone."""
+_GATEWAY_LABEL = "hallmark.engine.flavor"
+"""What the images of engine/ carry."""
 _LAST_WORDS_S = 0.5
 """How long a dead container's last lines may take to arrive; a death is to be told within a second."""
 
@@ -68,10 +72,13 @@ class DockerServer(RunningServer):
         return tail(self._plan.log_path)
 
     def finish(self, stop_grace_s: float) -> None:
-        """As `docker stop` does it; what then comes to its end is the image's affair (that of engine/ waits for its answers)."""
-        self._stopping = True
+        """As `docker stop` does it where the image's own gateway waits for its answers; else the engine goes on until then."""
         with contextlib.suppress(*TROUBLES):
-            self._container.stop(timeout=math.ceil(stop_grace_s))
+            if _GATEWAY_LABEL in self._container.labels:
+                self._stopping = True
+                self._container.stop(timeout=math.ceil(stop_grace_s))
+            else:
+                wait_for_answers(self.endpoint, within_s=drain_s(stop_grace_s), gone=self.ended.wait)
 
     def stop(self) -> None:
         """SIGTERM, grace, SIGKILL, removal; then the proof that the port is free. Safe to call twice."""
