@@ -15,7 +15,7 @@ KIND_MARKERS = (
     "spec: the cell's requirements hold (no server)",
     "server: the API behaves",
     "evals: accuracy reaches its targets",
-    "perf: performance reaches its targets",
+    "perf: performance reaches the tier that the status requires",
     "check(id): the check of the manifest that a test gives evidence for; {names} are filled from its parameters",
 )
 

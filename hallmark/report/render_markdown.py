@@ -12,6 +12,7 @@ from hallmark.core.wording import (
     limit_text,
     one_line,
     origin_text,
+    share_text,
     value_text,
     when,
 )
@@ -87,7 +88,8 @@ def _cells(row: Row) -> Iterator[tuple[str, ...]]:
 
 
 def _evidence_cells(item: Evidence) -> tuple[str, str, str, str]:
-    value = " ".join(part for part in (_text(value_text(item), limit=_LONGEST_VALUE), _text(interval_text(item))) if part)
+    measured = " ".join(filter(None, (_text(value_text(item), limit=_LONGEST_VALUE), _text(interval_text(item)))))
+    value = ", ".join(filter(None, (measured, _text(share_text(item)))))
     origin = _text(origin_text(item.target)) if item.target else ""
     target = _text(limit_text(item), limit=_LONGEST_VALUE) + (f" ({origin})" if origin else "")
     return _text(item.name), value, target, f"{item.n:,}"

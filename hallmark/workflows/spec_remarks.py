@@ -37,16 +37,14 @@ class CellRemark:
 class CellName(NamedTuple):
     """A cell as remarks name it."""
 
+    id: str
     model: str
     device: str
     impl: str
 
     @classmethod
     def of(cls, cell: Cell) -> CellName:
-        return cls(cell.model, cell.device, cell.impl.name)
-
-    def __str__(self) -> str:
-        return f"id_{self.impl}_{self.model}_{self.device}"
+        return cls(cell.id, cell.model, cell.device, cell.impl.name)
 
 
 @dataclass(frozen=True, slots=True)

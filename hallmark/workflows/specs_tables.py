@@ -128,7 +128,7 @@ def remark_row(remark: Remark) -> dict[str, Any]:
         "where": remark.where,
         "message": remark.message,
         "hint": remark.hint,
-        "cells": [str(cell) for cell in remark.cells],
+        "cells": [cell.id for cell in remark.cells],
     }
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
+from html import unescape
 
 import pytest
 
 from hallmark.core.records import Evidence, Interval, Target
 from hallmark.core.verdict import Verdict
+from hallmark.core.wording import finding
 from hallmark.report.build import build
 from hallmark.report.document import Report
 from hallmark.report.render import RENDERERS
@@ -104,6 +107,17 @@ def test_every_format_says_what_must_be_known_of_the_spec(file: str) -> None:
     noted = build(manifest("server.a", notes=("own.yaml stands in the place of another",)), [record("server.a")])
     assert "own.yaml stands in the place of another" in render(noted)
     assert "stands in the place" not in render(build(manifest("server.a"), [record("server.a")]))
+
+
+@pytest.mark.parametrize("file", RENDERERS)
+def test_every_format_says_target_tier_factor_and_what_was_reached_and_the_tier_of_the_run(file: str) -> None:
+    target = Target(relation=">=", limit=400.0, reference=800.0, tier="complete", source="a datasheet")
+    held = Evidence(name="tokens_per_s", value=505.0, unit="tokens/s", target=target)
+    row = record("perf.a", Verdict.PASS, replace(held, reason=finding(held)), kind="perf", reason=finding(held))
+    text = unescape(RENDERERS[file](build(manifest("perf.a", kind="perf"), [row])))
+    assert "505 of 800 tokens/s: 63 %, tier complete needs 400 (0.5 x target)" in text
+    said = {"report.json": '"tier": "complete"', "junit.xml": 'name="tier" value="complete"'}
+    assert said.get(file, "ACCEPTED at tier complete") in text
 
 
 def test_junit_of_a_narrowed_run_is_not_green_although_all_its_checks_pass() -> None:

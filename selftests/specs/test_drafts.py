@@ -146,7 +146,7 @@ def test_every_cell_that_no_run_could_accept_is_named(tmp_path: Path, name: str)
     found = [remark for remark in linted(tmp_path / "specs", text) if remark.rule == "unacceptable"]
     assert [remark.severity for remark in found] == [Severity.ERROR]
     assert f"no run can be accepted: {message}" in found[0].message
-    assert tuple(map(str, found[0].cells)) == cells
+    assert tuple(cell.id for cell in found[0].cells) == cells
     assert found[0].where == f"{tmp_path / 'specs' / 'small.yaml'}:{line_of(text)}"
     assert found[0].hint.endswith(f"state `missing: [{gap}]`")
 
@@ -182,14 +182,14 @@ def test_a_gap_that_is_none_is_an_error(tmp_path: Path, gap: Gap, at: str) -> No
     (found,) = linted(tmp_path / "specs", text)
     assert (found.rule, found.severity) == ("draft", Severity.ERROR)
     assert found.message == f"{gap} is stated as missing, and is there"
-    assert tuple(map(str, found.cells)) == (ONE if at == "weights" else BOTH)
+    assert tuple(cell.id for cell in found.cells) == (ONE if at == "weights" else BOTH)
     assert found.where == f"{tmp_path / 'specs' / 'small.yaml'}:{line_of(text, '# STATED')}"
 
 
 def test_a_gap_of_one_cell_stated_for_all_is_an_error_of_the_others(tmp_path: Path) -> None:
     text, gap, _, _ = PLANTED["no evals of one model"]
     (false,) = [r for r in linted(tmp_path / "specs", stated(text, gap, at="device")) if r.severity is Severity.ERROR]
-    assert tuple(map(str, false.cells)) == ("id_plain_Whole-1B_cpu",)
+    assert tuple(cell.id for cell in false.cells) == ("id_plain_Whole-1B_cpu",)
 
 
 def test_without_lm_eval_nothing_is_said_of_its_tasks(tmp_path: Path) -> None:
