@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from hallmark.serving.server import Death, LaunchPlan, RunningServer, ServerLost
 from hallmark.specs.catalogue import Selection, load_catalogue
 from selftests.core.polling import alive, comes_true, marked
 from selftests.faulty import MODEL, running
+from selftests.gateway.streams import Streams
 from selftests.serving.containers import BASE, PORT, ROOT, Doorway, contained, owned, require_engine
 from selftests.specs.sheets import spec_folder
 
@@ -117,6 +119,16 @@ def test_an_image_that_leaves_its_door_open_is_closed_by_a_gateway_before_it(tmp
     assert owned(engine) == []
     with pytest.raises(httpx.ConnectError):
         httpx.get(server.endpoint.base_url + "/health")
+
+
+def test_answers_under_way_come_to_their_end_where_it_is_asked_to_finish(tmp_path: Path, start: Start) -> None:
+    """They go on for longer than the grace of a plain stop."""
+    plan = contained(tmp_path)
+    server = start(replace(plan, argv=(*plan.argv, "--itl-ms", "100")))
+    streams = Streams(server.endpoint.base_url, model=MODEL, tokens=30, count=4)
+    server.finish(40)
+    server.stop()
+    assert streams.whole() == 4
 
 
 def test_the_launcher_has_a_name(engine: Any) -> None:
