@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -57,6 +58,19 @@ def whole_number(text: str, *, name: str, least: int, most: int | None = None) -
     number = int(text) if text.isdecimal() else -1
     if number < least or (most and number > most):
         raise UsageError(f"'{text}' is not a whole number {span}", where=f"--{name}", hint="correct it")
+    return number
+
+
+def seconds(text: str, *, option: str) -> float | None:
+    """A time from 0 up; None where none is given."""
+    if not text:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number < math.inf:
+        raise UsageError(f"'{text}' is no number of seconds from 0 up", where=option, hint="e.g. 600")
     return number
 
 

@@ -15,11 +15,14 @@ from hallmark.configure.device_settings import Configured, distributions, of_dev
 from hallmark.configure.layers import Layer, Settled, grave_warnings, settle
 from hallmark.core.errors import UsageError
 from hallmark.core.redact import is_secret_name
-from hallmark.serving.server import Endpoint, LaunchPlan, PlanValue
+from hallmark.serving.server import DEVICE_WAIT_S, LISTENS_WITHIN_S, Endpoint, LaunchPlan, PlanValue
 from hallmark.specs.cell import Cell
 
 DEFAULT_VARS = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 """No server under test reports about itself to anyone, unless the user says otherwise."""
+
+ATTACHED_READY_S = 60.0
+"""How long a server that runs already may take to become ready, where nobody says that it may take longer."""
 
 _OF_THE_SUITE = re.compile(r"VIRTUAL_ENV|PYTHONPATH|PYTHONHOME|PYTEST_.*|HALLMARK_.*")
 """Variables that are about the tests; the server that is certified must not hear of them."""
@@ -46,6 +49,10 @@ class LaunchSettings:
     """Engine arguments that a variable of the environment states."""
     env_vars: Mapping[str, str] = field(default_factory=dict)
     """Variables of the server that the command line states."""
+    device_wait_s: float | None = None
+    """How long a device that is in use is waited for; None for the default."""
+    server_wait_s: float | None = None
+    """How long a server that runs already may take to listen and to become ready; None for the defaults."""
     strict_config: bool = False
     """Stop instead of warning where a spec's value is displaced, or where one had to be guessed."""
 
@@ -95,11 +102,19 @@ def make_plan(
         set_vars=variables.values,
         values=arguments.values,
         log_path=folder / "server.log",
-        startup_timeout_s=60 if settings.server_url else cell.entry.startup_timeout_s,
+        startup_timeout_s=_startup_timeout_s(cell, settings),
+        listen_timeout_s=LISTENS_WITHIN_S if settings.server_wait_s is None else settings.server_wait_s,
         stall_timeout_s=cell.entry.stall_timeout_s,
         device="" if settings.server_url else cell.device,
+        device_wait_s=DEVICE_WAIT_S if settings.device_wait_s is None else settings.device_wait_s,
         warnings=(*grave, *variables.notices),
     )
+
+
+def _startup_timeout_s(cell: Cell, settings: LaunchSettings) -> float:
+    if not settings.server_url:
+        return cell.entry.startup_timeout_s
+    return max(ATTACHED_READY_S, settings.server_wait_s or 0)
 
 
 class _Arguments:

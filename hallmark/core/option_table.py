@@ -91,6 +91,18 @@ OPTIONS = (
         used_by=frozenset({"reports"}),
         path=True,
     ),
+    Option(
+        name="device-wait",
+        metavar="SECONDS",
+        help="how long to wait for a device that is in use (default: 600)",
+        used_by=SERVING,
+    ),
+    Option(
+        name="server-wait",
+        metavar="SECONDS",
+        help="how long a server at --server-url may still be starting (default: 1 until it listens, 60 until it is ready)",
+        used_by=RUNS,
+    ),
     Option(name="install-missing", help="install what is missing into the server's environment, --server-python's too"),
     Option(
         name="strict-server-config",

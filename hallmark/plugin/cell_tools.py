@@ -105,6 +105,8 @@ def make_tools(
             engine_args=options.engine_args,
             env_vars=options.server_env,
             environment_args=options.environment_args,
+            device_wait_s=options.device_wait_s,
+            server_wait_s=options.server_wait_s,
             strict_config=options.strict_config,
         ),
         server_python=options.server_python,

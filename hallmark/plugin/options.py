@@ -40,6 +40,8 @@ class Options:
     """What the command line wants of the engine instead of the spec."""
     server_env: Mapping[str, str]
     """Variables that the command line wants the server to have."""
+    device_wait_s: float | None
+    server_wait_s: float | None
     artifacts: Path
     limit: int | None
     guarded: bool
@@ -80,6 +82,8 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
         engine_args=given.engine_args(config.option.hallmark_engine_arg or (), option="--engine-arg"),
         environment_args=given.engine_args(environ.get(ENGINE_ARG_VARIABLE, "").split(), option=ENGINE_ARG_VARIABLE),
         server_env=server_env,
+        device_wait_s=given.seconds(value["device-wait"], option="--device-wait"),
+        server_wait_s=given.seconds(value["server-wait"], option="--server-wait"),
         artifacts=config.invocation_params.dir / value["artifacts"],
         limit=given.whole_number(value["limit"], name="limit", least=1),
         guarded=bool(environ.get(API_KEY_VARIABLE) or environ.get(JWT_VARIABLE)),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -16,6 +18,7 @@ from hallmark.serving.readiness import connect, wait_until_ready
 from hallmark.serving.server import Death, Endpoint, Launcher, LaunchPlan, RunningServer
 
 _WATCH_EVERY_S = 0.3
+_CONNECTS_WITHIN_S = 5.0
 _BORN = re.compile(r"^process_start_time_seconds\S* \S+", re.MULTILINE)
 
 
@@ -89,7 +92,11 @@ class AttachLauncher(Launcher):
     name = "attach"
 
     def start(self, plan: LaunchPlan, progress: Callable[[str], None]) -> RunningServer:
-        reason = wait_until_ready(plan.endpoint, timeout_s=plan.startup_timeout_s, gone=_pause, progress=progress)
+        port = _Port(plan.endpoint.base_url, patience_s=plan.listen_timeout_s)
+        reason = wait_until_ready(plan.endpoint, timeout_s=plan.startup_timeout_s, gone=port.closed_after, progress=progress)
+        if port.refusal:
+            hint = "start the server, correct --server-url, or wait for one that is starting with --server-wait SECONDS"
+            raise LaunchError(f"no server answers there: {port.refusal}", where=plan.endpoint.base_url, hint=hint)
         if reason:
             raise LaunchError(
                 f"the server is not ready: {reason}", where=plan.endpoint.base_url, hint="check --server-url and the server's log"
@@ -97,7 +104,27 @@ class AttachLauncher(Launcher):
         return AttachedServer(plan.endpoint)
 
 
-def _pause(seconds: float) -> bool:
-    """Nothing of ours can end here: just wait between two polls."""
-    threading.Event().wait(seconds)
-    return False
+class _Port:
+    """Where a server is said to listen: one that refuses for longer than `patience_s` has none."""
+
+    def __init__(self, base_url: str, *, patience_s: float) -> None:
+        address = urlsplit(base_url)
+        self._address = (address.hostname or "", address.port or (443 if address.scheme == "https" else 80))
+        self._patience_s = patience_s
+        self._closed_since: float | None = None
+        self.refusal = ""
+        """Why nobody can be reached there, once that has lasted too long."""
+
+    def closed_after(self, seconds: float) -> bool:
+        """Wait so long, then tell whether nobody has listened for longer than is to be waited for."""
+        threading.Event().wait(seconds)
+        try:
+            socket.create_connection(self._address, timeout=_CONNECTS_WITHIN_S).close()
+        except OSError as exc:
+            now = time.monotonic()
+            self._closed_since = self._closed_since or now
+            if now - self._closed_since >= self._patience_s:
+                self.refusal = exc.strerror or str(exc)
+        else:
+            self._closed_since = None
+        return bool(self.refusal)

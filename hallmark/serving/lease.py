@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import tempfile
 import time
@@ -12,10 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hallmark.core.errors import InfrastructureError
+from hallmark.serving.holders import Note, described, read_note, this_run
+from hallmark.serving.server import LaunchPlan
 
-_POLL_S = 0.1
 VARIABLE = "HALLMARK_LEASES"
 """Another folder for the locks, for machines where the temporary folder is not shared between users."""
+_POLL_S = 0.1
+_LOOK_S = 1.0
+"""How often the processes of the machine are searched for the holder."""
 
 
 class Lease:
@@ -40,20 +43,57 @@ class Lease:
             self._fd = -1
 
 
-def hold(device: str, *, holder: str, progress: Callable[[str], None]) -> Lease:
-    """Wait until `device` is free and hold it; `progress` hears who has it. InfrastructureError where no lock can be made."""
+def lease_of(plan: LaunchPlan, progress: Callable[[str], None]) -> Lease | None:
+    """The lease on the device that the plan's server takes for itself; None where it takes none of this machine's."""
+    if not plan.device:
+        return None
+    return hold(plan.device, holder=plan.cell, progress=progress, wait_s=plan.device_wait_s)
+
+
+def hold(device: str, *, holder: str, progress: Callable[[str], None], wait_s: float) -> Lease:
+    """Wait at most `wait_s` until `device` is free, and hold it; `progress` hears who has it.
+
+    InfrastructureError where it is not free in time, or no lock can be made. What other workers of the same run do with it is
+    part of that run and counts against no limit.
+    """
     path = _folder() / f"{device}.lock"
     fd = _open(path)
     try:
-        while not _taken(fd):
-            progress(f"waiting for {device}: {_who(path)}")
-            time.sleep(_POLL_S)
+        if not _taken(fd):
+            _wait(device, path, fd, progress=progress, wait_s=wait_s)
         os.ftruncate(fd, 0)
-        os.write(fd, json.dumps({"pid": os.getpid(), "holder": holder, "since": time.time()}).encode())
+        os.pwrite(fd, Note.of_this_process(holder, now=time.time()).written().encode(), 0)
     except BaseException:
         os.close(fd)
         raise
     return Lease(fd)
+
+
+def _wait(device: str, path: Path, fd: int, *, progress: Callable[[str], None], wait_s: float) -> None:
+    began = looked = time.monotonic()
+    who = described(path, now=time.time())
+    while not _taken(fd):
+        now = time.monotonic()
+        if now - looked >= _LOOK_S:
+            looked, who = now, described(path, now=time.time())
+        if _one_of_us(path):
+            began = now
+            progress(f"waiting for {device}: another worker of this run has it")
+        elif (left_s := began + wait_s - now) > 0:
+            progress(f"waiting for {device}: {who}; {left_s:.0f} s more; {_another(device)}")
+        else:
+            hint = f"wait longer with --device-wait SECONDS; {_another(device)}"
+            raise InfrastructureError(f"not free after {wait_s:g} s, {who}", where=device, hint=hint)
+        time.sleep(_POLL_S)
+
+
+def _another(device: str) -> str:
+    return f"to use another: --device NAME, or {VARIABLE}=FOLDER for a second {device} of this machine"
+
+
+def _one_of_us(path: Path) -> bool:
+    note = read_note(path)
+    return bool(note and note.run and note.run == this_run())
 
 
 def _folder() -> Path:
@@ -87,11 +127,3 @@ def _taken(fd: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _who(path: Path) -> str:
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        return f"held by {told['holder']} (pid {told['pid']}) for {time.time() - told['since']:.0f} s"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "held by another run"

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from hallmark.core.errors import LaunchError
 from hallmark.core.grace import drain_s
 from hallmark.core.process import KeptProcess, tail
-from hallmark.serving.lease import Lease, hold
+from hallmark.serving.lease import Lease, lease_of
 from hallmark.serving.listener import strangers
 from hallmark.serving.movement import Movement, Startup, caches
 from hallmark.serving.readiness import require_free_port, require_released_port, wait_until_ready
@@ -63,7 +63,7 @@ class LocalLauncher(Launcher):
     name = "local"
 
     def start(self, plan: LaunchPlan, progress: Callable[[str], None]) -> RunningServer:
-        lease = hold(plan.device, holder=plan.cell, progress=progress) if plan.device else None
+        lease = lease_of(plan, progress)
         try:
             return self._start(plan, progress, lease)
         except BaseException:

@@ -12,6 +12,10 @@ from typing import Any, Literal
 from hallmark.core.errors import CheckFailed, InfrastructureError
 from hallmark.serving.container import ContainerPlan, docker_command
 
+DEVICE_WAIT_S = 600.0
+"""How long a run waits for its device where nobody says otherwise."""
+LISTENS_WITHIN_S = 1.0
+"""How long a server that is said to run already may be away: about as long as a restart of its port takes."""
 Origin = Literal["command line", "environment", "spec", "default", "hallmark"]
 
 
@@ -63,6 +67,10 @@ class LaunchPlan:
     startup_timeout_s: float
     stall_timeout_s: float | None = None
     """A start-up that neither logs nor fills a cache for so long is given up; None for never."""
+    listen_timeout_s: float = LISTENS_WITHIN_S
+    """How long nobody may listen where a server is said to run already."""
+    device_wait_s: float = DEVICE_WAIT_S
+    """How long the device is waited for while others use it."""
     device: str = ""
     """The device of this machine that the server takes for itself; empty for one that is elsewhere."""
     gateway: GatewayPlan | None = None

@@ -14,6 +14,7 @@ from pathlib import Path
 from hallmark.core.errors import UsageError
 from hallmark.core.option_table import OPTIONS, RUNS, SERVING, Option
 from hallmark.core.product import CATALOGUE
+from hallmark.core.settings import resolve
 from hallmark.specs.catalogue import Selection, load_catalogue
 from hallmark.workflows.acceptance import WORKFLOWS, Ended, run_acceptance
 from hallmark.workflows.pairs import split_pairs
@@ -136,6 +137,7 @@ def _serve(options: argparse.Namespace, workspace: Path) -> Ended:
     url = options.hallmark_server_url or ""
     server = given.launcher(options.hallmark_server or "", server_url=url)
     given.secrets(os.environ, server=server)
+    wait = resolve("device-wait", command_line=options.hallmark_device_wait, environ=os.environ)
     engine_args = [*(options.hallmark_engine_arg or ()), *options.workflow_args]
     asked_by = "--workflow-args" if options.workflow_args else "--engine-arg"
     request = serve.ServeRequest(
@@ -150,6 +152,7 @@ def _serve(options: argparse.Namespace, workspace: Path) -> Ended:
         server_python=given.interpreter(options.hallmark_server_python or ""),
         host=given.host(options.hallmark_host or "127.0.0.1"),
         port=given.port(options.hallmark_port or ""),
+        device_wait_s=given.seconds(wait.value, option="--device-wait"),
         engine_args=given.engine_args(engine_args, option=asked_by),
         env_vars=given.variables(options.hallmark_server_env or (), option="--server-env", server=server),
         api_key=os.environ.get("HALLMARK_API_KEY", ""),

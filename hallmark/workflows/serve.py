@@ -45,6 +45,7 @@ class ServeRequest:
     strict_config: bool = False
     host: str = "127.0.0.1"
     port: int = 0
+    device_wait_s: float | None = None
     engine_args: Mapping[str, str] = field(default_factory=dict)
     env_vars: Mapping[str, str] = field(default_factory=dict)
     api_key: str = field(default="", repr=False)
@@ -81,6 +82,7 @@ def make_testbed(cell: Cell, request: ServeRequest, *, root: Path, folder: Path)
             api_key=request.api_key,
             engine_args=request.engine_args,
             env_vars=request.env_vars,
+            device_wait_s=request.device_wait_s,
             strict_config=request.strict_config,
         ),
         server_python=request.server_python,

@@ -36,6 +36,7 @@ def one_line(ended: Ended, code: int) -> str:
         ("--device=t3", "--device: unknown device 't3' - did you mean t3k"),
         ("--impl=tt-transformer", "--impl: unknown impl 'tt-transformer' - did you mean tt-transformers"),
         ("--limit=some", "--limit: 'some' is not a whole number from 1 up"),
+        ("--device-wait=soon", "--device-wait: 'soon' is no number of seconds from 0 up"),
         ("--port=0", "--port: '0' is not a whole number from 1 to 65535"),
         ("--port=70000", "--port: '70000' is not a whole number from 1 to 65535"),
         ("--server-url=localhost:8000", "--server-url: 'localhost:8000' is not a server's base URL"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -13,7 +14,8 @@ from hallmark.core.errors import LaunchError
 from hallmark.serving import attach as module
 from hallmark.serving.attach import AttachLauncher
 from hallmark.serving.readiness import free_port
-from hallmark.serving.server import Death, Endpoint, LaunchPlan, ServerLost
+from hallmark.serving.server import LISTENS_WITHIN_S, Death, Endpoint, LaunchPlan, RunningServer, ServerLost
+from selftests.core.polling import comes_true
 from selftests.faulty import running
 from selftests.serving.plans import plan_of
 
@@ -26,8 +28,8 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_WATCH_EVERY_S", 0.05)
 
 
-def plan(folder: Path, url: str, *, timeout_s: float = 20) -> LaunchPlan:
-    return plan_of((), url, folder, startup_timeout_s=timeout_s)
+def plan(folder: Path, url: str, *, timeout_s: float = 20, listen_timeout_s: float = 20) -> LaunchPlan:
+    return replace(plan_of((), url, folder, startup_timeout_s=timeout_s), listen_timeout_s=listen_timeout_s)
 
 
 def test_a_server_that_is_there_is_ready_and_outlives_us(tmp_path: Path) -> None:
@@ -81,14 +83,29 @@ def test_a_server_that_is_not_ready_is_given_up_in_time_and_left_alone(tmp_path:
         assert theirs.process.poll() is None
 
 
-def test_where_nothing_listens_is_told_in_one_line(tmp_path: Path) -> None:
+def test_where_nothing_listens_is_told_long_before_a_start_up_would_be_given_up(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port('127.0.0.1')}"
-    said: list[str] = []
-    with pytest.raises(LaunchError) as caught:
-        AttachLauncher().start(plan(tmp_path, url, timeout_s=0.15), said.append)
+    began = time.monotonic()
+    with pytest.raises(LaunchError, match="no server answers there: Connection refused") as caught:
+        AttachLauncher().start(plan(tmp_path, url, timeout_s=600, listen_timeout_s=LISTENS_WITHIN_S), lambda _: None)
+    assert time.monotonic() - began < 60
     assert caught.value.where == url
+    assert "--server-wait" in caught.value.hint
     assert len(str(caught.value).splitlines()) == 1
-    assert said
+
+
+def test_a_server_that_is_still_starting_can_be_waited_for(tmp_path: Path) -> None:
+    port = free_port("127.0.0.1")
+    said: list[str] = []
+    started: list[RunningServer] = []
+    asked = plan(tmp_path, f"http://127.0.0.1:{port}", timeout_s=60, listen_timeout_s=60)
+    waiter = threading.Thread(target=lambda: started.append(AttachLauncher().start(asked, said.append)), daemon=True)
+    waiter.start()
+    assert comes_true(lambda: any("ConnectError" in text for text in said))
+    with running(port=port):
+        waiter.join(60)
+        assert started
+        started[0].stop()
 
 
 @pytest.mark.parametrize(("key", "ready"), [("right", True), ("wrong", False)])

@@ -14,7 +14,7 @@ from hallmark.core.errors import InfrastructureError, LaunchError
 from hallmark.serving.container import ContainerPlan, published, sdk_options
 from hallmark.serving.docker.daemon import OWNER_LABEL, TROUBLES, connect, discard, gpu_options, line, require_image, sweep
 from hallmark.serving.docker.server import DockerServer
-from hallmark.serving.lease import Lease, hold
+from hallmark.serving.lease import Lease, lease_of
 from hallmark.serving.leash import Leash, this_process
 from hallmark.serving.movement import Movement, Startup
 from hallmark.serving.readiness import require_free_port, wait_until_ready
@@ -32,7 +32,7 @@ class DockerLauncher(Launcher):
         try:
             require_image(client, plan.container.image)
             sweep(client)
-            lease = hold(plan.device, holder=plan.cell, progress=progress) if plan.device else None
+            lease = lease_of(plan, progress)
             require_free_port(plan.endpoint.base_url)
             began = time.monotonic()
             server = _run(client, plan, plan.container, lease)
