@@ -61,6 +61,10 @@ def nobody_knows(_: Mapping[str, str]) -> None:
     """What is installed, where nobody can be asked."""
 
 
+def found_out_later(_: Mapping[str, str]) -> None:
+    """What is installed, where a start would ask and nobody does yet: what follows from it is told, and is no reason to stop."""
+
+
 def make_plan(
     cell: Cell,
     settings: LaunchSettings,
@@ -85,7 +89,8 @@ def make_plan(
     versions = installed(env) if distributions(config) and not settings.server_url else None
     of_config = of_device(config, versions)
     arguments = plain.settled(of_config, runtime)
-    doubts = [*of_config.doubts, *runtime.doubts]
+    open_yet = of_config.doubts if installed is found_out_later else ()
+    doubts = [*(() if open_yet else of_config.doubts), *runtime.doubts]
     if not runtime.static and (problem := unsupported(cell, tp_size, {v.name: v.value for v in arguments.values})):
         doubts.append(problem)
     strict = "--strict-config" if settings.strict_config else ""
@@ -107,7 +112,7 @@ def make_plan(
         stall_timeout_s=cell.entry.stall_timeout_s,
         device="" if settings.server_url else cell.device,
         device_wait_s=DEVICE_WAIT_S if settings.device_wait_s is None else settings.device_wait_s,
-        warnings=(*grave, *variables.notices),
+        warnings=(*grave, *variables.notices, *open_yet),
     )
 
 

@@ -18,7 +18,7 @@ from hallmark.configure import given
 from hallmark.configure.attached import Difference, compared
 from hallmark.configure.contained import HOST, PORT, container_plan, in_container
 from hallmark.configure.guard import Keys, behind_gateway, demanding
-from hallmark.configure.plan import Installed, LaunchSettings, make_plan, nobody_knows
+from hallmark.configure.plan import Installed, LaunchSettings, found_out_later, make_plan, nobody_knows
 from hallmark.core.errors import HallmarkError, Inconclusive, LaunchError
 from hallmark.core.grace import STOP_GRACE_VARIABLE
 from hallmark.environment.collect import (
@@ -116,8 +116,20 @@ class Site(ABC):
         """The plan, once what it rests on is there (an environment is built, versions are read)."""
 
     @abstractmethod
-    def intended_plan(self) -> LaunchPlan:
-        """The plan as far as it can be told without doing anything: nothing is built, looked for, written or started."""
+    def intended_plan(self, *, strict: bool) -> LaunchPlan:
+        """The plan as far as it can be told without doing anything: nothing is built, looked for, written or started.
+
+        With `strict` under `strict_config` what is known to stop a start is an error here, too.
+        """
+
+    @abstractmethod
+    def left_open(self, plan: LaunchPlan) -> tuple[str, ...]:
+        """What only a start finds out, and what may end it."""
+
+    @property
+    def _shown_port(self) -> tuple[str, ...]:
+        named = self._settings.launch.port
+        return (f"whether port {named} is free",) if named else (f"which port is free (here: {_USUAL_PORT})",)
 
     @abstractmethod
     def facts(self, plan: LaunchPlan) -> Facts:
@@ -159,9 +171,9 @@ class Site(ABC):
             engine(hidden), self.keys, host=launch.host, port=launch.port, environ=self._environ, folder=self.folder
         )
 
-    def _shown(self, launch: LaunchSettings) -> LaunchSettings:
-        """Not strict: what follows from a version is unknown yet, and a doubt in a plan that is only shown can be read there."""
-        return replace(launch, strict_config=False)
+    def _intended(self, *, strict: bool) -> LaunchSettings:
+        launch = self.launch(_USUAL_PORT)
+        return launch if strict else replace(launch, strict_config=False)
 
 
 class EnvironmentSite(Site):
@@ -212,10 +224,18 @@ class EnvironmentSite(Site):
             self.attempts = self._install_missing(launch, python)
         return self._keyed(launch, python, lambda env: installed_versions(python, env))
 
-    def intended_plan(self) -> LaunchPlan:
+    def intended_plan(self, *, strict: bool) -> LaunchPlan:
         named = Path(self._settings.server_python).absolute() if self._settings.server_python else None
         python = named or self._environment()[1] / "bin" / "python"
-        return self._keyed(self._shown(self.launch(_USUAL_PORT)), python)
+        return self._keyed(self._intended(strict=strict), python, found_out_later)
+
+    def left_open(self, plan: LaunchPlan) -> tuple[str, ...]:
+        built = Path(plan.argv[0]).exists()
+        return (
+            f"whether {self.cell.device} is here and free",
+            *(() if built else ("whether the server's environment, which is not built yet, can be built",)),
+            *self._shown_port,
+        )
 
     def facts(self, plan: LaunchPlan) -> Facts:
         try:
@@ -234,7 +254,7 @@ class EnvironmentSite(Site):
         """What was tried; it never ends the run: a new look at the environment tells what is there."""
         output = self.folder / "install.log"
         try:
-            env = self._make_plan(self._shown(launch), python).env
+            env = self._make_plan(replace(launch, strict_config=False), python).env
             findings = check(self.cell, collect(python, env), env)
             index = self.cell.impl.python_index
             return install_missing(
@@ -258,8 +278,12 @@ class ContainerSite(Site):
             self.launch(), lambda env: versions_in(self._ask(FACTS_FILE, env, "installed_packages")), closed=closed
         )
 
-    def intended_plan(self) -> LaunchPlan:
-        return self._contained(self._shown(self.launch(_USUAL_PORT)))
+    def intended_plan(self, *, strict: bool) -> LaunchPlan:
+        return self._contained(self._intended(strict=strict), found_out_later)
+
+    def left_open(self, plan: LaunchPlan) -> tuple[str, ...]:
+        engine = f"whether a Docker engine runs here and has the image {self.container.image}"
+        return (f"whether {self.cell.device} is here and free", engine, *self._shown_port)
 
     def _closes_itself(self) -> bool:
         """Whether hallmark's gateway is in the image, as in the one that `engine/` builds."""
@@ -284,7 +308,7 @@ class ContainerSite(Site):
 
         return {"image": image_facts(self.container.image)}
 
-    def _contained(self, launch: LaunchSettings, installed: Installed = nobody_knows, *, closed: bool = True) -> LaunchPlan:
+    def _contained(self, launch: LaunchSettings, installed: Installed, *, closed: bool = True) -> LaunchPlan:
         """`closed`: the image itself admits nobody without a key; else a gateway on this machine stands before it."""
         if closed:
             return self._in_container(launch, key=self.keys.shown(), secrets=self.keys.variables(), installed=installed)
@@ -295,8 +319,9 @@ class ContainerSite(Site):
 
     def _in_container(self, launch: LaunchSettings, *, key: str, secrets: Mapping[str, str], installed: Installed) -> LaunchPlan:
         inside = replace(launch, host=HOST, port=PORT, api_key=key)
+        ask: Installed = installed if installed is found_out_later else lambda _: installed({})
         # Which interpreter starts it is the image's business.
-        plan = self._make_plan(inside, Path("python3"), lambda _: installed({}))
+        plan = self._make_plan(inside, Path("python3"), ask)
         others = {name: self._environ.get(name, "") for name in ("HF_TOKEN", STOP_GRACE_VARIABLE)}
         given = {name: value for name, value in {**secrets, **others}.items() if value}
         return in_container(plan, self.container, cell=self.cell, host=launch.host, port=launch.port, others=given)
@@ -322,7 +347,11 @@ class ElsewhereSite(Site):
     def plan(self) -> LaunchPlan:
         return self._make_plan(self.launch(), None)
 
-    intended_plan = plan
+    def intended_plan(self, *, strict: bool) -> LaunchPlan:
+        return self._make_plan(self._intended(strict=strict), None)
+
+    def left_open(self, plan: LaunchPlan) -> tuple[str, ...]:
+        return (f"whether what answers at {plan.endpoint.base_url} is the server of this spec",)
 
     @cached_property
     def process(self) -> Listener | None:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 from hallmark.configure.attached import Difference
 from hallmark.configure.documents import specification_file, with_documents
+from hallmark.configure.plan_text import plan_text
 from hallmark.configure.sites import SITES, TestbedSettings
 from hallmark.core.errors import HallmarkError, Inconclusive, Void
 from hallmark.core.files import write_json
@@ -142,11 +143,15 @@ class Testbed:
     @property
     def _known_plan(self) -> LaunchPlan:
         """The plan, or as much of it as can be told without the device."""
-        return self.plan if self.device_here else self._once("intended_plan", self.site.intended_plan)
+        return self.plan if self.device_here else self._once("intended_plan", lambda: self.site.intended_plan(strict=False))
 
-    def intended_plan(self) -> LaunchPlan:
-        """The plan as far as it can be told without doing anything."""
-        return self.site.intended_plan()
+    def plan_text(self) -> str:
+        """What a start would do, as a command that a person can paste, and above it the origin of each value. Does nothing.
+
+        What is known to end a start ends this as well, in the same error; what is not known yet is said.
+        """
+        plan = self.site.intended_plan(strict=True)
+        return self._redact(plan_text(self.cell, plan, left_open=self.site.left_open(plan)))
 
     @property
     def server(self) -> RunningServer:

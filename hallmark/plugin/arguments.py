@@ -27,6 +27,7 @@ def add_options(parser: pytest.Parser) -> None:
         parser.addini(option.key, option.help, type=_ini_type(option), default=None)
     group.addoption("--hallmark-workflow", metavar="NAME", help=_HIDDEN)
     group.addoption("--hallmark-decisions", metavar="FILE", help=_HIDDEN)
+    group.addoption("--hallmark-print-plan", action="store_true", help=_HIDDEN)
     parser.addini("hallmark_own_suite", "testpaths hold the suite: the shipped one is not added", type="bool", default=False)
 
 

@@ -84,7 +84,7 @@ class CellTools:
         self.testbed.close()
 
 
-def make_tools(
+def make_testbed(
     cell: Cell,
     options: Options,
     *,
@@ -93,9 +93,8 @@ def make_tools(
     redactor: Redactor,
     progress: Callable[[str], None],
     say: Callable[[str], None],
-    on_death: Callable[[Death], None],
-) -> CellTools:
-    """The tools of `cell`, as the command line and this process's environment want them."""
+) -> Testbed:
+    """The testbed of `cell`, as the command line and this process's environment want it."""
     settings = TestbedSettings(
         server=options.server,
         launch=LaunchSettings(
@@ -115,5 +114,4 @@ def make_tools(
         jwt_secret=os.environ.get(JWT_VARIABLE, ""),
         environments=root / ".hallmark" / "environments",
     )
-    testbed = Testbed(cell, settings, folder=folder, environ=os.environ, progress=progress, say=say, redact=redactor)
-    return CellTools(cell, testbed, on_death=on_death)
+    return Testbed(cell, settings, folder=folder, environ=os.environ, progress=progress, say=say, redact=redactor)

@@ -31,6 +31,16 @@ def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None, None
     add_short_names(parser)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """A run of which only the plan is wanted collects nothing."""
+    if not config.option.hallmark_print_plan:
+        return None
+    from hallmark.plugin.print_plan import print_plans
+
+    return print_plans(config)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     for marker in KIND_MARKERS:
         config.addinivalue_line("markers", marker)

@@ -42,6 +42,7 @@ from hallmark.specs.cell import Cell
 from hallmark.specs.checks import demanded
 
 if TYPE_CHECKING:
+    from hallmark.configure.testbed import Testbed
     from hallmark.plugin.cell_tools import CellTools
 
 WORKER_FOLDERS = "hallmark_folders"
@@ -154,20 +155,26 @@ class AcceptanceSession:
     def tools(self, cell_id: str) -> CellTools:
         """What the tests of the cell share."""
         if cell_id not in self._tools:
-            from hallmark.plugin.cell_tools import make_tools  # brings the HTTP and tokenizer libraries
+            from hallmark.plugin.cell_tools import CellTools  # brings the HTTP and tokenizer libraries
 
             cell = self.cells[cell_id]
-            self._tools[cell_id] = make_tools(
-                cell,
-                self.options,
-                folder=self.folder_of(cell_id),
-                root=self.config.rootpath,
-                redactor=self.redactor,
-                progress=self.progress,
-                say=self.progress.say,
-                on_death=lambda death: self._announce(cell, death),
-            )
+            testbed = self.testbed_of(cell, self.folder_of(cell_id))
+            self._tools[cell_id] = CellTools(cell, testbed, on_death=lambda death: self._announce(cell, death))
         return self._tools[cell_id]
+
+    def testbed_of(self, cell: Cell, folder: Path) -> Testbed:
+        """A testbed of the cell, as the options want it, that writes into `folder`."""
+        from hallmark.plugin.cell_tools import make_testbed
+
+        return make_testbed(
+            cell,
+            self.options,
+            folder=folder,
+            root=self.config.rootpath,
+            redactor=self.redactor,
+            progress=self.progress,
+            say=self.progress.say,
+        )
 
     def _announce(self, cell: Cell, death: Death) -> None:
         """Called from the watching thread the moment a server dies, once."""

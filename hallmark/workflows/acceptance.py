@@ -37,13 +37,24 @@ class Ended:
 
 def run_acceptance(workflow: str, arguments: Sequence[str], *, root: Path) -> Ended:
     """Run pytest over the checkout at `root` and turn what it decided into an exit code."""
+    return _conclude(*_decided(workflow, arguments, root))
+
+
+def show_plans(workflow: str, arguments: Sequence[str], *, root: Path) -> Ended:
+    """Let the same pytest print how the run's servers would be started; it does nothing else."""
+    code, found = _decided(workflow, ["--hallmark-print-plan", *arguments], root)
+    error = found["error"]
+    return Ended(exit_code=error["exit_code"] if error else _OF_PYTEST.get(code, code), lines=())
+
+
+def _decided(workflow: str, arguments: Sequence[str], root: Path) -> tuple[int, dict[str, Any]]:
+    """(pytest's exit code, what it decided)"""
     with tempfile.TemporaryDirectory(prefix="hallmark-") as scratch:
         decisions = Path(scratch) / "decisions.json"
         told = ["--hallmark-workflow", workflow, "--hallmark-decisions", str(decisions)]
         command = [sys.executable, "-m", "hallmark.plugin", *told, *arguments]
         code = _run(command, root)
-        found = json.loads(decisions.read_text(encoding="utf-8")) if decisions.is_file() else {"cells": [], "error": None}
-    return _conclude(code, found)
+        return code, json.loads(decisions.read_text(encoding="utf-8")) if decisions.is_file() else {"cells": [], "error": None}
 
 
 def _run(command: list[str], root: Path) -> int:

@@ -16,7 +16,7 @@ from hallmark.core.option_table import OPTIONS, RUNS, SERVING, Option
 from hallmark.core.product import CATALOGUE
 from hallmark.core.settings import resolve
 from hallmark.specs.catalogue import Selection, load_catalogue
-from hallmark.workflows.acceptance import WORKFLOWS, Ended, run_acceptance
+from hallmark.workflows.acceptance import WORKFLOWS, Ended, run_acceptance, show_plans
 from hallmark.workflows.pairs import split_pairs
 from hallmark.workflows.secrets import SECRETS
 
@@ -72,12 +72,13 @@ def run(options: argparse.Namespace, *, workspace: Path) -> Ended:
         options.hallmark_server = "docker"
     if options.workflow == "reports":
         return _reports(options, workspace)
-    if options.workflow == "server" or options.print_plan:
+    if options.workflow == "server":
         return _serve(options, workspace)
     attached = options.hallmark_server_url
     if options.hallmark_model and not (options.hallmark_device or attached or os.environ.get("HALLMARK_DEVICE")):
         options.hallmark_device = _guessed_device(options)
-    return run_acceptance(options.workflow, list(_for_pytest(options)), root=workspace)
+    carry_out = show_plans if options.print_plan else run_acceptance
+    return carry_out(options.workflow, list(_for_pytest(options)), root=workspace)
 
 
 def _guessed_device(options: argparse.Namespace) -> str:

@@ -21,7 +21,7 @@ from hallmark.core.grace import drain_s, stop_grace_s
 from hallmark.core.progress import Progress
 from hallmark.core.redact import Redactor
 from hallmark.core.signals import EndSignals
-from hallmark.serving.server import LaunchPlan, RunningServer
+from hallmark.serving.server import RunningServer
 from hallmark.specs.catalogue import Selection, load_catalogue
 from hallmark.specs.cell import Cell
 from hallmark.workflows.acceptance import Ended
@@ -169,27 +169,10 @@ def _key_told(request: ServeRequest, server: RunningServer, place: Path) -> Iter
 
 
 def plan_text(request: ServeRequest, *, root: Path) -> str:
-    """What would be done, as a command that a person can paste, with the origin of each value above it. Does nothing."""
+    """What `serve` would do. Does nothing, and ends as `serve` would, as far as that is known."""
     cell = chosen_cell(request)
-    plan = make_testbed(cell, request, root=root, folder=Path("artifacts")).intended_plan()
-    notes = [f"# {note}" for note in cell.notes]
-    notes += [f"# warning: {warning}" for warning in plan.warnings]
-    if not plan.argv and not plan.container:
-        notes.append(f"# nothing would be started: the server at {plan.endpoint.base_url} runs already")
-    elif plan.gateway:
-        notes.append(f"# clients speak to hallmark's gateway, which demands the key at {plan.endpoint.base_url}")
-    elif plan.endpoint.api_key:
-        notes.append("# an image without hallmark's gateway gets one before it, and listens on the loopback")
-    if plan.argv and not plan.container and not Path(plan.argv[0]).exists():
-        notes.append("# the server's environment is not built yet; a run builds it first")
-    text = "\n".join(filter(None, [f"# {cell.id}", *_origins(plan), *notes, plan.command()]))
-    return _redactor(cell, request)(text)
-
-
-def _origins(plan: LaunchPlan) -> Iterator[str]:
-    for value in (*plan.set_vars, *plan.values):
-        overrode = f" (instead of {value.overrode})" if value.overrode else ""
-        yield f"#   {value.name} = {value.value}: {value.origin}{overrode}"
+    stop_grace_s(os.environ)
+    return make_testbed(cell, request, root=root, folder=Path("artifacts")).plan_text()
 
 
 def _follow(log: Path, server: RunningServer, redact: Callable[[str], str]) -> None:

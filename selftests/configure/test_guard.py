@@ -41,7 +41,7 @@ def claims(token: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("key", "secret"), [*itertools.product(["", KEY], ["", SECRET])])
 def test_a_gateway_stands_before_the_engine_where_something_is_demanded(tmp_path: Path, key: str, secret: str) -> None:
-    plan = site(tmp_path, "local", key=key, secret=secret).intended_plan()
+    plan = site(tmp_path, "local", key=key, secret=secret).intended_plan(strict=True)
     assert plan.endpoint.base_url == "http://127.0.0.1:8123"
     if not (key or secret):
         assert (plan.gateway, plan.endpoint.api_key) == (None, "")
@@ -78,14 +78,14 @@ def test_an_image_that_does_not_close_itself_gets_a_gateway(
 @pytest.mark.parametrize("server", ["local", "attach"])
 def test_a_token_says_what_the_gateways_variables_ask_for_and_ends(tmp_path: Path, server: str) -> None:
     """With a server of ours; after a week where it is somebody else's, whose gateway knows no name of ours."""
-    plan = site(tmp_path, server, secret=SECRET).intended_plan()
+    plan = site(tmp_path, server, secret=SECRET).intended_plan(strict=True)
     said = claims(plan.endpoint.api_key)
     assert (said["aud"], said["iss"]) == ("models", "ci")
     if server == "local":
         assert plan.gateway
         assert "exp" not in said
         assert said["hallmark_server"] == plan.gateway.env["GATEWAY_SERVER_ID"]
-        another = site(tmp_path, server, secret=SECRET).intended_plan().endpoint.api_key
+        another = site(tmp_path, server, secret=SECRET).intended_plan(strict=True).endpoint.api_key
         assert said["hallmark_server"] != claims(another)["hallmark_server"]
     else:
         assert "hallmark_server" not in said

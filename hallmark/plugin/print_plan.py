@@ -1,0 +1,28 @@
+"""`--print-plan` of a run: how its servers would be started, by the very options, cells and errors of the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hallmark.core.errors import HallmarkError, UsageError
+from hallmark.plugin.decisions import stopped, write_decisions
+from hallmark.plugin.session import AcceptanceSession
+
+
+def print_plans(config: pytest.Config) -> int:
+    """Print them to standard output; pytest.UsageError for what would stop the run before its first check, or in it."""
+    config._do_configure()  # noqa: SLF001 - as pytest's own `--markers` and `--help` do
+    try:
+        session = config.pluginmanager.get_plugin("hallmark-session")
+        if not isinstance(session, AcceptanceSession):
+            raise UsageError("no cell is meant", hint="name --model and --device")
+        texts = [session.testbed_of(cell, Path()).plan_text() for cell in session.cells.values()]
+    except HallmarkError as exc:
+        raise stopped(config, exc) from exc
+    finally:
+        config._ensure_unconfigure()  # noqa: SLF001
+    print("\n".join(texts))
+    write_decisions(config, [], None)
+    return 0
