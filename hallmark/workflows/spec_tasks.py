@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from hallmark.core.errors import SpecError
 from hallmark.specs.cell import Cell
 from hallmark.specs.obstacles import Tasks
+from hallmark.specs.text_file import read_text
 
 _NAMES = re.compile(r"^\s*(?:- )?(?:task|group):\s*[\"']?([\w.+-]+)", re.MULTILINE)
 
@@ -28,5 +30,12 @@ def tasks_of(cells: Iterable[Cell], own: frozenset[str] | None) -> Tasks:
 
 
 def _in_folder(folder: Path) -> frozenset[str]:
-    texts = (path.read_text(encoding="utf-8", errors="replace") for path in folder.rglob("*.yaml"))
-    return frozenset(name for text in texts for name in _NAMES.findall(text))
+    return frozenset(name for path in folder.rglob("*.yaml") for name in _NAMES.findall(_text(path)))
+
+
+def _text(path: Path) -> str:
+    """Empty for what is no text file: it holds no task, and a FIFO would be waited for."""
+    try:
+        return read_text(path)
+    except SpecError:
+        return ""

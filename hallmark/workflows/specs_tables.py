@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hallmark.core.records import to_plain
-from hallmark.core.redact import masked
+from hallmark.core.redact import Redactor, masked, redacted
 from hallmark.specs.cell import Cell
 from hallmark.specs.checks import demanded
 from hallmark.specs.gaps import draft_line
@@ -27,13 +27,17 @@ _PIPE_WIDTH = 220
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 
 
+_redact = Redactor()
+"""By shape: whatever stands under a secret's name is masked before it comes here."""
+
+
 def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
 
 
 def show(as_json: bool, plain: Any, table: Callable[[], None]) -> None:
     if as_json:
-        print(json.dumps(plain, indent=2, ensure_ascii=False))
+        print(json.dumps(redacted(plain, _redact), indent=2, ensure_ascii=False))
     else:
         table()
 
@@ -97,6 +101,7 @@ def expanded(found: Sequence[Cell]) -> None:
 
 def yaml_text(text: str) -> None:
     """Coloured on a terminal; as it is in a pipe, so that it can be a file."""
+    text = _redact(text)
     if sys.stdout.isatty():
         console().print(Syntax(text, "yaml", background_color="default"))
     else:
@@ -137,7 +142,7 @@ def remarks(found: Sequence[Remark], *, cells: Sequence[Cell], hidden: int) -> N
         first = group[0]
         where = f"{first.where}: " if len(group) == 1 else ""
         label = Text(f"{first.severity.value:7}", _STYLES[first.severity])
-        console().print(Text.assemble(label, f" {where}{first.message} - {first.hint}"), soft_wrap=True)
+        console().print(Text.assemble(label, _redact(f" {where}{first.message} - {first.hint}")), soft_wrap=True)
         for remark in group:
             place = f"{remark.where}: " if len(group) > 1 else ""
             if place or remark.cells:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from hallmark.cli import main
 from hallmark.core.errors import HallmarkError, UsageError
 from hallmark.specs.catalogue import load_catalogue
+from hallmark.workflows import specs_command
 from selftests.specs.sheets import spec_folder, spoilt
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +60,24 @@ def test_any_error_keeps_what_looks_like_a_secret(text: str) -> None:
     error = UsageError(f"'{text}' is no name", where=f"--model {text}", hint=f"did you mean {text}?")
     assert not [secret for secret in SECRETS if secret in f"{error}{error.args}{error.message}{error.where}{error.hint}"]
     assert str(error).count("[redacted]") == 3
+
+
+@pytest.mark.parametrize("command", ["list", "expand", "show", "lint"])
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["table", "json"])
+def test_no_table_tells_what_looks_like_a_secret(
+    tmp_path: Path, command: str, form: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a spec that loads, under names that say nothing; what stands under a secret's name `test_command.py` has."""
+    monkeypatch.setattr(specs_command, "known_tasks", lambda: None)
+    text = spoilt('A: "1" }', f'A: "{TOKEN}" }}').replace(
+        "status: complete", f'status: complete\n    python_index: "https://me:{CANARY}@x.org/simple"'
+    )
+    folder = spec_folder(tmp_path, text.replace("hidden_size: 8", f"name: {TOKEN}"))
+    name = ["small"] if command == "show" else []
+    assert main(["specs", command, f"--spec-dir={folder}", *form, *name]) in (0, 1)
+    told = "".join(capsys.readouterr())
+    assert told
+    assert not [secret for secret in SECRETS if secret in told], told
 
 
 @pytest.mark.e2e

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -13,7 +14,8 @@ import pytest
 from hallmark.core.errors import SpecError, UsageError
 from hallmark.specs.catalogue import load_catalogue
 from hallmark.specs.text_file import LARGEST_BYTES, read_text
-from selftests.specs.sheets import spec_folder
+from hallmark.workflows.spec_lint import lint
+from selftests.specs.sheets import FAMILY, spec_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 TIME_LIMIT_S = 120
@@ -54,12 +56,21 @@ def test_no_file_keeps_a_command_from_ending(tmp_path: Path) -> None:
     folder = spec_folder(tmp_path / "specs")
     (tmp_path / "weights").mkdir()
     wanted = plant(folder)
-    ended = hallmark("specs", "lint", f"--spec-dir={folder}")
+    ended = hallmark("specs", "lint", "--json", f"--spec-dir={folder}")
     assert ended.returncode == 2, ended.stdout + ended.stderr
-    assert "Traceback" not in ended.stderr
-    for name, told in wanted.items():
-        (line,) = [line for line in ended.stdout.splitlines() if f"/{name}: " in line]
-        assert told in line
+    assert ended.stderr == ""
+    said = {Path(remark["where"]).name: remark["message"] for remark in json.loads(ended.stdout)["remarks"]}
+    assert [name for name, told in wanted.items() if told not in said.get(name, "")] == []
+
+
+def test_no_file_beside_a_task_is_waited_for(tmp_path: Path) -> None:
+    """lint reads every file of a `task_dir`: nobody writes to this one."""
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "sums.yaml").write_text("task: sums\n")
+    os.mkfifo(tmp_path / "tasks" / "fifo.yaml")
+    text = FAMILY.replace("      task: sums\n", "      task: sums\n      task_dir: ../tasks\n")
+    folder = spec_folder(tmp_path / "specs", text)
+    assert not [remark for remark in lint([folder])[1] if "no task" in remark.message]
 
 
 @pytest.mark.e2e
