@@ -6,7 +6,15 @@ from hallmark.core.errors import CheckFailed
 
 
 class ConnectionLost(CheckFailed):
-    """No connection, no answer in time, or an answer that broke off."""
+    """No connection, or an answer that broke off."""
+
+
+class NoAnswerInTime(ConnectionLost):
+    """Nothing came for as long as the client waits."""
+
+    def __init__(self, message: str, *, waited_s: float) -> None:
+        super().__init__(message)
+        self.late_s = waited_s
 
 
 class StreamBroken(CheckFailed):

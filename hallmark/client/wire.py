@@ -12,7 +12,7 @@ from typing import Any, Self
 import httpx
 
 from hallmark.client.credentials import Credential
-from hallmark.client.errors import ConnectionLost, StreamBroken
+from hallmark.client.errors import ConnectionLost, NoAnswerInTime, StreamBroken
 from hallmark.client.sse import json_events
 from hallmark.client.strict_json import read_json
 from hallmark.core.errors import CheckFailed
@@ -97,6 +97,7 @@ class WireClient:
         self.base_url = base_url.rstrip("/")
         self.model = model
         self._api_key = api_key
+        self._timeout_s = timeout_s
         self._http = httpx.Client(
             timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, 10.0)),
             # A proxy or a .netrc of this machine must not come between the check and the server.
@@ -207,7 +208,7 @@ class WireClient:
         try:
             yield
         except httpx.TimeoutException as exc:
-            raise ConnectionLost(f"{what}: no answer in time ({type(exc).__name__})") from exc
+            raise NoAnswerInTime(f"{what}: no answer in time ({type(exc).__name__})", waited_s=self._timeout_s) from exc
         except httpx.RequestError as exc:
             raise ConnectionLost(f"{what}: connection lost ({exc or type(exc).__name__})") from exc
 

@@ -17,10 +17,12 @@ from hallmark.configure.plan_text import plan_text
 from hallmark.configure.sites import SITES, TestbedSettings
 from hallmark.core.errors import HallmarkError, Inconclusive, Void
 from hallmark.core.files import write_json
+from hallmark.core.load import Place
 from hallmark.core.redact import masked
 from hallmark.environment.collect import Facts
 from hallmark.environment.devices import Presence, detect
 from hallmark.environment.document import ENVIRONMENT_FILE, runtime_environment
+from hallmark.environment.load import ServerProcesses
 from hallmark.environment.requirements import Finding, check
 from hallmark.serving.guarded import GuardedLauncher
 from hallmark.serving.launchers import make_launcher
@@ -63,6 +65,8 @@ class Testbed:
         self._failed: dict[str, Exception] = {}
         self.served: dict[str, Any] = {}
         """What the server answered about itself."""
+        self.server_processes = ServerProcesses(place=Place.HIDDEN)
+        """Where its processes are, once it runs."""
 
     def _once(self, name: str, make: Callable[[], Made]) -> Made:
         if name in self._failed:
@@ -166,6 +170,7 @@ class Testbed:
         launcher = make_launcher(self._settings.server)
         server = (GuardedLauncher(launcher) if self.plan.gateway else launcher).start(self.plan, self._progress)
         self._made["server"] = server
+        self.server_processes = self._processes_of(server)
         self._progress(f"the server is ready after {server.started_in_s:.1f} s")
         self.served = {**_read_back(server), **self.site.served_from()}
         self.write_environment()
@@ -177,6 +182,12 @@ class Testbed:
         write_json(self.folder / specification_file(self.cell), spec, redact=self._redact)
         self.write_environment()
         return self._recorded(with_documents(plan, self.cell, self.folder))
+
+    def _processes_of(self, server: RunningServer) -> ServerProcesses:
+        """What listens for an attached server may be the proxy of a hidden one, unless it is the interpreter that was named."""
+        found = server.processes
+        proxied = found.place is Place.HERE and not self.seen_here
+        return ServerProcesses(place=Place.HIDDEN) if proxied else found
 
     @property
     def death(self) -> Death | None:

@@ -11,6 +11,7 @@
     CheckFailed (AssertionError) the server's fault: a test *failure*
     Inconclusive(AssertionError) measured, but too little to decide
     Void                   (3)   the machine or the device spoilt the run
+    |-- Disturbed          (3)   a miss that was measured, and that the machine explains
 
 The number is the exit code of `run.py`. The CLI and the plugin each catch HallmarkError once.
 """
@@ -31,6 +32,8 @@ class HallmarkError(Exception):
     """A problem that a person can act on; never shown with a traceback unless `-v` asks for it."""
 
     exit_code: ClassVar[int] = 3
+    late_s = 0.0
+    """By how much something took too long, where nothing else is wrong: a busy machine may explain it."""
 
     def __init__(self, message: str, *, where: str = "", hint: str = "") -> None:
         self.message = _redact(_printable(message))
@@ -75,9 +78,16 @@ class LaunchError(InfrastructureError):
 class HarnessError(InfrastructureError):
     """A tool that hallmark runs failed by itself: no fault of the server, and no pass either."""
 
+    def __init__(self, message: str, *, where: str = "", hint: str = "", late_s: float = 0.0) -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.late_s = late_s
+
 
 class CheckFailed(AssertionError):
     """The server (or the environment under test) does not do what its spec demands."""
+
+    late_s = 0.0
+    """By how much it was too slow, where nothing else is wrong: a busy machine may explain it."""
 
 
 class Inconclusive(AssertionError):
@@ -88,6 +98,10 @@ class Void(Exception):
     """The machine or the device makes any result of this run meaningless."""
 
     exit_code: ClassVar[int] = 3
+
+
+class Disturbed(Void):
+    """What was measured misses, but the machine explains it: of this check the run says nothing."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from hallmark.core.errors import InfrastructureError
+from hallmark.core.load import Load
 from hallmark.core.redact import Redactor, redacted
 from hallmark.core.verdict import Verdict
 
@@ -81,6 +82,8 @@ class Record:
     """False where the check never ran to an answer (skipped, server lost): it counts as missing."""
     server_lost: bool = False
     """True on the check that carries the blame for the death of the server, which no waiver of the check covers."""
+    load: Load | None = None
+    """What the machine did while the check ran; None where it did not."""
     log: str = ""
     """The last lines of the server's log, or the traceback, where they explain the verdict."""
 

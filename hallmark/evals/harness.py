@@ -83,14 +83,14 @@ class Harness:
 
         Raises HarnessError when lm-eval raises, dies, or takes longer than `timeout_s`.
         """
-        deadline = time.monotonic() + timeout_s
+        began = time.monotonic()
         if self._worker.stopped:
             self._worker = _Worker(self._python, self._environ, log_path=self.log_path)
         if not self._worker.ready:
-            self._next(deadline, check)
+            self._next(began, timeout_s, check)
             self._worker.ready = True
         self._worker.ask(request)
-        answer = self._next(deadline, check)
+        answer = self._next(began, timeout_s, check)
         return EvalScores(
             metrics=answer["metrics"],
             n=answer["n"],
@@ -101,9 +101,9 @@ class Harness:
             refused=answer["refused"],
         )
 
-    def _next(self, deadline: float, check: Callable[[], None]) -> dict[str, Any]:
+    def _next(self, began: float, timeout_s: float, check: Callable[[], None]) -> dict[str, Any]:
         try:
-            answer = self._awaited(deadline, check)
+            answer = self._awaited(began, timeout_s, check)
         except BaseException:
             self._worker.stop()
             raise
@@ -114,14 +114,17 @@ class Harness:
             raise HarnessError(f"lm-eval failed: {why}", hint=f"see {self.log_path.name}\n{_explanation(answer, self.log_path)}")
         return answer
 
-    def _awaited(self, deadline: float, check: Callable[[], None]) -> dict[str, Any]:
+    def _awaited(self, began: float, timeout_s: float, check: Callable[[], None]) -> dict[str, Any]:
         while True:
             check()
             try:
                 return self._worker.answers.get(timeout=_POLL_S)
             except queue.Empty:
-                if time.monotonic() > deadline:
-                    raise HarnessError("lm-eval took longer than the spec allows", hint="raise timeout_s of the eval") from None
+                if time.monotonic() - began > timeout_s:
+                    hint = "raise timeout_s of the eval"
+                    raise HarnessError(
+                        "lm-eval took longer than the spec allows", hint=hint, late_s=time.monotonic() - began
+                    ) from None
 
     def stop(self) -> None:
         """End the worker, whatever it is doing; safe to call twice."""

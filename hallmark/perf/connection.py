@@ -25,6 +25,8 @@ class Exchange:
     lost: str = ""
     """Why the answer never ended; empty for an answer that did."""
     completed: bool = False
+    late: bool = False
+    """Whether nothing was wrong but that the point's time was over before the answer was."""
     sent_again: bool = False
     """Whether it took a second connection, because the server closed a kept one before the first byte of its answer."""
 

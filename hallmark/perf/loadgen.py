@@ -12,9 +12,10 @@ import itertools
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
+from hallmark.core.load import UNNOTABLE_S
 from hallmark.perf.connection import Address, Connection, Exchange
 from hallmark.perf.reading import read_exchange
 from hallmark.perf.sample import Failed, PointResult, Sample
@@ -43,6 +44,7 @@ def measure(
     seed: int = 0,
     salt: str = "",
     limit_s: float = 600,
+    during: AbstractContextManager[object] | None = None,
     should_stop: Callable[[], str | None] = never_stop,
     progress: Callable[[int, int], None] = no_progress,
 ) -> PointResult:
@@ -50,12 +52,12 @@ def measure(
 
     `should_stop` is asked ten times a second, on the clock's own thread, so it must answer at once; it ends the
     measurement with the reason that it gives. So do `limit_s` seconds, which hold for warm-up and window
-    together. Without a `salt` a fresh one is drawn, so that no earlier run's prompts lie in the server's cache; both
-    are in the result, to send the same requests again.
+    together. `during` is entered for the window, without the warm-up. Without a `salt` a fresh one is drawn, so that no
+    earlier run's prompts lie in the server's cache; both are in the result, to send the same requests again.
     """
     workload = make_workload(point, model, vocabulary=vocabulary, seed=seed, salt=salt or secrets.token_hex(8))
     address = Address.of(base_url, COMPLETIONS, api_key=api_key)
-    loop = ClosedLoop(address, point, limit_s=limit_s, should_stop=should_stop)
+    loop = ClosedLoop(address, point, limit_s=limit_s, during=during or nullcontext(), should_stop=should_stop)
     with _no_garbage_collection():
         asyncio.run(loop.run(workload.warmup, workload.window, progress=progress))
     warmup, window = (
@@ -74,6 +76,7 @@ def measure(
         cached_by_chance=workload.cached_by_chance,
         client_delay_mean_s=sum(loop.delays) / max(1, len(loop.delays)),
         client_delay_max_s=max(loop.delays, default=0.0),
+        client_late_s=sum(delay for delay in loop.delays if delay > UNNOTABLE_S),
     )
 
 
@@ -93,8 +96,17 @@ def _no_garbage_collection() -> Iterator[None]:
 class ClosedLoop:
     """The users, their connections, and the watch over them."""
 
-    def __init__(self, address: Address, point: PerfPoint, *, limit_s: float, should_stop: Callable[[], str | None]) -> None:
+    def __init__(
+        self,
+        address: Address,
+        point: PerfPoint,
+        *,
+        limit_s: float,
+        during: AbstractContextManager[object],
+        should_stop: Callable[[], str | None],
+    ) -> None:
         self._address = address
+        self._during = during
         self._point = point
         self._limit_s = limit_s
         self._should_stop = should_stop
@@ -104,6 +116,7 @@ class ClosedLoop:
         self.window_sent: list[Exchange] = []
         self.delays: list[float] = []
         self.stopped = ""
+        self._out_of_time = False
 
     async def run(self, warmup: Sequence[bytes], window: Sequence[bytes], *, progress: Callable[[int, int], None]) -> None:
         self._deadline = time.perf_counter() + self._limit_s
@@ -112,7 +125,8 @@ class ClosedLoop:
             self.delays.clear()
             progress(0, len(window))
             if not self.stopped:
-                await self._phase(window, self.window_sent, done=progress)
+                with self._during:
+                    await self._phase(window, self.window_sent, done=progress)
         finally:
             for connection in self._idle:
                 connection.close()
@@ -137,6 +151,7 @@ class ClosedLoop:
         for exchange in sent:
             if not exchange.completed and not exchange.lost:
                 exchange.lost = f"not answered when the measurement ended: {self.stopped}"
+                exchange.late = self._out_of_time
 
     async def _user(self, ahead: Iterator[bytes], sent: list[Exchange], done: Callable[[], None]) -> None:
         connection: Connection | None = self._idle.pop() if self._idle else None
@@ -180,6 +195,7 @@ class ClosedLoop:
             now = time.perf_counter()
             self.delays.append(max(0.0, now - due))
             if now > self._deadline:
+                self._out_of_time = True
                 return f"the point's {self._limit_s:.0f} s are over"
             if now - asked >= POLL_S:
                 asked = now

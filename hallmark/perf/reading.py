@@ -25,7 +25,7 @@ def read_exchange(exchange: Exchange, *, isl: int, osl: int) -> Sample | Failed:
         cached = _check_usage(events, isl=isl, osl=osl)
         times = _token_times(events, osl)
     except CheckFailed as exc:
-        return Failed(start=exchange.start, error=str(exc))
+        return Failed(start=exchange.start, error=str(exc), late=exchange.late)
     return Sample(
         start=exchange.start, token_times=times, end=exchange.end, prompt_tokens=isl, output_tokens=osl, cached_tokens=cached
     )

@@ -59,6 +59,8 @@ class Failed:
 
     start: float
     error: str
+    late: bool = False
+    """Whether nothing was wrong with the answer but that it had not come when the point's time was over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,8 @@ class PointResult:
     """Tokens per prompt that a prefix cache may hold although it has never seen the prompt (`workload.cached_by_chance`)."""
     client_delay_mean_s: float
     client_delay_max_s: float
-    """How late the client's own event loop ran: the size of its error, always to the server's disadvantage."""
+    client_late_s: float
+    """How late the client's own event loop ran, on average, at most, and in all where it is notable: the size of its error."""
 
     @property
     def faultless(self) -> bool:
@@ -103,6 +106,12 @@ class PointResult:
     @property
     def prompt_tokens(self) -> int:
         return sum(sample.prompt_tokens for sample in self.samples)
+
+    @property
+    def only_late(self) -> bool:
+        """Whether all that failed is that the point's time was over before every answer was there."""
+        failures = (*self.failures, *self.warmup_failures)
+        return bool(failures) and all(failure.late for failure in failures)
 
     def distinct_errors(self) -> list[tuple[str, int]]:
         """Each error with how often it came, the most frequent first."""

@@ -52,12 +52,12 @@ def _one(metric: Metric, result: PointResult) -> Estimate | Absent:
 
 def _times(what: str, statistic: str, samples: Sequence[Sample]) -> Estimate | Absent:
     """A statistic in milliseconds of ttft, tpot or e2e."""
-    if what == "tpot" and (reason := _buffered(samples)):
+    if what == "tpot" and (reason := buffered(samples)):
         return Absent(reason)
     return _STATISTICS[statistic]([getattr(s, f"{what}_s") * 1000 for s in samples])
 
 
-def _buffered(samples: Sequence[Sample]) -> str:
+def buffered(samples: Sequence[Sample]) -> str:
     """Why time per token was not measured; empty where it was.
 
     Where a gateway gathers answers and passes them on at once, the time between tokens is its own and near zero. One answer

@@ -15,7 +15,9 @@ from hallmark.client.oracle import TokenOracle
 from hallmark.configure.plan import LaunchSettings
 from hallmark.configure.sites import TestbedSettings
 from hallmark.configure.testbed import Testbed
+from hallmark.core.load import LOAD_FILE
 from hallmark.core.redact import Redactor
+from hallmark.environment.load_watch import LoadWatch
 from hallmark.evals.harness import Harness, straight_to
 from hallmark.plugin.options import API_KEY_VARIABLE, JWT_VARIABLE, Options
 from hallmark.serving.runtime import RuntimeSidecar
@@ -29,6 +31,7 @@ class CellTools:
     def __init__(self, cell: Cell, testbed: Testbed, *, on_death: Callable[[Death], None]) -> None:
         self.cell = cell
         self.testbed = testbed
+        self.load = LoadWatch(testbed.folder / LOAD_FILE, lambda: testbed.server_processes).start()
         self._on_death = on_death
 
     @cached_property
@@ -82,6 +85,7 @@ class CellTools:
             if made := vars(self).get(name):
                 made.stop()
         self.testbed.close()
+        self.load.stop()
 
 
 def make_testbed(

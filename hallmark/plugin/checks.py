@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hallmark.core.errors import CheckFailed, Inconclusive
+from hallmark.core.errors import CheckFailed, Disturbed, Inconclusive
 from hallmark.core.records import Evidence, Kind, Target
 from hallmark.core.verdict import Verdict, worst
 
@@ -110,5 +110,7 @@ class Check:
         reasons = "; ".join(e.reason or e.name for e in self.evidence if e.verdict is verdict)
         if verdict is Verdict.INCONCLUSIVE:
             raise Inconclusive(reasons)
+        if verdict is Verdict.VOID:
+            raise Disturbed(reasons)
         if not verdict.accepted:
             raise CheckFailed(reasons)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hallmark.client.oracle import TokenOracle
     from hallmark.client.wire import WireClient
     from hallmark.configure.testbed import Testbed
+    from hallmark.environment.load_watch import LoadWatch
     from hallmark.environment.requirements import Finding
     from hallmark.serving.server import RunningServer
 
@@ -53,6 +54,12 @@ def finding_of(testbed: Testbed) -> Callable[[str], Finding]:
     testbed.write_environment()
     findings = {finding.id: finding for finding in testbed.findings}
     return lambda requirement: findings[requirement]
+
+
+@pytest.fixture
+def machine(cell: Cell, request: pytest.FixtureRequest) -> LoadWatch:
+    """What else the machine does: `with machine.window() as window: ...`, then `window.load`."""
+    return _session(request.config).tools(cell.id).load
 
 
 @pytest.fixture
@@ -117,6 +124,7 @@ def measure(
     cell: Cell, testbed: Testbed, server: RunningServer, tokenizer: TokenOracle, request: pytest.FixtureRequest
 ) -> Callable[[PerfPoint], list[Evidence]]:
     """Measure one perf point with our own load generator, judge it, and have pytest-benchmark record it."""
+    from hallmark.perf.disturbance import weigh
     from hallmark.perf.judge import judge_point
     from hallmark.perf.loadgen import measure as run_point
     from hallmark.plugin.benchmark_record import PointRecorder
@@ -127,6 +135,7 @@ def measure(
         raise NotMeasured("performance cannot be measured under pytest-xdist: other workers share the machine")
 
     def run(point: PerfPoint) -> list[Evidence]:
+        window = session.tools(cell.id).load.window()
         result = run_point(
             server.endpoint.base_url,
             server.endpoint.model,
@@ -134,13 +143,15 @@ def measure(
             api_key=server.endpoint.api_key,
             vocabulary=tokenizer.ordinary_ids(),
             seed=PERF_SEED,
+            during=window,
             limit_s=point.limit_s(cell.impl.tier_factors[required]),
             should_stop=lambda: str(server.death) if server.death else None,
             progress=lambda done, total: session.progress(f"perf {point.name}: {done} of {total} requests"),
         )
         server.require_alive()
         write_json(testbed.folder / "perf" / f"{point.name}.json", result.rows())
-        evidence = judge_point(result, point, required=required, tier_factors=cell.impl.tier_factors)
+        judged = judge_point(result, point, required=required, tier_factors=cell.impl.tier_factors)
+        evidence = weigh(judged, result, point, window.load)
         recorder.record(result, evidence, cell=cell.id, point=point.name)
         return evidence
 

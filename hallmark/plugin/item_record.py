@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hallmark.core.load import Load
 from hallmark.core.records import Record, record_from_plain, to_plain
 from hallmark.core.verdict import Verdict
 from hallmark.plugin.checks import Check, CheckRef
@@ -16,6 +17,7 @@ from hallmark.plugin.outcome import Outcome
 
 CHECK = pytest.StashKey[Check]()
 STARTED = pytest.StashKey[str]()
+LOAD = pytest.StashKey[Load]()
 _OUTCOME = pytest.StashKey[Outcome]()
 
 
@@ -46,6 +48,7 @@ def record_of(item: pytest.Item, ref: CheckRef, *, default_start: str) -> Record
         nodeid=item.nodeid,
         measured=outcome.measured,
         server_lost=outcome.server_lost,
+        load=item.stash.get(LOAD, None),
         log=outcome.log,
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from hallmark.core.errors import CheckFailed, HallmarkError, Inconclusive, LaunchError, Void
+from hallmark.core.errors import CheckFailed, Disturbed, HallmarkError, Inconclusive, LaunchError, Void
 from hallmark.core.verdict import Verdict
 from hallmark.serving.server import ServerLost
 
@@ -34,7 +34,7 @@ def outcome_of(exc: BaseException, *, during_call: bool) -> Outcome:
         case NotMeasured():
             return Outcome(verdict=Verdict.INCONCLUSIVE, reason=str(exc), measured=False)
         case Void():
-            return Outcome(verdict=Verdict.VOID, reason=str(exc), measured=False)
+            return Outcome(verdict=Verdict.VOID, reason=str(exc), measured=isinstance(exc, Disturbed))
         case Inconclusive():
             return Outcome(verdict=Verdict.INCONCLUSIVE, reason=_line(exc))
         case ServerLost():

@@ -19,7 +19,8 @@ import pytest
 from hallmark import __version__
 from hallmark.client.errors import ConnectionLost
 from hallmark.configure.secrets import spec_secrets
-from hallmark.core.errors import HallmarkError, HarnessError, SpecError, UsageError
+from hallmark.core.errors import CheckFailed, Disturbed, HallmarkError, HarnessError, SpecError, UsageError
+from hallmark.core.load import Miss, explanation
 from hallmark.core.progress import Line, Progress
 from hallmark.core.records import Waiver, record_from_plain
 from hallmark.core.redact import Redactor
@@ -32,7 +33,7 @@ from hallmark.plugin.decisions import stopped
 from hallmark.plugin.drafts import unacceptable
 from hallmark.plugin.ending import Ending
 from hallmark.plugin.interrupts import Interrupts
-from hallmark.plugin.item_record import CHECK, STARTED, note, plain_record, record_of
+from hallmark.plugin.item_record import CHECK, LOAD, STARTED, note, plain_record, record_of
 from hallmark.plugin.options import Options
 from hallmark.plugin.outcome import NotMeasured, outcome_of, speaks_for_itself
 from hallmark.plugin.suite import suite_items
@@ -198,9 +199,20 @@ class AcceptanceSession:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        result = yield
-        if check := item.stash.get(CHECK, None):
-            check.settle()
+        check = item.stash.get(CHECK, None)
+        if check is None:
+            return (yield)
+        window = self.tools(check.ref.cell).load.window()
+        try:
+            with window:
+                result = yield
+                check.settle()
+        except (CheckFailed, HallmarkError) as exc:
+            if why := explanation(window.load, Miss(late_s=exc.late_s)):
+                raise Disturbed(f"{why}; {exc}") from exc
+            raise
+        finally:
+            item.stash[LOAD] = window.load
         return result
 
     @pytest.hookimpl(wrapper=True)

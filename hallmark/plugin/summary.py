@@ -25,6 +25,8 @@ def summarise(terminal: pytest.TerminalReporter, report: Report, *, folder: Path
         terminal.write_line(redact(f"  {note}"))
     for line in (*_some(_measured(report), MOST_MEASURED), *_some(decision.causes, MOST_CAUSES)):
         terminal.write_line(redact(f"  {line}"))
+    if report.load.line:
+        terminal.write_line(f"machine: {report.load.line}")
     if folder:
         terminal.write_line(f"report: {folder / 'report.html'}")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import hallmark
+from hallmark.core.load import LOAD_FILE
 from hallmark.core.records import Kind, Manifest, ManifestEntry, Record, read_manifest, read_records
 from hallmark.core.verdict import Verdict
 from hallmark.core.wording import moment, plural
@@ -18,6 +19,7 @@ from hallmark.environment.document import ENVIRONMENT_FILE
 from hallmark.report.decide import Findings, decide
 from hallmark.report.document import Attachment, Report, Row
 from hallmark.report.judge import NO_RECORD, Judged, judge, waived
+from hallmark.report.load_history import read_history
 from hallmark.specs.gaps import draft_line
 
 LAUNCH_PLAN_FILE = "launch_plan.json"
@@ -35,6 +37,7 @@ def load(folder: Path, *, interrupted: bool = False) -> Report:
         report,
         environment=_attached(folder / ENVIRONMENT_FILE),
         launch_plan=_attached(folder / LAUNCH_PLAN_FILE),
+        load=read_history(folder / LOAD_FILE),
     )
 
 
@@ -129,6 +132,7 @@ def _row(entry: ManifestEntry, judged: Sequence[Judged], *, demanded: bool) -> R
         duration_s=sum(item.record.duration_s for item in judged),
         measured=any(item.record.measured for item in judged),
         demanded=demanded,
+        load=speaker.record.load,
         log=speaker.record.log,
         nodeid=speaker.record.nodeid,
     )

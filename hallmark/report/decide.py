@@ -67,6 +67,11 @@ class Findings:
         return any(verdict in judged.verdicts for judged in self.judged)
 
     @property
+    def spoilt(self) -> bool:
+        """Whether something could not even be measured, because the device or the machine was not fit."""
+        return any(Verdict.VOID in judged.verdicts and not judged.record.measured for judged in self.judged)
+
+    @property
     def measured_failure(self) -> bool:
         return any(Verdict.FAIL in judged.verdicts and judged.record.measured for judged in self.judged)
 
@@ -86,11 +91,12 @@ def decide(findings: Findings) -> Decision:
 
 
 def _outcome(findings: Findings) -> Outcome:
-    """The first that holds. VOID stands before REJECTED: on a spoilt machine a missed target means nothing."""
+    """The first that holds. Where there is no device nothing else means anything; a busy machine excuses what it explains."""
     ladder: tuple[tuple[bool, Outcome], ...] = (
         (findings.interrupted, "INTERRUPTED"),
-        (findings.any(Verdict.VOID), "VOID"),
+        (findings.spoilt, "VOID"),
         (findings.measured_failure, "REJECTED"),
+        (findings.any(Verdict.VOID), "VOID"),
         (findings.any(Verdict.ERROR), "ERROR"),
         (bool(findings.partial), "PARTIAL"),
         (not findings.demanded or findings.missing > 0, "INCOMPLETE"),
@@ -107,7 +113,7 @@ def _headline(outcome: Outcome, findings: Findings) -> str:
     lines: dict[Outcome, str] = {
         "ACCEPTED": f"All {plural(findings.demanded, 'demanded check')} were measured and passed{waived}{_in_full(findings)}.",
         "REJECTED": f"{_failed(findings)} in this run; the release is rejected.",
-        "VOID": "The machine or the device spoilt this run; no result of it counts, good or bad.",
+        "VOID": _of_void(findings, of_verdict[Verdict.VOID]),
         "ERROR": f"{plural(of_verdict[Verdict.ERROR], 'check')} could not be carried out, and not by the server's fault.",
         "PARTIAL": _of_part(findings),
         "INCOMPLETE": f"Only {measured} were measured; what was not measured is not accepted.",
@@ -133,6 +139,12 @@ def _in_full(findings: Findings) -> str:
         return ""
     full = sum(map(in_full, findings.tiered))
     return f"; {full} of {plural(len(findings.tiered), 'performance target')} {'was' if full == 1 else 'were'} reached in full"
+
+
+def _of_void(findings: Findings, void: int) -> str:
+    if findings.spoilt:
+        return "The machine or the device spoilt this run; no result of it counts, good or bad."
+    return f"The machine spoilt {plural(void, 'check')}: not passed and not failed. Run it again where nothing else runs."
 
 
 def _of_part(findings: Findings) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from hallmark.core.load import Load
 from hallmark.core.records import Evidence, Kind
 from hallmark.core.verdict import Verdict
+from hallmark.report.load_history import LoadHistory
 
 Outcome = Literal["ACCEPTED", "REJECTED", "VOID", "ERROR", "INCONCLUSIVE", "INCOMPLETE", "PARTIAL", "INTERRUPTED"]
 
@@ -58,6 +60,8 @@ class Row:
     duration_s: float = 0.0
     measured: bool = True
     demanded: bool = True
+    load: Load | None = None
+    """What the machine did while the check ran."""
     log: str = ""
     nodeid: str = ""
 
@@ -109,6 +113,8 @@ class Report:
     launch_plan: Attachment
     settings: Mapping[str, Any]
     hallmark_version: str
+    load: LoadHistory = field(default_factory=LoadHistory)
+    """How busy the machine was, through the run."""
     draft: str = ""
     """`draft: missing ...` where the spec lacks what a certificate needs; empty where it lacks nothing."""
     notes: tuple[str, ...] = ()

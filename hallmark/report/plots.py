@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from hallmark.core.records import Evidence
-from hallmark.core.wording import clean, compared, finding, is_number, number, share_text
+from hallmark.core.wording import clean, compared, duration, finding, is_number, number, plural, share_text
+from hallmark.report.load_history import LoadHistory
 
 _SCORE_HEIGHT = 58
 _MIDDLE = 27
 _BAR_HEIGHT = 22
+_LOAD_HEIGHT = 110
 _ROOM = 1.25
 """How far a bar's scale goes on beyond the limit and the target, whichever is farther."""
 
@@ -142,6 +144,34 @@ def bar_plot(evidence: Evidence) -> Markup:
         # The bar leaves the scale: the cut says so, and the words by how much.
         parts.append(Markup('<svg x="97%" y="4" overflow="visible"><path class="cut" d="M-4 14 0 0M0 14 4 0"/></svg>'))
     return _svg(parts, height=_BAR_HEIGHT, label=f"{evidence.name}: {finding(evidence)}, {ratio_text(evidence)}")
+
+
+def load_plot(load: LoadHistory) -> Markup:
+    """Who had the machine's cores through the run: areas on top of each other, the highest line all cores."""
+    layers, below = [], [0.0] * len(load.stretches)
+    for user in ("server", "own", "steal", "others"):
+        below = [height + getattr(stretch, user) for height, stretch in zip(below, load.stretches, strict=True)]
+        layers.append(Markup('<path class="load-{}" d="{}"/>').format(user, _area(load, below)))
+    # Each area reaches down to the axis, so that what lies below must be drawn after what lies above.
+    areas = Markup('<svg y="14" width="100%" height="{}" viewBox="0 0 1000 100" preserveAspectRatio="none">{}</svg>')
+    parts = [
+        areas.format(_LOAD_HEIGHT - 32, Markup().join(reversed(layers))),
+        Markup('<line class="limit" x1="0" x2="100%" y1="14" y2="14"/>'),
+        _text(0, 10, plural(load.cores, "core"), style="small"),
+        _text(0, _LOAD_HEIGHT - 4, "0 s", style="small"),
+        _text(100, _LOAD_HEIGHT - 4, duration(load.seconds), style="small"),
+    ]
+    return _svg(parts, height=_LOAD_HEIGHT, label=f"use of the machine: {load.line}")
+
+
+def _area(load: LoadHistory, heights: Iterable[float]) -> str:
+    """A path of steps on a scale of 1000 by 100."""
+    seconds = max(load.seconds, 1e-9)
+    steps = [
+        f"V{100 * (1 - min(1.0, height / load.cores)):.1f}H{1000 * (stretch.begins_s + stretch.seconds) / seconds:.1f}"
+        for stretch, height in zip(load.stretches, heights, strict=True)
+    ]
+    return f"M0 100{''.join(steps)}V100Z"
 
 
 def _bar_marks(evidence: Evidence, line: float, scale: Axis) -> Iterator[Markup]:

@@ -63,6 +63,7 @@ def _header(report: Report) -> list[tuple[str, str]]:
         ("Finished", _text(when(report.finished_at))),
         ("Duration", duration(report.duration_s)),
         ("Demanded checks measured", f"{report.demanded - len(report.missing)} of {report.demanded}"),
+        *((("Machine", _text(report.load.line)),) if report.load.line else ()),
         ("Samples", f"{report.samples:,}"),
         ("Verdicts", tally(report)),
         *(("Narrowed", _text(reason)) for reason in report.partial),

@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from hallmark.core.errors import LaunchError
-from hallmark.serving.listener import listeners_at
+from hallmark.core.load import Place
+from hallmark.environment.load import ServerProcesses
+from hallmark.serving.listener import is_this_machine, listeners_at
 from hallmark.serving.readiness import connect, wait_until_ready
 from hallmark.serving.server import Death, Endpoint, Launcher, LaunchPlan, RunningServer
 
@@ -32,6 +34,7 @@ class AttachedServer(RunningServer):
         self._dead = threading.Event()
         self._death: Death | None = None
         self._process = self._who_answers()
+        self._processes = _processes_at(endpoint.base_url)
         threading.Thread(target=self._watch, name="hallmark-attach-watch", daemon=True).start()
 
     def _watch(self) -> None:
@@ -66,6 +69,11 @@ class AttachedServer(RunningServer):
             self._die("another process answers in its place" if now else "")
 
     @property
+    def processes(self) -> ServerProcesses:
+        """What listens, and its children; nobody may be seen to, where it is another user's or in a container."""
+        return self._processes
+
+    @property
     def death(self) -> Death | None:
         return self._death
 
@@ -86,6 +94,13 @@ class AttachedServer(RunningServer):
 
     def log_tail(self) -> str:
         return ""
+
+
+def _processes_at(url: str) -> ServerProcesses:
+    if not is_this_machine(url):
+        return ServerProcesses(place=Place.ELSEWHERE)
+    roots = frozenset(one.pid for one in listeners_at(url))
+    return ServerProcesses(place=Place.HERE if roots else Place.HIDDEN, roots=roots)
 
 
 class AttachLauncher(Launcher):

@@ -14,6 +14,7 @@ from dataclasses import replace
 from hallmark.core.errors import LaunchError
 from hallmark.core.grace import drain_s
 from hallmark.core.process import KeptProcess, tail
+from hallmark.environment.load import ServerProcesses
 from hallmark.serving.local import require_own_listener
 from hallmark.serving.readiness import answers, require_free_port, require_released_port, wait_until_ready
 from hallmark.serving.server import Death, GatewayPlan, Launcher, LaunchPlan, RunningServer
@@ -41,6 +42,11 @@ class GuardedServer(RunningServer):
         if self._gateway.ended.is_set() and not self._gateway.stopping:
             return Death(exit_code=self._gateway.exit_code, at=self._gateway.ended_at, log_tail=self.log_tail(), what="gateway")
         return None
+
+    @property
+    def processes(self) -> ServerProcesses:
+        engine = self._engine.processes
+        return replace(engine, roots=engine.roots | {self._gateway.keeper_pid})
 
     def died_within(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds

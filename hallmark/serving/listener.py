@@ -66,6 +66,17 @@ def listeners_at(url: str) -> tuple[Listener, ...]:
     return listeners(address.port or 80) if address.hostname in LOOPBACK else ()
 
 
+def is_this_machine(url: str) -> bool:
+    """Whether the URL's host is an address of this machine: only such can be bound to."""
+    host = urlsplit(url).hostname or ""
+    with contextlib.suppress(OSError):
+        for family, _, _, _, address in socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM):
+            with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.bind(address)
+                return True
+    return False
+
+
 def strangers(port: int, *, host: str, keeper: int) -> tuple[Listener, ...]:
     """Those that take connections of `host`:`port` and descend not from the process `keeper`."""
     return tuple(found for found in listeners(port, host=host) if keeper not in _ancestors(found.pid))

@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 
 from hallmark.core.errors import LaunchError
 from hallmark.core.grace import drain_s
+from hallmark.core.load import Place
 from hallmark.core.process import KeptProcess, tail
+from hallmark.environment.load import ServerProcesses
 from hallmark.serving.lease import Lease, lease_of
 from hallmark.serving.listener import strangers
 from hallmark.serving.movement import Movement, Startup, caches
@@ -31,6 +33,10 @@ class LocalServer(RunningServer):
         if not self._process.ended.is_set() or self._process.stopping:
             return None
         return Death(exit_code=self._process.exit_code, at=self._process.ended_at, log_tail=self.log_tail())
+
+    @property
+    def processes(self) -> ServerProcesses:
+        return ServerProcesses(place=Place.HERE, roots=frozenset({self._process.keeper_pid}))
 
     def died_within(self, seconds: float) -> bool:
         self._process.ended.wait(seconds)

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hallmark.core.errors import CheckFailed, InfrastructureError
+from hallmark.core.load import Place
+from hallmark.environment.load import ServerProcesses
 from hallmark.serving.container import ContainerPlan, docker_command
 
 DEVICE_WAIT_S = 600.0
@@ -155,6 +157,11 @@ class RunningServer(ABC):
     @abstractmethod
     def on_death(self, call: Callable[[Death], None]) -> None:
         """Have `call` run, in a thread of its own, once the server dies by itself."""
+
+    @property
+    def processes(self) -> ServerProcesses:
+        """Where its processes are, so that what they use of the machine is told apart from what others do."""
+        return ServerProcesses(place=Place.HIDDEN)
 
     def look_again(self) -> None:  # noqa: B027 - one whose process is ours cannot become another
         """See whether it is still the server that was ready; one that is another by now is dead."""

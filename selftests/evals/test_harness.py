@@ -132,8 +132,9 @@ def test_a_server_that_hangs_is_given_up_and_its_answer_is_not_taken_later(harne
     with running("slow", ttft_ms=250) as slow, running("wrong-answers=1") as wrong:
         harness.evaluate(ask("addition", wrong.base_url, limit=1), timeout_s=120, check=unchecked)  # lm-eval is imported now
         began = time.monotonic()
-        with pytest.raises(HarnessError, match="longer than the spec allows"):
+        with pytest.raises(HarnessError, match="longer than the spec allows") as caught:
             harness.evaluate(ask("addition", slow.base_url), timeout_s=0.4, check=unchecked)
+        assert caught.value.late_s > 0.4, "a busy machine may explain it"
         assert time.monotonic() - began < 9
         scores = harness.evaluate(ask("addition", wrong.base_url), timeout_s=120, check=unchecked)
     assert scores.metrics["exact_match,none"] == 0.0

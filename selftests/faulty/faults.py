@@ -24,6 +24,7 @@ FAULTS: Mapping[str, Fault] = {
     "dies-on-bad-request": Fault("exit(17) instead of refusing a bad request"),
     "ignore-sigterm": Fault("SIGTERM does nothing"),
     "spawn-child": Fault("leave a child process behind; its pid is printed as 'child PID'"),
+    "burns": Fault("so many child processes use all the CPU that they get, for as long as it lives", "4"),
     "stuck": Fault("/health is fine, but completions hang after so many were answered", "0"),
     # identity
     "wrong-model-name": Fault("/v1/models and every answer name this model", "some-other-model"),

@@ -33,6 +33,8 @@ from selftests.faulty.model import Model, decode, encode, token_text
 from selftests.faulty.wire import STREAM_HEAD, Reply, chunk, event
 
 CRASH = 17
+BURNER = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
+"""Uses a core until its parent is gone."""
 
 
 class StandIn:
@@ -342,6 +344,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if "spawn-child" in faults:
         print(f"child {subprocess.Popen(['sleep', '600']).pid}", flush=True)
+    for _ in range(int(faults.number("burns"))):
+        subprocess.Popen([sys.executable, "-S", "-c", BURNER])
     if "exit-at-start" in faults:
         print("stand-in for selftests: cannot start, on purpose", file=sys.stderr, flush=True)
         sys.exit(int(faults.number("exit-at-start")))

@@ -42,6 +42,7 @@ def a_result(count: int = 40, *, ttft_ms: float = 100, tpot_ms: float = 10, arri
         "cached_by_chance": 2.0,
         "client_delay_mean_s": 0.0,
         "client_delay_max_s": 0.0,
+        "client_late_s": 0.0,
     }
     return PointResult(**(fields | given))
 

@@ -29,7 +29,9 @@ FAULTS = {
 def write(place: Place, *, adapter: dict[str, Any] = ADAPTER, **fields: Any) -> None:
     """A spec whose cell has a sidecar and an adapter."""
     (place.folder / "adapter").mkdir()
-    place.spec(impl={"runtime": True}, weights={"lora": [adapter]}, **fields)
+    # A pace that the buckets of the histograms can tell from a busy machine's delays.
+    paced = {"ttft_ms": 100, "itl_ms": 10}
+    place.spec(impl={"runtime": True}, weights={"lora": [adapter]}, engine_args=paced, **fields)
 
 
 def test_the_clean_twin_has_none_of_them_red(place: Place) -> None:

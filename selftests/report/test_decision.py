@@ -32,6 +32,8 @@ TABLE = {
     "a waiver covers no death": ([GOOD, replace(bad(FAIL), server_lost=True)], {"waived": ("server.b",)}, "REJECTED", FAIL),
     "a waiver covers no error": ([GOOD, bad(ERROR)], {"waived": ("server.b",)}, "ERROR", ERROR),
     "a waiver covers no void": ([GOOD, bad(FAIL), bad(VOID)], {"waived": ("server.b",)}, "VOID", VOID),
+    "a machine that was busy": ([GOOD, bad(VOID)], {}, "VOID", VOID),
+    "a device that is not there": ([GOOD, bad(VOID, measured=False)], {}, "VOID", VOID),
     "a waiver covers no doubt": ([GOOD, bad(INCONCLUSIVE)], {"waived": ("server.b",)}, "INCONCLUSIVE", INCONCLUSIVE),
     "extra good": ([GOOD, record("server.b"), record("x")], {}, "ACCEPTED", PASS),
     "nothing at all": ([], {}, "INCOMPLETE", INCONCLUSIVE),
@@ -46,8 +48,8 @@ TABLE = {
     "error before anything was measured": ([bad(ERROR, measured=False)], {}, "ERROR", ERROR),
     "fail and error": ([bad(FAIL, check="server.a"), bad(ERROR)], {}, "REJECTED", ERROR),
     "unmeasured fail and error": ([bad(FAIL, check="server.a", measured=False), bad(ERROR)], {}, "ERROR", ERROR),
-    "void": ([GOOD, bad(VOID)], {}, "VOID", VOID),
-    "void and fail": ([bad(VOID, check="server.a"), bad(FAIL)], {}, "VOID", FAIL),
+    "busy, and another check failed": ([bad(VOID, check="server.a"), bad(FAIL)], {}, "REJECTED", FAIL),
+    "no device, and another check failed": ([bad(VOID, check="server.a", measured=False), bad(FAIL)], {}, "VOID", FAIL),
     "void and error": ([bad(VOID, check="server.a"), bad(ERROR)], {}, "VOID", ERROR),
     "void of an extra": ([GOOD, record("server.b"), bad(VOID, check="x")], {}, "VOID", VOID),
     "extra failing": ([GOOD, record("server.b"), bad(FAIL, check="x")], {}, "REJECTED", FAIL),
@@ -66,7 +68,7 @@ TABLE = {
     "retried until it passed": ([GOOD, bad(FAIL), record("server.b")], {}, "REJECTED", FAIL),
     "passed, then failed": ([GOOD, record("server.b"), bad(FAIL)], {}, "REJECTED", FAIL),
     "error hides no failure of the same check": ([GOOD, bad(FAIL), bad(ERROR)], {}, "REJECTED", ERROR),
-    "failure hides no void of the same check": ([GOOD, bad(FAIL), bad(VOID)], {}, "VOID", FAIL),
+    "failed once and was disturbed once": ([GOOD, bad(FAIL), bad(VOID)], {}, "REJECTED", FAIL),
     "retried after a skip": ([GOOD, bad(INCONCLUSIVE, measured=False), record("server.b")], {}, "INCONCLUSIVE", INCONCLUSIVE),
     "another cell's record": ([GOOD, record("server.b", cell="other")], {}, "ERROR", ERROR),
     "empty manifest": ([record("x")], {"entries": ()}, "INCOMPLETE", PASS),
@@ -201,7 +203,7 @@ def test_a_waiver_ends_with_its_day_and_is_told_either_way(started: str, outcome
 
 def test_void_evidence_is_not_hidden_by_a_worse_record() -> None:
     outcome, verdict, _ = judged(Evidence(name="e", value=1, verdict=VOID), verdict=FAIL)
-    assert (outcome, verdict) == ("VOID", FAIL)
+    assert (outcome, verdict) == ("REJECTED", FAIL)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 
 from hallmark.client.exposition import gained, read_samples, total
 from hallmark.client.text import last_usage
-from hallmark.core.errors import CheckFailed
+from hallmark.core.errors import CheckFailed, Disturbed
+from hallmark.core.load import Miss, explanation
 
 pytestmark = pytest.mark.server
 
@@ -20,7 +21,7 @@ PER_TOKEN = PREFIX + "time_per_output_token_seconds"
 E2E = PREFIX + "e2e_request_latency_seconds"
 STANDARD = (TOKENS, PREFIX + "num_requests_waiting", TTFT + "_count", PER_TOKEN + "_count", E2E + "_count")
 REQUESTS = 6
-ROUNDS = 3
+ROUNDS, CALM_ROUNDS = 10, 3
 SETTLES_WITHIN_S = 10.0
 
 
@@ -69,11 +70,16 @@ def settled(runtime_client, before, tokens):
 class Round:
     """Some streams, and what the sidecar says of them."""
 
-    def __init__(self, client, runtime_client):
+    def __init__(self, client, runtime_client, machine):
         before = scrape(runtime_client)
-        streams = [one_stream(client) for _ in range(REQUESTS)]
+        with machine.window() as window:
+            streams = [one_stream(client) for _ in range(REQUESTS)]
+        self.load = window.load
         self.tokens = sum(stream[0] for stream in streams)
+        self.waits = {TTFT: REQUESTS, PER_TOKEN: self.tokens - REQUESTS}
         self.seen = {TTFT: [stream[1] for stream in streams], PER_TOKEN: [stream[2] for stream in streams]}
+        # A first token takes more waking up than those that follow, so it may have had twice its share of what went wrong.
+        self.shares = {TTFT: min(1.0, 2 * sum(self.seen[TTFT]) / self.load.seconds), PER_TOKEN: 1.0}
         after = settled(runtime_client, before, self.tokens)
         self.counted = (total(after, TOKENS) or 0) - (total(before, TOKENS) or 0)
         self.gains = {name: gained(before, after, name) for name in (TTFT, PER_TOKEN, E2E)}
@@ -87,21 +93,35 @@ class Round:
     def agrees(self, name):
         return abs(self.gains[name].mean - self.client_mean(name)) <= self.allowed(name)
 
+    def disturbance(self, name):
+        """Why the machine may have made the difference, or hidden one that is too large; empty where it has not.
+
+        A client that had no core saw everything later than it was: then two times may differ that should not, and agree that
+        should not, either.
+        """
+        difference = abs(self.gains[name].mean - self.client_mean(name))
+        late_s = 2 * self.allowed(name) if self.agrees(name) else difference
+        return explanation(self.load, Miss(late_s=late_s * self.waits[name], share=self.shares[name]))
+
     @property
-    def undisturbed(self):
+    def disturbed(self):
+        return any(self.disturbance(name) for name in (TTFT, PER_TOKEN))
+
+    @property
+    def agreed(self):
         return self.counted == self.tokens and self.agrees(TTFT) and self.agrees(PER_TOKEN)
 
 
 @pytest.mark.check("server.runtime-metrics")
-def test_metrics_agree_with_the_client(client, runtime_client, check):
+def test_metrics_agree_with_the_client(client, runtime_client, machine, check):
     """Tokens and requests exactly; times within the width of the histogram's bucket, which is all that it can tell.
 
-    Somebody else's request (a gateway's probe, say) or a busy machine may come between: then all of it is measured
-    again, twice at most, and the last round counts as it is.
+    Somebody else's request (a gateway's probe, say) may come between: then all of it is measured again, twice at most. It is
+    longer tried to find the machine less busy. The last round counts as it is.
     """
-    for _ in range(ROUNDS):
-        found = Round(client, runtime_client)
-        if found.undisturbed:
+    for attempt in range(1, ROUNDS + 1):
+        found = Round(client, runtime_client, machine)
+        if not found.disturbed and (found.agreed or attempt >= CALM_ROUNDS):
             break
     check.equal("tokens counted", found.counted, found.tokens)
     check.equal("requests counted", found.gains[E2E].count, REQUESTS)
@@ -109,5 +129,8 @@ def test_metrics_agree_with_the_client(client, runtime_client, check):
     for name in (TTFT, PER_TOKEN):
         told, seen, allowed = found.gains[name].mean, found.client_mean(name), found.allowed(name)
         check.observe(f"mean {name}", told, unit="s", n=REQUESTS, detail={"client": seen, "resolution": allowed})
+        both = f"{name}: the sidecar says {told:.4g} s, the client measured {seen:.4g} s (± {allowed:.4g})"
+        if why := found.disturbance(name):
+            raise Disturbed(f"{why}; {both}")
         if not found.agrees(name):
-            raise CheckFailed(f"{name}: the sidecar says {told:.4g} s, the client measured {seen:.4g} s (± {allowed:.4g})")
+            raise CheckFailed(both)

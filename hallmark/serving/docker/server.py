@@ -7,14 +7,17 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from docker.errors import NotFound  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
 from hallmark.core.errors import InfrastructureError
 from hallmark.core.grace import drain_s
+from hallmark.core.load import Place
 from hallmark.core.process import tail
 from hallmark.core.redact import Redactor
+from hallmark.environment.load import ServerProcesses
 from hallmark.serving.container import ContainerPlan
 from hallmark.serving.docker.daemon import TROUBLES, line, remove
 from hallmark.serving.lease import Lease
@@ -48,6 +51,7 @@ class DockerServer(RunningServer):
         """Its end is wanted: none that comes now is its death."""
         self._stopped = False
         self._death: Death | None = None
+        self._processes = _processes_of(container)
         self._log = threading.Thread(target=self._follow_log, name="hallmark-container-log", daemon=True)
         self._log.start()
         threading.Thread(target=self._watch, name="hallmark-container-watch", daemon=True).start()
@@ -55,6 +59,10 @@ class DockerServer(RunningServer):
     @property
     def death(self) -> Death | None:
         return None if self._stopping else self._death
+
+    @property
+    def processes(self) -> ServerProcesses:
+        return self._processes
 
     def died_within(self, seconds: float) -> bool:
         self.ended.wait(seconds)
@@ -148,6 +156,16 @@ class DockerServer(RunningServer):
                 time.sleep(0.05)
             else:
                 return ""
+
+
+def _processes_of(container: Any) -> ServerProcesses:
+    """The container's first process, where the daemon counts the processes that are seen here: by its control group."""
+    with contextlib.suppress(*TROUBLES, KeyError, OSError):
+        container.reload()
+        pid = int(container.attrs["State"]["Pid"])
+        if pid and container.id in Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8"):
+            return ServerProcesses(place=Place.HERE, roots=frozenset({pid}))
+    return ServerProcesses(place=Place.HIDDEN)
 
 
 def _gone(reason: str) -> Death:

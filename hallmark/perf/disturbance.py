@@ -1,0 +1,130 @@
+"""A judged point against what the machine did meanwhile: which misses it explains, and which passes it flatters. Pure.
+
+A busy machine makes every latency longer and every rate lower, so that a PASS under load is one all the more. Time per token
+is the exception: a client that had no core reads the first tokens late and the others at once, and sees too little time between
+them. How much that can have been is known, and is added before a PASS stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hallmark.core.load import Load, Miss, explanation
+from hallmark.core.records import Evidence, Interval
+from hallmark.core.verdict import Verdict
+from hallmark.perf.judge import ABSENT
+from hallmark.perf.sample import PointResult, Sample
+from hallmark.perf.summary import buffered
+from hallmark.specs.model import Metric, PerfPoint
+
+REQUESTS = "requests"
+
+
+def weigh(evidence: Sequence[Evidence], result: PointResult, point: PerfPoint, load: Load) -> list[Evidence]:
+    """The evidence with VOID in the place of each miss that `load`, of the point's window, explains."""
+    # The loop's own lateness is the better witness where something held the process, and not a core, back.
+    load = replace(load, client_late_s=max(load.client_late_s, result.client_late_s))
+    return [_weighed(item, result, point, load) for item in evidence]
+
+
+def _weighed(item: Evidence, result: PointResult, point: PerfPoint, load: Load) -> Evidence:
+    if item.name == REQUESTS:
+        late = item.verdict is Verdict.FAIL and result.only_late
+        return _explained(item, load, Miss(late_s=load.seconds)) if late else item
+    if item.target is None or not isinstance(item.target.limit, int | float):
+        return item
+    metric, limit = Metric(item.name), float(item.target.limit)
+    if item.value == ABSENT and not (_is_per_token(metric) and buffered(result.samples)):
+        return item  # for want of requests, which no machine explains
+    if item.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
+        return _explained(item, load, miss_of(item, result, point))
+    flattery = flattery_ms(metric, result, point, load) if item.verdict is Verdict.PASS else 0.0
+    if not flattery or _worst_ms(metric, item.interval, float(item.value)) + flattery <= _time_ms(metric, limit):
+        return item
+    reason = f"the client stood without a core: time per token may have been {flattery:.2g} ms longer; as measured: {item.reason}"
+    return _explained(replace(item, verdict=Verdict.INCONCLUSIVE, reason=reason), load, Miss(late_s=_held_s(load)))
+
+
+def _explained(item: Evidence, load: Load, miss: Miss) -> Evidence:
+    why = explanation(load, miss)
+    return replace(item, verdict=Verdict.VOID, reason=f"{why}; as measured: {item.reason}") if why else item
+
+
+def miss_of(item: Evidence, result: PointResult, point: PerfPoint) -> Miss:
+    """By how much the window was too long for the metric to show that it reaches its limit.
+
+    The users wait side by side, so what their requests were late together is parted among them.
+    """
+    assert item.target
+    metric, limit, samples = Metric(item.name), float(item.target.limit), result.samples
+    match metric:
+        case Metric.TOKENS:
+            return Miss(late_s=result.window_s - sum(sample.output_tokens for sample in samples) / limit)
+        case Metric.REQUESTS:
+            return Miss(late_s=result.window_s - len(samples) / limit)
+    limit_ms = _time_ms(metric, limit)
+    if item.value == ABSENT:
+        beyond_s = sum(sample.e2e_s for sample in samples if sample.gathered)
+    elif item.interval and _is_mean(metric):
+        beyond_s = len(samples) * (_worst_ms(metric, item.interval, 0.0) - limit_ms) / 1000 * _waits(metric, point)
+    else:
+        beyond_s = sum(max(0.0, ms - limit_ms) for ms in _times_ms(metric, samples)) / 1000 * _waits(metric, point)
+    return Miss(late_s=beyond_s / point.concurrency, share=_share(metric, result, point))
+
+
+def _waits(metric: Metric, point: PerfPoint) -> int:
+    """How often in a request what the metric times is waited for."""
+    return point.osl - 1 if _is_per_token(metric) else 1
+
+
+def _share(metric: Metric, result: PointResult, point: PerfPoint) -> float:
+    """The part of the window in which what the metric times was waited for, and as much again.
+
+    The kernel tells how long a core was lacked and not what for, and a first token takes more waking up than those that follow.
+    """
+    if metric.value.startswith("e2e"):
+        return 1.0
+    spent = [sample.e2e_s - sample.ttft_s if _is_per_token(metric) else sample.ttft_s for sample in result.samples]
+    return min(1.0, 2 * sum(spent) / point.concurrency / max(result.window_s, 1e-9))
+
+
+def flattery_ms(metric: Metric, result: PointResult, point: PerfPoint, load: Load) -> float:
+    """By how much a metric of the time per token may be too small.
+
+    While the client is held up, the first token of every user's answer may lie unread, and its time per token is short by that.
+    Half of the answers suffice to move a median, and no fewer; a higher quantile takes more.
+    """
+    if not _is_per_token(metric):
+        return 0.0
+    share = 1.0 if _is_mean(metric) else 0.5
+    return 1000 * _held_s(load) * point.concurrency / (share * point.requests * (point.osl - 1))
+
+
+def _held_s(load: Load) -> float:
+    """How long the client did not read, at most."""
+    return min(load.seconds, max(load.client_waited_s, load.client_late_s))
+
+
+def _is_per_token(metric: Metric) -> bool:
+    return metric is Metric.TOKENS_PER_USER or metric.value.startswith("tpot")
+
+
+def _is_mean(metric: Metric) -> bool:
+    return metric is Metric.TOKENS_PER_USER or metric.value.endswith("mean_ms")
+
+
+def _time_ms(metric: Metric, value: float) -> float:
+    """A value of the metric as a time: a user's rate is 1000 / time per token."""
+    return 1000 / value if metric is Metric.TOKENS_PER_USER else value
+
+
+def _worst_ms(metric: Metric, interval: Interval | None, value: float) -> float:
+    if interval is None:
+        return _time_ms(metric, value)
+    return _time_ms(metric, interval.low if metric.higher_is_better else interval.high)
+
+
+def _times_ms(metric: Metric, samples: Sequence[Sample]) -> list[float]:
+    what = "tpot" if _is_per_token(metric) else metric.value.partition("_")[0]
+    return [getattr(sample, f"{what}_s") * 1000 for sample in samples]
