@@ -6,13 +6,14 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hallmark.core.errors import ProvisionError
-from hallmark.environment import pip_settings
+from hallmark.environment import disk, pip_settings
 
 HEARTBEAT_S = 15.0
 NETWORK = "check the network, the proxy, and the index that pip is configured with"
@@ -114,7 +115,15 @@ class Shell:
                 process.wait()
                 raise
         if process.returncode != 0:
-            raise InstallFailed(self._since(offset))
+            said = self._since(offset)
+            if full := disk.ran_out(said, *self._places()):
+                # On no index and with no other installer will there be more room.
+                raise disk.DiskFull(f"{what}: {full}", where=str(self.output), hint="free some space, and run this again")
+            raise InstallFailed(said)
+
+    def _places(self) -> list[Path]:
+        """Where installers write: beside the environment, and where temporary files go."""
+        return [self.output.parent, Path(self.environ.get("TMPDIR") or tempfile.gettempdir())]
 
     def try_each(self, command: Sequence[str], order: Order, what: str, *, environ: Mapping[str, str] | None = None) -> None:
         """Run an install command once for each of the order's attempts, until one succeeds; the last failure counts."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hallmark.environment import pip_settings
+from hallmark.environment.disk import DISK_FULL, DiskFull
 from hallmark.environment.findings import Finding, State
 from hallmark.environment.installers import InstallFailed, Shell, explain, pip_config
 from hallmark.environment.provision import UNWANTED
@@ -28,6 +29,11 @@ class Attempt:
     succeeded: bool
     detail: str
     """One line: why it failed, or that the installer was content; what is really there the check afterwards says."""
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether nothing else that could be tried would do better."""
+        return DISK_FULL in self.detail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +66,7 @@ def _tries(finding: Finding, target: Target) -> Iterator[Attempt]:
             attempt = _attempt(shell, requirement, installer, [*command, *options, requirement], settings)
             target.log(f"{requirement}: {installer}: {attempt.detail}")
             yield attempt
-            if attempt.succeeded:
+            if attempt.succeeded or attempt.hopeless:
                 return
 
 
@@ -77,6 +83,8 @@ def _commands(target: Target, environ: Mapping[str, str]) -> Iterator[tuple[str,
 def _attempt(shell: Shell, requirement: str, installer: str, command: Sequence[str], environ: Mapping[str, str]) -> Attempt:
     try:
         shell.run(command, f"{installer} installs {requirement}", environ=environ)
+    except DiskFull as exc:
+        return Attempt(requirement=requirement, installer=installer, succeeded=False, detail=str(exc))
     except InstallFailed as exc:
         line, hint = explain(exc.output)
         return Attempt(requirement=requirement, installer=installer, succeeded=False, detail=f"{line} - {hint}")

@@ -6,6 +6,7 @@ the installers' whole output (`<folder>.log`); in it `.hallmark-environment.json
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from hallmark.core.errors import ProvisionError
+from hallmark.environment.disk import DISK_FULL, DiskFull, needed_gb, require_room
 from hallmark.environment.installers import InstallFailed, Order, Shell, install_with_pip, install_with_uv
 from hallmark.environment.locks import lock_path, read_lock, write_lock
 from hallmark.environment.uv import find_uv
@@ -191,6 +193,8 @@ def _build(order: Order, shell: Shell, *, key: str, tools: Path | None) -> None:
         seconds = round(time.monotonic() - started, 1)
         _mark(order, key=key, installer=installer, seconds=seconds)
     except OSError as exc:
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(DISK_FULL, where=str(order.folder), hint="free some space, and run this again") from exc
         raise ProvisionError(
             f"cannot be built: {exc.strerror}", where=str(order.folder), hint="is the disk full, or the folder in use?"
         ) from exc
@@ -202,6 +206,8 @@ def _install_as_locked(order: Order, shell: Shell, uv: str, lock: Path) -> str:
     if locked := read_lock(lock):
         try:
             return _install(replace(order, requirements=locked, resolved=True), shell, uv)
+        except DiskFull:
+            raise
         except ProvisionError as exc:
             shell.log(f"{order.folder.name}: as locked it cannot be built ({exc.message}); resolving anew")
     installer = _install(order, shell, uv)
@@ -211,6 +217,7 @@ def _install_as_locked(order: Order, shell: Shell, uv: str, lock: Path) -> str:
 
 def _install(order: Order, shell: Shell, uv: str) -> str:
     _empty(order)
+    require_room(order.folder, needed_gb(order.requirements, editable=bool(order.editable), environ=shell.environ))
     if uv:
         try:
             install_with_uv(uv, order, shell)

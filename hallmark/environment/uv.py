@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from hallmark.environment.disk import DiskFull
 from hallmark.environment.installers import InstallFailed, Shell
 
 REQUIREMENT = "uv>=0.5,<1"
@@ -38,6 +39,9 @@ def _fetch(shell: Shell, folder: Path, tried: Path) -> None:
         shell.run([sys.executable, "-m", "venv", str(folder)], "venv makes a place for uv")
         pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--no-input", "--progress-bar", "off"]
         shell.run([*pip, "--only-binary=:all:", REQUIREMENT], "pip fetches uv")
+    except DiskFull:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     except InstallFailed as exc:
         shell.log(f"uv cannot be had ({exc}); pip does the work, more slowly")
         shutil.rmtree(folder, ignore_errors=True)
