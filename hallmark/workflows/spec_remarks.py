@@ -40,11 +40,13 @@ class CellName(NamedTuple):
     id: str
     model: str
     device: str
+    """With its runtime configuration, where that is not the device's own."""
     impl: str
 
     @classmethod
     def of(cls, cell: Cell) -> CellName:
-        return cls(cell.id, cell.model, cell.device, cell.impl.name)
+        device = f"{cell.device} {cell.configuration}" if cell.alternative else cell.device
+        return cls(cell.id, cell.model, device, cell.impl.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,9 @@ def _on_device(cell: Cell) -> KeyPath:
 
 
 def _place(cell: Cell, point: PerfPoint) -> KeyPath:
-    """Where the point stands: with the implementation's own, else with those of the architecture."""
+    """Where the point stands: with a runtime configuration's or the implementation's own, else with those of the architecture."""
+    if cell.alternative:
+        return (*_on_device(cell), "runtime_configs")
     own = [each.name for each in cell.entry.perf]
     if point.name in own:
         return (*_on_device(cell), "perf", own.index(point.name))
