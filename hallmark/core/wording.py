@@ -186,7 +186,7 @@ def share_text(evidence: Evidence) -> str:
 def asked_text(evidence: Evidence) -> str:
     """What is asked of the value, such as `target 800, tier complete needs 400`; the limit alone where no tier scales it."""
     target = evidence.target
-    if not target or not _is_of_tier(evidence, target):
+    if not target or not target.tier or not _times_target(target):
         return limit_text(evidence)
     asks = "needs" if target.relation == ">=" else "allows"
     return f"target {number(target.reference or 0.0)}, tier {target.tier} {asks} {_pair(evidence)[1]}"
@@ -205,6 +205,8 @@ def finding(evidence: Evidence) -> str:
     if target and _is_of_tier(evidence, target):
         return _of_tier(evidence, target)
     value, limit = _pair(evidence)
+    if target and target.tier and not is_number(evidence.value):
+        return f"{one_line(value, limit=120)} ({asked_text(evidence)})"
     parts = [_with_unit(one_line(value, limit=120), _unit_of(evidence))]
     if evidence.interval:
         parts.append(span(evidence.interval))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from hallmark.specs.gaps import in_order
 from hallmark.specs.model import (
     Architecture,
     ContainerOptions,
@@ -96,8 +97,7 @@ class Cell:
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """What the spec says that it lacks for a certificate (`obstacles.gaps_of`: what it does lack)."""
-        stated = {*self.weights.missing, *self.impl.missing, *self.entry.missing}
-        return tuple(gap for gap in Gap if gap in stated)
+        return in_order({*self.weights.missing, *self.impl.missing, *self.entry.missing})
 
     @property
     def lora(self) -> tuple[LoraAdapter, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from enum import StrEnum
 from typing import Annotated
 
@@ -33,6 +33,11 @@ def _distinct(gaps: tuple[Gap, ...]) -> tuple[Gap, ...]:
 
 
 Gaps = Annotated[tuple[Gap, ...], AfterValidator(_distinct)]
+
+
+def in_order(gaps: Container[Gap]) -> tuple[Gap, ...]:
+    """Each once, in the order in which they are always said."""
+    return tuple(gap for gap in Gap if gap in gaps)
 
 
 def draft_line(gaps: Iterable[str]) -> str:

@@ -6,13 +6,13 @@ in every run, hours after the spec could have told.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hallmark.specs.cell import Cell
-from hallmark.specs.gaps import Gap
-from hallmark.specs.model import EvalTarget, Feature
+from hallmark.specs.gaps import Gap, in_order
+from hallmark.specs.model import EvalTarget, FamilySpec, Feature, Impl
 from hallmark.specs.yaml_source import KeyPath
 
 
@@ -47,8 +47,7 @@ class Obstacle:
 
 def gaps_of(cell: Cell) -> tuple[Gap, ...]:
     """What the cell lacks for a certificate: what its spec says, and what can be seen without looking for tasks of lm-eval."""
-    found = {*cell.gaps, *(obstacle.gap for obstacle in lacking(cell, Tasks()))}
-    return tuple(gap for gap in Gap if gap in found)
+    return in_order({*cell.gaps, *(obstacle.gap for obstacle in lacking(cell, Tasks()))})
 
 
 def lacking(cell: Cell, tasks: Tasks) -> Iterator[Obstacle]:
@@ -101,3 +100,31 @@ def _lacking_evals(cell: Cell, tasks: Tasks) -> Iterator[Obstacle]:
                 at=("evals", cell.model, target.name, "task"),
                 gap=Gap.EVAL_TASKS,
             )
+
+
+def stating_gaps(family: FamilySpec, cells: Iterable[Cell]) -> FamilySpec:
+    """The family with its `missing` made true, as far as its cells can tell: tasks of lm-eval are not looked for."""
+    known = {Gap.EVAL_TASKS}
+    of_weights = {each.name: known.intersection(each.missing if each.name in family.evals else ()) for each in family.weights}
+    on_device: dict[tuple[str, str], set[Gap]] = {}
+    for cell in cells:
+        for obstacle in lacking(cell, Tasks()):
+            evals = obstacle.gap is Gap.EVAL_TARGETS
+            found = of_weights[cell.model] if evals else on_device.setdefault((cell.impl.name, cell.device), set())
+            found.add(obstacle.gap)
+    weights = tuple(each.model_copy(update={"missing": in_order(of_weights[each.name])}) for each in family.weights)
+    return family.model_copy(update={"weights": weights, "impls": tuple(_stating(impl, on_device) for impl in family.impls)})
+
+
+def _stating(impl: Impl, on_device: Mapping[tuple[str, str], set[Gap]]) -> Impl:
+    """What is true stays where it stands; what is unstated and lacking on every device is said once, of the implementation."""
+    found = {device: on_device.get((impl.name, device), set()) for device in impl.devices}
+    of_all = set.intersection(*found.values()).intersection(impl.missing)
+    own = {device: found[device].intersection(entry.missing) for device, entry in impl.devices.items()}
+    unstated = {device: found[device] - own[device] - of_all for device in impl.devices}
+    everywhere = set.intersection(*unstated.values())
+    devices = {
+        device: entry.model_copy(update={"missing": in_order(own[device] | unstated[device] - everywhere)})
+        for device, entry in impl.devices.items()
+    }
+    return impl.model_copy(update={"missing": in_order(of_all | everywhere), "devices": devices})

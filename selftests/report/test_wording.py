@@ -93,6 +93,13 @@ def test_the_interval_of_what_is_held_to_a_tier_stands_beside_it() -> None:
     assert of_tier(505.0, ">=", 400.0, 800.0, tier="complete", interval=interval).startswith("505 [490, 520] of 800 tokens/s: ")
 
 
+def test_what_is_absent_says_what_was_asked_of_it() -> None:
+    held = Target(relation="<=", limit=20.0, reference=10.0, tier="complete")
+    absent = Evidence(name="m", value="absent", unit="ms", n=0, target=held)
+    assert wording.finding(absent) == "absent (target 10, tier complete allows 20)"
+    assert wording.value_text(absent) == "absent"
+
+
 @given(st.floats(min_value=0.001, max_value=1e6), st.floats(min_value=0.001, max_value=1e6))
 def test_a_target_that_is_not_reached_is_never_called_reached(value: float, target: float) -> None:
     """However near: neither by rounding the share nor by leaving out in which direction it misses."""

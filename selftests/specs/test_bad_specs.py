@@ -250,6 +250,10 @@ def package(name: str, specifier: str = "") -> str:
     return spoilt('{ vllm: "==1.0" }', f'{{ "{name}": "{specifier}" }} # HERE')
 
 
+def engine(what: str) -> str:
+    return spoilt('engine: { version: ">=1.0,<2" }', f"engine: {{ {what} }} # HERE")
+
+
 def demanded(line: str) -> str:
     """FAMILY with one more line in its first implementation."""
     return spoilt("    status: complete", f"    status: complete\n    {line} # HERE")
@@ -291,7 +295,7 @@ BAD |= {
     "a package beside its own release": (package("vllm", "==1.*,!=1.*,>=1"), "no version meets it", "drop or correct"),
     "a package with a marker that nothing can meet": (package("vllm", ">3,<2; python_version > '3'"), "no version meets", "drop"),
     "a fact that nothing can meet": (demanded('system_deps: { gcc: ">=9,<9" }'), "no version meets it", "drop or correct"),
-    "an engine that nothing can meet": (demanded('engine: { version: "==1,==2" }'), "no version meets it", "drop or correct"),
+    "an engine that nothing can meet": (engine('version: "==1,==2"'), "no version meets it", "drop or correct"),
     "a specifier without an end": (package("vllm", ">=1" + ",>=1" * 60), "at most 200 characters", "correct"),
     "an option for a package": (package("-r requirements.txt"), "is no name of a package", "such as vllm"),
     "an index for a package": (package("--index-url=https://x.org"), "is no name of a package", "such as vllm"),
@@ -302,7 +306,7 @@ BAD |= {
     "a package with its version": (package("vllm==1"), "is more than the name of a package", 'write vllm: "<version'),
     "an option for an excluded package": (demanded('python_excluded: ["--pre"]'), "is no name of a package", "such as vllm"),
     "an option for an index": (demanded("python_index: --pre"), "python_index", "correct"),
-    "an option for a module": (demanded('engine: { module: "-c import os" }'), "module", "correct"),
+    "an option for a module": (engine('module: "-c import os"'), "module", "correct"),
     "an option for an image": (demanded("image: --privileged"), "image", "correct"),
     "an option for a repository": (spoilt("someone/Small-1B", "--trust-remote-code # HERE"), "weights.0.repo", "correct"),
     "a fact that nobody can tell": (demanded("system_deps: { cudda: '' }"), "'cudda' is nothing that hallmark", "mean cuda?"),

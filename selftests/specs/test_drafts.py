@@ -12,14 +12,17 @@ from pathlib import Path
 import pytest
 
 from hallmark.specs.catalogue import load_catalogue
+from hallmark.specs.dump import to_yaml
+from hallmark.specs.foreign.convert import Completion, convert
 from hallmark.specs.gaps import Gap
 from hallmark.specs.model import Impl
-from hallmark.specs.obstacles import Tasks, gaps_of, lacking
+from hallmark.specs.obstacles import Tasks, gaps_of, lacking, stating_gaps
 from hallmark.workflows.spec_lint import lint
 from hallmark.workflows.spec_remarks import Remark, Severity
 from hallmark.workflows.spec_tasks import known_tasks
 from selftests.specs.sheets import line_of, spec_folder, weights_folder
 
+PRINTED = Path(__file__).parent / "printed"
 SHIPPED = Path(__file__).resolve().parents[2] / "model_specs"
 TASKS = frozenset({"sums"})
 WHOLE = """\
@@ -207,6 +210,30 @@ def test_what_can_be_seen_of_the_spec_alone_needs_no_statement(tmp_path: Path) -
     linted(tmp_path / "specs", PLANTED["no engine version"][0])
     cells = load_catalogue([tmp_path / "specs"]).cells
     assert [(cell.gaps, gaps_of(cell)) for cell in cells] == [((), (Gap.ENGINE_VERSION,))] * 2
+
+
+@pytest.mark.parametrize("name", ["model_specification.json", "embedding.yaml", "generation.yaml", "new_model.yaml"])
+def test_what_is_converted_says_what_it_lacks(tmp_path: Path, name: str) -> None:
+    (converted,) = convert(PRINTED / name, load_catalogue([SHIPPED]), Completion())
+    (tmp_path / "converted.yaml").write_text(to_yaml(converted.family))
+    (tmp_path / "devices.yaml").write_text((SHIPPED / "devices.yaml").read_text())
+    catalogue, found = lint([tmp_path])
+    assert [remark for remark in found if remark.rule in ("draft", "unacceptable") and remark.severity is Severity.ERROR] == []
+    assert all(cell.gaps for cell in catalogue.cells)
+
+
+@pytest.mark.parametrize("gap", Gap)
+def test_what_is_stated_of_a_whole_family_is_taken_out(tmp_path: Path, gap: Gap) -> None:
+    """But for tasks, which are not looked for."""
+    linted(tmp_path / "specs", stated(stated(WHOLE, gap, at="device"), gap, at="weights"))
+    catalogue = load_catalogue([tmp_path / "specs"])
+    (family,) = catalogue.families
+    true = stating_gaps(family.spec, catalogue.cells)
+    missing = [
+        *(each.missing for each in true.weights),
+        *(each.missing for impl in true.impls for each in (impl, *impl.devices.values())),
+    ]
+    assert [gaps for gaps in missing if gaps] == ([(gap,)] if gap is Gap.EVAL_TASKS else [])
 
 
 @pytest.mark.e2e

@@ -14,7 +14,7 @@ from selftests.specs.sheets import FAMILY, line_of, spec_folder, spoilt
 
 FILE = Path("any.yaml")
 CPU = FAMILY[FAMILY.index("      cpu:\n") : FAMILY.index("      t3k:")]
-OWN = "      t3k:\n        max_context: 512\n"
+OWN = "      t3k:\n        missing: [perf_targets]\n        max_context: 512\n"
 MERGED = FAMILY.replace("      cpu:\n", "      cpu: &cpu\n", 1)
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hallmark.core.errors import SpecError
 from hallmark.core.redact import is_secret, pruned
 from hallmark.specs.catalogue import Catalogue
 from hallmark.specs.dump import to_plain
+from hallmark.specs.family import Family, expand
 from hallmark.specs.foreign import model_configs
 from hallmark.specs.foreign.model_specification import Completion, named_secrets, native
 from hallmark.specs.json_source import read
 from hallmark.specs.loader import family_of
 from hallmark.specs.model import FamilySpec
 from hallmark.specs.model_spec import ModelSpec, document
+from hallmark.specs.obstacles import stating_gaps
 from hallmark.specs.yaml_source import YamlSource
 
 __all__ = ["Completion", "Converted", "convert"]
@@ -45,7 +47,14 @@ def convert(path: Path, catalogue: Catalogue, completion: Completion) -> list[Co
     }
     if path.suffix not in known:
         raise SpecError("is no format that can be converted", where=str(path), hint=f"known: {', '.join(known)}")
-    return known[path.suffix]()
+    return [replace(each, family=_stated(each.family, path, catalogue)) for each in known[path.suffix]()]
+
+
+def _stated(family: FamilySpec, path: Path, catalogue: Catalogue) -> FamilySpec:
+    """The family with what it lacks for a certificate; as it is where it names a device that the catalogue does not have."""
+    if not {device for impl in family.impls for device in impl.devices} <= set(catalogue.devices):
+        return family
+    return stating_gaps(family, expand(Family(family, YamlSource(path, {}, dict)), catalogue.devices))
 
 
 def _specification(path: Path, catalogue: Catalogue, completion: Completion) -> Converted:
