@@ -14,13 +14,13 @@ from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING, cast
 
+from hallmark.connections.places import Place
 from hallmark.gateway import bridge
 from hallmark.gateway.access_log import AccessLine
 from hallmark.gateway.admission import OPEN_PATHS
 from hallmark.gateway.exchange import Exchange
 from hallmark.gateway.heads import RequestHead, parse_request_head
 from hallmark.gateway.intake import Intake
-from hallmark.gateway.places import Place
 from hallmark.gateway.refusals import Refusal, reply
 
 if TYPE_CHECKING:
@@ -153,7 +153,8 @@ class ClientConnection(asyncio.Protocol):
         self.closes_after_answer = not head.keep_alive or self._gateway.draining or self._place.refusal is not None
         probes = head.path in OPEN_PATHS
         if self._place.refusal and not probes:
-            raise self._place.refusal
+            crowded = self._place.refusal
+            raise Refusal(crowded.status, crowded.code, crowded.message, fields=((b"retry-after", b"1"),))
         self._gateway.admission.check(head)
         if not (probes or head.path.startswith("/v1/") or head.path in self._settings.passed_paths):
             raise Refusal(404, "not_found", f"there is no {head.path} here; the engine's API is under /v1/")

@@ -8,13 +8,13 @@ import signal
 from math import inf
 from urllib.parse import urlsplit
 
+from hallmark.connections.descriptors import connections_that_fit
+from hallmark.connections.places import Place, Places
 from hallmark.core.errors import InfrastructureError
 from hallmark.gateway.admission import Admission
 from hallmark.gateway.connection import ClientConnection
 from hallmark.gateway.control import create_control
-from hallmark.gateway.descriptors import connections_that_fit
 from hallmark.gateway.memory import RequestMemory
-from hallmark.gateway.places import Place, Places
 from hallmark.gateway.pool import Pool
 from hallmark.gateway.prober import Prober
 from hallmark.gateway.progress import Engine
@@ -23,6 +23,8 @@ from hallmark.gateway.settings import Settings
 _SWEEP_S = 0.25
 _BACKLOG = 2048
 _TELL_EVERY_S = 10.0
+_FOR_CLIENT_AND_ENGINE = 2
+"""Descriptors of one client's connection: its own, and the engine's that answers it."""
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ class Gateway:
         self.pool = Pool(url.hostname or "", url.port or 80)
         self.memory = RequestMemory(settings.request_memory_bytes)
         self.places = Places(
-            most=connections_that_fit(settings.max_connections, kept=settings.probe_connections),
+            most=connections_that_fit(settings.max_connections, kept=settings.probe_connections, each=_FOR_CLIENT_AND_ENGINE),
             most_of_one=settings.max_connections_per_client,
             kept=settings.probe_connections,
             proxies=settings.proxies,

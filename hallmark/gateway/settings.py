@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
+from hallmark.connections.clients import Network, parse_networks
 from hallmark.core.errors import UsageError
 from hallmark.core.grace import STOP_GRACE_S, STOP_GRACE_VARIABLE, drain_s
 from hallmark.core.keys import SAFE_KEY_LENGTH, SAFE_SECRET_BYTES, TokenRules, is_safe, require_safe
-from hallmark.gateway.clients import Network, parse_networks
 from hallmark.gateway.memory import LARGE_SHARE
 
 MIB = 1024 * 1024

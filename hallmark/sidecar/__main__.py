@@ -7,7 +7,10 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 
+from hallmark.connections.descriptors import connections_that_fit
+from hallmark.connections.places import Places
 from hallmark.core.errors import HallmarkError, InfrastructureError
 from hallmark.core.redact import Redactor
 from hallmark.sidecar.settings import SidecarSettings, parse
@@ -33,6 +36,7 @@ def serve(settings: SidecarSettings, environ: Mapping[str, str]) -> None:
         import uvicorn
 
         from hallmark.sidecar.app import create_app
+        from hallmark.sidecar.connection import LimitedConnection
         from hallmark.sidecar.downloads import DownloadSettings
     except ModuleNotFoundError as exc:
         hint = "pip install 'pytest-hallmark[services]'"
@@ -60,11 +64,17 @@ def serve(settings: SidecarSettings, environ: Mapping[str, str]) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        # It ends a request whose head has no end; httptools gathers it, and the event loop with it.
-        http="h11",
+        # By h11, which ends a request whose head has no end; httptools gathers it, and the event loop with it.
+        http=partial(LimitedConnection, places=_places(settings), head_timeout_s=settings.head_timeout_s),  # type: ignore[arg-type]
         timeout_graceful_shutdown=_GRACE_S,
     )
     Server(config).run(sockets=[listener])
+
+
+def _places(settings: SidecarSettings) -> Places:
+    kept = settings.probe_connections
+    fit = connections_that_fit(settings.max_connections, kept=kept, each=1)
+    return Places(most=fit, most_of_one=settings.max_connections_per_client, kept=kept)
 
 
 def _bind(host: str, port: int) -> socket.socket:

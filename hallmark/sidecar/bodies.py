@@ -140,6 +140,8 @@ class JobView(BaseModel):
     source: str
     output_dir: str
     error: str | None
+    waiting: str | None = None
+    """Why it has not begun yet, and how long that may take."""
     bytes_done: int = 0
     bytes_total: int = 0
     rate_bytes_per_s: float = 0.0

@@ -155,7 +155,8 @@ def _download_routes(router: APIRouter) -> None:
         _log.info("download %s: %s -> %s", job.id, job.source, job.output_dir)
         if body.async_download:
             response.status_code = 202
-            return _transfer(job, "started", "the download has started")
+            waiting = runtime.downloads.waits_for(job)
+            return _transfer(job, "started", f"the download is queued: {waiting}" if waiting else "the download has started")
         await runtime.downloads.wait(job)
         if job.state is not JobState.COMPLETED:
             raise Refused(job.status or 409, job.error or f"the download was {job.state}")
@@ -212,8 +213,9 @@ def _adapter(done: Done, **told: str) -> Adapter:
     return Adapter(status=done.outcome, message=done.message, lora_name=done.name, lora_path=done.path, **told)
 
 
-def _view(job: Job | LoadJob) -> JobView:
-    return JobView.model_validate({"kind": "download", **job.to_plain()})
+def _view(job: Job | LoadJob, runtime: Runtime) -> JobView:
+    waiting = runtime.downloads.waits_for(job) if isinstance(job, Job) else ""
+    return JobView.model_validate({"kind": "download", "waiting": waiting or None, **job.to_plain()})
 
 
 def _job_routes(router: APIRouter) -> None:
@@ -223,17 +225,17 @@ def _job_routes(router: APIRouter) -> None:
     async def list_jobs(runtime: Parts) -> JobList:
         """Every job that is remembered."""
         known: list[Job | LoadJob] = [*runtime.downloads.list(), *runtime.adapters.jobs.values()]
-        return JobList(jobs=[_view(job) for job in known])
+        return JobList(jobs=[_view(job, runtime) for job in known])
 
     @router.get("/jobs/{job_id}", responses=problems)
     async def get_job(job_id: JobId, runtime: Parts) -> JobView:
         """How far a job is, how fast, and why it failed."""
-        return _view(runtime.adapters.jobs.get(job_id) or runtime.downloads.get(job_id))
+        return _view(runtime.adapters.jobs.get(job_id) or runtime.downloads.get(job_id), runtime)
 
     @router.delete("/jobs/{job_id}", responses=_problems(401, 404, 408, 413, 422, 500))
     async def cancel_job(job_id: JobId, runtime: Parts) -> JobView:
         """End a job. What was fetched is kept for the next try; a load's download is a job of its own and goes on."""
         if load := runtime.adapters.jobs.get(job_id):
             runtime.adapters.cancel(load)
-            return _view(load)
-        return _view(runtime.downloads.cancel(job_id))
+            return _view(load, runtime)
+        return _view(runtime.downloads.cancel(job_id), runtime)

@@ -41,6 +41,12 @@ class SidecarSettings:
     max_body_bytes: int = 1 << 20
     body_timeout_s: float = 30.0
     """For a request's body to come."""
+    head_timeout_s: float = 20.0
+    """For a request's head to come, and for a connection to be silent."""
+    max_connections: int = 512
+    max_connections_per_client: int = 128
+    probe_connections: int = 16
+    """Kept for /health and /metrics, besides the others."""
     token: str = field(default="", repr=False)
     """The bearer token that `/v1/...` wants; empty: none."""
     engine_api_key: str = field(default="", repr=False)
@@ -97,6 +103,12 @@ def _seconds(text: str) -> float:
     return number
 
 
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1 << 20:
+        raise ValueError("write a number, from 1 to 1048576")
+    return int(text)
+
+
 def _size(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1024 <= int(text) <= 1 << 30:
         raise ValueError("write bytes, from 1024 to 1 GiB")
@@ -133,6 +145,26 @@ _OPTIONS = (
     _Option(
         "body_timeout_s", ("--body-timeout",), ("RUNTIME_BODY_TIMEOUT",), _seconds, "seconds for a body to come (default 30)"
     ),
+    _Option(
+        "head_timeout_s", ("--head-timeout",), ("RUNTIME_HEAD_TIMEOUT",), _seconds, "seconds for a head to come (default 20)"
+    ),
+    _Option(
+        "max_connections", ("--max-connections",), ("RUNTIME_MAX_CONNECTIONS",), _number, "most connections at once (default 512)"
+    ),
+    _Option(
+        "max_connections_per_client",
+        ("--max-connections-per-client",),
+        ("RUNTIME_MAX_CONNECTIONS_PER_CLIENT",),
+        _number,
+        "of one address, or of one /64 of IPv6 (default 128)",
+    ),
+    _Option(
+        "probe_connections",
+        ("--probe-connections",),
+        ("RUNTIME_PROBE_CONNECTIONS",),
+        _number,
+        "kept for /health and /metrics besides (default 16)",
+    ),
     _Option("max_body_bytes", ("--max-body-bytes",), ("RUNTIME_MAX_BODY_BYTES",), _size, "longest request body (default 1 MiB)"),
 )
 _REQUIRED = ("engine", "pod", "model")
@@ -140,7 +172,9 @@ _EPILOG = """\
 Every option can also be given as an environment variable: RUNTIME_ENGINE, RUNTIME_PORT, RUNTIME_URL, RUNTIME_METRICS_PATH, ...
 Only by environment: RUNTIME_API_TOKEN (callers of /v1 must send it as a bearer token), RUNTIME_ENGINE_API_KEY or VLLM_API_KEY
 (sent to the engine), and what downloads may do and use: RUNTIME_DOWNLOAD_ROOTS, RUNTIME_PVC_ROOTS, RUNTIME_ALLOWED_SOURCES,
-RUNTIME_ALLOWED_ENDPOINTS, HF_AUTH_TOKEN, HF_ENDPOINT, HF_REVISION, ACCESS_KEY, SECRET_KEY, ENDPOINT.
+RUNTIME_ALLOWED_ENDPOINTS, RUNTIME_MAX_DOWNLOADS (4), RUNTIME_DOWNLOAD_MIN_RATE (bytes a second, 65536; 0: any) over each
+RUNTIME_DOWNLOAD_RATE_WINDOW (120 s), RUNTIME_DOWNLOAD_DEADLINE (86400 s), HF_AUTH_TOKEN,
+HF_ENDPOINT, HF_REVISION, ACCESS_KEY, SECRET_KEY, ENDPOINT.
 """
 
 

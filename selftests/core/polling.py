@@ -10,8 +10,8 @@ from pathlib import Path
 _POLL_S = 0.01
 
 
-def comes_true(what: Callable[[], object], *, within_s: float = 10.0) -> bool:
-    """Whether `what` holds before `within_s` are over."""
+def comes_true(what: Callable[[], object], *, within_s: float = 60.0) -> bool:
+    """Whether `what` holds before `within_s` are over; the default is long enough for a machine that is busy with other work."""
     deadline = time.monotonic() + within_s
     while not what():
         if time.monotonic() > deadline:

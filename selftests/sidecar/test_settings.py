@@ -195,7 +195,7 @@ def test_who_waits_for_a_download_hears_of_the_end_of_the_service(tmp_path: Path
         environ = {"RUNTIME_DOWNLOAD_ROOTS": str(root), "RUNTIME_ALLOWED_NETWORKS": "127.0.0.0/8", "HF_ENDPOINT": hub.url}
         with command([*REQUIRED, "-B", "http://127.0.0.1:9"], log=log, environ=environ) as (url, pid):
             waiting = other.submit(httpx.post, url + "/v1/download_model", json=asked, trust_env=False, timeout=60)
-            assert reached.wait(20)
+            assert reached.wait(60)
             os.kill(pid, signal.SIGTERM)
             answer = waiting.result()
         released.set()

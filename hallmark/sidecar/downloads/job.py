@@ -53,6 +53,13 @@ class Job:
             return 0.0
         return self.bytes_fetched / max((self.ended_at or time.time()) - self.started_at, 1e-3)
 
+    @property
+    def seconds_left(self) -> float | None:
+        """At its present rate; None while nobody can tell."""
+        if self.state is not JobState.RUNNING or not self.bytes_total or not self.rate_bytes_per_s:
+            return None
+        return (self.bytes_total - self.bytes_done) / self.rate_bytes_per_s
+
     def start(self) -> None:
         self.state = JobState.RUNNING
         self.phase = "starting"

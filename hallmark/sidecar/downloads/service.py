@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import builtins
 import contextlib
+import time
 
 from hallmark.core.redact import Redactor
 from hallmark.sidecar.downloads.admission import admit
 from hallmark.sidecar.downloads.job import Job, JobState
 from hallmark.sidecar.downloads.order import Order
+from hallmark.sidecar.downloads.pace import PaceWatch
 from hallmark.sidecar.downloads.process import WorkerProcess
 from hallmark.sidecar.downloads.request import DownloadRequest, Refused
 from hallmark.sidecar.downloads.settings import DownloadSettings
+
+_LOOK_EVERY_S = 1.0
 
 
 class _Run:
@@ -23,6 +27,8 @@ class _Run:
         self.order = order
         self.worker: WorkerProcess | None = None
         self.cancelled = False
+        self.too_slow = ""
+        """Why its pace ended it."""
         self.task: asyncio.Task[None] | None = None
 
 
@@ -125,6 +131,32 @@ class Downloads:
         if self._runs.get(run.order.target) is run:
             del self._runs[run.order.target]
 
+    async def _watch(self, run: _Run) -> None:
+        """End the download where its pace is too slow: its place is wanted by others."""
+        watch, job = PaceWatch(self.settings.pace, started_s=time.monotonic()), run.job
+        while not run.too_slow:
+            await asyncio.sleep(min(_LOOK_EVERY_S, self.settings.pace.window_s / 4))
+            run.too_slow = watch.too_slow(now_s=time.monotonic(), phase=job.phase, bytes_fetched=job.bytes_fetched)
+        if run.worker:
+            run.worker.kill()
+
+    def waits_for(self, job: Job) -> str:
+        """Why a queued job has not begun, and for how long at most; empty for one that has."""
+        if job.state is not JobState.QUEUED:
+            return ""
+        queued = [run.job for run in self._runs.values() if run.job.state is JobState.QUEUED]
+        running = [run.job for run in self._runs.values() if run.job.state is JobState.RUNNING]
+        ahead = queued.index(job) if job in queued else 0
+        rounds = 1 + ahead // max(self.settings.max_active, 1)
+        left = [max(0.0, one.started_at + self.settings.pace.deadline_s - time.time()) for one in running]
+        longest_s = max(min(left, default=0.0), 0.0) + (rounds - 1) * self.settings.pace.deadline_s
+        guesses = sorted(s for one in running if (s := one.seconds_left) is not None)
+        about = f"; at their present rate the next place is free in about {guesses[0]:.0f} s" if guesses and not ahead else ""
+        return (
+            f"{len(running)} of {self.settings.max_active} downloads are running and {ahead} are queued before this one: "
+            f"it begins within {longest_s:.0f} s at the latest{about}"
+        )
+
     async def _work(self, run: _Run) -> None:
         run.job.start()
         redact = Redactor([*run.order.secrets(), *self.settings.credentials.secrets()])
@@ -132,13 +164,17 @@ class Downloads:
         run.worker = await WorkerProcess.start(run.order, ambient=ambient)
         if run.cancelled:
             run.worker.kill()
+        watch = asyncio.create_task(self._watch(run), name=f"pace-{run.job.id}")
         try:
             end = await run.worker.follow(run.job.progress)
         finally:
+            watch.cancel()
             with contextlib.suppress(ProcessLookupError):
                 run.worker.kill()
         if run.cancelled:
             run.job.end(JobState.CANCELLED)
+        elif run.too_slow and end.error:
+            run.job.end(JobState.FAILED, f"{run.too_slow}; what has come is kept for the next try", 504)
         elif end.error:
             run.job.end(JobState.FAILED, redact(end.error), end.status)
         else:

@@ -9,6 +9,7 @@ from typing import Any
 
 from hallmark.core.errors import UsageError
 from hallmark.sidecar.downloads.endpoint import is_pattern, parse_endpoint
+from hallmark.sidecar.downloads.pace import Pace
 from hallmark.sidecar.downloads.request import Refused
 from hallmark.sidecar.downloads.source import CONTROL
 
@@ -96,6 +97,8 @@ class DownloadSettings:
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 60.0
     """The longest silence of a connection before it is given up and resumed."""
+    pace: Pace = field(default_factory=lambda: Pace(least_bytes_per_s=64 << 10, window_s=120.0, deadline_s=86_400.0))
+    """What a source that is slower, or a download that takes longer, ends with."""
 
     def __post_init__(self) -> None:
         _require_well_written(self)
@@ -120,6 +123,7 @@ class DownloadSettings:
             credentials=Credentials.of_environment(environ),
             addressing_style=environ.get("RUNTIME_ADDRESSING_STYLE", "") or "auto",
             max_active=_count(environ, "RUNTIME_MAX_DOWNLOADS", default=4),
+            pace=_pace(environ),
         )
 
 
@@ -147,10 +151,18 @@ _LISTS = {
 }
 
 
-def _count(environ: Mapping[str, str], name: str, *, default: int) -> int:
+def _pace(environ: Mapping[str, str]) -> Pace:
+    return Pace(
+        least_bytes_per_s=_count(environ, "RUNTIME_DOWNLOAD_MIN_RATE", default=64 << 10, least=0),
+        window_s=_count(environ, "RUNTIME_DOWNLOAD_RATE_WINDOW", default=120),
+        deadline_s=_count(environ, "RUNTIME_DOWNLOAD_DEADLINE", default=86_400),
+    )
+
+
+def _count(environ: Mapping[str, str], name: str, *, default: int, least: int = 1) -> int:
     text = environ.get(name, "")
     if not text:
         return default
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise UsageError(f"{text!r} is no number of at least 1", where=name)
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise UsageError(f"{text!r} is no number of at least {least}", where=name)
     return int(text)

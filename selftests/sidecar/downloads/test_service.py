@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from hallmark.sidecar.downloads import DownloadRequest, Downloads, JobState, Refused
+from hallmark.sidecar.downloads.pace import Pace
 from selftests.core.polling import alive, comes_true
 from selftests.sidecar.downloads.fetching import content, fetch, hub_settings, marked, noise, settings
 from selftests.sidecar.downloads.hub_server import Hub, Repository
@@ -306,3 +308,27 @@ def test_two_hundred_requests_for_twenty_targets_fetch_each_once(hub: Hub, tmp_p
     asyncio.run(all_of_them())
     assert [len(hub.reads(f"{name}/weights")) for name in names] == [1] * 20
     assert all(marked(tmp_path / name.partition("/")[2]) for name in names)
+
+
+def test_a_source_that_trickles_gives_its_place_to_the_next_who_was_told_why_it_waited(hub: Hub, tmp_path: Path) -> None:
+    gate = Gate(hub)
+    pace = Pace(least_bytes_per_s=100, window_s=4.0, deadline_s=600)
+
+    async def crowded() -> None:
+        downloads = Downloads(dataclasses.replace(hub_settings(tmp_path, hub.url), max_active=1, pace=pace))
+        first = downloads.submit(DownloadRequest(NAME, str(tmp_path / "first")))
+        assert await asyncio.to_thread(gate.reached.wait, 60)
+        second = downloads.submit(DownloadRequest(NAME, str(tmp_path / "second")))
+        assert downloads.waits_for(first) == ""
+        told = downloads.waits_for(second)
+        assert told.startswith("1 of 1 downloads are running and 0 are queued before this one: it begins within ")
+        await downloads.wait(first)
+        assert (first.state, first.status) == (JobState.FAILED, 504)
+        assert "RUNTIME_DOWNLOAD_MIN_RATE" in first.error
+        gate.opened.set()
+        hub.after_first = None
+        await downloads.wait(second)
+        assert (second.state, downloads.waits_for(second)) == (JobState.COMPLETED, "")
+        await downloads.close()
+
+    asyncio.run(crowded())

@@ -9,12 +9,21 @@ first request is one. There the oldest silent connection of the client that hold
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from math import inf
 from typing import Protocol
 
-from hallmark.gateway.clients import Network, client_of, is_of
-from hallmark.gateway.refusals import Refusal
+from hallmark.connections.clients import Network, client_of, is_of
+
+
+@dataclass(frozen=True, slots=True)
+class Crowded:
+    """Why there was no ordinary place: what all but a probe is answered."""
+
+    status: int
+    code: str
+    message: str
 
 
 class Holder(Protocol):
@@ -63,7 +72,7 @@ class Place:
 
     __slots__ = ("client", "gone", "holder", "known", "refusal")
 
-    def __init__(self, holder: Holder, client: _Client, refusal: Refusal | None) -> None:
+    def __init__(self, holder: Holder, client: _Client, refusal: Crowded | None) -> None:
         self.holder = holder
         self.client = client
         self.refusal = refusal
@@ -150,14 +159,13 @@ class Places:
         if not client.places and not client.kept:
             self._clients.pop(client.key, None)
 
-    def _make_place_for(self, client: _Client) -> Refusal | None:
+    def _make_place_for(self, client: _Client) -> Crowded | None:
         """See that there is an ordinary place; or why there is none."""
-        wait = ((b"retry-after", b"1"),)
         if client.places >= client.most and not self._shed(client.silent.oldest):
             message = f"{client.places} connections of {client.key} are open already"
-            return Refusal(429, "too_many_connections_of_one_client", message, fields=wait)
+            return Crowded(429, "too_many_connections_of_one_client", message)
         if self._taken >= self._most and not self._shed(self._silent.oldest):
-            return Refusal(503, "too_many_connections", "too many connections", fields=wait)
+            return Crowded(503, "too_many_connections", "too many connections")
         return None
 
     def _of_the_greediest(self, newcomer: _Client) -> Place | None:
