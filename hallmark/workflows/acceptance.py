@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from hallmark.core.records import PARTS
-from hallmark.core.signals import ENDING, INTERRUPTED, held_back
+from hallmark.core.signals import ENDING, INTERRUPTED, heeded, held_back, leave_lost_terminal
 
 WORKFLOWS = ("release", *PARTS)
 """A part never certifies."""
@@ -58,16 +58,18 @@ def _decided(workflow: str, arguments: Sequence[str], root: Path) -> tuple[int, 
 
 
 def _run(command: list[str], root: Path) -> int:
-    """Run in the foreground; SIGINT and SIGTERM are the child's to handle, so that it can end its server and report."""
+    """Run in the foreground; what ends it is the child's to handle, so that it can end its server and report."""
     passed_on: list[int] = []
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
         passed_on.append(number)
+        if number == signal.SIGHUP:
+            leave_lost_terminal()
         process.send_signal(number)  # one that the terminal or the runner sent it, too, is no matter to it
 
     with held_back():
         process = subprocess.Popen(command, cwd=root)
-        before = {number: signal.signal(number, pass_on) for number in ENDING}
+        before = {number: signal.signal(number, pass_on) for number in heeded()}
     code = process.wait()
     if not passed_on:  # else this process is ending as well: what comes later changes nothing
         for number, handler in before.items():

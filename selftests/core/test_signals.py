@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first raises, later ones do not, and one that comes too early waits."""
+"""SIGINT, SIGTERM and SIGHUP: the first raises, later ones do not, and one that comes too early waits."""
 
 from __future__ import annotations
 
@@ -50,7 +50,18 @@ def test_they_are_given_back_unless_one_has_come(signals: EndSignals) -> None:
     signals.only_note()
     signal.raise_signal(signal.SIGTERM)
     signals.give_back()
-    assert [signal.getsignal(number) for number in ENDING] == [signal.SIG_IGN, signal.SIG_IGN]
+    assert [signal.getsignal(number) for number in ENDING] == [signal.SIG_IGN] * len(ENDING)
+
+
+def test_ignored_from_the_start_nohups_is_left_and_a_shells_is_not(signals: EndSignals) -> None:
+    """A shell has SIGINT ignored by what it starts with &; that a `kill -INT` is not meant nobody has said."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    signals.take()
+    signal.raise_signal(signal.SIGHUP)
+    assert signals.first is None
+    with pytest.raises(KeyboardInterrupt, match="SIGINT"):
+        signal.raise_signal(signal.SIGINT)
 
 
 CHILD = """

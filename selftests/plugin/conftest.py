@@ -64,9 +64,12 @@ class Place:
     def start(self, argv: list[str], *, cwd: Path = ROOT, **environ: str) -> Command:
         return Command([sys.executable, "-m", *argv], cwd=cwd, env=self.environ | environ, artifacts=self.artifacts)
 
+    def release_words(self, *more: str, model: str = MODEL, workflow: str = "release") -> list[str]:
+        """`run.py --workflow release`, less the making of its environment, as what follows `python -m`."""
+        return ["hallmark.checkout", f"--workflow={workflow}", *self._options(model), *more]
+
     def release(self, *more: str, model: str = MODEL, workflow: str = "release", **environ: str) -> Command:
-        """`run.py --workflow release`, less the making of its environment."""
-        return self.start(["hallmark.checkout", f"--workflow={workflow}", *self._options(model), *more], **environ)
+        return self.start(self.release_words(*more, model=model, workflow=workflow), **environ)
 
     def pytest(self, *more: str, model: str = MODEL, cwd: Path = ROOT, **environ: str) -> Command:
         return self.start(["pytest", *self._options(model), *more], cwd=cwd, **environ)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pty
 import re
+import select
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from selftests.faulty import running
-from selftests.plugin.commands import Command, wait_for
+from selftests.plugin.commands import LONGEST_S, Command, wait_for
 from selftests.plugin.conftest import Place
-from selftests.plugin.stand_in_spec import MODEL, eval_target, perf_point
+from selftests.plugin.stand_in_spec import MODEL, ROOT, eval_target, perf_point
 
 pytestmark = pytest.mark.e2e
 
@@ -127,6 +132,46 @@ def test_an_interrupted_run_reports_and_leaves_nothing(place: Place, how: str) -
     assert "interrupted before the end" in ended.causes
     assert {"evals.addition", "server.model"} <= set(ended.report["missing"])
     assert "Traceback" not in ended.said
+
+
+def test_a_run_whose_terminal_is_gone_reports_and_leaves_nothing(place: Place) -> None:
+    """A connection that breaks, a window that is closed: SIGHUP comes, and whoever still writes there gets an error."""
+    place.whole_spec(engine_args=SLOW)
+    terminal, own = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", IN_A_TERMINAL, os.ttyname(own), sys.executable, "-m", *place.release_words()],
+        cwd=ROOT,
+        env=place.environ,
+        start_new_session=True,
+    )
+    os.close(own)
+    try:
+        records = wait_for(lambda: next(iter(place.artifacts.glob("*/records.jsonl")), None), "record")
+        wait_for(lambda: read_some(terminal) and records.read_text().count('"kind": "server"') >= 2, "record of a server check")
+    finally:
+        os.close(terminal)
+    assert process.wait(LONGEST_S) == 130
+    place.require_nobody_left()
+    report = json.loads((records.parent / "report.json").read_text(encoding="utf-8"))
+    assert report["decision"]["outcome"] == "INTERRUPTED"
+
+
+IN_A_TERMINAL = """
+import fcntl, os, sys, termios
+terminal = os.open(sys.argv[1], os.O_RDWR)
+fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+for stream in range(3):
+    os.dup2(terminal, stream)
+os.close(terminal)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def read_some(terminal: int) -> bool:
+    """Take what was written to the terminal, or the writer would wait; always true."""
+    while select.select([terminal], [], [], 0)[0]:
+        os.read(terminal, 65536)
+    return True
 
 
 def test_an_interrupted_run_ends_a_server_that_ignores_sigterm(place: Place) -> None:

@@ -29,8 +29,8 @@ def end(*_):
         os.kill(os.getpid(), -told["code"])
     os._exit(told["code"])
 if told["waits"]:
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, end)
     Path("waiting").write_text(str(os.getpid()))
     while True:
         signal.pause()
@@ -139,20 +139,27 @@ sys.exit(run_acceptance("release", [], root=Path(sys.argv[1])).exit_code)
 """
 
 
-@pytest.mark.parametrize("whom", ["run.py alone", "both"])
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=lambda how: how.name)
+IN_THE_BACKGROUND = ["sh", "-c", '"$@" & echo $! > started && wait $!', "sh"]
+"""As a script does: the shell has what it starts so ignore SIGINT."""
+
+
+@pytest.mark.parametrize("whom", ["run.py alone", "both", "run.py in the background of a shell"])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda how: how.name)
 def test_an_interrupted_run_lets_pytest_finish_its_report(tmp_path: Path, how: signal.Signals, whom: str) -> None:
     """Either way pytest hears of it, and its decision is waited for and read."""
     tell(tmp_path, 2, cell(130), waits=True)
+    in_background = whom.endswith("shell")
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(tmp_path)],
-        cwd=ROOT,
+        [*(IN_THE_BACKGROUND if in_background else ()), sys.executable, "-c", PARENT, str(tmp_path)],
+        cwd=tmp_path if in_background else ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         start_new_session=True,
     )
     try:
         assert comes_true((tmp_path / "waiting").exists)
-        if whom == "both":
+        if in_background:
+            os.kill(int((tmp_path / "started").read_text()), how)
+        elif whom == "both":
             os.killpg(parent.pid, how)
         else:
             parent.send_signal(how)
