@@ -127,7 +127,8 @@ class _Arguments:
 
     def __init__(self, cell: Cell, settings: LaunchSettings) -> None:
         self._default = Layer("default", {"max_model_len": str(cell.entry.max_context)})
-        self._own = Layer("spec", _named(cell.entry.engine_args))
+        revision = {"revision": cell.weights.revision} if cell.weights.revision else {}
+        self._own = Layer("spec", revision | _named(cell.entry.engine_args))
         self._said = (
             Layer("environment", _named(settings.environment_args)),
             Layer("command line", _named(settings.engine_args)),

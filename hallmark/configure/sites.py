@@ -5,6 +5,7 @@ The next kind of place is a class here, a launcher in `serving/`, and a line in 
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from copy import copy
@@ -26,19 +27,23 @@ from hallmark.environment.collect import (
     FACTS_FILE,
     OF_THE_INTERPRETER,
     OF_THE_SYSTEM,
+    WEIGHTS_FILE,
     Facts,
     collect,
     collect_builds,
+    collect_weights,
     installed_versions,
     of_the_machine,
     parse,
     parse_builds,
+    parse_weights,
     versions_in,
 )
 from hallmark.environment.commits import Build, of_labels
 from hallmark.environment.installing import Attempt, Target, install_missing
 from hallmark.environment.provision import EnvironmentPlan, built, ensure
 from hallmark.environment.requirements import check
+from hallmark.environment.served_weights import WeightsFiles
 from hallmark.serving.container import ContainerPlan, without_devices
 from hallmark.serving.listener import Listener, listeners_at
 from hallmark.serving.readiness import free_port
@@ -138,6 +143,17 @@ class Site(ABC):
     @abstractmethod
     def builds(self, plan: LaunchPlan) -> tuple[Build, ...]:
         """What tells of which commits the server's code is."""
+
+    @abstractmethod
+    def weights_files(self, plan: LaunchPlan) -> WeightsFiles:
+        """What lies beside the weights of the running server, found as it finds them itself."""
+
+    def _weights_request(self, plan: LaunchPlan) -> dict[str, str]:
+        """What the server is told of its weights."""
+        told = {value.name: value.value for value in plan.values}
+        names = {"config_source": "hf_config_path", "tokenizer_source": "tokenizer"}
+        names |= {name: name for name in ("revision", "tokenizer_revision", "download_dir")}
+        return {"source": self.cell.weights_source} | {key: told[name] for key, name in names.items() if name in told}
 
     @property
     def seen_here(self) -> bool:
@@ -246,6 +262,9 @@ class EnvironmentSite(Site):
     def builds(self, plan: LaunchPlan) -> tuple[Build, ...]:
         return collect_builds(self.python, plan.env, list(self.cell.impl.pinned_commits))
 
+    def weights_files(self, plan: LaunchPlan) -> WeightsFiles:
+        return collect_weights(self.python, plan.env, self._weights_request(plan))
+
     def _keyed(self, launch: LaunchSettings, python: Path, installed: Installed = nobody_knows) -> LaunchPlan:
         """The plan with whatever admits its clients."""
         return self._guarded(launch, lambda its: demanding(self._make_plan(its, python, installed), its.api_key))
@@ -302,6 +321,14 @@ class ContainerSite(Site):
         told = self._ask(BUILDS_FILE, plan.env, *self.cell.impl.pinned_commits)
         labels: Mapping[str, str] = self.served_from()["image"]["labels"]
         return (*parse_builds(told, where=self.container.image), *of_labels(labels))
+
+    def weights_files(self, plan: LaunchPlan) -> WeightsFiles:
+        from hallmark.serving.docker import run_beside  # brings the Docker SDK
+
+        # In the very container: what the server has fetched may lie in no volume.
+        program, request = WEIGHTS_FILE.read_text(encoding="utf-8"), json.dumps(self._weights_request(plan))
+        told = run_beside(plan.cell, ["python3", "-I", "-c", program, request])
+        return parse_weights(told, where=self.container.image)
 
     def served_from(self) -> dict[str, Any]:
         from hallmark.serving.docker import image_facts  # brings the Docker SDK
@@ -390,6 +417,14 @@ class ElsewhereSite(Site):
     def builds(self, plan: LaunchPlan) -> tuple[Build, ...]:
         python = Path(self._settings.server_python).absolute()
         return collect_builds(python, self.environment(plan), list(self.cell.impl.pinned_commits))
+
+    def weights_files(self, plan: LaunchPlan) -> WeightsFiles:
+        if not self.seen_here:
+            raise Inconclusive(
+                "what weights an attached server reads is not seen from here; name its interpreter with --server-python"
+            )
+        python = Path(self._settings.server_python).absolute()
+        return collect_weights(python, self.environment(plan), self._weights_request(plan))
 
 
 SITES: dict[str, type[Site]] = {"local": EnvironmentSite, "docker": ContainerSite, "attach": ElsewhereSite}

@@ -18,12 +18,14 @@ from hallmark.configure.sites import SITES, TestbedSettings
 from hallmark.core.errors import HallmarkError, Inconclusive, Void
 from hallmark.core.files import write_json
 from hallmark.core.load import Place
+from hallmark.core.records import to_plain
 from hallmark.core.redact import masked
 from hallmark.environment.collect import Facts
 from hallmark.environment.devices import Presence, detect
 from hallmark.environment.document import ENVIRONMENT_FILE, runtime_environment
 from hallmark.environment.load import ServerProcesses
 from hallmark.environment.requirements import Finding, check
+from hallmark.environment.served_weights import WeightsFiles
 from hallmark.serving.guarded import GuardedLauncher
 from hallmark.serving.launchers import make_launcher
 from hallmark.serving.readiness import connect
@@ -130,6 +132,17 @@ class Testbed:
     @property
     def findings(self) -> list[Finding]:
         return self._once("findings", lambda: check(self.cell, self.facts, self.site.environment(self._known_plan)))
+
+    @property
+    def weights_files(self) -> WeightsFiles:
+        """What lies beside the weights of the running server; Inconclusive where that cannot be seen."""
+        return self._once("weights_files", self._read_weights)
+
+    def _read_weights(self) -> WeightsFiles:
+        files = self.site.weights_files(self.plan)
+        self.served["weights"] = to_plain(files)
+        self.write_environment()
+        return files
 
     @property
     def plan(self) -> LaunchPlan:

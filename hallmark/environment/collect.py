@@ -14,14 +14,17 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from hallmark.core.errors import InfrastructureError
-from hallmark.environment import builds
+from hallmark.environment import builds, weights_files
 from hallmark.environment import facts as probe
 from hallmark.environment.commits import Build
+from hallmark.environment.served_weights import WeightsFiles
 
 FACTS_FILE = Path(probe.__file__)
 """Run elsewhere, one file; a container may be given it on stdin: `python3 -I - < facts.py`."""
 BUILDS_FILE = Path(builds.__file__)
 """The same for what tells commits."""
+WEIGHTS_FILE = Path(weights_files.__file__)
+"""The same for what lies beside the weights."""
 UNKNOWN = probe.UNKNOWN
 Told = TypeVar("Told")
 
@@ -87,6 +90,7 @@ class Facts:
 
 _FACTS = TypeAdapter(Facts)
 _BUILDS = TypeAdapter(dict[str, tuple[Build, ...]])
+_WEIGHTS = TypeAdapter(WeightsFiles)
 
 
 def collect(python: Path, env: Mapping[str, str], *, timeout_s: float = 30) -> Facts:
@@ -97,6 +101,11 @@ def collect(python: Path, env: Mapping[str, str], *, timeout_s: float = 30) -> F
 def collect_builds(python: Path, env: Mapping[str, str], names: Sequence[str], *, timeout_s: float = 120) -> tuple[Build, ...]:
     """What tells the commits of the engine and of `names` under `python`; InfrastructureError as `collect`."""
     return parse_builds(_answer(BUILDS_FILE, python, env, *names, timeout_s=timeout_s), where=str(python))
+
+
+def collect_weights(python: Path, env: Mapping[str, str], request: Mapping[str, str], *, timeout_s: float = 60) -> WeightsFiles:
+    """What lies beside the weights of `request`, where `python` with `env` finds them; InfrastructureError as `collect`."""
+    return parse_weights(_answer(WEIGHTS_FILE, python, env, json.dumps(request), timeout_s=timeout_s), where=str(python))
 
 
 OF_THE_INTERPRETER = ("python_version", "installed_packages", "extras", "markers")
@@ -155,6 +164,11 @@ def parse(output: str, *, where: str) -> Facts:
 def parse_builds(output: str, *, where: str) -> tuple[Build, ...]:
     """As `parse`, of what tells commits."""
     return _parsed(_BUILDS, output, where=where)["builds"]
+
+
+def parse_weights(output: str, *, where: str) -> WeightsFiles:
+    """As `parse`, of the files beside the weights."""
+    return _parsed(_WEIGHTS, output, where=where)
 
 
 def _parsed(kind: TypeAdapter[Told], output: str, *, where: str) -> Told:

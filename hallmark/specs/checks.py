@@ -6,7 +6,7 @@ produces evidence for makes the run INCOMPLETE, so forgetting a test cannot pass
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from packaging.utils import canonicalize_name
@@ -28,12 +28,22 @@ class ServerCheck:
     """Demanded only of a server that admits its clients by a key."""
     runtime: bool = False
     """Demanded only where the runtime sidecar is part of what is certified."""
+    of_cell: Callable[[Cell], bool] = lambda cell: True
+    """Demanded only of these cells."""
 
 
 SERVER_CHECKS = (
     ServerCheck("server.health", "/health answers 200 while the server serves"),
     ServerCheck("server.version", "the engine that runs is the one that the spec pins"),
     ServerCheck("server.model", "the served model and its context length are those of the spec"),
+    ServerCheck(
+        "server.architecture",
+        "the weights that are served have the architecture of the spec",
+        of_cell=lambda cell: bool(cell.architecture),
+    ),
+    ServerCheck(
+        "server.tokenizer", "the tokenizer is the one of the spec", of_cell=lambda cell: cell.weights.tokenizer is not None
+    ),
     ServerCheck("server.auth", "nobody gets in without the key: on no route, by no near miss", guarded=True),
     ServerCheck("server.completions", "a completion answers in the OpenAI form", Feature.COMPLETIONS),
     ServerCheck("server.max-tokens", "max_tokens is kept and finish_reason says so", Feature.COMPLETIONS),
@@ -91,7 +101,7 @@ def undeclared_checks(cell: Cell, *, guarded: bool = False) -> Iterator[str]:
     """The API checks of features that the cell does not declare: nothing is demanded there, so nothing is asked."""
     for check in SERVER_CHECKS:
         undeclared = check.feature is not None and check.feature not in cell.impl.features
-        if undeclared or (check.guarded and not guarded) or (check.runtime and not cell.impl.runtime):
+        if undeclared or (check.guarded and not guarded) or (check.runtime and not cell.impl.runtime) or not check.of_cell(cell):
             yield check.id
 
 

@@ -213,8 +213,9 @@ class FamilySpec(Strict):
     replaces: Replaces = ()
     """What stands in a folder before this one and makes room: the family of the same name, or cells by their ids."""
     architecture: Architecture = Field(default_factory=dict)
-    """What a model's config.json must say to be of this family: `model_type`, one or several, and as many attributes as tell
-    it from all others, one level of nesting deep; quantised models need `quantization_config`."""
+    """What a model's config.json must say to be of this family, held in each run against that of the weights: `model_type`,
+    one or several, and as many attributes as tell it from all others, one level of nesting deep; quantised models need
+    `quantization_config`."""
     metadata: dict[str, Scalar] = Field(default_factory=dict)
     """Facts for people; nothing follows from them."""
     weights: Annotated[tuple[Weights, ...], Field(min_length=1)]

@@ -54,6 +54,23 @@ class LoraAdapter(Strict):
         return self
 
 
+class TokenizerFacts(Strict):
+    """What the tokenizer beside the weights must say, as far as it is stated; at least one thing."""
+
+    vocab_size: Positive | None = None
+    """Its tokens, added ones among them."""
+    special_tokens: dict[Name, Text] = Field(default_factory=dict)
+    """`eos_token` and the like, and their text."""
+    chat_template: bool | None = None
+    """Whether it has one."""
+
+    @model_validator(mode="after")
+    def _states_something(self) -> TokenizerFacts:
+        if self.vocab_size is None and self.chat_template is None and not self.special_tokens:
+            raise Contradiction("states nothing that a tokenizer could be held to")
+        return self
+
+
 class Weights(Strict):
     """One set of weights: a folder beside the spec (`path`), or a Hugging Face repository (`repo`)."""
 
@@ -65,9 +82,11 @@ class Weights(Strict):
     outside_folder: bool = False
     """Whether `path`, and those of the adapters, may lead out of the spec's own folder."""
     revision: str = ""
-    """The commit, tag or branch of the repository; empty for its newest."""
+    """The commit, tag or branch of the repository, which the server is told; empty for its newest."""
     architecture: Architecture = Field(default_factory=dict)
     """In what their config.json differs from, or says more than, the family's `architecture`."""
+    tokenizer: TokenizerFacts | None = None
+    """What their tokenizer must say, held in each run against the one that the server reads."""
     engine_args: EngineArguments = Field(default_factory=dict)
     """What these weights want of the engine wherever they are served, such as `tool_call_parser`."""
     lora: tuple[LoraAdapter, ...] = Field(default=())

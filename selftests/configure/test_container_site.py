@@ -1,4 +1,4 @@
-"""What a container tells of itself: its own Python's metadata, and the labels of its image."""
+"""What a container tells of itself: its own Python's metadata, the labels of its image, and the weights that it holds."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ import pytest
 
 from hallmark.configure.plan import LaunchSettings
 from hallmark.configure.sites import ContainerSite, TestbedSettings
+from hallmark.core.errors import LaunchError
 from hallmark.environment.findings import State
 from hallmark.environment.requirements import check
+from hallmark.serving.docker import DockerLauncher
+from hallmark.specs.model import Weights
 from selftests.environment import fakes
-from selftests.serving.containers import BASE, require_engine
+from selftests.serving.containers import BASE, ROOT, require_engine
 
 pytestmark = [pytest.mark.docker, pytest.mark.e2e]
 IMAGE = "hallmark-selftest-labelled"
@@ -64,3 +67,28 @@ def test_pinned_commits_are_read_inside_and_from_labels(
     facts = replace(site.facts(plan), builds=site.builds(plan))
     held = [finding for finding in check(site.cell, facts, site.environment(plan)) if finding.kind == "commit"]
     assert [finding.state for finding in held] == states, held
+
+
+def test_weights_are_read_in_the_very_container_that_serves(tmp_path: Path, image: str) -> None:
+    """What the server has fetched into a layer of its own is in no volume, and in no other container."""
+    (tmp_path / "weights").mkdir()
+    site = site_of(tmp_path, image)
+    site.cell = replace(site.cell, weights=Weights(name="Tiny", repo="someone/model"))
+    plan = replace(site.plan(), device="")
+    snapshot = "/root/.cache/huggingface/hub/models--someone--model"
+    lines = [
+        f"mkdir -p {snapshot}/refs {snapshot}/snapshots/abc",
+        f"echo abc > {snapshot}/refs/main",
+        f"""echo '{{"num_hidden_layers": 7}}' > {snapshot}/snapshots/abc/config.json""",
+        "exec python3 /repo/selftests/faulty/server.py --host 0.0.0.0 --port 8000 --model Tiny",
+    ]
+    assert plan.container
+    container = replace(plan.container, binds=(f"{ROOT}/selftests:/repo/selftests:ro",), entrypoint=("sh", "-c"))
+    server = DockerLauncher().start(replace(plan, argv=("; ".join(lines),), container=container), lambda _: None)
+    try:
+        files = site.weights_files(plan)
+    finally:
+        server.stop()
+    assert files.config == {"num_hidden_layers": 7}
+    with pytest.raises(LaunchError, match="no container of this run serves it"):
+        site.weights_files(plan)

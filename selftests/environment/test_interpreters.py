@@ -14,7 +14,7 @@ import pytest
 from packaging.markers import default_environment
 
 from hallmark.environment import facts as probe
-from hallmark.environment.collect import BUILDS_FILE, FACTS_FILE, parse
+from hallmark.environment.collect import BUILDS_FILE, FACTS_FILE, WEIGHTS_FILE, parse
 from selftests.environment import fakes
 
 OLDEST, NEWEST = (3, 8), (3, 14)
@@ -84,7 +84,7 @@ def test_no_tool_may_take_longer_than_five_seconds() -> None:
 
 
 @pytest.mark.parametrize("minor", range(OLDEST[1], NEWEST[1] + 1))
-@pytest.mark.parametrize("program", [FACTS_FILE, BUILDS_FILE], ids=lambda program: program.stem)
+@pytest.mark.parametrize("program", [FACTS_FILE, BUILDS_FILE, WEIGHTS_FILE], ids=lambda program: program.stem)
 def test_its_syntax_is_that_of_each_version(program: Path, minor: int) -> None:
     ast.parse(program.read_text(encoding="utf-8"), feature_version=(OLDEST[0], minor))
 

@@ -32,6 +32,9 @@ FAULTS: Mapping[str, Fault] = {
     "wrong-version": Fault("/version answers this", "0.0.1"),
     "no-root": Fault("/v1/models does not say which weights are served"),
     "context-length": Fault("/v1/models states this JSON value as max_model_len", "null"),
+    "dimensions": Fault(
+        "/v1/models states this JSON object of dimensions, as llama.cpp does", '{"n_vocab": 261, "n_embd": 4096}'
+    ),
     # keys
     "open-door": Fault("no key is demanded, whatever was asked for"),
     "open-route": Fault("these paths, parted by +, answer without a key", "/invocations"),

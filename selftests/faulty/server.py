@@ -148,6 +148,8 @@ class StandIn:
         if "context-length" in self.faults:
             length = json.loads(self.faults.text("context-length"))
         root = {} if "no-root" in self.faults else {"root": self.options.model}
+        if "dimensions" in self.faults:
+            root["meta"] = json.loads(self.faults.text("dimensions"))
         return {"id": self.said_name, "object": "model", "owned_by": "stand-in", "max_model_len": length, **root}
 
     def _adapter(self, name: str, *, comes: bool) -> Reply:

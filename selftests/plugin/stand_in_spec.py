@@ -17,6 +17,8 @@ IMPL = "stand-in-server"
 TASK = "stand_in_addition"
 POINT = "isl16-osl8-c2"
 MODEL = "stand-in"
+ARCHITECTURE = {"model_type": "llama", "num_hidden_layers": 4, "hidden_size": 128, "vocab_size": 261}
+"""As the config.json of WEIGHTS has it."""
 
 
 def write_task(folder: Path, *, items: int, name: str = TASK, **changes: Any) -> None:
@@ -60,18 +62,21 @@ def family(
     status: str = "complete",
     impl: Mapping[str, Any] | None = None,
     weights: Mapping[str, Any] | None = None,
+    architecture: Mapping[str, Any] | None = None,
     engine_args: Mapping[str, Any] | None = None,
     device: str = DEVICE,
     **entry: Any,
 ) -> dict[str, Any]:
     """The data of one spec file.
 
-    `faults` go to the stand-in; `impl` and `weights` change those, and whatever else is given the device's entry.
+    `faults` go to the stand-in; `architecture` takes the place of the weights' own, `impl` and `weights` change those, and
+    whatever else is given the device's entry.
     """
     arguments = {"ttft_ms": 2, **(engine_args or {}), **({"fault": faults} if faults else {})}
     return {
         "schema_version": 1,
         "family": "stand-in",
+        "architecture": dict(ARCHITECTURE if architecture is None else architecture),
         "weights": [{"name": model, "path": str(WEIGHTS), "outside_folder": True, **(weights or {})} for model in models],
         "evals": {model: [dict(target) for target in evals] for model in models} if evals else {},
         "impls": [

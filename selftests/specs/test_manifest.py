@@ -46,6 +46,22 @@ def test_entries_are_in_the_order_in_which_they_run(cell: Cell) -> None:
     assert all(entry.check.startswith(f"{entry.kind}.") and entry.title for entry in demanded(cell))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "checks"),
+    [
+        ("{ model_type: tiny, hidden_size: 8 }", "{}", {"server.architecture"}),
+        ("path: ../weights }", "path: ../weights, tokenizer: { chat_template: true } }", {"server.tokenizer"}),
+    ],
+)
+def test_what_weights_are_held_to_is_what_the_spec_states_of_them(tmp_path: Path, old: str, new: str, checks: set[str]) -> None:
+    """`specs lint` tells of weights without an architecture."""
+    changed, whole = (
+        {entry.check for entry in demanded(one(load_catalogue([folder]), "Small-1B-Instruct", "cpu"))}
+        for folder in (spec_folder(tmp_path / "changed", spoilt(old, new)), spec_folder(tmp_path / "whole"))
+    )
+    assert changed ^ whole == checks
+
+
 @pytest.mark.parametrize("feature", sorted({check.feature for check in SERVER_CHECKS if check.feature}))
 def test_a_feature_that_is_not_declared_takes_its_checks_away_and_no_others(tmp_path: Path, feature: Feature) -> None:
     others = [f.value for f in Feature if f is not feature]

@@ -8,8 +8,11 @@ from packaging.version import InvalidVersion, Version
 
 from hallmark.client.text import part
 from hallmark.core.errors import CheckFailed, Inconclusive
+from hallmark.core.records import Evidence, Target
+from hallmark.core.verdict import Verdict
 from hallmark.environment.builds import of_version
 from hallmark.environment.commits import is_commit
+from hallmark.specs.matching import compare, make_pattern
 
 pytestmark = pytest.mark.server
 
@@ -52,11 +55,15 @@ def test_version_is_the_pinned_one(cell, client, check):
         raise CheckFailed(f"the server runs {name} {version}, which is of {', '.join(others)}, the spec says {commit}")
 
 
+def served_models(client):
+    """Name -> entry, of `/v1/models`."""
+    return {part(model, "id"): model for model in part(client.get("/v1/models").require(200).json(), "data")}
+
+
 @pytest.mark.check("server.model")
 def test_served_model_is_the_specs(cell, client, testbed, check):
     """`/v1/models` lists the spec's model, with its context length and weights; the engine has the spec's arguments."""
-    models = part(client.get("/v1/models").require(200).json(), "data")
-    served = {part(model, "id"): model for model in models}
+    served = served_models(client)
     check.observe("served models", ", ".join(served))
     if cell.model not in served:
         raise CheckFailed(f"the server serves {', '.join(served) or 'nothing'}, the spec says {cell.model}")
@@ -71,3 +78,57 @@ def test_served_model_is_the_specs(cell, client, testbed, check):
         raise Inconclusive(f"whether the server is as the spec says is not known: {'; '.join(map(str, differences))}")
     if testbed.attached and not root:
         raise Inconclusive("which weights an attached server has is not known: /v1/models states no root")
+
+
+def unread(files, what):
+    """Why something beside the weights could not be read, and how to make it readable."""
+    how = "give the weights by `path`, or name the server's cache of Hugging Face repositories in HF_HOME or HF_HUB_CACHE"
+    return f"{files.reasons.get(what, 'not told')} - {how}"
+
+
+STATED = {"n_vocab": "vocab_size", "n_embd": "hidden_size", "n_ctx_train": "max_position_embeddings"}
+"""Dimensions that some engines state in `/v1/models`, and what config.json calls them."""
+
+
+@pytest.mark.check("server.architecture")
+def test_weights_have_the_architecture_of_the_spec(cell, client, testbed, check):
+    """The config.json that the server reads is one of this model; so are the dimensions that it states, and its tokens."""
+    files = testbed.weights_files
+    if files.config is None:
+        raise Inconclusive(unread(files, "config"))
+    pattern = make_pattern(cell.model, cell.architecture)
+    check.observe("config.json", files.folder, n=pattern.specificity + 1, detail={"architecture": cell.architecture})
+    for wrong in compare(pattern, files.config).mismatches:
+        check.add(held(wrong.attribute, wrong.found, "==", wrong.wanted, f"the weights are not this model: {wrong}"))
+    dimensions = {**files.config, **(files.config.get("text_config") or {})}
+    stated = served_models(client).get(cell.model, {}).get("meta")
+    for name, attribute in STATED.items() if isinstance(stated, dict) else ():
+        if name in stated and attribute in dimensions:
+            value, limit = stated[name], dimensions[attribute]
+            fault = "" if value == limit else f"{name} in /v1/models is {value!r}, not {limit!r}"
+            check.add(held(f"{name} in /v1/models", value, "==", limit, fault))
+    if files.tokenizer and isinstance(size := dimensions.get("vocab_size"), int):
+        tokens = files.tokenizer.base_vocab_size
+        fault = "" if tokens <= size else f"the tokenizer has {tokens} tokens, and the model's vocab_size is {size}"
+        check.add(held("tokens", tokens, "<=", size, fault))
+
+
+def held(name, value, relation, limit, fault):
+    """One thing as evidence; what is wrong with it, or nothing, is `fault`."""
+    verdict = Verdict.FAIL if fault else Verdict.PASS
+    return Evidence(name=name, value=value, target=Target(relation=relation, limit=limit), verdict=verdict, reason=fault)
+
+
+@pytest.mark.check("server.tokenizer")
+def test_tokenizer_is_the_one_of_the_spec(cell, server, testbed, check):
+    """Size, special tokens and chat template of the tokenizer that the server reads, as far as the spec states them."""
+    files, wanted = testbed.weights_files, cell.weights.tokenizer
+    found = files.tokenizer
+    if found is None:
+        raise Inconclusive(unread(files, "tokenizer"))
+    if wanted.vocab_size is not None:
+        check.equal("vocab_size", found.vocab_size, wanted.vocab_size)
+    for name, text in wanted.special_tokens.items():
+        check.equal(name, found.special_tokens.get(name, "absent"), text)
+    if wanted.chat_template is not None:
+        check.equal("chat_template", found.chat_template, wanted.chat_template)

@@ -6,6 +6,6 @@ this one ends, whatever ends it. Should the leash be killed too, the next start 
 
 from hallmark.serving.docker.daemon import OWNER_LABEL, connect, image_facts, remove_named
 from hallmark.serving.docker.launcher import DockerLauncher
-from hallmark.serving.docker.once import run_in_image
+from hallmark.serving.docker.once import run_beside, run_in_image
 
-__all__ = ["OWNER_LABEL", "DockerLauncher", "connect", "image_facts", "remove_named", "run_in_image"]
+__all__ = ["OWNER_LABEL", "DockerLauncher", "connect", "image_facts", "remove_named", "run_beside", "run_in_image"]

@@ -18,6 +18,7 @@ from hallmark.serving.leash import Leash, vanished
 STOP_GRACE_S = 10
 """How long a container may take for SIGTERM; a gateway in it lets answers come to their end."""
 OWNER_LABEL = "hallmark.owner"
+CELL_LABEL = "hallmark.cell"
 TROUBLES = (DockerException, requests.RequestException, OSError)
 """What a daemon that is away, or that refuses, shows itself by."""
 _API_TIMEOUT_S = 30

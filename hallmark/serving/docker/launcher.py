@@ -12,7 +12,17 @@ import docker  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
 from hallmark.core.errors import InfrastructureError, LaunchError
 from hallmark.serving.container import ContainerPlan, published, sdk_options
-from hallmark.serving.docker.daemon import OWNER_LABEL, TROUBLES, connect, discard, gpu_options, line, require_image, sweep
+from hallmark.serving.docker.daemon import (
+    CELL_LABEL,
+    OWNER_LABEL,
+    TROUBLES,
+    connect,
+    discard,
+    gpu_options,
+    line,
+    require_image,
+    sweep,
+)
 from hallmark.serving.docker.server import DockerServer
 from hallmark.serving.lease import Lease, lease_of
 from hallmark.serving.leash import Leash, this_process
@@ -56,7 +66,7 @@ def _run(client: docker.DockerClient, plan: LaunchPlan, container_plan: Containe
             list(plan.argv),
             name=name,
             environment=dict(plan.env),
-            labels={OWNER_LABEL: this_process(), "hallmark.cell": plan.cell},
+            labels={OWNER_LABEL: this_process(), CELL_LABEL: plan.cell},
             **_network(container_plan, plan.endpoint.base_url),
             **gpu_options(container_plan),
             **sdk_options(container_plan),

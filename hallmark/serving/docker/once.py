@@ -1,4 +1,4 @@
-"""One command in an image, from the creation of its container to the last trace of it."""
+"""One command in a container: of its own, from its creation to the last trace of it, or in that of a server that runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import docker  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
 from hallmark.core.errors import LaunchError
 from hallmark.serving.container import ContainerPlan, sdk_options
-from hallmark.serving.docker.daemon import OWNER_LABEL, TROUBLES, connect, discard, gpu_options, line, require_image
+from hallmark.serving.docker.daemon import CELL_LABEL, OWNER_LABEL, TROUBLES, connect, discard, gpu_options, line, require_image
 from hallmark.serving.leash import Leash, this_process
 
 
@@ -33,9 +33,34 @@ def run_in_image(
     with contextlib.closing(connect()) as client:
         require_image(client, plan.image)
         code, output, errors = _run_once(client, plan, argv, env=env, files=files or {}, timeout_s=timeout_s)
+    return _output_of(argv[0], code, output, errors, where=plan.image)
+
+
+def run_beside(cell: str, argv: Sequence[str]) -> str:
+    """The standard output of one command in the container that this process started for `cell`.
+
+    LaunchError where there is none, or the command fails; its last line is told.
+    """
+    labels = [f"{OWNER_LABEL}={this_process()}", f"{CELL_LABEL}={cell}"]
+    with contextlib.closing(connect()) as client:
+        try:
+            running = client.containers.list(filters={"label": labels}, ignore_removed=True)
+            if not running:
+                raise LaunchError("no container of this run serves it", where=cell)
+            code, (output, errors) = running[0].exec_run(list(argv), demux=True)
+        except TROUBLES as exc:
+            raise LaunchError(f"{argv[0]} cannot be run in its container: {line(exc)}", where=cell) from exc
+    return _output_of(argv[0], code, _text(output), _text(errors), where=cell)
+
+
+def _text(output: bytes | None) -> str:
+    return (output or b"").decode("utf-8", "replace")
+
+
+def _output_of(program: str, code: int, output: str, errors: str, *, where: str) -> str:
     if code != 0:
         last = (errors.strip() or output.strip() or "it printed nothing").splitlines()[-1]
-        raise LaunchError(f"{argv[0]} ended with exit code {code}: {last}", where=plan.image)
+        raise LaunchError(f"{program} ended with exit code {code}: {last}", where=where)
     return output
 
 
@@ -61,12 +86,12 @@ def _run_once(
             container.put_archive(str(Path(path).parent), _archive(Path(path).name, text))
         container.start()
         code = int(container.wait(timeout=timeout_s)["StatusCode"])
-        output, errors = (container.logs(stdout=out, stderr=not out).decode("utf-8", "replace") for out in (True, False))
+        output, errors = (_text(container.logs(stdout=out, stderr=not out)) for out in (True, False))
     except TROUBLES as exc:
         raise LaunchError(f"{argv[0]} cannot be run in it: {line(exc)}", where=plan.image) from exc
     finally:
         discard(client, name, leash)
-    return code, str(output), str(errors)
+    return code, output, errors
 
 
 def _archive(name: str, text: str) -> bytes:
