@@ -44,7 +44,11 @@ def prepare(settings: Settings, *, home: Path, folder: Path) -> Command:
         keys.write_text(settings.public_key + "\n", encoding="ascii")
         keys.chmod(0o600)
     elif not keys.is_file():
-        raise Wrong("ENABLE_SSHD=1: nobody could log in, there are no passwords here - set PUBLIC_KEY to your public key")
+        # A key made here would have to be shown, and the log of a container is kept, and read by others.
+        raise Wrong(
+            'ENABLE_SSHD=1: nobody could log in, there are no passwords here - set PUBLIC_KEY="$(cat ~/.ssh/id_ed25519.pub)" '
+            f"(`ssh-keygen -t ed25519` makes a pair), or mount {keys}"
+        )
     _require_port(settings.ssh_port)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (folder / "host_ed25519").exists():
