@@ -53,9 +53,13 @@ class Gain:
         return self.sum / self.count if self.count else math.nan
 
     def resolution(self, value: float) -> float:
-        """The width of the bucket that `value` falls into: what two readings of it may differ by."""
-        edges = (0.0, *self.bounds)
-        return next((high - low for low, high in pairwise(edges) if low <= value <= high), math.inf)
+        """The width of the bucket that `value` falls into: what two readings of it may differ by.
+
+        Beyond the last bound it is that of the last bucket with one: infinitely wide, it would let any two values agree.
+        """
+        edges = [0.0, *(bound for bound in self.bounds if math.isfinite(bound))]
+        widths = [(high, high - low) for low, high in pairwise(edges)]
+        return next((width for high, width in widths if value <= high), widths[-1][1] if widths else 0.0)
 
 
 def gained(before: list[Sample], after: list[Sample], histogram: str) -> Gain:
