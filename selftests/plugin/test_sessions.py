@@ -13,7 +13,7 @@ from hallmark.specs.catalogue import load_catalogue
 from hallmark.specs.foreign.convert import Completion, convert
 from selftests.plugin.commands import Ended
 from selftests.plugin.conftest import Place
-from selftests.plugin.stand_in_spec import POINT, ROOT, perf_point
+from selftests.plugin.stand_in_spec import POINT, ROOT
 
 pytestmark = pytest.mark.e2e
 
@@ -212,7 +212,7 @@ def test_a_t3k_that_is_not_here_is_void_in_seconds(place: Place) -> None:
 
 
 def test_a_part_that_passed_ends_0_and_is_no_release(place: Place) -> None:
-    place.spec(perf=[perf_point()])
+    place.whole_spec()
     ended = place.release(workflow="benchmarks").end().must_end(0, "PARTIAL")
     assert ended.rows[f"perf.{POINT}"]["verdict"] == "PASS"
     assert "checks were not asked for" in ended.causes
