@@ -1,8 +1,8 @@
 """The routes that engines serve, and which of them a server that demands a key may leave open. Data, and pure functions.
 
-Read from the sources of vLLM 0.32.0, SGLang 0.5.23 and llama.cpp's server (as of llama-cpp-python 0.3.36), of Text Generation
-Inference as its documentation names them (none was at hand to be read). Many stand in no `/openapi.json`, and some are there only where a flag or a variable
-turned them on.
+Read from the sources of vLLM 0.32.0, SGLang 0.5.23 and llama.cpp's server (as of llama-cpp-python 0.3.36); those of Text
+Generation Inference are named from its documentation, unread. Many stand in no `/openapi.json`, and some are there only
+where a flag or a variable turned them on.
 """
 
 from __future__ import annotations
