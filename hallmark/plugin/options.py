@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -64,7 +64,9 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
     value = {name: setting.value for name, setting in settings.items()}
     server = given.launcher(value["server"], server_url=value["server-url"])
     given.secrets(environ, server=server)
-    server_env = given.variables(config.option.hallmark_server_env or (), option="--server-env", server=server)
+    variables = config.option.hallmark_server_env or ()
+    server_env = given.variables(variables, option="--server-env", server=server)
+    settings["server-env"] = replace(settings["server-env"], value=" ".join(variables))  # their values may hold commas
     return Options(
         selection=Selection(
             models=tuple(filter(None, value["model"].split(","))),
