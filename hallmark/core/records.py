@@ -166,7 +166,8 @@ def record_from_plain(plain: Any) -> Record:
     return record
 
 
-_OWN_WORDS = frozenset({"cell", "model", "device", "impl", "workflow", "kind", "verdict", "relation", "started_at"})
+# A load is numbers and one word of ours.
+_OWN_WORDS = frozenset({"cell", "model", "device", "impl", "workflow", "kind", "verdict", "relation", "started_at", "load"})
 _PARTS = frozenset({"evidence", "entries", "target"})
 
 

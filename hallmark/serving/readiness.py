@@ -28,10 +28,16 @@ def headers(endpoint: Endpoint) -> dict[str, str]:
 
 
 def connect(endpoint: Endpoint, *, timeout_s: float) -> httpx.Client:
-    """A client of the endpoint. A proxy or a .netrc of this machine must not come between it and the server."""
+    """A client of the endpoint. A proxy or a .netrc of this machine must not come between it and the server.
+
+    Each question has a connection of its own: a server may close one behind its answer, just as the next question leaves.
+    """
     import httpx
 
-    return httpx.Client(base_url=endpoint.base_url, headers=headers(endpoint), timeout=timeout_s, trust_env=False)
+    alone = httpx.Limits(max_keepalive_connections=0)
+    return httpx.Client(
+        base_url=endpoint.base_url, headers=headers(endpoint), timeout=timeout_s, trust_env=False, limits=alone
+    )
 
 
 def not_ready_because(client: httpx.Client, *, patience_s: float) -> str:

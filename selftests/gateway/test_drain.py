@@ -36,7 +36,7 @@ class Held:
 def refuses(front: Running) -> bool:
     try:
         socket.create_connection(("127.0.0.1", front.port), timeout=1).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):  # reset: it was still in the queue of the listener that closed
         return True
     return False
 

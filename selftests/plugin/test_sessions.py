@@ -27,6 +27,7 @@ FOLDER = {
     "junit.xml",
     "server.log",
     "launch_plan.json",
+    "load.jsonl",
     "evals",
     "perf",
 }
