@@ -195,7 +195,7 @@ def start_all(folder: Path, stack: contextlib.ExitStack) -> dict[str, int]:
     engine_url = f"http://127.0.0.1:{ports['direct']}"
     python = sys.executable
     stack.enter_context(started("engine", [python, str(HERE / "engine.py"), str(ports["direct"])], ports["direct"], folder))
-    ours = [python, "-m", "hallmark.gateway", "--port", str(ports["gateway"]), "--engine-url", engine_url]
+    ours = [python, "-m", "hallmark_services.gateway", "--port", str(ports["gateway"]), "--engine-url", engine_url]
     variables = {"JWT_SECRET": SECRET, "PYTHONPATH": str(ROOT)}
     stack.enter_context(started("gateway", ours, ports["gateway"], folder, **variables))
     obvious = [python, str(HERE / "obvious.py"), str(ports["obvious"]), engine_url]

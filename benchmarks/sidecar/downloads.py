@@ -39,7 +39,7 @@ from urllib.parse import unquote, urlsplit
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from hallmark.sidecar.downloads import Credentials, DownloadRequest, Downloads, DownloadSettings  # noqa: E402
+from hallmark_services.sidecar.downloads import Credentials, DownloadRequest, Downloads, DownloadSettings  # noqa: E402
 
 RATIO_GOAL = 0.9
 STALL_GOAL_MS = 10.0
@@ -268,7 +268,7 @@ def report(name: str, pairs: list[tuple[Cost, Cost]], size_mib: int) -> bool:
 HOLDER = """
 import signal, sys
 from pathlib import Path
-from hallmark.sidecar.downloads.lock import locked
+from hallmark_services.sidecar.downloads.lock import locked
 with locked(Path(sys.argv[1]), waiting=lambda: print("waiting", flush=True)):
     print("held", flush=True)
     signal.pause()

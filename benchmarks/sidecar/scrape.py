@@ -27,11 +27,11 @@ from prometheus_client.parser import text_string_to_metric_families
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from hallmark.sidecar.metrics.convert import converted  # noqa: E402
-from hallmark.sidecar.metrics.negotiate import encoded  # noqa: E402
-from hallmark.sidecar.metrics.rules import DEFAULT_PREFIX, Engine  # noqa: E402
-from hallmark.sidecar.metrics.scan import Dialect, Scanned, scan  # noqa: E402
-from hallmark.sidecar.metrics.standardize import standardized  # noqa: E402
+from hallmark_services.sidecar.metrics.convert import converted  # noqa: E402
+from hallmark_services.sidecar.metrics.negotiate import encoded  # noqa: E402
+from hallmark_services.sidecar.metrics.rules import DEFAULT_PREFIX, Engine  # noqa: E402
+from hallmark_services.sidecar.metrics.scan import Dialect, Scanned, scan  # noqa: E402
+from hallmark_services.sidecar.metrics.standardize import standardized  # noqa: E402
 from selftests.sidecar.engine import StandInEngine  # noqa: E402
 
 EXPOSITION = ROOT / "selftests" / "sidecar" / "expositions" / "vllm_0_32.txt"
@@ -83,7 +83,8 @@ def whole_scrape_ms(body: bytes, scrapes: int) -> tuple[float, float]:
     """CPU time of the sidecar's whole process for one scrape: (program, kernel)."""
     spent = (0.0, 0.0)
     engine = StandInEngine(body)
-    argv = [sys.executable, "-m", "hallmark.sidecar", "-E", "vllm", "-I", "pod", "-N", "model", "-H", "127.0.0.1", "-P", "0"]
+    argv = [sys.executable, "-m", "hallmark_services.sidecar", "-E", "vllm", "-I", "pod", "-N", "model"]
+    argv += ["-H", "127.0.0.1", "-P", "0"]
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
     with subprocess.Popen([*argv, "-B", engine.url], env=env, stderr=subprocess.PIPE, text=True) as sidecar:
         assert sidecar.stderr is not None

@@ -61,7 +61,7 @@ def gateway(settings: Settings, *, environ: Mapping[str, str], key: str) -> Comm
         env["GATEWAY_API_KEYS"] = joined
     if key:
         env["ENGINE_API_KEY"] = key
-    return Command("gateway", (GATEWAY_PYTHON, "-m", "hallmark.gateway"), env)
+    return Command("gateway", (GATEWAY_PYTHON, "-m", "hallmark_services.gateway"), env)
 
 
 def engine_key(environ: Mapping[str, str]) -> str:

@@ -99,7 +99,10 @@ def behind_gateway(plan: LaunchPlan, keys: Keys, *, host: str, port: int, enviro
         plan,
         endpoint=Endpoint(base_url=f"http://{host}:{port}", model=plan.endpoint.model, api_key=keys.shown()),
         gateway=GatewayPlan(
-            argv=(sys.executable, "-m", "hallmark.gateway"), env=env, engine=plan.endpoint, log_path=folder / "gateway.log"
+            argv=(sys.executable, "-m", "hallmark_services.gateway"),
+            env=env,
+            engine=plan.endpoint,
+            log_path=folder / "gateway.log",
         ),
         warnings=(*plan.warnings, *keys.doubts()),
     )

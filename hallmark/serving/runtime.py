@@ -35,7 +35,7 @@ class RuntimeSidecar:
             "RUNTIME_DOWNLOAD_ROOTS": ",".join(map(str, roots)),
         }
         others = {name: value for name, value in environ.items() if not name.startswith("RUNTIME_") and name not in _NOT_ITS}
-        self._process = KeptProcess([sys.executable, "-m", "hallmark.sidecar"], env=others | own, log_path=log_path)
+        self._process = KeptProcess([sys.executable, "-m", "hallmark_services.sidecar"], env=others | own, log_path=log_path)
         try:
             self._wait(Endpoint(base_url=self.base_url, model=engine.model))
             require_own_listener(self.base_url, self._process)

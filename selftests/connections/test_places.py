@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hallmark.connections.clients import client_of, is_of, parse_networks
-from hallmark.connections.places import Place, Places
+from hallmark_services.connections.clients import client_of, is_of, parse_networks
+from hallmark_services.connections.places import Place, Places
 
 
 class Holder:

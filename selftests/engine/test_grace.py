@@ -9,7 +9,7 @@ import yaml
 from hallmark_engine.settings import read
 
 from hallmark.core.grace import STOP_GRACE_S, drain_s
-from hallmark.gateway.settings import Settings
+from hallmark_services.gateway.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -92,7 +92,7 @@ def gateway(engine_url: str, folder: Path, *arguments: str, open_files: int = 0,
     """
     log_path = folder / f"gateway-{time.monotonic_ns()}.log"
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "JWT_SECRET": SECRET, "ENGINE_URL": engine_url, **variables}
-    command = [sys.executable, "-m", "hallmark.gateway", "--port", "0", *arguments]
+    command = [sys.executable, "-m", "hallmark_services.gateway", "--port", "0", *arguments]
     with log_path.open("wb") as log:
         process = subprocess.Popen(command, env=environ, stderr=log, cwd=folder, preexec_fn=partial(_allow, open_files))
     running = Running(process, 0, log_path)

@@ -12,10 +12,10 @@ import pytest
 
 from hallmark.core.keys import TokenRules
 from hallmark.core.tokens import DAY_S, sign_token
-from hallmark.gateway.admission import Admission
-from hallmark.gateway.heads import parse_request_head
-from hallmark.gateway.refusals import Refusal
-from hallmark.gateway.settings import Settings
+from hallmark_services.gateway.admission import Admission
+from hallmark_services.gateway.heads import parse_request_head
+from hallmark_services.gateway.refusals import Refusal
+from hallmark_services.gateway.settings import Settings
 from selftests.core.polling import comes_true
 from selftests.faulty import MODEL, running
 from selftests.gateway.gateways import SECRET, Running, gateway

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hallmark.gateway.bodies import Body, ChunkedBody, SizedBody, body_of
-from hallmark.gateway.heads import parse_request_head
-from hallmark.gateway.refusals import Refusal
+from hallmark_services.gateway.bodies import Body, ChunkedBody, SizedBody, body_of
+from hallmark_services.gateway.heads import parse_request_head
+from hallmark_services.gateway.refusals import Refusal
 
 NEXT = b"GET /next HTTP/1.1\r\n"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from hallmark.gateway.heads import MOST_FIELDS, end_to_end, parse_request_head, parse_response_head
-from hallmark.gateway.refusals import Refusal
+from hallmark_services.gateway.heads import MOST_FIELDS, end_to_end, parse_request_head, parse_response_head
+from hallmark_services.gateway.refusals import Refusal
 
 
 def head(*lines: str, first: str = "POST /v1/completions?x=1 HTTP/1.1", host: bool = True) -> bytes:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from hallmark.gateway.heads import parse_request_head
-from hallmark.gateway.intake import Intake
-from hallmark.gateway.memory import RequestMemory
-from hallmark.gateway.refusals import Refusal
-from hallmark.gateway.settings import MIB, Settings
+from hallmark_services.gateway.heads import parse_request_head
+from hallmark_services.gateway.intake import Intake
+from hallmark_services.gateway.memory import RequestMemory
+from hallmark_services.gateway.refusals import Refusal
+from hallmark_services.gateway.settings import MIB, Settings
 
 HEAD = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d"
 SETTINGS = Settings(body_rate_kib_s=1, body_window_s=10, body_timeout_s=35)

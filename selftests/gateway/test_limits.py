@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hallmark.gateway.settings import Settings, variable_of
+from hallmark_services.gateway.settings import Settings, variable_of
 from selftests.core.polling import comes_true
 from selftests.gateway.gateways import ROOT, Running, everything, gateway
 from selftests.gateway.scripted import Engine, Turn, scripted
@@ -252,7 +252,7 @@ def _sends_a_byte(connection: socket.socket) -> bool:
 
 
 def test_every_setting_stands_in_the_table_with_its_default() -> None:
-    text = (ROOT / "hallmark" / "gateway" / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "hallmark_services" / "gateway" / "README.md").read_text(encoding="utf-8")
     rows = [row.split(" | ") for row in text.splitlines() if row.startswith("| `")]
     said = {variable: row[1] for row in rows for variable in re.findall(r"`([A-Z_]+)`", row[0])}
     for known in fields(Settings):

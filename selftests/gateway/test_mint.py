@@ -9,7 +9,7 @@ import pytest
 from hallmark.core.errors import UsageError
 from hallmark.core.keys import TokenRules
 from hallmark.core.tokens import verify_token
-from hallmark.gateway.mint import minted
+from hallmark_services.gateway.mint import minted
 from selftests.gateway.gateways import SECRET
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hallmark.gateway.progress import Engine, Status
+from hallmark_services.gateway.progress import Engine, Status
 
 
 class Clock:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hallmark.core.errors import UsageError
-from hallmark.gateway.settings import make_parser, read_settings
+from hallmark_services.gateway.settings import make_parser, read_settings
 
 
 def test_arguments_win_over_the_environment_and_that_over_defaults() -> None:

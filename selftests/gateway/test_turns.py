@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from hallmark.gateway.connection import ClientConnection
-from hallmark.gateway.server import Gateway
-from hallmark.gateway.settings import MIB, Settings
+from hallmark_services.gateway.connection import ClientConnection
+from hallmark_services.gateway.server import Gateway
+from hallmark_services.gateway.settings import MIB, Settings
 
 UPLOAD = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (32 * MIB)
 

@@ -12,11 +12,11 @@ import pytest
 from selftests.house.rules import badly_named, sleeps, too_long, undocumented
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = ROOT / "hallmark"
+PACKAGES = [ROOT / "hallmark", ROOT / "hallmark_services"]
 OURS = [
     ROOT / "run.py",
     ROOT / "conftest.py",
-    *(p for name in ("hallmark", "tests", "selftests") for p in (ROOT / name).rglob("*.py")),
+    *(p for name in ("hallmark", "hallmark_services", "tests", "selftests") for p in (ROOT / name).rglob("*.py")),
 ]
 SLOW_ON_PURPOSE = ROOT / "selftests" / "faulty" / "server.py"
 
@@ -47,8 +47,9 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 
 def test_every_module_says_what_it_owns() -> None:
     assert undocumented("x = 1\n")
-    assert [named(path) for path in PACKAGE.rglob("*.py") if undocumented(path.read_text(encoding="utf-8"))] == []
-    packages = {path.parent for path in PACKAGE.rglob("*.py")}
+    modules = [path for package in PACKAGES for path in package.rglob("*.py")]
+    assert [named(path) for path in modules if undocumented(path.read_text(encoding="utf-8"))] == []
+    packages = {path.parent for path in modules}
     assert [named(folder) for folder in packages if not (folder / "__init__.py").is_file()] == []
 
 
@@ -60,7 +61,7 @@ def test_every_folder_of_the_product_has_a_readme() -> None:
 def test_no_test_sleeps_a_fixed_time() -> None:
     assert list(sleeps("import time\ntime.sleep(0.01)\n")) == []
     assert list(sleeps("import time\ntime.sleep(1)\ntime.sleep(0.5)\ntime.sleep(pause)\n")) == [2, 3, 4]
-    tests = [path for path in OURS if PACKAGE not in path.parents and path != SLOW_ON_PURPOSE]
+    tests = [path for path in OURS if not {*PACKAGES} & {*path.parents} and path != SLOW_ON_PURPOSE]
     assert {named(path): lines for path in tests if (lines := list(sleeps(path.read_text(encoding="utf-8"))))} == {}
 
 
@@ -80,34 +81,41 @@ def test_imports_only_go_down() -> None:
     assert "0 broken" in ended.stdout
 
 
+PLANTED = {
+    "hallmark/core/planted.py": "import hallmark.specs.model",
+    "hallmark/evals/planted.py": "import hallmark.configure.plan",
+    "hallmark/report/planted.py": "import pytest",
+    "hallmark/perf/planted.py": "import lm_eval",
+    "hallmark/serving/planted.py": "import torch",
+    "hallmark/client/planted.py": "import hallmark_services.connections",
+    "hallmark_services/gateway/planted.py": "import hallmark_services.sidecar",
+    "hallmark_services/sidecar/planted.py": "import hallmark.specs",
+}
+"""Upwards, sideways, what only one place may import, and between the two packages."""
+
+
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The package and its contract, to plant in."""
-    shutil.copytree(PACKAGE, tmp_path / "hallmark", ignore=shutil.ignore_patterns("__pycache__"))
+    """The packages and their contract, to plant in."""
+    for package in PACKAGES:
+        shutil.copytree(package, tmp_path / package.name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path
 
 
-def test_a_copy_in_which_nothing_is_planted_stands(copy: Path) -> None:
-    assert lint_imports(copy).returncode == 0
+def test_each_import_that_goes_up_or_out_is_noticed(copy: Path) -> None:
+    for place, line in PLANTED.items():
+        (copy / place).write_text(f"{line}\n")
+    ended = lint_imports(copy)
+    assert ended.returncode == 1
+    for place, line in PLANTED.items():
+        importer = place.removesuffix(".py").replace("/", ".")
+        assert f"{importer} -> {line.removeprefix('import ')}" in ended.stdout
 
 
-@pytest.mark.parametrize(
-    ("place", "line"),
-    [
-        ("core/planted.py", "import hallmark.specs.model\n"),
-        ("evals/planted.py", "import hallmark.configure.plan\n"),
-        ("report/planted.py", "import pytest\n"),
-        ("evals/planted.py", "import lm_eval\n"),
-        ("serving/planted.py", "import torch\n"),
-        ("planted/__init__.py", '"""A package of no floor."""\n'),
-    ],
-)
-def test_an_import_that_goes_up_or_out_is_noticed(copy: Path, place: str, line: str) -> None:
-    """Planted in a copy: upwards, sideways, what only one place may import, and a package that has no floor."""
-    planted = copy / "hallmark" / place
-    planted.parent.mkdir(exist_ok=True)
-    planted.write_text(line)
+def test_a_package_of_no_floor_is_noticed(copy: Path) -> None:
+    (copy / "hallmark" / "planted").mkdir()
+    (copy / "hallmark" / "planted" / "__init__.py").write_text('"""A package of no floor."""\n')
     ended = lint_imports(copy)
     assert ended.returncode == 1
     assert "planted" in ended.stdout

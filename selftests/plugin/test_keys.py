@@ -102,7 +102,7 @@ def killed_gateway(request):
         for folder in pathlib.Path("/proc").glob("[0-9]*"):
             try:
                 ours, words = (folder / "environ").read_bytes(), (folder / "cmdline").read_bytes()
-                if {mark!r}.encode() in ours and b"hallmark.gateway" in words and b"keeper" not in words:
+                if {mark!r}.encode() in ours and b"hallmark_services.gateway" in words and b"keeper" not in words:
                     os.kill(int(folder.name), signal.SIGKILL)
             except OSError:
                 continue

@@ -16,10 +16,10 @@ import httpx
 import uvicorn
 
 from hallmark.core.redact import Redactor
-from hallmark.sidecar.app import create_app
-from hallmark.sidecar.downloads import DownloadSettings
-from hallmark.sidecar.metrics.rules import Engine
-from hallmark.sidecar.settings import SidecarSettings
+from hallmark_services.sidecar.app import create_app
+from hallmark_services.sidecar.downloads import DownloadSettings
+from hallmark_services.sidecar.metrics.rules import Engine
+from hallmark_services.sidecar.settings import SidecarSettings
 from selftests.core.polling import comes_true
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,8 +49,8 @@ def sidecar(engine_url: str, *, downloads: DownloadSettings | None = None, **giv
 
 @contextlib.contextmanager
 def command(arguments: Sequence[str], *, log: Path, environ: Mapping[str, str] | None = None) -> Iterator[tuple[str, int]]:
-    """(base URL, pid) of `python -m hallmark.sidecar`, listening on a port that it chose; ended afterwards."""
-    argv = [sys.executable, "-m", "hallmark.sidecar", "-H", "127.0.0.1", "-P", "0", *arguments]
+    """(base URL, pid) of `python -m hallmark_services.sidecar`, listening on a port that it chose; ended afterwards."""
+    argv = [sys.executable, "-m", "hallmark_services.sidecar", "-H", "127.0.0.1", "-P", "0", *arguments]
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **(environ or {})}
     with log.open("wb") as out, subprocess.Popen(argv, env=env, stdout=out, stderr=out) as process:
         try:

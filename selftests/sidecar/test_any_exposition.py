@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hallmark.sidecar.metrics.convert import converted
-from hallmark.sidecar.metrics.negotiate import CONTENT_TYPES, encoded
-from hallmark.sidecar.metrics.rules import Engine
-from hallmark.sidecar.metrics.scan import Dialect, scan
-from hallmark.sidecar.metrics.standardize import standardized
+from hallmark_services.sidecar.metrics.convert import converted
+from hallmark_services.sidecar.metrics.negotiate import CONTENT_TYPES, encoded
+from hallmark_services.sidecar.metrics.rules import Engine
+from hallmark_services.sidecar.metrics.scan import Dialect, scan
+from hallmark_services.sidecar.metrics.standardize import standardized
 from selftests.sidecar.reading import PREFIX
 
 NAMES = st.sampled_from(

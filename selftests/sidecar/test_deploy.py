@@ -15,7 +15,7 @@ import promql_parser
 import pytest
 import yaml
 
-from hallmark.sidecar.settings import parse
+from hallmark_services.sidecar.settings import parse
 from selftests.sidecar.engine import StandInEngine
 from selftests.sidecar.reading import exposition, samples
 from selftests.sidecar.running import sidecar

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from hallmark.sidecar.downloads import DownloadSettings
-from hallmark.sidecar.metrics.rules import Engine
+from hallmark_services.sidecar.downloads import DownloadSettings
+from hallmark_services.sidecar.metrics.rules import Engine
 from selftests.core.polling import comes_true
 from selftests.sidecar.engine import StandInEngine
 from selftests.sidecar.running import sidecar

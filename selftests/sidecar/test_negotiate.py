@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hallmark.sidecar.metrics.negotiate import ASKED_FOR, chosen, preferred
-from hallmark.sidecar.metrics.scan import Dialect
+from hallmark_services.sidecar.metrics.negotiate import ASKED_FOR, chosen, preferred
+from hallmark_services.sidecar.metrics.scan import Dialect
 
 TEXT, OM = Dialect.TEXT, Dialect.OPENMETRICS
 PROMETHEUS_3 = (

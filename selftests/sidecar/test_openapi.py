@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from hallmark.sidecar.downloads import DownloadSettings
+from hallmark_services.sidecar.downloads import DownloadSettings
 from selftests.sidecar.engine import StandInEngine
 from selftests.sidecar.reading import exposition
 from selftests.sidecar.running import sidecar

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from hallmark.serving.readiness import free_port
-from hallmark.sidecar.metrics.rules import STANDARDS, Kind
+from hallmark_services.sidecar.metrics.rules import STANDARDS, Kind
 from selftests.core.polling import comes_true
 from selftests.sidecar.engine import StandInEngine
 from selftests.sidecar.reading import exposition

@@ -17,7 +17,7 @@ import pytest
 from hallmark.core.process import KeptProcess, tail
 from hallmark.serving.readiness import free_port, wait_until_ready
 from hallmark.serving.server import Endpoint
-from hallmark.sidecar.downloads import DownloadSettings
+from hallmark_services.sidecar.downloads import DownloadSettings
 from selftests.sidecar.reading import PREFIX, STANDARD_SERIES, families, samples, series
 from selftests.sidecar.running import ROOT, sidecar
 

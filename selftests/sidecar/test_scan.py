@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hallmark.sidecar.metrics.scan import Dialect, scan
+from hallmark_services.sidecar.metrics.scan import Dialect, scan
 from selftests.sidecar.reading import FOLDER, exposition, samples
 
 GOOD = b'# HELP a_total A "thing".\n# TYPE a_total counter\na_total{x="1"} 2\nb 3.5 1700000000000\n'

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from hallmark.sidecar.downloads import DownloadSettings
+from hallmark_services.sidecar.downloads import DownloadSettings
 from selftests.sidecar.engine import StandInEngine
 from selftests.sidecar.running import sidecar
 

@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from hallmark.core.errors import UsageError
-from hallmark.sidecar.__main__ import main
-from hallmark.sidecar.downloads import DownloadSettings
-from hallmark.sidecar.metrics.rules import Engine
-from hallmark.sidecar.settings import parse
+from hallmark_services.sidecar.__main__ import main
+from hallmark_services.sidecar.downloads import DownloadSettings
+from hallmark_services.sidecar.metrics.rules import Engine
+from hallmark_services.sidecar.settings import parse
 from selftests.core.polling import alive
 from selftests.sidecar.downloads.hub_server import Hub, Repository
 from selftests.sidecar.engine import StandInEngine

@@ -7,11 +7,11 @@ import re
 import pytest
 from prometheus_client.utils import floatToGoString
 
-from hallmark.sidecar.metrics.convert import converted
-from hallmark.sidecar.metrics.negotiate import encoded
-from hallmark.sidecar.metrics.rules import Engine
-from hallmark.sidecar.metrics.scan import Dialect, scan
-from hallmark.sidecar.metrics.standardize import standardized
+from hallmark_services.sidecar.metrics.convert import converted
+from hallmark_services.sidecar.metrics.negotiate import encoded
+from hallmark_services.sidecar.metrics.rules import Engine
+from hallmark_services.sidecar.metrics.scan import Dialect, scan
+from hallmark_services.sidecar.metrics.standardize import standardized
 from selftests.sidecar.reading import PREFIX, STANDARD_SERIES, exposition, families, samples, series, values, without_types
 
 VLLM, SGLANG = Engine.VLLM, Engine.SGLANG

@@ -16,11 +16,11 @@ import httpx
 import pytest
 
 from hallmark.core.tokens import DAY_S, sign_token
-from hallmark.gateway.admission import Admission
-from hallmark.gateway.heads import parse_request_head
-from hallmark.gateway.refusals import Refusal
-from hallmark.gateway.settings import read_settings
 from hallmark.serving.listener import listeners_at
+from hallmark_services.gateway.admission import Admission
+from hallmark_services.gateway.heads import parse_request_head
+from hallmark_services.gateway.refusals import Refusal
+from hallmark_services.gateway.settings import read_settings
 from selftests.gateway.gateways import SECRET
 from selftests.gateway.streams import Streams
 from selftests.plugin.commands import Command, wait_for

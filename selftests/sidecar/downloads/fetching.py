@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hallmark.sidecar.downloads import Credentials, DownloadRequest, Downloads, DownloadSettings, Job
-from hallmark.sidecar.downloads.target import MARKER
+from hallmark_services.sidecar.downloads import Credentials, DownloadRequest, Downloads, DownloadSettings, Job
+from hallmark_services.sidecar.downloads.target import MARKER
 
 LOOPBACK = ("127.0.0.0/8",)
 

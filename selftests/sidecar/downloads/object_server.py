@@ -10,7 +10,7 @@ from typing import Any
 import botocore.session
 from moto.server import ThreadedMotoServer
 
-from hallmark.sidecar.downloads import Credentials, DownloadSettings
+from hallmark_services.sidecar.downloads import Credentials, DownloadSettings
 from selftests.sidecar.downloads.fetching import settings
 
 READ = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}'

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from hallmark.sidecar.downloads import Credentials, DownloadRequest, Downloads, DownloadSettings, JobState, Refused
-from hallmark.sidecar.downloads.admission import admit
-from hallmark.sidecar.downloads.endpoint import ANY_ENDPOINT
+from hallmark_services.sidecar.downloads import Credentials, DownloadRequest, Downloads, DownloadSettings, JobState, Refused
+from hallmark_services.sidecar.downloads.admission import admit
+from hallmark_services.sidecar.downloads.endpoint import ANY_ENDPOINT
 from selftests.sidecar.downloads.fetching import content, fetch, hub_settings, settings
 from selftests.sidecar.downloads.hub_server import Hub, Repository
 
@@ -349,7 +349,7 @@ def test_a_redirect_to_a_permitted_place_is_followed(root: Path) -> None:
 
 REBINDING = """
 import socket, sys
-from hallmark.sidecar.downloads.guard import ForbiddenAddress, Guard
+from hallmark_services.sidecar.downloads.guard import ForbiddenAddress, Guard
 
 answers = iter(["93.184.215.14", *sys.argv[2:]])
 def stand_in_resolver(host, port, *_, **__):

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from hallmark.sidecar.downloads import delivery
-from hallmark.sidecar.downloads.delivery import deliver
-from hallmark.sidecar.downloads.order import Order
-from hallmark.sidecar.downloads.transfer import Counts
-from hallmark.sidecar.downloads.volume import Volume
+from hallmark_services.sidecar.downloads import delivery
+from hallmark_services.sidecar.downloads.delivery import deliver
+from hallmark_services.sidecar.downloads.order import Order
+from hallmark_services.sidecar.downloads.transfer import Counts
+from hallmark_services.sidecar.downloads.volume import Volume
 from selftests.sidecar.downloads.fetching import content
 
 OLD, NEW = {"a": b"old a", "b": b"old b"}, {"a": b"new a", "b": b"new b"}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hallmark.sidecar.downloads import JobState
+from hallmark_services.sidecar.downloads import JobState
 from selftests.sidecar.downloads.fetching import content, fetch, hub_settings, noise
 from selftests.sidecar.downloads.hub_server import Hub, Repository
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hallmark.sidecar.downloads import JobState
+from hallmark_services.sidecar.downloads import JobState
 from selftests.sidecar.downloads.fetching import content, fetch, hub_settings, marked, noise, settings
 from selftests.sidecar.downloads.hub_server import CuttingProxy, Hub, Repository
 

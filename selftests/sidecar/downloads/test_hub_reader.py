@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from hallmark.sidecar.downloads.hub_reader import HubReader
-from hallmark.sidecar.downloads.order import Order
-from hallmark.sidecar.downloads.remote import RemoteFile, TransferError
+from hallmark_services.sidecar.downloads.hub_reader import HubReader
+from hallmark_services.sidecar.downloads.order import Order
+from hallmark_services.sidecar.downloads.remote import RemoteFile, TransferError
 from selftests.sidecar.downloads.hub_server import COMMIT, Hub, Repository
 
 NAME, PATH, CONTENT = "org/model", "config.json", b'{"a": 1}'

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hallmark.sidecar.downloads import Credentials, Job, JobState
+from hallmark_services.sidecar.downloads import Credentials, Job, JobState
 from selftests.sidecar.downloads.fetching import content, fetch, marked, noise, settings
 from selftests.sidecar.downloads.hub_server import CuttingProxy
 from selftests.sidecar.downloads.object_server import ObjectServer, store_settings

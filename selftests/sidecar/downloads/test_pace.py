@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hallmark.core.errors import UsageError
-from hallmark.sidecar.downloads.pace import Pace, PaceWatch
-from hallmark.sidecar.downloads.settings import DownloadSettings
+from hallmark_services.sidecar.downloads.pace import Pace, PaceWatch
+from hallmark_services.sidecar.downloads.settings import DownloadSettings
 
 PACE = Pace(least_bytes_per_s=100, window_s=10, deadline_s=60)
 

@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hallmark.core.errors import UsageError
-from hallmark.sidecar.downloads import DownloadSettings
-from hallmark.sidecar.downloads.addresses import is_public, may_be_the_operators, parse_address, within
-from hallmark.sidecar.downloads.checksums import Digest, DigestKind, hasher
-from hallmark.sidecar.downloads.lock import locked
-from hallmark.sidecar.downloads.partial import Partial
-from hallmark.sidecar.downloads.remote import RemoteFile, TransferError, require_plain
+from hallmark_services.sidecar.downloads import DownloadSettings
+from hallmark_services.sidecar.downloads.addresses import is_public, may_be_the_operators, parse_address, within
+from hallmark_services.sidecar.downloads.checksums import Digest, DigestKind, hasher
+from hallmark_services.sidecar.downloads.lock import locked
+from hallmark_services.sidecar.downloads.partial import Partial
+from hallmark_services.sidecar.downloads.remote import RemoteFile, TransferError, require_plain
 
 ROOT = Path(__file__).parents[3]
 
@@ -101,7 +101,7 @@ def test_what_is_not_as_it_was_left_is_not_trusted(tmp_path: Path, spoil: str) -
 HOLDER = """
 import sys, signal
 from pathlib import Path
-from hallmark.sidecar.downloads.lock import locked
+from hallmark_services.sidecar.downloads.lock import locked
 with locked(Path(sys.argv[1]), waiting=lambda: print("waiting", flush=True)):
     print("held", flush=True)
     signal.pause()
@@ -232,6 +232,6 @@ def test_a_setting_that_cannot_be_meant_is_said_at_once(name: str, value: str) -
 
 def test_the_service_loads_no_client_library_itself() -> None:
     """They are the workers' business: the service starts fast, and holds none of their state."""
-    program = "import sys, hallmark.sidecar.downloads; print([m for m in sys.modules if m in %r])"
+    program = "import sys, hallmark_services.sidecar.downloads; print([m for m in sys.modules if m in %r])"
     heavy = ("botocore", "boto3", "huggingface_hub", "httpx2", "fastapi", "pydantic")
     assert subprocess.check_output([sys.executable, "-c", program % (heavy,)], cwd=ROOT, text=True).strip() == "[]"

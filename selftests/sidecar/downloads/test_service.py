@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from hallmark.sidecar.downloads import DownloadRequest, Downloads, JobState, Refused
-from hallmark.sidecar.downloads.pace import Pace
+from hallmark_services.sidecar.downloads import DownloadRequest, Downloads, JobState, Refused
+from hallmark_services.sidecar.downloads.pace import Pace
 from selftests.core.polling import alive, comes_true
 from selftests.sidecar.downloads.fetching import content, fetch, hub_settings, marked, noise, settings
 from selftests.sidecar.downloads.hub_server import Hub, Repository
@@ -85,7 +85,7 @@ def test_a_worker_that_is_killed_leaves_no_half_model_and_the_next_try_resumes(h
 SERVICE = """
 import asyncio, sys
 from pathlib import Path
-from hallmark.sidecar.downloads import Credentials, DownloadRequest, Downloads, DownloadSettings
+from hallmark_services.sidecar.downloads import Credentials, DownloadRequest, Downloads, DownloadSettings
 
 async def main(root, url):
     limits = DownloadSettings(
@@ -164,7 +164,7 @@ def test_no_secret_is_in_the_worker_s_arguments_or_environment(hub: Hub, tmp_pat
 
     seen = asyncio.run(look())
     gate.opened.set()
-    assert b"hallmark.sidecar.downloads.worker" in seen
+    assert b"hallmark_services.sidecar.downloads.worker" in seen
     assert token.encode() not in seen
     assert b"HF_TOKEN" not in seen
 

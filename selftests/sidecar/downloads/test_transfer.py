@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hallmark.sidecar.downloads.checksums import Digest, DigestKind, hasher
-from hallmark.sidecar.downloads.hub_reader import answered
-from hallmark.sidecar.downloads.partial import Partial
-from hallmark.sidecar.downloads.remote import Interrupted, RemoteFile, TransferError
-from hallmark.sidecar.downloads.transfer import ATTEMPTS, Counts, Patience, Transfer
+from hallmark_services.sidecar.downloads.checksums import Digest, DigestKind, hasher
+from hallmark_services.sidecar.downloads.hub_reader import answered
+from hallmark_services.sidecar.downloads.partial import Partial
+from hallmark_services.sidecar.downloads.remote import Interrupted, RemoteFile, TransferError
+from hallmark_services.sidecar.downloads.transfer import ATTEMPTS, Counts, Patience, Transfer
 
 KINDS: list[DigestKind] = ["md5", "sha256", "git-sha1", "md5-of-parts", "crc32"]
 
@@ -23,7 +23,7 @@ KINDS: list[DigestKind] = ["md5", "sha256", "git-sha1", "md5-of-parts", "crc32"]
 @pytest.fixture(autouse=True, scope="module")
 def _no_pauses() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hallmark.sidecar.downloads.transfer._FIRST_PAUSE_S", 0.0)
+        patch.setattr("hallmark_services.sidecar.downloads.transfer._FIRST_PAUSE_S", 0.0)
         yield
 
 
@@ -130,7 +130,7 @@ class Clock(threading.Event):
 def test_a_source_that_is_busy_is_left_alone_for_longer(
     monkeypatch: pytest.MonkeyPatch, busy: bool, least_s: float, most_s: float
 ) -> None:
-    monkeypatch.setattr("hallmark.sidecar.downloads.transfer._FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr("hallmark_services.sidecar.downloads.transfer._FIRST_PAUSE_S", 0.05)
     patience = Patience(clock := Clock())
     with pytest.raises(TransferError, match="7 times in a row"):
         for _ in range(ATTEMPTS):

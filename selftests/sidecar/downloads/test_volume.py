@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from hallmark.sidecar.downloads import JobState
-from hallmark.sidecar.downloads.order import Order
-from hallmark.sidecar.downloads.remote import Interrupted, TransferError
-from hallmark.sidecar.downloads.volume import Volume
+from hallmark_services.sidecar.downloads import JobState
+from hallmark_services.sidecar.downloads.order import Order
+from hallmark_services.sidecar.downloads.remote import Interrupted, TransferError
+from hallmark_services.sidecar.downloads.volume import Volume
 from selftests.sidecar.downloads.fetching import content, fetch, marked, noise, settings
 
 

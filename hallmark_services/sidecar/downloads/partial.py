@@ -1,0 +1,163 @@
+"""A file that is coming: its bytes in place, and beside them how far each of its segments is.
+
+Both files are fit for the next try at every instant: a segment's count is raised only after its bytes are written.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hallmark_services.sidecar.downloads.remote import CHUNK
+
+SEGMENT = 64 << 20
+_COUNT = struct.Struct("<Q")
+_COUNT_EVERY = 1 << 20
+Feed = Callable[[bytes], object]
+"""Takes the bytes of a file in their order."""
+
+
+class Partial:
+    """One file of `size` bytes at `path`, of which threads write different segments at once."""
+
+    def __init__(self, path: Path, size: int, *, segment: int = SEGMENT) -> None:
+        self.path = path
+        self.size = size
+        self._segment = segment
+        self._counts_path = path.with_name(path.name + ".counts")
+        self._moved = threading.Condition()
+        self._done = self._read_counts()
+        self._first_open = 0
+        """Every segment before this one is whole."""
+        self.resumed_bytes = sum(self._done)
+        """What an earlier try had left."""
+
+    @property
+    def segments(self) -> range:
+        return range(-(-self.size // self._segment))
+
+    def bounds(self, index: int) -> tuple[int, int]:
+        return index * self._segment, min((index + 1) * self._segment, self.size)
+
+    def position(self, index: int) -> int:
+        """Where the next byte of that segment goes."""
+        return index * self._segment + self._done[index]
+
+    def _read_counts(self) -> list[int]:
+        """What is there already; nothing unless both files are as this class writes them."""
+        nothing = [0] * len(self.segments)
+        try:
+            raw = self._counts_path.read_bytes()
+            length = self.path.stat().st_size
+        except OSError:
+            return nothing
+        if len(raw) != len(nothing) * _COUNT.size or length != self.size:
+            return nothing
+        counts = [count for (count,) in _COUNT.iter_unpack(raw)]
+        lengths = [end - start for start, end in map(self.bounds, self.segments)]
+        return counts if all(count <= most for count, most in zip(counts, lengths, strict=True)) else nothing
+
+    def prepare(self) -> None:
+        """Make both files, or keep what an earlier try left in them."""
+        if self.resumed_bytes:
+            return
+        with self.path.open("wb") as stream:
+            stream.truncate(self.size)
+        self._counts_path.write_bytes(bytes(len(self.segments) * _COUNT.size))
+
+    def reset(self) -> None:
+        """Forget all of it."""
+        with self._moved:
+            self._done = [0] * len(self.segments)
+            self._first_open = 0
+            self.resumed_bytes = 0
+        self.prepare()
+
+    @contextmanager
+    def writing(self, index: int, feed: Feed | None = None) -> Iterator[SegmentWriter]:
+        """What appends to that segment; `feed` is given all the segment's bytes, those of an earlier try first."""
+        data = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+        counts = os.open(self._counts_path, os.O_WRONLY | os.O_CLOEXEC)
+        writer = SegmentWriter(self, index, data, counts, feed)
+        try:
+            if feed:
+                for piece in read_back(data, self.bounds(index)[0], self.position(index)):
+                    feed(piece)
+            yield writer
+        finally:
+            writer.flush()
+            os.close(data)
+            os.close(counts)
+
+    def advance(self, index: int, position: int) -> None:
+        """The segment is there up to `position`."""
+        with self._moved:
+            self._done[index] = position - index * self._segment
+            self._moved.notify_all()
+
+    def contiguous(self, beyond: int, *, wait_s: float) -> int:
+        """How many bytes from the beginning are there; waits up to `wait_s` for more than `beyond`."""
+        with self._moved:
+            if (there := self._from_start()) <= beyond:
+                self._moved.wait(wait_s)
+                there = self._from_start()
+            return there
+
+    def _from_start(self) -> int:
+        while self._first_open < len(self.segments):
+            start, end = self.bounds(self._first_open)
+            if self._done[self._first_open] < end - start:
+                return start + self._done[self._first_open]
+            self._first_open += 1
+        return self.size
+
+    def move_to(self, path: Path) -> None:
+        """The file is whole: it goes to where whole files are."""
+        self.path.replace(path)
+        self._counts_path.unlink(missing_ok=True)
+
+
+class SegmentWriter:
+    """Appends to one segment."""
+
+    def __init__(self, partial: Partial, index: int, data: int, counts: int, feed: Feed | None) -> None:
+        self._feed = feed
+        self._partial = partial
+        self._index = index
+        self._data = data
+        self._counts = counts
+        self._unwritten = 0
+        """Bytes that are in the file and not in the count beside it: what a kill may cost."""
+
+    def write(self, piece: bytes) -> None:
+        """Bytes first, then the count of them."""
+        view, position = memoryview(piece), self._partial.position(self._index)
+        while view:
+            written = os.pwrite(self._data, view, position)
+            view, position = view[written:], position + written
+        if self._feed:
+            self._feed(piece)
+        self._partial.advance(self._index, position)
+        self._unwritten += len(piece)
+        if self._unwritten >= _COUNT_EVERY:
+            self.flush()
+
+    def flush(self) -> None:
+        start, _ = self._partial.bounds(self._index)
+        os.pwrite(self._counts, _COUNT.pack(self._partial.position(self._index) - start), self._index * _COUNT.size)
+        self._unwritten = 0
+
+
+def read_back(descriptor: int, start: int, end: int) -> Iterator[bytes]:
+    """The bytes [start, end) of that file, in pieces."""
+    while start < end:
+        piece = os.pread(descriptor, min(CHUNK, end - start), start)
+        if not piece:
+            raise OSError(errno.EIO, "the file became shorter while it came")
+        start += len(piece)
+        yield piece

@@ -1,0 +1,181 @@
+"""The jobs of this service: admitted, joined where two ask for one target, bounded, watched, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import contextlib
+import time
+
+from hallmark.core.redact import Redactor
+from hallmark_services.sidecar.downloads.admission import admit
+from hallmark_services.sidecar.downloads.job import Job, JobState
+from hallmark_services.sidecar.downloads.order import Order
+from hallmark_services.sidecar.downloads.pace import PaceWatch
+from hallmark_services.sidecar.downloads.process import WorkerProcess
+from hallmark_services.sidecar.downloads.request import DownloadRequest, Refused
+from hallmark_services.sidecar.downloads.settings import DownloadSettings
+
+_LOOK_EVERY_S = 1.0
+
+
+class _Run:
+    """A job with what carries it out."""
+
+    def __init__(self, job: Job, order: Order) -> None:
+        self.job = job
+        self.order = order
+        self.worker: WorkerProcess | None = None
+        self.cancelled = False
+        self.too_slow = ""
+        """Why its pace ended it."""
+        self.task: asyncio.Task[None] | None = None
+
+
+class Downloads:
+    """Made and used inside one event loop; none of its methods waits for a disk or a network.
+
+    (`submit` follows the symlinks of the target's path, which is a matter of microseconds.)
+    """
+
+    def __init__(self, settings: DownloadSettings) -> None:
+        self.settings = settings
+        self._jobs: dict[str, Job] = {}
+        self._runs: dict[str, _Run] = {}
+        """The jobs that have not ended, by target."""
+        self._slots = asyncio.Semaphore(settings.max_active)
+        self._closed = False
+
+    def submit(self, request: DownloadRequest) -> Job:
+        """The job that fetches this: a new one, or the one that is fetching the same to the same place already.
+
+        Refused: 400 malformed, 403 not allowed, 409 the target is being filled from elsewhere, 503 too many or closing.
+        """
+        order = admit(request, self.settings)
+        running = self._runs.get(order.target)
+        if running is not None and not running.cancelled:
+            if running.order.identity != order.identity:
+                raise Refused(409, "output_dir: another source is being downloaded to it; wait for that job or cancel it")
+            return running.job
+        if self._closed:
+            raise Refused(503, "the service is closing")
+        if len(self._runs) >= self.settings.max_active + self.settings.max_queued:
+            raise Refused(503, "too many downloads are queued; try again later")
+        job = Job(source=order.source, output_dir=order.target)
+        self._remember(job)
+        run = _Run(job, order)
+        self._runs[order.target] = run
+        run.task = asyncio.create_task(self._carry_out(run), name=f"download-{job.id}")
+        return job
+
+    def get(self, job_id: str) -> Job:
+        """The job of that id; Refused (404) when there is none (any more)."""
+        try:
+            return self._jobs[job_id]
+        except KeyError:
+            raise Refused(404, "no such job") from None
+
+    def list(self) -> builtins.list[Job]:
+        """Every job that is remembered, oldest first."""
+        return [*self._jobs.values()]
+
+    async def wait(self, job: Job) -> Job:
+        """The job when it has ended. Who stops waiting does not stop the job."""
+        await job.finished.wait()
+        return job
+
+    def cancel(self, job_id: str) -> Job:
+        """End the job; what has come is kept for the next try. A job that has ended stays as it is."""
+        job = self.get(job_id)
+        for run in [*self._runs.values()]:
+            if run.job is job:
+                self._stop(run)
+        return job
+
+    async def close(self) -> None:
+        """Cancel what runs, and return when no process is left."""
+        self._closed = True
+        runs = [*self._runs.values()]
+        for run in runs:
+            self._stop(run)
+        await asyncio.gather(*(run.task for run in runs if run.task), return_exceptions=True)
+
+    def _stop(self, run: _Run) -> None:
+        run.cancelled = True
+        if run.worker is not None:
+            run.worker.kill()
+        elif run.job.state is JobState.QUEUED and run.task:
+            # At once: its place in the queue is another's now.
+            run.task.cancel()
+            self._ended(run)
+
+    def _remember(self, job: Job) -> None:
+        self._jobs[job.id] = job
+        surplus = len(self._jobs) - self.settings.max_history - len(self._runs) - 1
+        for old in [old.id for old in self._jobs.values() if old.state.ended][: max(surplus, 0)]:
+            del self._jobs[old]
+
+    async def _carry_out(self, run: _Run) -> None:
+        try:
+            async with self._slots:
+                if not run.cancelled:
+                    await self._work(run)
+        except Exception as exc:
+            # Whatever it was, whoever waits for the job must hear of it.
+            run.job.end(JobState.FAILED, f"the download could not be run: {type(exc).__name__}: {exc}", 500)
+        finally:
+            self._ended(run)
+
+    def _ended(self, run: _Run) -> None:
+        run.job.end(JobState.CANCELLED)
+        if self._runs.get(run.order.target) is run:
+            del self._runs[run.order.target]
+
+    async def _watch(self, run: _Run) -> None:
+        """End the download where its pace is too slow: its place is wanted by others."""
+        watch, job = PaceWatch(self.settings.pace, started_s=time.monotonic()), run.job
+        while not run.too_slow:
+            await asyncio.sleep(min(_LOOK_EVERY_S, self.settings.pace.window_s / 4))
+            run.too_slow = watch.too_slow(now_s=time.monotonic(), phase=job.phase, bytes_fetched=job.bytes_fetched)
+        if run.worker:
+            run.worker.kill()
+
+    def waits_for(self, job: Job) -> str:
+        """Why a queued job has not begun, and for how long at most; empty for one that has."""
+        if job.state is not JobState.QUEUED:
+            return ""
+        queued = [run.job for run in self._runs.values() if run.job.state is JobState.QUEUED]
+        running = [run.job for run in self._runs.values() if run.job.state is JobState.RUNNING]
+        ahead = queued.index(job) if job in queued else 0
+        rounds = 1 + ahead // max(self.settings.max_active, 1)
+        left = [max(0.0, one.started_at + self.settings.pace.deadline_s - time.time()) for one in running]
+        longest_s = max(min(left, default=0.0), 0.0) + (rounds - 1) * self.settings.pace.deadline_s
+        guesses = sorted(s for one in running if (s := one.seconds_left) is not None)
+        about = f"; at their present rate the next place is free in about {guesses[0]:.0f} s" if guesses and not ahead else ""
+        return (
+            f"{len(running)} of {self.settings.max_active} downloads are running and {ahead} are queued before this one: "
+            f"it begins within {longest_s:.0f} s at the latest{about}"
+        )
+
+    async def _work(self, run: _Run) -> None:
+        run.job.start()
+        redact = Redactor([*run.order.secrets(), *self.settings.credentials.secrets()])
+        ambient = self.settings.credentials.ambient if run.order.ambient else {}
+        run.worker = await WorkerProcess.start(run.order, ambient=ambient)
+        if run.cancelled:
+            run.worker.kill()
+        watch = asyncio.create_task(self._watch(run), name=f"pace-{run.job.id}")
+        try:
+            end = await run.worker.follow(run.job.progress)
+        finally:
+            watch.cancel()
+            with contextlib.suppress(ProcessLookupError):
+                run.worker.kill()
+        if run.cancelled:
+            run.job.end(JobState.CANCELLED)
+        elif run.too_slow and end.error:
+            run.job.end(JobState.FAILED, f"{run.too_slow}; what has come is kept for the next try", 504)
+        elif end.error:
+            run.job.end(JobState.FAILED, redact(end.error), end.status)
+        else:
+            run.job.end(JobState.COMPLETED)
