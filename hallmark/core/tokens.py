@@ -57,17 +57,27 @@ def verify_token(
     token: str | bytes, secret: str, *, rules: TokenRules = ANYTHING, now_s: Callable[[], float] = time.time
 ) -> dict[str, Any]:
     """The claims of a token that was signed with `secret`, keeps the rules and has not ended; TokenRefused otherwise."""
+    claims = signed_claims(token, secret, rules=rules)
+    require_current(claims, rules=rules, now_s=now_s)
+    return claims
+
+
+def signed_claims(token: str | bytes, secret: str, *, rules: TokenRules = ANYTHING) -> dict[str, Any]:
+    """The claims of a token that `secret` signed for the rules' audience and issuer, ended or not; TokenRefused otherwise."""
     # PyJWT would take its own clock: the signature, `aud` and `iss` are its part, the times are ours.
     options: Options = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_aud": bool(rules.audience)}
     audience, issuer = rules.audience or None, rules.issuer or None
     try:
-        claims = jwt.decode(token, secret, algorithms=[ALGORITHM], audience=audience, issuer=issuer, options=options)
+        return jwt.decode(token, secret, algorithms=[ALGORITHM], audience=audience, issuer=issuer, options=options)
     except jwt.InvalidTokenError as exc:
         raise TokenRefused(_reason(exc)) from exc
+
+
+def require_current(claims: Mapping[str, Any], *, rules: TokenRules = ANYTHING, now_s: Callable[[], float] = time.time) -> None:
+    """TokenRefused where what was signed has ended, or has not begun."""
     if claims.get("exp") is None:
         _require_named(claims, rules.server)
     _require_in_time(claims, now_s())
-    return claims
 
 
 def _reason(exc: jwt.InvalidTokenError) -> str:

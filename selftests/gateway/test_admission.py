@@ -13,7 +13,7 @@ import pytest
 from hallmark.core.keys import TokenRules
 from hallmark.core.tokens import DAY_S, sign_token
 from hallmark_services.gateway.admission import Admission
-from hallmark_services.gateway.heads import parse_request_head
+from hallmark_services.gateway.heads import RequestHead, parse_request_head
 from hallmark_services.gateway.refusals import Refusal
 from hallmark_services.gateway.settings import Settings
 from selftests.core.polling import comes_true
@@ -151,3 +151,30 @@ def test_a_token_for_one_server_ends_with_it_and_not_before() -> None:
     for other in ("that-one", ""):
         with pytest.raises(Refusal, match="ended with the server"):
             admission(other).check(head)
+
+
+def test_a_token_that_was_taken_before_is_refused_once_it_has_ended() -> None:
+    """Its signature is remembered; its end is asked for at each request."""
+    now = [1000.0]
+    admission = Admission(Settings(jwt_secret=SECRET), now_s=lambda: now[0])
+
+    def head(secret: str, subject: str = "ci") -> RequestHead:
+        token = sign_token(secret, subject=subject, lifetime_s=60, now_s=lambda: 1000.0)
+        return parse_request_head(b"GET /v1/models HTTP/1.1\r\nhost: x\r\nauthorization: Bearer " + token.encode())
+
+    for second in (0, 30, 59):
+        now[0] = 1000.0 + second
+        admission.check(head(SECRET))
+    with pytest.raises(Refusal, match="another secret"):
+        admission.check(head(OTHER))
+    now[0] = 1060.0
+    with pytest.raises(Refusal, match="expired"):
+        admission.check(head(SECRET))
+
+
+def test_no_more_than_a_thousand_tokens_are_remembered() -> None:
+    admission = Admission(Settings(jwt_secret=SECRET))
+    for number in range(1100):
+        token = sign_token(SECRET, subject=str(number))
+        admission.check(parse_request_head(b"GET /v1/models HTTP/1.1\r\nhost: x\r\nauthorization: Bearer " + token.encode()))
+    assert len(admission._signed) == 1024
