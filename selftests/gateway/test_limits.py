@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-import select
 import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -15,32 +13,13 @@ import pytest
 
 from hallmark_services.gateway.settings import Settings, variable_of
 from selftests.core.polling import comes_true
-from selftests.gateway.gateways import ROOT, Running, everything, gateway
-from selftests.gateway.scripted import Engine, Turn, scripted
+from selftests.gateway.crowds import ASK, MIB, UPLOAD, Held, answered, half_sent, in_memory_mib, probed, status, streams
+from selftests.gateway.gateways import ROOT, everything, gateway
+from selftests.gateway.scripted import Engine, scripted
 
 pytestmark = pytest.mark.e2e
 
-MIB = 1024 * 1024
-PROBES = ("/livez", "/healthz", "/version")
-ASK = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
-UPLOAD = b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
 SMALL = {"GATEWAY_MAX_CONNECTIONS": "4", "GATEWAY_PROBE_CONNECTIONS": "2", "GATEWAY_PROBE_TIMEOUT_S": "60", "JWT_SECRET": ""}
-
-
-class Held:
-    """A script that begins an answer, and ends it when it is told to."""
-
-    def __init__(self) -> None:
-        self.go = threading.Event()
-        self.begins = True
-
-    def __call__(self, turn: Turn) -> None:
-        if self.begins:
-            turn.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n")
-        self.go.wait(60)
-        if not self.begins:
-            turn.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
-        turn.send(b"0\r\n\r\n")
 
 
 @pytest.fixture
@@ -53,28 +32,6 @@ def engine(held: Held) -> Iterator[Engine]:
     with scripted(held) as engine:
         yield engine
         held.go.set()
-
-
-def status(front: Running, path: str, source: str = "127.0.0.1") -> int:
-    """Of one GET on a connection of its own; 0 where it is closed without an answer."""
-    with front.connect(source) as connection:
-        connection.sendall(b"GET %b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % path.encode())
-        return int(everything(connection)[9:12] or 0)
-
-
-def probed(front: Running, source: str = "127.0.0.1") -> list[int]:
-    return [status(front, path, source) for path in PROBES]
-
-
-@contextlib.contextmanager
-def streams(front: Running, count: int, source: str = "127.0.0.1") -> Iterator[None]:
-    """So many answers under way."""
-    with contextlib.ExitStack() as stack:
-        for _ in range(count):
-            connection = stack.enter_context(front.connect(source))
-            connection.sendall(ASK)
-            assert connection.recv(1000).startswith(b"HTTP/1.1 200")
-        yield
 
 
 def test_silent_connections_keep_nobody_out(engine: Engine, tmp_path: Path, held: Held) -> None:
@@ -168,26 +125,6 @@ def test_too_few_descriptors_for_any_are_one_line(tmp_path: Path) -> None:
         gateway("http://127.0.0.1:9", tmp_path, open_files=90),
     ):
         pass
-
-
-def in_memory_mib(front: Running, what: str = "VmRSS") -> float:
-    text = Path(f"/proc/{front.process.pid}/status").read_text(encoding="ascii")
-    return int(text.partition(f"{what}:")[2].split()[0]) / 1024
-
-
-@contextlib.contextmanager
-def half_sent(front: Running, *, size: int, count: int) -> Iterator[list[socket.socket]]:
-    """Connections whose body of `size` bytes lacks the last one."""
-    with contextlib.ExitStack() as stack:
-        connections = [stack.enter_context(front.connect()) for _ in range(count)]
-        for connection in connections:
-            with contextlib.suppress(ConnectionError):
-                connection.sendall(UPLOAD % size + b"x" * (size - 1))
-        yield connections
-
-
-def answered(connections: list[socket.socket]) -> int:
-    return len(select.select(connections, [], [], 0)[0])
 
 
 MEMORY = {"GATEWAY_MAX_BODY_MIB": "8", "JWT_SECRET": ""}
