@@ -44,6 +44,11 @@ def make_request(cell: Cell, target: EvalTarget, endpoint: Endpoint, *, folder: 
     )
 
 
+def gate(_: Cell, target: EvalTarget, scores: EvalScores) -> list[Evidence]:
+    """hallmark's own gate of evals."""
+    return [judge(target, scores)]
+
+
 def judge(target: EvalTarget, scores: EvalScores) -> Evidence:
     """The score (the mean, where there are several metrics) with its interval, held against the target's floor."""
     if scores.n < 1:

@@ -11,12 +11,18 @@ from hallmark.core.verdict import Verdict
 from hallmark.core.wording import finding
 from hallmark.perf.sample import PointResult
 from hallmark.perf.summary import summarise
+from hallmark.specs.cell import Cell
 from hallmark.specs.model import Metric, PerfPoint, Tier
 from hallmark.stats.estimate import Absent, Estimate
 from hallmark.stats.judge import judge_limit
 
 ABSENT = "absent"
 _ERRORS_SHOWN = 5
+
+
+def gate(cell: Cell, point: PerfPoint, result: PointResult) -> list[Evidence]:
+    """hallmark's own gate of perf points: held at the tier that the spec's status requires."""
+    return judge_point(result, point, required=cell.impl.status.required_tier, tier_factors=cell.impl.tier_factors)
 
 
 def judge_point(result: PointResult, point: PerfPoint, *, required: Tier, tier_factors: Mapping[Tier, float]) -> list[Evidence]:

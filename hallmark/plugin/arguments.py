@@ -11,6 +11,7 @@ from typing import Literal
 import pytest
 
 from hallmark.core.errors import UsageError
+from hallmark.core.extensions import extensions
 from hallmark.core.option_table import OPTIONS, Option, by_name
 from hallmark.core.product import CATALOGUE
 from hallmark.core.settings import Setting, resolve
@@ -106,12 +107,16 @@ def is_asked_for(config: pytest.Config, environ: Mapping[str, str]) -> bool:
     if any(setting_of(config, option, environ).value for option in _ASKING):
         return True
     names = re.findall(r"[\w.+-]+", config.option.markexpr or "")
-    return bool(names) and not _shipped_devices().isdisjoint(names)
+    if not names:
+        return False
+    others = (folder for folders in config.hook.pytest_hallmark_catalogues() for folder in folders)
+    return any(not _devices_in(folder).isdisjoint(names) for folder in (CATALOGUE, *others))
 
 
-def _shipped_devices() -> frozenset[str]:
-    """Names of the shipped devices, without the cost of a YAML parser: pytest runs that are none of ours ask this, too."""
-    text = (CATALOGUE / "devices.yaml").read_text(encoding="utf-8")
+def _devices_in(folder: Path) -> frozenset[str]:
+    """Names of a catalogue's devices, without the cost of a YAML parser: pytest runs that are none of ours ask this, too."""
+    path = folder / "devices.yaml"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
     return frozenset(re.findall(r"^  ([\w.+-]+):", text, re.MULTILINE))
 
 
@@ -122,8 +127,9 @@ def require_assertions() -> None:
 
 
 def spec_dirs(config: pytest.Config, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """The folders of model specs: the shipped catalogue, those of the ini file, and those of `--spec-dir`."""
+    """The folders of model specs: the catalogues of hallmark and of plugins, those of the ini file, and those of `--spec-dir`."""
     option = by_name("spec-dir")
     more = resolve(option.name, command_line=_joined(config.getoption(option.key)), environ=environ).value
     named = [*(config.getini(option.key) or ()), *(config.invocation_params.dir / d for d in more.split(",") if d)]
-    return (CATALOGUE, *(folder for folder in dict.fromkeys(named) if folder.resolve() != CATALOGUE))
+    catalogues: tuple[Path, ...] = extensions().answers("catalogues")
+    return (*catalogues, *(folder for folder in dict.fromkeys(named) if folder.resolve() not in catalogues))

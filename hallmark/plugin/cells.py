@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from hallmark.core.records import Kind
 from hallmark.plugin.checks import CheckRef
-from hallmark.plugin.marks import KINDS
 from hallmark.specs.cell import Cell
-from hallmark.specs.checks import lora_adapters, requirement_ids, undeclared_checks
+from hallmark.specs.checks import PER_CELL, undeclared_checks
+from hallmark.specs.suites import KINDS, kind_of
 
 REF = pytest.StashKey[CheckRef]()
-
-_PER_CELL: dict[str, Callable[[Cell], Iterable[tuple[Any, str]]]] = {
-    "requirement": lambda cell: ((id_, id_) for id_, _ in requirement_ids(cell)),
-    "eval_target": lambda cell: ((target, target.name) for target in cell.evals),
-    "lora_adapter": lambda cell: ((adapter, adapter.name) for adapter in lora_adapters(cell)),
-    "perf_point": lambda cell: ((point, point.name) for point in cell.perf),
-}
 
 
 def parametrise(metafunc: pytest.Metafunc, cells: Sequence[Cell]) -> None:
     """Parametrise over cells, and with them over what each cell has of the one per-cell argument that is named."""
     names = metafunc.fixturenames
-    inner = next((name for name in _PER_CELL if name in names), None)
+    inner = next((name for name in PER_CELL if name in names), None)
     if inner:
-        rows = [((cell, value), f"{cell.id}-{label}") for cell in cells for value, label in _PER_CELL[inner](cell)]
+        rows = [((cell, value), f"{cell.id}-{label}") for cell in cells for value, label in PER_CELL[inner](cell)]
         metafunc.parametrize(("cell", inner), [row for row, _ in rows], ids=[id_ for _, id_ in rows])
     elif "cell" in names:
         metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells])
@@ -79,5 +71,4 @@ def _ref(item: pytest.Item, cell: Cell, params: dict[str, Any]) -> CheckRef:
         return CheckRef(check="extra." + re.sub(r"\[.*", "", item.nodeid), cell=cell.id, kind="extra")
     template = marker.args[0]
     check = template.format(**params) if "{" in template else template
-    kind = check.partition(".")[0]
-    return CheckRef(check=check, cell=cell.id, kind=cast("Kind", kind) if kind in KINDS else "extra")
+    return CheckRef(check=check, cell=cell.id, kind=marker.kwargs.get("kind") or kind_of(check))

@@ -8,9 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hallmark.core.errors import CheckFailed, Disturbed, Inconclusive
-from hallmark.core.records import Evidence, Kind, Target
+from hallmark.core.records import Evidence, Kind, Relation, Target
 from hallmark.core.verdict import Verdict, worst
 
+_NO_EVIDENCE = (
+    "the test recorded no evidence: note what was measured with `check.observe(...)`, or assert it outside of loops and branches"
+)
 _MOST_COUNTED = 2**63
 """A whole number beyond it is no count of anything, and other programs cannot read it."""
 
@@ -95,6 +98,23 @@ class Check:
         if not same:
             raise CheckFailed(f"{name} is {value!r}, not {expected!r}")
 
+    def at_least(self, name: str, value: float, limit: float, *, unit: str = "", n: int = 1) -> None:
+        """Note `value` and fail the check if it is less than `limit`."""
+        self._held(name, value, ">=", limit, unit=unit, n=n, holds=value >= limit)
+
+    def at_most(self, name: str, value: float, limit: float, *, unit: str = "", n: int = 1) -> None:
+        """Note `value` and fail the check if it is more than `limit`."""
+        self._held(name, value, "<=", limit, unit=unit, n=n, holds=value <= limit)
+
+    def _held(self, name: str, value: float, relation: Relation, limit: float, *, unit: str, n: int, holds: bool) -> None:
+        # NaN holds nothing: every comparison with it is false.
+        reason = "" if holds else f"{name} is {value:g} {unit}".rstrip() + f", not {relation} {limit:g}"
+        verdict = Verdict.PASS if holds else Verdict.FAIL
+        target = Target(relation=relation, limit=limit)
+        self.add(Evidence(name=name, value=value, unit=unit, n=n, target=target, verdict=verdict, reason=reason))
+        if not holds:
+            raise CheckFailed(reason)
+
     def add(self, *evidence: Evidence) -> None:
         """Note evidence that carries its own verdict; the worst decides when the test ends."""
         self.evidence.extend(map(writable, evidence))
@@ -105,7 +125,7 @@ class Check:
     def settle(self) -> None:
         """Raise what the evidence amounts to; nothing when all of it is good."""
         if not self.evidence:
-            raise Inconclusive("the test recorded no evidence")
+            raise Inconclusive(_NO_EVIDENCE)
         verdict = worst(e.verdict for e in self.evidence)
         reasons = "; ".join(e.reason or e.name for e in self.evidence if e.verdict is verdict)
         if verdict is Verdict.INCONCLUSIVE:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hallmark.core.files import write_json
+from hallmark.core.gates import judged
 from hallmark.core.records import Evidence
 from hallmark.plugin.checks import Check
 from hallmark.plugin.item_record import CHECK
@@ -97,18 +98,18 @@ def runtime_client(cell: Cell, server: RunningServer, request: pytest.FixtureReq
 @pytest.fixture
 def evaluate(
     cell: Cell, testbed: Testbed, server: RunningServer, request: pytest.FixtureRequest
-) -> Callable[[EvalTarget], Evidence]:
-    """Have lm-eval run one eval against the server, and judge its score."""
-    from hallmark.evals.task import judge, make_request
+) -> Callable[[EvalTarget], list[Evidence]]:
+    """Have lm-eval run one eval against the server, and its score judged by every gate."""
+    from hallmark.evals.task import make_request
 
     session = _session(request.config)
     harness = session.tools(cell.id).harness
 
-    def run(target: EvalTarget) -> Evidence:
+    def run(target: EvalTarget) -> list[Evidence]:
         session.progress(f"lm-eval: {target.task}")
         asked = make_request(cell, target, server.endpoint, folder=testbed.folder / "evals", limit=session.options.limit)
         scores = harness.evaluate(asked, timeout_s=target.timeout_s, check=server.require_alive)
-        return judge(target, scores)
+        return list(judged("evals", cell, target, scores))
 
     return run
 
@@ -123,9 +124,8 @@ def tokenizer(cell: Cell, request: pytest.FixtureRequest) -> TokenOracle:
 def measure(
     cell: Cell, testbed: Testbed, server: RunningServer, tokenizer: TokenOracle, request: pytest.FixtureRequest
 ) -> Callable[[PerfPoint], list[Evidence]]:
-    """Measure one perf point with our own load generator, judge it, and have pytest-benchmark record it."""
+    """Measure one perf point with our own load generator, have every gate judge it, and pytest-benchmark record it."""
     from hallmark.perf.disturbance import weigh
-    from hallmark.perf.judge import judge_point
     from hallmark.perf.loadgen import measure as run_point
     from hallmark.plugin.benchmark_record import PointRecorder
 
@@ -150,8 +150,7 @@ def measure(
         )
         server.require_alive()
         write_json(testbed.folder / "perf" / f"{point.name}.json", result.rows())
-        judged = judge_point(result, point, required=required, tier_factors=cell.impl.tier_factors)
-        evidence = weigh(judged, result, point, window.load)
+        evidence = weigh(list(judged("perf", cell, point, result)), result, point, window.load)
         recorder.record(result, evidence, cell=cell.id, point=point.name)
         return evidence
 

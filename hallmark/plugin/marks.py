@@ -8,10 +8,10 @@ from collections.abc import Sequence
 # pytest offers no public way to evaluate a -m expression; a plugin that read it differently would be worse.
 from _pytest.mark.expression import Expression
 
-from hallmark.core.records import PARTS, Kind
+from hallmark.core.records import PARTS
 from hallmark.specs.cell import Cell
+from hallmark.specs.suites import KINDS
 
-KINDS: tuple[Kind, ...] = ("spec", "server", "evals", "perf")
 _WORDS = {"and", "or", "not", "True", "False", "None"}
 
 

@@ -7,6 +7,8 @@ from collections.abc import Generator
 
 import pytest
 
+from hallmark import hooks
+from hallmark.core import extensions
 from hallmark.core.errors import HallmarkError
 from hallmark.plugin.arguments import add_options, add_short_names, is_asked_for, require_assertions, require_own_ini, spec_dirs
 from hallmark.plugin.decisions import stopped
@@ -16,8 +18,12 @@ KIND_MARKERS = (
     "server: the API behaves",
     "evals: accuracy reaches its targets",
     "perf: performance reaches the tier that the status requires",
-    "check(id): the check of the manifest that a test gives evidence for; {names} are filled from its parameters",
+    "check(id, title, needs, kind, source, fault): what the test gives evidence for; {names} are filled from its parameters",
 )
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.add_hookspecs(hooks)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,6 +66,9 @@ def pytest_configure(config: pytest.Config) -> None:
     from hallmark.plugin.session import AcceptanceSession
     from hallmark.specs.catalogue import load_catalogue
 
+    extensions.register_built_in(config.pluginmanager)
+    extensions.begin(config.pluginmanager)
+    config.add_cleanup(extensions.end)
     try:
         require_assertions()
         catalogue = load_catalogue(spec_dirs(config, os.environ))

@@ -36,6 +36,7 @@ from hallmark.plugin.interrupts import Interrupts
 from hallmark.plugin.item_record import CHECK, LOAD, STARTED, note, plain_record, record_of
 from hallmark.plugin.options import Options
 from hallmark.plugin.outcome import NotMeasured, outcome_of, speaks_for_itself
+from hallmark.plugin.settling import settle
 from hallmark.plugin.suite import suite_items
 from hallmark.serving.server import Death, lost
 from hallmark.specs.catalogue import Catalogue
@@ -206,7 +207,7 @@ class AcceptanceSession:
         try:
             with window:
                 result = yield
-                check.settle()
+                settle(item, check, self.cells[check.ref.cell])
         except (CheckFailed, HallmarkError) as exc:
             if why := explanation(window.load, Miss(late_s=exc.late_s)):
                 raise Disturbed(f"{why}; {exc}") from exc

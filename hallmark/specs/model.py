@@ -25,6 +25,7 @@ from hallmark.specs.device import ContainerOptions, Detection, DeviceCatalogue, 
 from hallmark.specs.device_entry import IMAGE, DeviceEntry, KnownLimit
 from hallmark.specs.gaps import Gap, Gaps
 from hallmark.specs.strict import (
+    CheckId,
     Commit,
     Contradiction,
     Distribution,
@@ -101,6 +102,10 @@ class Feature(StrEnum):
     """Adapters come and go while it serves; checked with those that the weights name."""
 
 
+USUAL_FEATURES = (Feature.COMPLETIONS, Feature.CHAT, Feature.LOGPROBS, Feature.STRUCTURED_OUTPUT, Feature.LORA)
+"""Written out: a feature that is new here binds the cells that declare it, and no others."""
+
+
 class Engine(Strict):
     """The serving engine as the spec pins it; what really runs is read back and held against it."""
 
@@ -149,8 +154,11 @@ class Impl(Strict):
     """What its container is given besides what the device needs."""
     runtime: bool = False
     """Whether the runtime sidecar is part of what is certified."""
-    features: tuple[Feature, ...] = Field(default=tuple(Feature))
-    """What the server must be able to do, all of it unless stated; each feature brings its API checks."""
+    features: tuple[Feature, ...] = Field(default=USUAL_FEATURES)
+    """What the server must be able to do; each feature brings its API checks. Unless stated: completions, chat, logprobs,
+    structured_output and lora."""
+    checks: tuple[CheckId, ...] = Field(default=())
+    """Checks of your own tests that it must pass besides, by the ids in their `check` markers."""
     tier_factors: dict[Tier, Annotated[float, Field(ge=1e-6, le=1)]] = Field(
         default={Tier.FUNCTIONAL: 0.1, Tier.COMPLETE: 0.5, Tier.TARGET: 1.0}
     )

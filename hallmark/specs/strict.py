@@ -88,6 +88,7 @@ def _commit(text: str) -> str:
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+CheckId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=100, description="the id of a check")]
 SHORTEST_COMMIT = 7
 """Digits; fewer may be those of several commits."""
 _OF_COMMITS = Field(description="a git commit, 7 digits or more, or a tag", max_length=100)

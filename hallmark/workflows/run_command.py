@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hallmark.core.errors import UsageError
+from hallmark.core.extensions import extensions
 from hallmark.core.option_table import OPTIONS, RUNS, SERVING, Option
-from hallmark.core.product import CATALOGUE
 from hallmark.core.settings import resolve
 from hallmark.specs.catalogue import Selection, load_catalogue
 from hallmark.workflows.acceptance import WORKFLOWS, Ended, run_acceptance, show_plans
@@ -88,7 +88,7 @@ def _guessed_device(options: argparse.Namespace) -> str:
 
 
 def _spec_dirs(options: argparse.Namespace) -> tuple[Path, ...]:
-    return (CATALOGUE, *map(Path, options.hallmark_spec_dir or ()))
+    return (*extensions().answers("catalogues"), *map(Path, options.hallmark_spec_dir or ()))
 
 
 def _selection(options: argparse.Namespace) -> Selection:

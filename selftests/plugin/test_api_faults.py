@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from hallmark.specs.checks import SERVER_CHECKS
+from hallmark.specs.checks import declared_checks
 from selftests.plugin.commands import Ended
 from selftests.plugin.conftest import Place
 
 pytestmark = pytest.mark.e2e
 
-BAD_REQUESTS = {check.id for check in SERVER_CHECKS if check.id.startswith("server.bad-request.")}
+(_cases,) = [check.values["case"] for check in declared_checks() if check.id == "server.bad-request.{case}"]
+BAD_REQUESTS = {f"server.bad-request.{case}" for case in _cases}
 USAGE = {"server.usage-completions", "server.usage-chat"}
 STREAMS = {"server.stream-completions", "server.stream-chat"}
 ANSWERS = {

@@ -12,7 +12,7 @@ from hallmark.core.files import write_json
 from hallmark.core.records import Manifest, Record, RecordLog, to_plain
 from hallmark.core.redact import MASK, Redactor
 from hallmark.report.build import build, load
-from hallmark.report.render import RENDERERS, write_all
+from hallmark.report.render import renderers, write_all
 from selftests.report.samples import ENVIRONMENT, LAUNCH_PLAN, accepted_run, manifest, record, rejected_run
 
 
@@ -37,7 +37,7 @@ def test_rendering_again_is_byte_identical(tmp_path: Path, run: tuple[Manifest, 
     first = {path.name: path.read_bytes() for path in write_all(load(folder), folder)}
     second = {path.name: path.read_bytes() for path in write_all(load(folder), folder)}
     assert first == second
-    assert set(first) == set(RENDERERS) == {"report.json", "report.md", "report.html", "junit.xml"}
+    assert set(first) == set(renderers()) == {"report.json", "report.md", "report.html", "junit.xml"}
 
 
 @quiet

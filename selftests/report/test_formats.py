@@ -15,7 +15,7 @@ from hallmark.core.verdict import Verdict
 from hallmark.core.wording import finding
 from hallmark.report.build import build
 from hallmark.report.document import Report
-from hallmark.report.render import RENDERERS
+from hallmark.report.render import renderers
 from hallmark.report.render_json import read_json, render_json
 from hallmark.report.render_junit import render_junit
 from hallmark.report.render_markdown import render_markdown
@@ -101,20 +101,20 @@ def test_junit_tells_a_failure_from_an_error_and_from_a_gap() -> None:
     }
 
 
-@pytest.mark.parametrize("file", RENDERERS)
+@pytest.mark.parametrize("file", renderers())
 def test_every_format_says_what_must_be_known_of_the_spec(file: str) -> None:
-    render = RENDERERS[file]
+    render = renderers()[file]
     noted = build(manifest("server.a", notes=("own.yaml stands in the place of another",)), [record("server.a")])
     assert "own.yaml stands in the place of another" in render(noted)
     assert "stands in the place" not in render(build(manifest("server.a"), [record("server.a")]))
 
 
-@pytest.mark.parametrize("file", RENDERERS)
+@pytest.mark.parametrize("file", renderers())
 def test_every_format_says_target_tier_factor_and_what_was_reached_and_the_tier_of_the_run(file: str) -> None:
     target = Target(relation=">=", limit=400.0, reference=800.0, tier="complete", source="a datasheet")
     held = Evidence(name="tokens_per_s", value=505.0, unit="tokens/s", target=target)
     row = record("perf.a", Verdict.PASS, replace(held, reason=finding(held)), kind="perf", reason=finding(held))
-    text = unescape(RENDERERS[file](build(manifest("perf.a", kind="perf"), [row])))
+    text = unescape(renderers()[file](build(manifest("perf.a", kind="perf"), [row])))
     assert "505 of 800 tokens/s: 63 %, tier complete needs 400 (0.5 x target)" in text
     said = {"report.json": '"tier": "complete"', "junit.xml": 'name="tier" value="complete"'}
     assert said.get(file, "ACCEPTED at tier complete") in text
@@ -164,7 +164,7 @@ def test_junit_survives_what_xml_cannot_hold() -> None:
 
 
 def test_every_format_can_be_written_as_utf_8() -> None:
-    for render in RENDERERS.values():
+    for render in renderers().values():
         render(nasty_report()).encode("utf-8")
 
 

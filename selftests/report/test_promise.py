@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hallmark.core.records import Evidence, Interval, Manifest, Record, Target
 from hallmark.core.verdict import Verdict
 from hallmark.report.build import build
-from hallmark.report.render import RENDERERS
+from hallmark.report.render import renderers
 from selftests.report.samples import CELL, manifest
 
 CHECKS = ("server.a", "server.b", "evals.c", "perf.d")
@@ -95,9 +95,9 @@ def test_accepted_implies_every_demanded_check_measured_and_passed(
 def test_every_format_holds_whatever_a_run_wrote(run: tuple[Manifest, list[Record], bool]) -> None:
     demanded, written, interrupted = run
     report = build(demanded, written, interrupted=interrupted)
-    rendered = {name: render(report) for name, render in RENDERERS.items()}
+    rendered = {name: render(report) for name, render in renderers().items()}
     assert json.loads(rendered["report.json"])["decision"]["outcome"] == report.decision.outcome
     suite = ET.fromstring(rendered["junit.xml"])[0]
     green = suite.get("failures") == "0" and suite.get("errors") == "0"
     assert green == report.decision.accepted
-    assert rendered == {name: render(report) for name, render in RENDERERS.items()}
+    assert rendered == {name: render(report) for name, render in renderers().items()}

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from hallmark.specs.catalogue import Catalogue, Selection, load_catalogue
 from hallmark.specs.cell import Cell
-from hallmark.specs.checks import SERVER_CHECKS, demanded, undeclared_checks
-from hallmark.specs.model import Feature
+from hallmark.specs.checks import declared_checks, demanded, undeclared_checks
+from hallmark.specs.model import USUAL_FEATURES, Feature, Impl
+from hallmark.specs.suites import DeclaredCheck
 from selftests.specs.sheets import spec_folder, spoilt
 
 SHIPPED = load_catalogue([Path(__file__).resolve().parents[2] / "model_specs"])
 KINDS = ("spec", "server", "evals", "perf")
+SERVER_CHECKS = [check for check in declared_checks() if check.kind == "server" and "lora" not in check.id]
+
+
+def ids_of(checks: Iterable[DeclaredCheck]) -> set[str]:
+    """Of those with a parameter, one for each of its values."""
+    return {
+        check.id.format(**{name: v}) for check in checks for name, values in check.values.items() or [("", ("",))] for v in values
+    }
 
 
 def one(catalogue: Catalogue, model: str, device: str) -> Cell:
@@ -34,7 +44,7 @@ def test_each_shipped_cell_demands_all_that_its_spec_states(cell: Cell) -> None:
     assert {f"spec.system.{name}" for name in cell.impl.system_deps} <= set(checks)
     assert {f"spec.python.{name.lower()}" for name in (*cell.impl.python_deps, *cell.impl.python_excluded)} <= set(checks)
     assert {f"spec.commit.{name}" for name in cell.impl.commits} == {c for c in checks if c.startswith("spec.commit.")}
-    wanted = {check.id for check in SERVER_CHECKS} - set(undeclared_checks(cell))
+    wanted = ids_of(SERVER_CHECKS) - set(undeclared_checks(cell))
     adapters = {f"server.lora.{adapter.name}" for adapter in cell.lora}
     assert {e.check for e in entries if e.kind == "server"} - adapters == wanted
 
@@ -62,14 +72,14 @@ def test_what_weights_are_held_to_is_what_the_spec_states_of_them(tmp_path: Path
     assert changed ^ whole == checks
 
 
-@pytest.mark.parametrize("feature", sorted({check.feature for check in SERVER_CHECKS if check.feature}))
+@pytest.mark.parametrize("feature", [feature for feature in USUAL_FEATURES if feature is not Feature.LORA])
 def test_a_feature_that_is_not_declared_takes_its_checks_away_and_no_others(tmp_path: Path, feature: Feature) -> None:
     others = [f.value for f in Feature if f is not feature]
     text = spoilt("status: complete", f"status: complete\n    features: {others}".replace("'", ""))
     folder = spec_folder(tmp_path, text)
     less = {entry.check for entry in demanded(one(load_catalogue([folder]), "Small-1B", "cpu"))}
     whole = {entry.check for entry in demanded(one(load_catalogue([spec_folder(tmp_path)]), "Small-1B", "cpu"))}
-    assert whole - less == {check.id for check in SERVER_CHECKS if check.feature is feature}
+    assert whole - less == ids_of(check for check in SERVER_CHECKS if feature.value in check.needs)
     assert whole - less
     assert less < whole
 
@@ -87,3 +97,19 @@ def test_a_target_that_is_added_to_the_spec_is_demanded(tmp_path: Path) -> None:
     before = demanded(one(load_catalogue([spec_folder(tmp_path)]), "Small-1B", "cpu"))
     after = demanded(one(load_catalogue([spec_folder(tmp_path, text.replace("tokens_per_s: 10, ", ""))]), "Small-1B", "cpu"))
     assert {e.check for e in after} ^ {e.check for e in before} == {"perf.isl64-osl32-c2", "perf.isl64-osl32-c1"}
+
+
+def test_a_new_feature_binds_only_the_cells_that_declare_it() -> None:
+    """What a spec does not say is written out, feature by feature; not `all there are`."""
+    assert {feature.value for feature in USUAL_FEATURES} == {"completions", "chat", "logprobs", "structured_output", "lora"}
+    assert Impl.model_fields["features"].default == USUAL_FEATURES
+
+
+def test_a_check_that_the_spec_names_is_demanded(tmp_path: Path) -> None:
+    text = spoilt("status: complete", "status: complete\n    checks: [own.restart, server.own]")
+    entries = demanded(one(load_catalogue([spec_folder(tmp_path, text)]), "Small-1B", "cpu"))
+    assert {entry.check: entry.kind for entry in entries if "own" in entry.check} == {
+        "own.restart": "extra",
+        "server.own": "server",
+    }
+    assert entries[-1].check == "own.restart"

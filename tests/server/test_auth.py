@@ -13,7 +13,13 @@ from hallmark.core.verdict import Verdict
 pytestmark = pytest.mark.server
 
 
-@pytest.mark.check("server.auth")
+@pytest.mark.check(
+    "server.auth",
+    title="No route runs the model without the key, nor with one that is nearly right",
+    needs="key",
+    source="OpenAI API: Authorization: Bearer",
+    fault="open-door",
+)
 def test_only_the_key_admits(server, client, check):
     """Health stays open: a load balancer has no key."""
     body = client.body(prompt="a", max_tokens=1)

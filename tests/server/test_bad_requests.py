@@ -24,7 +24,13 @@ def bodies(client, cell):
 @pytest.mark.parametrize(
     "case", ["invalid-json", "unknown-model", "missing-prompt", "wrong-type", "out-of-range", "context-overflow"]
 )
-@pytest.mark.check("server.bad-request.{case}")
+@pytest.mark.check(
+    "server.bad-request.{case}",
+    title="A bad request is refused with a 4xx and an OpenAI error: {case}",
+    needs="completions",
+    source="OpenAI API: errors",
+    fault="accepts-bad-requests",
+)
 def test_a_bad_request_is_refused(case, client, cell, check):
     body = bodies(client, cell)[case]
     answer = client.post(PATH, content=body) if isinstance(body, str) else client.post(PATH, body)

@@ -31,7 +31,13 @@ def chat(client, **fields):
     return client.post(PATH, client.body(**body)).require(200).json()
 
 
-@pytest.mark.check("server.chat")
+@pytest.mark.check(
+    "server.chat",
+    title="The model follows its chat template: it repeats a sentence",
+    needs="chat",
+    source="OpenAI API: POST /v1/chat/completions",
+    fault="wrong-model-name",
+)
 def test_a_sentence_is_given_back(client, check):
     """Only a server with the model's right chat template and stop token gives the sentence back and ends."""
     answer = chat(client)
@@ -44,7 +50,13 @@ def test_a_sentence_is_given_back(client, check):
     check.equal("finish_reason", part(answer, "choices", 0, "finish_reason"), "stop")
 
 
-@pytest.mark.check("server.stream-chat")
+@pytest.mark.check(
+    "server.stream-chat",
+    title="A streamed chat answer has the text, usage and end of one that is not streamed",
+    needs="chat",
+    source="OpenAI API: stream, stream_options",
+    fault="stream-differs",
+)
 def test_a_stream_equals_a_whole_answer(client, check):
     """In text, in why it ended, and in its counts."""
     for messages in (MESSAGES, WIDE):
@@ -60,7 +72,13 @@ def test_a_stream_equals_a_whole_answer(client, check):
         assert len(said) < 2 or len(text_pieces(events)) > 1, f"asked for a stream, it sent {said!r} in one piece"
 
 
-@pytest.mark.check("server.usage-chat")
+@pytest.mark.check(
+    "server.usage-chat",
+    title="Usage counts of chats match the chat template and the tokenizer",
+    needs="chat",
+    source="OpenAI API: usage",
+    fault="prompt-usage-off",
+)
 def test_usage_agrees_with_template_and_tokenizer(client, tokenizer, check):
     """Prompt tokens are those of the rendered chat template: a template that adds or drops tokens shows here."""
     usage = part(chat(client), "usage")
@@ -76,7 +94,13 @@ def parsed(text):
         raise CheckFailed(f"asked for JSON, it said {text!r} ({exc})") from exc
 
 
-@pytest.mark.check("server.structured-output")
+@pytest.mark.check(
+    "server.structured-output",
+    title="An answer obeys its JSON schema",
+    needs="structured_output",
+    source="OpenAI API: response_format",
+    fault="structured-ignored",
+)
 def test_an_answer_obeys_its_schema(client, check):
     shape = {"type": "json_schema", "json_schema": {"name": "person", "schema": SCHEMA}}
     messages = [{"role": "user", "content": "json: Ada 31"}]

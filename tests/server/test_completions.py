@@ -20,7 +20,13 @@ def complete(client, **fields):
     return client.post(PATH, client.body(**{"prompt": PROMPT, **GREEDY, **fields})).require(200).json()
 
 
-@pytest.mark.check("server.completions")
+@pytest.mark.check(
+    "server.completions",
+    title="A completion has the form of the OpenAI API",
+    needs="completions",
+    source="OpenAI API: POST /v1/completions",
+    fault="answers-name",
+)
 def test_a_completion_answers_in_the_openai_form(client, check):
     answer = complete(client)
     check.equal("object", part(answer, "object"), "text_completion")
@@ -33,7 +39,13 @@ def test_a_completion_answers_in_the_openai_form(client, check):
     check.observe("text", text, detail={"prompt": PROMPT})
 
 
-@pytest.mark.check("server.max-tokens")
+@pytest.mark.check(
+    "server.max-tokens",
+    title="An answer has max_tokens tokens at most, and finish_reason says that it was cut",
+    needs="completions",
+    source="OpenAI API: max_tokens, finish_reason",
+    fault="over-by-one",
+)
 def test_max_tokens_is_kept(client, check):
     for limit in (1, 5):
         answer = complete(client, max_tokens=limit, ignore_eos=True)
@@ -41,7 +53,13 @@ def test_max_tokens_is_kept(client, check):
         check.equal("finish_reason", part(answer, "choices", 0, "finish_reason"), "length")
 
 
-@pytest.mark.check("server.stop")
+@pytest.mark.check(
+    "server.stop",
+    title="A stop sequence ends the text and is not part of it",
+    needs="completions",
+    source="OpenAI API: stop",
+    fault="no-stop",
+)
 def test_a_stop_sequence_ends_the_text(client, check):
     """Whatever the model says without `stop`, characters of its own stop it when asked to, streamed or not."""
     free = part(complete(client, max_tokens=8, ignore_eos=True), "choices", 0, "text")
@@ -86,7 +104,13 @@ def freest(client):
     return opening, 24 if surprise[opening] >= FREE_NATS else 96, surprise
 
 
-@pytest.mark.check("server.seed")
+@pytest.mark.check(
+    "server.seed",
+    title="The same seed gives the same text, another seed gives another",
+    needs="completions",
+    source="OpenAI API: seed",
+    fault="nondeterministic",
+)
 def test_a_seed_repeats_a_sample(client, check):
     """At temperature 1 one seed gives one text and another seed another; at temperature 0 there is one text only.
 
@@ -103,7 +127,13 @@ def test_a_seed_repeats_a_sample(client, check):
     check.equal("different texts among 4 seeds at temperature 0", len(greedy), 1)
 
 
-@pytest.mark.check("server.stream-completions")
+@pytest.mark.check(
+    "server.stream-completions",
+    title="A streamed completion has the text, usage and end of one that is not streamed",
+    needs="completions",
+    source="OpenAI API: stream, stream_options",
+    fault="stream-differs",
+)
 def test_a_stream_equals_a_whole_answer(client, check):
     """In text, in why it ended, and in its counts; whether the model ends it or the limit does."""
     for asked in ({}, {"max_tokens": 24, "ignore_eos": True, "skip_special_tokens": False}):
@@ -118,7 +148,13 @@ def test_a_stream_equals_a_whole_answer(client, check):
     assert len(text_pieces(events)) > 1, "asked for a stream of 24 tokens, it sent them in one piece"
 
 
-@pytest.mark.check("server.usage-completions")
+@pytest.mark.check(
+    "server.usage-completions",
+    title="Usage counts of completions match the model's tokenizer",
+    needs="completions",
+    source="OpenAI API: usage",
+    fault="prompt-usage-off",
+)
 def test_usage_agrees_with_the_tokenizer(client, tokenizer, check):
     """Prompt tokens as the model's own tokenizer counts them; completion tokens as many as were asked for."""
     for prompt in (PROMPT, "a", "The quick brown fox, 1234567890 times.", "Grüße, 世界!"):
@@ -129,7 +165,13 @@ def test_usage_agrees_with_the_tokenizer(client, tokenizer, check):
         check.equal("total_tokens", part(usage, "total_tokens"), counted + 7)
 
 
-@pytest.mark.check("server.logprobs")
+@pytest.mark.check(
+    "server.logprobs",
+    title="Log-probabilities are there, and agree with each other",
+    needs="logprobs",
+    source="OpenAI API: logprobs",
+    fault="no-logprobs",
+)
 def test_logprobs_are_there_and_consistent(client, check):
     """One value a token, none above 0, the greedy token the most likely of its alternatives, which are no more than certain."""
     answer = complete(client, logprobs=3, max_tokens=6, ignore_eos=True)

@@ -17,7 +17,12 @@ from hallmark.specs.matching import compare, make_pattern
 pytestmark = pytest.mark.server
 
 
-@pytest.mark.check("server.health")
+@pytest.mark.check(
+    "server.health",
+    title="/health answers 200 while the server serves",
+    source="vLLM: GET /health",
+    fault="die-after",
+)
 def test_health(client, server, check):
     answer = client.get("/health").require(200)
     check.observe("/health", answer.status)
@@ -40,7 +45,12 @@ def same_commit(one, other):
     return one.startswith(other.lower()) or other.lower().startswith(one)
 
 
-@pytest.mark.check("server.version")
+@pytest.mark.check(
+    "server.version",
+    title="The engine that runs is the one that the spec pins",
+    source="the spec: engine.version, commits",
+    fault="wrong-version",
+)
 def test_version_is_the_pinned_one(cell, client, check):
     """`/version` satisfies the engine version of the spec and names no other commit; `spec.commit` reads what the build is of."""
     version = str(part(client.get("/version").require(200).json(), "version"))
@@ -60,7 +70,12 @@ def served_models(client):
     return {part(model, "id"): model for model in part(client.get("/v1/models").require(200).json(), "data")}
 
 
-@pytest.mark.check("server.model")
+@pytest.mark.check(
+    "server.model",
+    title="The served model and its context length are those of the spec",
+    source="OpenAI API: GET /v1/models; the spec: weights, max_context",
+    fault="wrong-model-name",
+)
 def test_served_model_is_the_specs(cell, client, testbed, check):
     """`/v1/models` lists the spec's model, with its context length and weights; the engine has the spec's arguments."""
     served = served_models(client)
@@ -90,7 +105,13 @@ STATED = {"n_vocab": "vocab_size", "n_embd": "hidden_size", "n_ctx_train": "max_
 """Dimensions that some engines state in `/v1/models`, and what config.json calls them."""
 
 
-@pytest.mark.check("server.architecture")
+@pytest.mark.check(
+    "server.architecture",
+    title="The weights that are served have the architecture of the spec",
+    needs="architecture",
+    source="the spec: architecture, against config.json",
+    fault="dimensions",
+)
 def test_weights_have_the_architecture_of_the_spec(cell, client, testbed, check):
     """The config.json that the server reads is one of this model; so are the dimensions that it states, and its tokens."""
     files = testbed.weights_files
@@ -119,7 +140,13 @@ def held(name, value, relation, limit, fault):
     return Evidence(name=name, value=value, target=Target(relation=relation, limit=limit), verdict=verdict, reason=fault)
 
 
-@pytest.mark.check("server.tokenizer")
+@pytest.mark.check(
+    "server.tokenizer",
+    title="The tokenizer is the one of the spec",
+    needs="tokenizer",
+    source="the spec: weights.tokenizer",
+    fault="a tokenizer of another size",
+)
 def test_tokenizer_is_the_one_of_the_spec(cell, server, testbed, check):
     """Size, special tokens and chat template of the tokenizer that the server reads, as far as the spec states them."""
     files, wanted = testbed.weights_files, cell.weights.tokenizer

@@ -31,7 +31,13 @@ def unloaded(runtime_client, lora_adapter):
     runtime_client.post("/v1/unload_lora_adapter", {"lora_name": lora_adapter.name})
 
 
-@pytest.mark.check("server.lora.{lora_adapter.name}")
+@pytest.mark.check(
+    "server.lora.{lora_adapter.name}",
+    title="The adapter {lora_adapter.name} loads, is listed, changes the answers, and leaves the model as it was",
+    needs="lora",
+    source="vLLM: /v1/load_lora_adapter",
+    fault="lora-ignored",
+)
 @pytest.mark.usefixtures("unloaded")
 def test_an_adapter_comes_works_and_goes(client, runtime_client, lora_adapter, adapter_path, check):
     name, cases = lora_adapter.name, lora_adapter.checks

@@ -42,7 +42,13 @@ def one_stream(client):
     return tokens, arrivals[0] - began, (arrivals[-1] - arrivals[0]) / max(tokens - 1, 1)
 
 
-@pytest.mark.check("server.runtime-series")
+@pytest.mark.check(
+    "server.runtime-series",
+    title="The sidecar offers every standard series and names its source",
+    needs="runtime",
+    source="the sidecar's own list of series",
+    fault="no-metrics",
+)
 def test_every_standard_series_is_there(client, runtime_client, check):
     one_stream(client)
     samples = scrape(runtime_client)
@@ -112,7 +118,13 @@ class Round:
         return self.counted == self.tokens and self.agrees(TTFT) and self.agrees(PER_TOKEN)
 
 
-@pytest.mark.check("server.runtime-metrics")
+@pytest.mark.check(
+    "server.runtime-metrics",
+    title="The standard metrics agree with what the client counted and timed",
+    needs="runtime",
+    source="the client's own counts",
+    fault="miscounts-tokens",
+)
 def test_metrics_agree_with_the_client(client, runtime_client, machine, check):
     """Tokens and requests exactly; times within the width of the histogram's bucket, which is all that it can tell.
 

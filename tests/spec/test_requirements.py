@@ -11,7 +11,12 @@ from hallmark.core.verdict import Verdict
 pytestmark = pytest.mark.spec
 
 
-@pytest.mark.check("spec.device")
+@pytest.mark.check(
+    "spec.device",
+    title="{cell.device_spec.title} is present",
+    source="the spec: devices",
+    fault="a machine without the device",
+)
 def test_device_is_present(testbed, check):
     """The device of the cell is in this machine; where it is not, whatever needs it is void."""
     if not testbed.seen_here:
@@ -20,7 +25,12 @@ def test_device_is_present(testbed, check):
     check.observe("device", testbed.presence.found, detail={"looked": list(testbed.presence.looked)})
 
 
-@pytest.mark.check("spec.environment")
+@pytest.mark.check(
+    "spec.environment",
+    title="The server's own interpreter tells what it has",
+    source="the report: runtime_environment.json",
+    fault="an interpreter that tells nothing",
+)
 def test_environment_is_known(testbed, check):
     """The server's own interpreter tells what it has; without that, runtime_environment.json would be hearsay."""
     facts = testbed.facts
@@ -32,7 +42,12 @@ def test_environment_is_known(testbed, check):
     assert facts.installed_packages, "the interpreter reports no package at all"
 
 
-@pytest.mark.check("spec.weights")
+@pytest.mark.check(
+    "spec.weights",
+    title="The weights are where the spec says",
+    source="the spec: weights",
+    fault="a folder without weights",
+)
 def test_weights_are_where_the_spec_says(cell, check):
     """A local folder holds a config and weights; a repository is named with its owner."""
     if not cell.weights.path:
@@ -47,7 +62,12 @@ def test_weights_are_where_the_spec_says(cell, check):
     check.observe("weights", sum(t.stat().st_size for t in tensors), unit="bytes", n=len(tensors))
 
 
-@pytest.mark.check("spec.targets")
+@pytest.mark.check(
+    "spec.targets",
+    title="The spec states accuracy and performance targets",
+    source="the spec: evals, perf",
+    fault="a spec without targets",
+)
 def test_spec_states_targets(cell, check):
     """Without a target in accuracy and one in performance there is nothing to certify against."""
     absent = [what for what, there in (("eval", cell.evals), ("perf", cell.perf)) if not there]
@@ -57,10 +77,15 @@ def test_spec_states_targets(cell, check):
     check.observe("perf targets", sum(len(point.targets) for point in cell.perf))
 
 
-@pytest.mark.check("spec.{requirement}")
+@pytest.mark.check(
+    "spec.{requirement}",
+    title="{requirement.title}",
+    source="the spec: system_deps, python_deps, env_vars, commits",
+    fault="another version than the spec's",
+)
 def test_requirement_holds(requirement, finding_of, check):
     """One requirement, checked by the server's own interpreter. Unknown is never satisfied."""
-    finding = finding_of(requirement)
+    finding = finding_of(requirement.id)
     if finding.state == "unknown":
         raise Inconclusive(f"{requirement}: {finding.reason}")
     check.add(

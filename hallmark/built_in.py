@@ -1,0 +1,42 @@
+"""What hallmark itself answers to its hooks. Whatever costs time to import is named as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pluggy
+
+from hallmark.core.gates import Gate
+from hallmark.core.product import CATALOGUE, SUITE
+from hallmark.report.render import Renderer
+from hallmark.specs.suites import Suite
+
+hookimpl = pluggy.HookimplMarker("pytest")
+
+
+@hookimpl
+def pytest_hallmark_checks() -> list[Suite]:
+    return [Suite(SUITE)]
+
+
+@hookimpl
+def pytest_hallmark_renderers() -> list[Renderer]:
+    return [
+        Renderer(file="report.json", render="hallmark.report.render_json:render_json", required=True),
+        Renderer(file="report.md", render="hallmark.report.render_markdown:render_markdown", required=True),
+        Renderer(file="report.html", render="hallmark.report.render_html:render_html", required=True),
+        Renderer(file="junit.xml", render="hallmark.report.render_junit:render_junit", required=True),
+    ]
+
+
+@hookimpl
+def pytest_hallmark_gates() -> list[Gate]:
+    return [
+        Gate(kind="evals", name="accuracy", judge="hallmark.evals.task:gate"),
+        Gate(kind="perf", name="tier", judge="hallmark.perf.judge:gate"),
+    ]
+
+
+@hookimpl
+def pytest_hallmark_catalogues() -> list[Path]:
+    return [CATALOGUE]

@@ -1,0 +1,47 @@
+"""What a check may need of a cell: the words of `needs=` in its marker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from hallmark.core.errors import UsageError
+from hallmark.specs.cell import Cell
+from hallmark.specs.model import Feature
+
+_OF_CELL: Mapping[str, Callable[[Cell], bool]] = {
+    "runtime": lambda cell: cell.impl.runtime,
+    "architecture": lambda cell: bool(cell.architecture),
+    "tokenizer": lambda cell: cell.weights.tokenizer is not None,
+}
+"""The runtime sidecar is certified with it; the spec states an architecture, a tokenizer."""
+KEY = "key"
+"""The server admits its clients by a key."""
+SPEC = "spec"
+"""The spec names the check in its own `checks`."""
+FEATURES = frozenset(feature.value for feature in Feature)
+
+
+def binds(cell: Cell, check: str, needs: tuple[str, ...], *, guarded: bool) -> bool:
+    """Whether `cell` has all that the check needs; `guarded`: its server demands a key. UsageError for an unknown need."""
+    return all(_has(cell, check, need, guarded=guarded) for need in needs)
+
+
+def _has(cell: Cell, check: str, need: str, *, guarded: bool) -> bool:
+    what, _, name = need.partition(":")
+    match what:
+        case _ if need in FEATURES:
+            return need in {feature.value for feature in cell.impl.features}
+        case _ if need in _OF_CELL:
+            return _OF_CELL[need](cell)
+        case _ if need == KEY:
+            return guarded
+        case _ if need == SPEC:
+            return check in cell.impl.checks
+        case "device":
+            return cell.device == name
+        case "vendor":
+            return cell.device_spec.detect.how == name
+        case "impl":
+            return cell.impl.name == name
+    known = ", ".join(sorted({*FEATURES, *_OF_CELL, KEY, SPEC}))
+    raise UsageError(f"the check {check} needs '{need}', which is unknown", hint=f"known: {known}, device:X, vendor:X, impl:X")
