@@ -22,9 +22,9 @@ from hallmark.configure.guard import Keys, behind_gateway, demanding
 from hallmark.configure.plan import Installed, LaunchSettings, found_out_later, make_plan, nobody_knows
 from hallmark.core.errors import HallmarkError, Inconclusive, LaunchError
 from hallmark.core.grace import STOP_GRACE_VARIABLE
+from hallmark.environment.bundle import facts_program
 from hallmark.environment.collect import (
     BUILDS_FILE,
-    FACTS_FILE,
     OF_THE_INTERPRETER,
     OF_THE_SYSTEM,
     WEIGHTS_FILE,
@@ -294,7 +294,7 @@ class ContainerSite(Site):
     def plan(self) -> LaunchPlan:
         closed = not self.keys.demanded or self._closes_itself()
         return self._contained(
-            self.launch(), lambda env: versions_in(self._ask(FACTS_FILE, env, "installed_packages")), closed=closed
+            self.launch(), lambda env: versions_in(self._ask(facts_program(), env, "installed_packages")), closed=closed
         )
 
     def intended_plan(self, *, strict: bool) -> LaunchPlan:
@@ -310,7 +310,7 @@ class ContainerSite(Site):
 
     def facts(self, plan: LaunchPlan) -> Facts:
         try:
-            return parse(self._ask(FACTS_FILE, plan.env), where=self.container.image)
+            return parse(self._ask(facts_program(), plan.env), where=self.container.image)
         except LaunchError as exc:
             if self._device_here:
                 raise
@@ -318,7 +318,7 @@ class ContainerSite(Site):
             return of_the_machine({**self._environ, **plan.env}, unknown)
 
     def builds(self, plan: LaunchPlan) -> tuple[Build, ...]:
-        told = self._ask(BUILDS_FILE, plan.env, *self.cell.impl.pinned_commits)
+        told = self._ask(BUILDS_FILE.read_text(encoding="utf-8"), plan.env, *self.cell.impl.pinned_commits)
         labels: Mapping[str, str] = self.served_from()["image"]["labels"]
         return (*parse_builds(told, where=self.container.image), *of_labels(labels))
 
@@ -353,12 +353,12 @@ class ContainerSite(Site):
         given = {name: value for name, value in {**secrets, **others}.items() if value}
         return in_container(plan, self.container, cell=self.cell, host=launch.host, port=launch.port, others=given)
 
-    def _ask(self, program: Path, env: Mapping[str, str], *names: str) -> str:
-        """What a collector prints inside, with the devices of the server's container where they are here."""
+    def _ask(self, program: str, env: Mapping[str, str], *names: str) -> str:
+        """What the text of a collector prints inside, with the devices of the server's container where they are here."""
         from hallmark.serving.docker import run_in_image  # brings the Docker SDK
 
-        inside = f"/tmp/hallmark_{program.name}"  # noqa: S108 - in a container of its own
-        files = {inside: program.read_text(encoding="utf-8")}
+        inside = "/tmp/hallmark_collector.py"  # noqa: S108 - in a container of its own
+        files = {inside: program}
         container = self.container if self._device_here else without_devices(self.container)
         return run_in_image(container, ["python3", "-I", inside, *names], env=env, files=files)
 

@@ -16,16 +16,16 @@ from pydantic import TypeAdapter, ValidationError
 from hallmark.core.errors import InfrastructureError
 from hallmark.environment import builds, weights_files
 from hallmark.environment import facts as probe
+from hallmark.environment.bundle import facts_program
 from hallmark.environment.commits import Build
+from hallmark.environment.machine import UNKNOWN, Machine, counted
 from hallmark.environment.served_weights import WeightsFiles
+from hallmark.environment.vendors import vendors
 
-FACTS_FILE = Path(probe.__file__)
-"""Run elsewhere, one file; a container may be given it on stdin: `python3 -I - < facts.py`."""
 BUILDS_FILE = Path(builds.__file__)
-"""The same for what tells commits."""
+"""What tells commits: run elsewhere, one file, as is the text of `facts_program`."""
 WEIGHTS_FILE = Path(weights_files.__file__)
 """The same for what lies beside the weights."""
-UNKNOWN = probe.UNKNOWN
 Told = TypeVar("Told")
 
 
@@ -44,7 +44,7 @@ class Accelerator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What `facts.py` printed. A string that could not be found out is "Unknown", and `reasons` says why."""
+    """What the program of `facts_program` printed. A string that could not be found out is "Unknown", and `reasons` says why."""
 
     schema_version: int
     python_version: str
@@ -85,7 +85,7 @@ class Facts:
     @property
     def gpu_models(self) -> str:
         """Such as "NVIDIA A100-SXM4-40GB" or "4 x n300 L, 4 x n300 R"; "Unknown" where none was found."""
-        return probe.counted([{"name": accelerator.name} for accelerator in self.accelerators]) or UNKNOWN
+        return counted(accelerator.name for accelerator in self.accelerators) or UNKNOWN
 
 
 _FACTS = TypeAdapter(Facts)
@@ -95,17 +95,22 @@ _WEIGHTS = TypeAdapter(WeightsFiles)
 
 def collect(python: Path, env: Mapping[str, str], *, timeout_s: float = 30) -> Facts:
     """Run the collector under `python` with exactly `env`; InfrastructureError when it gives no facts in `timeout_s`."""
-    return parse(_answer(FACTS_FILE, python, env, timeout_s=timeout_s), where=str(python))
+    return parse(_answer(facts_program(), python, env, timeout_s=timeout_s), where=str(python))
 
 
 def collect_builds(python: Path, env: Mapping[str, str], names: Sequence[str], *, timeout_s: float = 120) -> tuple[Build, ...]:
     """What tells the commits of the engine and of `names` under `python`; InfrastructureError as `collect`."""
-    return parse_builds(_answer(BUILDS_FILE, python, env, *names, timeout_s=timeout_s), where=str(python))
+    return parse_builds(
+        _answer(BUILDS_FILE.read_text(encoding="utf-8"), python, env, *names, timeout_s=timeout_s), where=str(python)
+    )
 
 
 def collect_weights(python: Path, env: Mapping[str, str], request: Mapping[str, str], *, timeout_s: float = 60) -> WeightsFiles:
     """What lies beside the weights of `request`, where `python` with `env` finds them; InfrastructureError as `collect`."""
-    return parse_weights(_answer(WEIGHTS_FILE, python, env, json.dumps(request), timeout_s=timeout_s), where=str(python))
+    return parse_weights(
+        _answer(WEIGHTS_FILE.read_text(encoding="utf-8"), python, env, json.dumps(request), timeout_s=timeout_s),
+        where=str(python),
+    )
 
 
 OF_THE_INTERPRETER = ("python_version", "installed_packages", "extras", "markers")
@@ -119,13 +124,13 @@ def of_the_machine(env: Mapping[str, str], unknown: Mapping[str, str]) -> Facts:
 
     `unknown`: fact -> why it cannot be had, for each that would have been the server's to tell.
     """
-    return parse(json.dumps(probe.collect(probe.Machine(environ=env), unknown)), where="this process")
+    return parse(json.dumps(probe.collect(Machine(environ=env), vendors(), unknown)), where="this process")
 
 
 def installed_versions(python: Path, env: Mapping[str, str], *, timeout_s: float = 30) -> dict[str, str] | None:
     """Distribution -> version, as `python` itself has them in its metadata (nothing is imported); None if it does not say."""
     try:
-        return versions_in(_answer(FACTS_FILE, python, env, "installed_packages", timeout_s=timeout_s))
+        return versions_in(_answer(facts_program(), python, env, "installed_packages", timeout_s=timeout_s))
     except InfrastructureError:
         return None
 
@@ -139,11 +144,11 @@ def versions_in(output: str) -> dict[str, str] | None:
         return None
 
 
-def _answer(program: Path, python: Path, env: Mapping[str, str], *names: str, timeout_s: float) -> str:
-    """What a collector prints about `names`; about all, where there are none."""
-    process = _start(program, python, env, *names)
+def _answer(program: str, python: Path, env: Mapping[str, str], *names: str, timeout_s: float) -> str:
+    """What the text of a collector prints about `names`; about all, where there are none."""
+    process = _start(python, env, *names)
     try:
-        output, errors = process.communicate(timeout=timeout_s)
+        output, errors = process.communicate(program, timeout=timeout_s)
     except subprocess.TimeoutExpired as exc:
         raise InfrastructureError(
             f"no facts after {timeout_s:g} s", where=str(python), hint="is the machine overloaded, or the interpreter hanging?"
@@ -183,16 +188,16 @@ def _parsed(kind: TypeAdapter[Told], output: str, *, where: str) -> Told:
         ) from exc
 
 
-def here(machine: probe.Machine) -> Facts:
+def here(machine: Machine) -> Facts:
     """Facts about a machine as this very process sees it: for tests, and for looking before a server exists."""
-    return parse(json.dumps(probe.collect(machine)), where="this process")
+    return parse(json.dumps(probe.collect(machine, vendors())), where="this process")
 
 
-def _start(program: Path, python: Path, env: Mapping[str, str], *names: str) -> subprocess.Popen[str]:
-    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+def _start(python: Path, env: Mapping[str, str], *names: str) -> subprocess.Popen[str]:
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     try:
         return subprocess.Popen(
-            [str(python), "-I", str(program), *names],
+            [str(python), "-I", "-", *names],  # on stdin: nothing is left behind
             env=dict(env),
             text=True,
             errors="replace",

@@ -6,13 +6,15 @@ A board whose type nobody can name does not count as present: unknown is never a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from hallmark.environment import facts as probe
 from hallmark.environment.collect import Facts
+from hallmark.environment.facts import PROBES
+from hallmark.environment.machine import UNKNOWN, Machine, counted, gather
+from hallmark.environment.vendors import CPU, vendor_named
 
 LOOK_TIMEOUT_S = 4.0
 
@@ -53,37 +55,32 @@ class Sight:
     looked: tuple[str, ...]
 
 
-Detector = Callable[[Wanted, Sight], Presence]
-
-
-def detect(spec: Device, seen: Facts | probe.Machine | None = None) -> Presence:
+def detect(spec: Device, seen: Facts | Machine | None = None) -> Presence:
     """Look for a device in collected facts, on a machine, or (by default) on this one. Never raises for what it finds."""
     how = spec.detect.how
-    if isinstance(seen, Facts):
-        sight = _recorded(how, seen)
-    else:
-        sight = _live(how, seen or probe.Machine(Path("/"), timeout_s=LOOK_TIMEOUT_S))
-    return DETECTORS[how](spec.detect, sight)
+    here = Machine(Path("/"), timeout_s=LOOK_TIMEOUT_S)
+    sight = _recorded(how, seen) if isinstance(seen, Facts) else _live(how, seen or here)
+    return _cpu(spec.detect, sight) if how == CPU else _boards(spec.detect, sight)
 
 
 def _recorded(how: str, facts: Facts) -> Sight:
-    if how == "cpu":
+    if how == CPU:
         return _cpu_sight(facts.cpu_model, facts.architecture, facts.cpu_flags)
     chips = [chip for chip in facts.accelerators if chip.vendor == how]
     names, ids = tuple(chip.name for chip in chips), tuple(chip.id for chip in chips)
     return Sight(names=names, ids=ids, looked=facts.looked.get(how, ()))
 
 
-def _live(how: str, machine: probe.Machine) -> Sight:
-    if how == "cpu":
-        values, _ = probe.gather({name: probe.PROBES[name] for name in ("cpu_model", "architecture", "cpu_flags")}, machine)
+def _live(how: str, machine: Machine) -> Sight:
+    if how == CPU:
+        values, _ = gather({name: PROBES[name] for name in ("cpu_model", "architecture", "cpu_flags")}, machine)
         return _cpu_sight(values.get("cpu_model", ""), values.get("architecture", ""), values.get("cpu_flags", ()))
-    chips, looked = probe.look(machine, how)
+    chips, looked = vendor_named(how).look(machine)
     return Sight(names=tuple(chip["name"] for chip in chips), ids=tuple(chip["id"] for chip in chips), looked=tuple(looked))
 
 
 def _cpu_sight(model: str, architecture: str, flags: Sequence[str]) -> Sight:
-    name = " ".join(part for part in (model if model != probe.UNKNOWN else "", architecture) if part)
+    name = " ".join(part for part in (model if model != UNKNOWN else "", architecture) if part)
     return Sight(names=(name,), ids=("cpu",), looked=(f"/proc/cpuinfo: {name}; {' '.join(flags) or 'no wide vectors'}",))
 
 
@@ -93,21 +90,14 @@ def _cpu(wanted: Wanted, sight: Sight) -> Presence:
 
 
 def _boards(wanted: Wanted, sight: Sight) -> Presence:
-    """`count` is of boards: chips that share an id are on one of them."""
-    pairs = list(zip(sight.names, sight.ids, strict=True))
-    boards = {identity for name, identity in pairs if _is_board(wanted.board, name, REVISIONS.get(wanted.how, ""))}
-    found = probe.counted([{"name": name} for name in sight.names]) or "none"
+    """`count` is of boards, on which there may be several chips."""
+    vendor = vendor_named(wanted.how)
+    pairs = zip(sight.names, sight.ids, strict=True)
+    boards = {vendor.board_of(identity) for name, identity in pairs if _is_board(wanted.board, name, vendor.revision)}
+    found = counted(sight.names) or "none"
     return Presence(present=len(boards) >= wanted.count, found=found, looked=sight.looked)
-
-
-REVISIONS = {"tenstorrent": "[a-d]?"}
-"""What may follow a board's name and not make it another: p150a, p150b and p150c are all a p150 (but an A10G is no A10)."""
 
 
 def _is_board(board: str, name: str, revision: str = "") -> bool:
     """Whole words only: `l4` is not an L40S, and `h200` is not a GH200. An empty `board` stands for any."""
     return not board or re.search(rf"(?<![a-z0-9]){re.escape(board.lower())}{revision}(?![a-z0-9])", name.lower()) is not None
-
-
-DETECTORS: dict[str, Detector] = {"cpu": _cpu, **dict.fromkeys(probe.SOURCES, _boards)}
-"""One per `how` of the catalogue; a new vendor is a line in the table `SOURCES` of `facts.py`."""

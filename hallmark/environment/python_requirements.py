@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from packaging import requirements as pep508
 from packaging.utils import canonicalize_name
 
-from hallmark.environment.collect import UNKNOWN, Facts
+from hallmark.environment.collect import Facts
 from hallmark.environment.findings import ABSENT, Finding, Requirement, State, compare, finding
+from hallmark.environment.machine import UNKNOWN
 
 
 def parsed(name: str, specifier: str) -> pep508.Requirement:

@@ -10,14 +10,15 @@ from packaging.requirements import InvalidRequirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from hallmark.core.errors import SpecError, nearest
-from hallmark.environment import facts as probe
-from hallmark.environment.collect import UNKNOWN, Facts
+from hallmark.environment.collect import Facts
 from hallmark.environment.commits import hold
 from hallmark.environment.findings import ABSENT, Finding, Kind, Requirement, State, compare, finding
+from hallmark.environment.machine import UNKNOWN
 from hallmark.environment.python_requirements import check_python, parsed
-from hallmark.environment.system_names import VERSION_FACTS
+from hallmark.environment.system_names import system_names
+from hallmark.environment.vendors import VERSION_FACTS
 
-__all__ = ["ABSENT", "SYSTEM_FACTS", "Demanding", "Demands", "Finding", "Requirement", "State", "check", "requirements"]
+__all__ = ["ABSENT", "Demanding", "Demands", "Finding", "Requirement", "State", "check", "requirements"]
 
 
 class Demands(Protocol):
@@ -46,25 +47,10 @@ class Demanding(Protocol):
     def spec_file(self) -> Path: ...
 
 
-SystemFact = Callable[[Facts], tuple[str, str]]
-
-
-def _fact(attribute: str) -> SystemFact:
-    return lambda facts: (getattr(facts, attribute), facts.reasons.get(attribute, ""))
-
-
-def _version(name: str) -> SystemFact:
-    return lambda facts: (facts.versions.get(name, UNKNOWN), facts.reasons.get(name, ""))
-
-
-SYSTEM_FACTS: dict[str, SystemFact] = {
-    **{name: _fact(attribute) for name, attribute in VERSION_FACTS.items()},
-    **{name: _version(name) for name in probe.VERSIONS},
-}
-"""A name of `system_deps` -> the fact that answers it (a version, and why it is unknown).
-
-A new one is one line in the table `VERSIONS` of `facts.py`; underscores and capitals in a spec's name do not matter.
-"""
+def _system_fact(name: str, facts: Facts) -> tuple[str, str]:
+    """The version that answers a name of `system_deps`, and why it is unknown."""
+    key = VERSION_FACTS.get(name, name)
+    return getattr(facts, key) if name in VERSION_FACTS else facts.versions.get(name, UNKNOWN), facts.reasons.get(key, "")
 
 
 def requirements(cell: Demanding) -> list[Requirement]:
@@ -99,11 +85,12 @@ def check(cell: Demanding, facts: Facts, env: Mapping[str, str]) -> list[Finding
 
 
 def _check_system(requirement: Requirement, facts: Facts, _: Mapping[str, str]) -> Finding:
+    # Underscores and capitals in a spec's name do not matter.
     name = requirement.name.lower().replace("_", "-")
-    if name not in SYSTEM_FACTS:
-        hint = nearest(name, SYSTEM_FACTS)
+    if name not in (known := system_names()):
+        hint = nearest(name, known)
         return finding(requirement, State.UNKNOWN, f"hallmark has no such fact - {hint}", found=UNKNOWN)
-    version, why = SYSTEM_FACTS[name](facts)
+    version, why = _system_fact(name, facts)
     if version == UNKNOWN:
         return finding(requirement, State.UNKNOWN, why or "could not be found out", found=UNKNOWN)
     return compare(requirement, version, SpecifierSet(requirement.specifier))

@@ -1,16 +1,17 @@
-"""The names that `system_deps` of a spec may give: everything about a machine that has a version and can be found out."""
+"""The names that a spec may give: of versions in `system_deps`, and of how a device is found."""
 
 from __future__ import annotations
 
-from hallmark.environment.facts import VERSIONS
+from hallmark.environment.facts import SERVICES
+from hallmark.environment.vendors import CPU, VERSION_FACTS, vendors
 
-VERSION_FACTS = {
-    "cuda": "cuda_version",
-    "driver": "driver_version",
-    "gcc": "gcc_version",
-    "python": "python_version",
-    "glibc": "glibc",
-    "kernel": "kernel",
-}
-"""Those that are a fact of their own, and its attribute; the others stand in the facts' `versions`."""
-SYSTEM_NAMES = frozenset([*VERSIONS, *VERSION_FACTS])
+
+def system_names() -> frozenset[str]:
+    """Everything about a machine that has a version and can be found out."""
+    of_vendors = (name for vendor in vendors() for name in (*vendor.drivers, *vendor.versions))
+    return frozenset([*of_vendors, *SERVICES, *VERSION_FACTS])
+
+
+def detection_names() -> tuple[str, ...]:
+    """What `how` of a device may be: the CPU, or a vendor."""
+    return (CPU, *(vendor.name for vendor in vendors()))

@@ -6,9 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from hallmark.specs.strict import Contradiction, Name, Positive, Strict, Variable
+from hallmark.specs.strict import Contradiction, DetectionName, Name, Positive, Strict, Variable
 
-How = Literal["cpu", "tenstorrent", "nvidia", "amd", "ascend", "gaudi", "spyre"]
 RESERVED = frozenset(
     {
         *("spec", "server", "evals", "perf", "check", "extra", "release"),
@@ -66,8 +65,8 @@ class ContainerOptions(Strict):
 class Detection(Strict):
     """How the presence of a device is found out."""
 
-    how: How
-    """The vendor's tool that is asked."""
+    how: DetectionName
+    """The vendor whose tools and drivers are asked, or the CPU."""
     board: str = ""
     """The board type as the vendor's tool names it, lower case."""
     count: Positive = 1

@@ -8,10 +8,12 @@ from typing import Annotated
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from hallmark.core.errors import nearest
-from hallmark.environment.system_names import SYSTEM_NAMES
+from hallmark.environment.system_names import detection_names, system_names
 from hallmark.specs.satisfiable import satisfiable
 
 ENGINE_ARGUMENT = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -62,9 +64,23 @@ def _distribution(name: str) -> str:
 
 def _system_name(name: str) -> str:
     known = name.lower().replace("_", "-")
-    if known not in SYSTEM_NAMES:
-        raise Refused(f"'{name}' is nothing that hallmark can find out about a machine", nearest(known, SYSTEM_NAMES))
+    if known not in (names := system_names()):
+        raise Refused(f"'{name}' is nothing that hallmark can find out about a machine", nearest(known, names))
     return name
+
+
+def _detection_name(name: str) -> str:
+    if name not in (names := detection_names()):
+        raise Refused(f"'{name}' is no vendor that hallmark knows", nearest(name, names))
+    return name
+
+
+class _OneOfTheVendors:
+    """Makes the JSON schema name them, as far as they are known when it is made."""
+
+    @staticmethod
+    def __get_pydantic_json_schema__(core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(core_schema), "enum": list(detection_names())}
 
 
 def _variable(name: str) -> str:
@@ -104,6 +120,8 @@ Distribution = Annotated[str, Field(max_length=_LONGEST_SPECIFIER), AfterValidat
 """A package's name, with extras where it has some."""
 SystemName = Annotated[str, AfterValidator(_system_name)]
 """Something about a machine that has a version, such as `gcc` or `nvidia-driver`."""
+DetectionName = Annotated[str, AfterValidator(_detection_name), _OneOfTheVendors]
+"""How a device is found: `cpu`, or the name of an accelerator vendor."""
 Variable = Annotated[str, AfterValidator(_variable)]
 Index = Annotated[str, Field(pattern=r"^((https?|file)://\S+)?$", description="the address of a package index; empty for none")]
 Repository = Annotated[

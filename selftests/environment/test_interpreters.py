@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from packaging.markers import default_environment
 
-from hallmark.environment import facts as probe
-from hallmark.environment.collect import BUILDS_FILE, FACTS_FILE, WEIGHTS_FILE, parse
+from hallmark.environment.bundle import facts_program
+from hallmark.environment.collect import BUILDS_FILE, WEIGHTS_FILE, parse
+from hallmark.environment.facts import PROBES
+from hallmark.environment.machine import Machine, gather
 from selftests.environment import fakes
 
 OLDEST, NEWEST = (3, 8), (3, 14)
@@ -30,7 +32,9 @@ def interpreters() -> list[Path]:
 
 
 def run(python: Path, folder: Path) -> dict[str, Any]:
-    command = [str(python), "-I", "-W", "error", str(FACTS_FILE)]
+    program = folder / "facts.py"
+    program.write_text(facts_program(), encoding="ascii")
+    command = [str(python), "-I", "-W", "error", str(program)]
     done = subprocess.run(command, env={"PATH": str(folder)}, cwd=folder, capture_output=True, text=True, check=True)
     assert done.stderr == ""
     answer: dict[str, Any] = json.loads(done.stdout)
@@ -45,9 +49,9 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 OF_THE_INTERPRETER = {"python_version", "python_executable", "installed_packages", "extras", "markers"}
 
 
-def only(name: str, machine: probe.Machine) -> Any:
+def only(name: str, machine: Machine) -> Any:
     """One fact; None where it cannot be had."""
-    values, reasons = probe.gather({name: probe.PROBES[name]}, machine)
+    values, reasons = gather({name: PROBES[name]}, machine)
     assert (name in values) != (name in reasons)
     return values.get(name)
 
@@ -67,24 +71,23 @@ def test_each_interpreter_tells_the_same_of_the_machine(python: Path, tmp_path: 
 
 def test_a_container_may_be_given_it_on_standard_input(tmp_path: Path, ours: dict[str, Any]) -> None:
     """Where nothing can be copied to: `docker run -i IMAGE python3 -I - < facts.py`."""
-    with FACTS_FILE.open("rb") as stream:
-        command = [sys.executable, "-I", "-"]
-        done = subprocess.run(command, stdin=stream, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True)
+    command, env = [sys.executable, "-I", "-"], {"PATH": str(tmp_path)}
+    done = subprocess.run(command, input=facts_program(), env=env, capture_output=True, text=True, check=True)
     assert of_the_machine(json.loads(done.stdout)) == of_the_machine(ours)
 
 
 def test_single_facts_may_be_asked_for(tmp_path: Path) -> None:
-    command = [sys.executable, "-I", str(FACTS_FILE), "python_version", "kernel"]
-    done = subprocess.run(command, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True)
+    command, env = [sys.executable, "-I", "-", "python_version", "kernel"], {"PATH": str(tmp_path)}
+    done = subprocess.run(command, input=facts_program(), env=env, capture_output=True, text=True, check=True)
     assert set(json.loads(done.stdout)) == {"python_version", "kernel"}
 
 
 def test_no_tool_may_take_longer_than_five_seconds() -> None:
-    assert probe.Machine().timeout_s <= 5
+    assert Machine().timeout_s <= 5
 
 
 @pytest.mark.parametrize("minor", range(OLDEST[1], NEWEST[1] + 1))
-@pytest.mark.parametrize("program", [FACTS_FILE, BUILDS_FILE, WEIGHTS_FILE], ids=lambda program: program.stem)
+@pytest.mark.parametrize("program", [*fakes.COLLECTOR_FILES, BUILDS_FILE, WEIGHTS_FILE], ids=lambda program: program.stem)
 def test_its_syntax_is_that_of_each_version(program: Path, minor: int) -> None:
     ast.parse(program.read_text(encoding="utf-8"), feature_version=(OLDEST[0], minor))
 

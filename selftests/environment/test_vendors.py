@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hallmark.environment import facts as probe
-from hallmark.environment.devices import DETECTORS, detect
+from hallmark.environment.devices import detect
+from hallmark.environment.system_names import detection_names
+from hallmark.environment.vendors import vendor_named
 from selftests.environment import fakes
 
 RECORDED = Path(__file__).with_name("recorded")
@@ -49,7 +50,7 @@ def test_the_readme_tells_of_each_recording() -> None:
 def test_a_recorded_answer_is_understood(root: Path, tools: Path, name: str) -> None:
     vendor, tool, expected = SEEN[name]
     printing(tools, tool, name)
-    found, looked = probe.look(fakes.machine(root, tools), vendor)
+    found, looked = vendor_named(vendor).look(fakes.machine(root, tools))
     assert [f"{chip['name']} ({chip['id']}) {chip['memory']}" for chip in found] == expected
     assert {chip["source"] for chip in found} == {tool}
     assert any(line.startswith(f"{tool}: ") for line in looked)
@@ -71,7 +72,7 @@ def test_a_tool_that_does_wrong_finds_nothing_and_is_told_of(root: Path, tools: 
     fakes.tool(tools, tool, script)
     vendor = next(vendor for vendor, name, _ in SEEN.values() if name == tool)
     patience = 0.2 if "sleep" in script else 5.0
-    found, looked = probe.look(fakes.machine(root, tools, timeout_s=patience), vendor)
+    found, looked = vendor_named(vendor).look(fakes.machine(root, tools, timeout_s=patience))
     assert found == []
     (line,) = [line for line in looked if line.startswith(f"{tool}: ")]
     assert why in line
@@ -80,7 +81,7 @@ def test_a_tool_that_does_wrong_finds_nothing_and_is_told_of(root: Path, tools: 
 
 def test_a_tool_that_leaves_a_child_with_its_pipe_is_not_waited_for(root: Path, tools: Path) -> None:
     fakes.tool(tools, "hl-smi", "(sleep 60; true) & exit 0")
-    _, looked = probe.look(fakes.machine(root, tools, timeout_s=0.2), "gaudi")
+    _, looked = vendor_named("gaudi").look(fakes.machine(root, tools, timeout_s=0.2))
     assert looked[0] == "hl-smi: no answer in 0.2 s"
 
 
@@ -95,14 +96,14 @@ def test_a_tool_that_leaves_a_child_with_its_pipe_is_not_waited_for(root: Path, 
 )
 def test_versions_that_a_tool_states(root: Path, tools: Path, tool: str, recorded: str, expected: dict[str, str]) -> None:
     printing(tools, tool, recorded)
-    versions = probe.collect(fakes.machine(root, tools))["versions"]
+    versions = fakes.collected(fakes.machine(root, tools))["versions"]
     assert {name: versions[name] for name in expected} == expected
 
 
 def test_boards_that_differ_in_their_firmware_have_none(root: Path, tools: Path) -> None:
     text = (RECORDED / "tt-smi-n300.json").read_text(encoding="utf-8").replace("80.18.0.0", "80.10.1.0", 1)
     fakes.tool(tools, "tt-smi", f"cat <<'END'\n{text}\nEND")
-    answer = probe.collect(fakes.machine(root, tools))
+    answer = fakes.collected(fakes.machine(root, tools))
     assert answer["versions"]["tt-firmware"] == "Unknown"
     assert "several differ: 80.10.1.0, 80.18.0.0" in answer["reasons"]["tt-firmware"]
 
@@ -119,21 +120,21 @@ FILES = {
 def test_versions_that_a_file_states(root: Path, name: str) -> None:
     path, text, expected = FILES[name]
     fakes.files(root, {path: text})
-    assert probe.collect(fakes.machine(root))["versions"][name] == expected
+    assert fakes.collected(fakes.machine(root))["versions"][name] == expected
 
 
 def test_docker_is_its_engine_and_a_client_alone_is_none(root: Path, tools: Path) -> None:
     fakes.tool(tools, "docker", '[ "$1 $2 $3" = "version --format {{.Server.Version}}" ] && echo 28.2.2')
-    assert probe.collect(fakes.machine(root, tools))["versions"]["docker"] == "28.2.2"
+    assert fakes.collected(fakes.machine(root, tools))["versions"]["docker"] == "28.2.2"
     fakes.tool(tools, "docker", "echo; echo 'Cannot connect to the Docker daemon' >&2; exit 1")
-    answer = probe.collect(fakes.machine(root, tools))
+    answer = fakes.collected(fakes.machine(root, tools))
     assert answer["versions"]["docker"] == "Unknown"
     assert "Cannot connect" in answer["reasons"]["docker"]
 
 
 def test_a_tool_is_asked_once_however_many_facts_it_gives(root: Path, tools: Path) -> None:
     fakes.tool(tools, "tt-smi", f"echo asked >> {tools}/asked; cat '{RECORDED}/tt-smi-n300.json'")
-    probe.collect(fakes.machine(root, tools))
+    fakes.collected(fakes.machine(root, tools))
     assert (tools / "asked").read_text(encoding="utf-8") == "asked\n"
 
 
@@ -149,7 +150,7 @@ def test_a_tool_is_asked_once_however_many_facts_it_gives(root: Path, tools: Pat
 def test_without_tools_the_bus_is_asked(root: Path, vendor: str, ids: str, name: str) -> None:
     fakes.pci(root, "0000:01:00.0", ids)
     fakes.pci(root, "0000:02:00.0", "1014:03dc", kind="0x060400")
-    found, _ = probe.look(fakes.machine(root), vendor)
+    found, _ = vendor_named(vendor).look(fakes.machine(root))
     assert [chip["name"] for chip in found] == [name]
 
 
@@ -181,4 +182,4 @@ def test_a_device_is_there_or_not(root: Path, tools: Path, recorded: str, board:
 
 
 def test_every_vendor_that_can_be_looked_for_is_one_of_the_catalogue() -> None:
-    assert set(DETECTORS) == {"cpu", "tenstorrent", "nvidia", "amd", "ascend", "gaudi", "spyre"}
+    assert set(detection_names()) == {"cpu", "tenstorrent", "nvidia", "amd", "ascend", "gaudi", "spyre"}

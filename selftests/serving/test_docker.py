@@ -22,7 +22,8 @@ from hallmark.client.wire import WireClient
 from hallmark.configure.documents import with_documents
 from hallmark.configure.guard import Keys, behind_gateway
 from hallmark.core.errors import InfrastructureError, LaunchError
-from hallmark.environment.collect import FACTS_FILE, parse
+from hallmark.environment.bundle import facts_program
+from hallmark.environment.collect import parse
 from hallmark.serving.container import ContainerPlan, without_devices
 from hallmark.serving.docker import DockerLauncher, run_in_image
 from hallmark.serving.guarded import GuardedLauncher
@@ -347,8 +348,8 @@ def test_a_secret_does_not_reach_the_log(tmp_path: Path, start: Start) -> None:
 
 def test_the_image_tells_the_facts_of_its_own_python(start: Start) -> None:
     plan = ContainerPlan(image=BASE, port=PORT)
-    text = FACTS_FILE.read_text(encoding="utf-8")
-    output = run_in_image(plan, ["python3", "-I", "/tmp/facts.py"], env={"VLLM_SEEN": "1"}, files={"/tmp/facts.py": text})
+    files = {"/tmp/facts.py": facts_program()}
+    output = run_in_image(plan, ["python3", "-I", "/tmp/facts.py"], env={"VLLM_SEEN": "1"}, files=files)
     facts = parse(output, where=BASE)
     assert facts.python_version.startswith("3.11")
     assert facts.environment["VLLM_SEEN"] == "1"

@@ -12,7 +12,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from hallmark.core.errors import SpecError
-from hallmark.environment.system_names import SYSTEM_NAMES
+from hallmark.environment.system_names import system_names
 from hallmark.specs.catalogue import load_catalogue
 from hallmark.specs.dump import to_plain, to_yaml
 from hallmark.specs.loader import family_of
@@ -122,7 +122,7 @@ impls = st.fixed_dictionaries(
     },
     optional={
         "env_vars": environment,
-        "system_deps": st.dictionaries(st.sampled_from(sorted(SYSTEM_NAMES)), specifiers, max_size=2),
+        "system_deps": st.dictionaries(st.sampled_from(sorted(system_names())), specifiers, max_size=2),
         "python_deps": st.dictionaries(packages, specifiers, max_size=1),
         "runtime": st.booleans(),
         "image": st.sampled_from(["", "some/image:1"]),
