@@ -1,12 +1,47 @@
-"""Of all self-tests: what needs a real vLLM says so, and is left alone where nobody names one."""
+"""Of all self-tests: what needs more than Python says so, and a run that leaves it out says how many tests that are."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
+
+ENVIRONMENTS = {"server": "real", "docker": "docker", "browser": "browser", "prometheus": "prometheus"}
+"""Marker -> tox environment that runs the tests that carry it; of two markers, the first here counts."""
+ELSEWHERE = pytest.StashKey[Counter[str]]()
+"""Marker -> how many tests this run leaves to its environment."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[ELSEWHERE] = Counter()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("server") and not os.environ.get("HALLMARK_SERVER_PYTHON"):
         pytest.skip("not tested: HALLMARK_SERVER_PYTHON names no interpreter with vLLM")
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    for item in items:
+        if marker := next((name for name in ENVIRONMENTS if item.get_closest_marker(name)), None):
+            item.config.stash[ELSEWHERE][marker] += 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["elsewhere"] = dict(session.config.stash[ELSEWHERE])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Every worker of xdist collects the same tests: what the last tells is what each told."""
+    node.config.stash[ELSEWHERE] = Counter(getattr(node, "workeroutput", {}).get("elsewhere", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if left := config.stash[ELSEWHERE]:
+        told = ", ".join(f"{left[name]} ({name}: tox -e {tox})" for name, tox in ENVIRONMENTS.items() if left[name])
+        terminalreporter.write_line(f"not in this run: tests that need more than Python: {told}; .ci/run has them all")

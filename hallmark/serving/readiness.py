@@ -35,7 +35,14 @@ def connect(endpoint: Endpoint, *, timeout_s: float) -> httpx.Client:
     import httpx
 
     alone = httpx.Limits(max_keepalive_connections=0)
-    return httpx.Client(base_url=endpoint.base_url, headers=headers(endpoint), timeout=timeout_s, trust_env=False, limits=alone)
+    return httpx.Client(
+        base_url=endpoint.base_url,
+        headers=headers(endpoint),
+        timeout=timeout_s,
+        trust_env=False,
+        limits=alone,
+        verify=not endpoint.base_url.lower().startswith("http:"),  # trusted certificates are read only for TLS
+    )
 
 
 def not_ready_because(client: httpx.Client, *, patience_s: float) -> str:

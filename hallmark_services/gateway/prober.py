@@ -38,6 +38,7 @@ class Prober:
             headers={"authorization": f"Bearer {key}"} if key else {},
             timeout=httpx.Timeout(_PATIENCE_S, connect=settings.connect_timeout_s),
             trust_env=False,
+            verify=not settings.engine_url.lower().startswith("http:"),  # trusted certificates are read only for TLS
             limits=httpx.Limits(keepalive_expiry=1.0),
         )
         self._said = ""

@@ -16,6 +16,8 @@ from selftests.plugin.commands import Command, Ended, processes_with, wait_for
 from selftests.plugin.stand_in_spec import DEVICE, MODEL, ROOT, eval_target, family, perf_point, write_spec, write_task
 
 _FOREIGN = ("PYTEST_", "HALLMARK_", "STAND_IN_", "HF_", "COV_", "COVERAGE_")
+_NO_STRANGERS = "-p no:schemathesis -p no:hypothesispytest -p no:anyio"
+"""Plugins that only self-tests use, and that each command would import."""
 
 
 class Place:
@@ -35,7 +37,7 @@ class Place:
         mark, _, value = self.mark.partition("=")
         return own | {
             "PYTHONPATH": self._python_path,
-            "PYTEST_ADDOPTS": f"-o cache_dir={self.folder}/cache",
+            "PYTEST_ADDOPTS": f"-o cache_dir={self.folder}/cache {_NO_STRANGERS}",
             "HF_HOME": f"{self.folder}/hf",
             "PYTEST_DEBUG_TEMPROOT": str(self.folder),  # pytest ends by sweeping it, which takes seconds where others share it
             "HALLMARK_LEASES": f"{self.folder}/leases",

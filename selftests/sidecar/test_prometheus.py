@@ -24,6 +24,7 @@ from selftests.sidecar.running import sidecar
 
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.prometheus,
     pytest.mark.skipif(not shutil.which("promtool"), reason="not tested: no promtool (Debian's package is prometheus)"),
 ]
 
