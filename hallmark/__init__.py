@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hallmark.configure.model_registry import get_model_registry
+    from hallmark.specs.model_registry import get_model_registry
     from hallmark.specs.model_spec import ModelSpec
     from hallmark.specs.registering import register_device, register_family, unregister_device, unregister_family
 
@@ -26,7 +26,7 @@ __all__ = [
 ]
 __version__ = "0.1.0"
 
-_MODULES = {"ModelSpec": "hallmark.specs.model_spec", "get_model_registry": "hallmark.configure.model_registry"}
+_MODULES = {"ModelSpec": "hallmark.specs.model_spec", "get_model_registry": "hallmark.specs.model_registry"}
 """Where the names are whose module is not `hallmark.specs.registering`."""
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hallmark.core.endpoint import Endpoint
 from hallmark.core.errors import HarnessError
 from hallmark.core.records import Evidence, Target
 from hallmark.core.verdict import Verdict
 from hallmark.evals.harness import EvalRequest, EvalScores
-from hallmark.serving.server import Endpoint
 from hallmark.specs.cell import Cell
 from hallmark.specs.model import EvalTarget
 from hallmark.stats.intervals import wilson_interval

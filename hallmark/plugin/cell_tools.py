@@ -12,16 +12,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from hallmark.client.oracle import TokenOracle
-from hallmark.configure.plan import LaunchSettings
-from hallmark.configure.sites import TestbedSettings
-from hallmark.configure.testbed import Testbed
 from hallmark.core.load import LOAD_FILE
 from hallmark.core.redact import Redactor
 from hallmark.environment.load_watch import LoadWatch
 from hallmark.evals.harness import Harness, straight_to
 from hallmark.plugin.options import API_KEY_VARIABLE, JWT_VARIABLE, Options
+from hallmark.serving.plan import LaunchSettings
 from hallmark.serving.runtime import RuntimeSidecar
 from hallmark.serving.server import Death, RunningServer
+from hallmark.serving.site import TestbedSettings
+from hallmark.serving.testbed import Testbed
 from hallmark.specs.cell import Cell
 
 

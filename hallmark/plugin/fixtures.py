@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     # Imported where they are used: collection should not pay for HTTP and tokenizer libraries.
     from hallmark.client.oracle import TokenOracle
     from hallmark.client.wire import WireClient
-    from hallmark.configure.testbed import Testbed
     from hallmark.environment.load_watch import LoadWatch
     from hallmark.environment.requirements import Finding
     from hallmark.serving.server import RunningServer
+    from hallmark.serving.testbed import Testbed
 
 PERF_SEED = 20261121
 """Of the random prompts; the salt in front of each keeps runs apart from each other's caches."""

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from hallmark.configure import given
 from hallmark.core.option_table import by_name
 from hallmark.core.records import PARTS, part_reason
 from hallmark.core.settings import Setting
 from hallmark.plugin.arguments import OF_PYTEST, setting_of
 from hallmark.plugin.marks import names_in
+from hallmark.serving import option_values
+from hallmark.serving.launchers import default_kind
 from hallmark.specs.catalogue import Selection
 
 API_KEY_VARIABLE = "HALLMARK_API_KEY"
@@ -62,10 +63,10 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
     """Resolve every option; `devices` are the names that the catalogue knows."""
     settings = _settled(config, environ, devices=devices)
     value = {name: setting.value for name, setting in settings.items()}
-    server = given.launcher(value["server"], server_url=value["server-url"])
-    given.secrets(environ, server=server)
+    server = option_values.launcher(value["server"], server_url=value["server-url"])
+    option_values.secrets(environ, server=server)
     variables = config.option.hallmark_server_env or ()
-    server_env = given.variables(variables, option="--server-env", server=server)
+    server_env = option_values.variables(variables, option="--server-env", server=server)
     settings["server-env"] = replace(settings["server-env"], value=" ".join(variables))  # their values may hold commas
     return Options(
         selection=Selection(
@@ -75,19 +76,19 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
             configuration=value["runtime-config"],
         ),
         server=server,
-        server_url=given.base_url(value["server-url"]),
-        server_python=given.interpreter(value["server-python"]),
-        image=given.image(value["image"], server=server),
+        server_url=option_values.base_url(value["server-url"]),
+        server_python=option_values.interpreter(value["server-python"]),
+        image=option_values.image(value["image"], server=server),
         install_missing=bool(value["install-missing"]),
         strict_config=bool(value["strict-server-config"]),
-        port=given.port(value["port"]),
-        engine_args=given.engine_args(config.option.hallmark_engine_arg or (), option="--engine-arg"),
-        environment_args=given.engine_args(environ.get(ENGINE_ARG_VARIABLE, "").split(), option=ENGINE_ARG_VARIABLE),
+        port=option_values.port(value["port"]),
+        engine_args=option_values.engine_args(config.option.hallmark_engine_arg or (), option="--engine-arg"),
+        environment_args=option_values.engine_args(environ.get(ENGINE_ARG_VARIABLE, "").split(), option=ENGINE_ARG_VARIABLE),
         server_env=server_env,
-        device_wait_s=given.seconds(value["device-wait"], option="--device-wait"),
-        server_wait_s=given.seconds(value["server-wait"], option="--server-wait"),
+        device_wait_s=option_values.seconds(value["device-wait"], option="--device-wait"),
+        server_wait_s=option_values.seconds(value["server-wait"], option="--server-wait"),
         artifacts=config.invocation_params.dir / value["artifacts"],
-        limit=given.whole_number(value["limit"], name="limit", least=1),
+        limit=option_values.whole_number(value["limit"], name="limit", least=1),
         guarded=bool(environ.get(API_KEY_VARIABLE) or environ.get(JWT_VARIABLE)),
         workflow=config.option.hallmark_workflow or "pytest",
         decisions=config.option.hallmark_decisions or "",
@@ -100,7 +101,7 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
 def _settled(config: pytest.Config, environ: Mapping[str, str], *, devices: frozenset[str]) -> dict[str, Setting]:
     """Every option's value by its name; the ini file's model and device hold only where nothing else says which cell."""
     attached = setting_of(config, by_name("server-url"), environ).value
-    defaults = {"server": "attach" if attached else "local", "artifacts": "artifacts"}
+    defaults = {"server": default_kind(server_url=attached).name, "artifacts": "artifacts"}
     settings = {o.name: setting_of(config, o, environ, default=defaults.get(o.name, "")) for o in OF_PYTEST}
     which = (settings["model"], settings["device"])
     if any(s.value and s.origin != "ini" for s in which) or names_in(config.option.markexpr) & devices:

@@ -18,7 +18,6 @@ import pytest
 
 from hallmark import __version__
 from hallmark.client.errors import ConnectionLost
-from hallmark.configure.secrets import spec_secrets
 from hallmark.core.errors import CheckFailed, Disturbed, HallmarkError, HarnessError, SpecError, UsageError
 from hallmark.core.load import Miss, explanation
 from hallmark.core.progress import Line, Progress
@@ -42,10 +41,11 @@ from hallmark.serving.server import Death, lost
 from hallmark.specs.catalogue import Catalogue
 from hallmark.specs.cell import Cell
 from hallmark.specs.checks import demanded
+from hallmark.specs.secrets import spec_secrets
 
 if TYPE_CHECKING:
-    from hallmark.configure.testbed import Testbed
     from hallmark.plugin.cell_tools import CellTools
+    from hallmark.serving.testbed import Testbed
 
 WORKER_FOLDERS = "hallmark_folders"
 RECORD = "hallmark_record"

@@ -1,1 +1,1 @@
-"""Floor 3: having a model served. Launch plans, running servers and the launchers."""
+"""Floor 4: spec + machine -> launch plan -> running server. Each way of having a server is a folder in here."""

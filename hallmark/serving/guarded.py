@@ -15,7 +15,7 @@ from hallmark.core.errors import LaunchError
 from hallmark.core.grace import drain_s
 from hallmark.core.process import KeptProcess, tail
 from hallmark.environment.load import ServerProcesses
-from hallmark.serving.local import require_own_listener
+from hallmark.serving.listener import require_own_listener
 from hallmark.serving.readiness import answers, require_free_port, require_released_port, wait_until_ready
 from hallmark.serving.server import Death, GatewayPlan, Launcher, LaunchPlan, RunningServer
 
@@ -91,8 +91,6 @@ class GuardedLauncher(Launcher):
     The gateway comes first, so that it has its port from the beginning - an engine may load for twenty minutes - and what
     it does not understand is told before the engine loads for nothing.
     """
-
-    name = "guarded"
 
     def __init__(self, inner: Launcher) -> None:
         self._inner = inner

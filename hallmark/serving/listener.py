@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from hallmark.core.errors import LaunchError
+from hallmark.core.process import KeptProcess
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LISTEN = "0A"
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
@@ -80,6 +83,19 @@ def is_this_machine(url: str) -> bool:
 def strangers(port: int, *, host: str, keeper: int) -> tuple[Listener, ...]:
     """Those that take connections of `host`:`port` and descend not from the process `keeper`."""
     return tuple(found for found in listeners(port, host=host) if keeper not in _ancestors(found.pid))
+
+
+def require_own_listener(base_url: str, process: KeptProcess) -> None:
+    """LaunchError, and no process left, when others listen where `process` should: their answers would be taken for its own.
+
+    The port was free, but a server takes seconds to bind it; and vLLM lets others of the same user bind it, too.
+    """
+    address = urlsplit(base_url)
+    found = strangers(address.port or 80, host=address.hostname or "", keeper=process.keeper_pid)
+    if found:
+        process.stop()
+        who = ", ".join(f"process {one.pid} ({one.program})" for one in found)
+        raise LaunchError(f"somebody else listens there, too: {who}", where=base_url, hint="end it, or choose another --port")
 
 
 def _holders(sockets: set[str]) -> Iterator[Listener]:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from hallmark.core.endpoint import Endpoint
 from hallmark.core.errors import LaunchError
-from hallmark.serving.server import Endpoint
 
 if TYPE_CHECKING:
     import httpx  # otherwise where it is used: it loads while the server does

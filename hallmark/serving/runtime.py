@@ -6,11 +6,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hallmark.core.endpoint import Endpoint
 from hallmark.core.errors import LaunchError
 from hallmark.core.process import KeptProcess, tail
-from hallmark.serving.local import require_own_listener
+from hallmark.serving.listener import require_own_listener
 from hallmark.serving.readiness import answers, free_port
-from hallmark.serving.server import Endpoint
 
 _STARTS_WITHIN_S = 60.0
 _NOT_ITS = ("JWT_SECRET", "VLLM_API_KEY")

@@ -7,10 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from hallmark.core.endpoint import Endpoint
 from hallmark.core.errors import CheckFailed, InfrastructureError
 from hallmark.core.load import Place
+from hallmark.core.precedence import PlanValue
 from hallmark.environment.load import ServerProcesses
 from hallmark.serving.container import ContainerPlan, docker_command
 
@@ -18,27 +20,6 @@ DEVICE_WAIT_S = 600.0
 """How long a run waits for its device where nobody says otherwise."""
 LISTENS_WITHIN_S = 1.0
 """How long a server that is said to run already may be away: about as long as a restart of its port takes."""
-Origin = Literal["command line", "environment", "spec", "default", "hallmark"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """Where an OpenAI-compatible server answers, and under which model name."""
-
-    base_url: str
-    """Without a trailing slash and without /v1."""
-    model: str
-    api_key: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanValue:
-    """One value of a plan, where it came from, and what it displaced."""
-
-    name: str
-    value: str
-    origin: Origin
-    overrode: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,9 +168,6 @@ class RunningServer(ABC):
 
 class Launcher(ABC):
     """Starts one server from a plan."""
-
-    name: str
-    """The value of `--server`."""
 
     @abstractmethod
     def start(self, plan: LaunchPlan, progress: Callable[[str], None]) -> RunningServer:

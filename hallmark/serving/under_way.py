@@ -6,8 +6,8 @@ import re
 import time
 from collections.abc import Callable
 
+from hallmark.core.endpoint import Endpoint
 from hallmark.serving.readiness import connect
-from hallmark.serving.server import Endpoint
 
 _POLL_S = 0.2
 _ASK_TIMEOUT_S = 2.0

@@ -15,6 +15,7 @@ from hallmark.core.errors import UsageError
 from hallmark.core.extensions import extensions
 from hallmark.core.option_table import OPTIONS, RUNS, SERVING, Option
 from hallmark.core.settings import resolve
+from hallmark.serving.launchers import help_of
 from hallmark.specs.catalogue import Selection, load_catalogue
 from hallmark.workflows.acceptance import WORKFLOWS, Ended, run_acceptance, show_plans
 from hallmark.workflows.pairs import split_pairs
@@ -55,7 +56,7 @@ def _add(parser: argparse.ArgumentParser, option: Option) -> None:
     names = [f"--{name}" for name in (option.name, *option.aliases)]
     if option.metavar:
         action = "append" if option.many else "store"
-        parser.add_argument(*names, dest=option.key, action=action, metavar=option.metavar, help=option.help)
+        parser.add_argument(*names, dest=option.key, action=action, metavar=option.metavar, help=help_of(option))
     else:
         parser.add_argument(*names, dest=option.key, action="store_true", help=option.help)
 
@@ -132,12 +133,12 @@ def _for_pytest(options: argparse.Namespace) -> Iterator[str]:
 
 
 def _serve(options: argparse.Namespace, workspace: Path) -> Ended:
-    from hallmark.configure import given
+    from hallmark.serving import option_values
     from hallmark.workflows import serve
 
     url = options.hallmark_server_url or ""
-    server = given.launcher(options.hallmark_server or "", server_url=url)
-    given.secrets(os.environ, server=server)
+    server = option_values.launcher(options.hallmark_server or "", server_url=url)
+    option_values.secrets(os.environ, server=server)
     wait = resolve("device-wait", command_line=options.hallmark_device_wait, environ=os.environ)
     engine_args = [*(options.hallmark_engine_arg or ()), *options.workflow_args]
     asked_by = "--workflow-args" if options.workflow_args else "--engine-arg"
@@ -146,16 +147,16 @@ def _serve(options: argparse.Namespace, workspace: Path) -> Ended:
         spec_dirs=_spec_dirs(options),
         artifacts=Path(options.hallmark_artifacts or workspace / "artifacts"),
         server=server,
-        image=given.image(options.hallmark_image or "", server=server),
+        image=option_values.image(options.hallmark_image or "", server=server),
         install_missing=options.hallmark_install_missing,
         strict_config=options.hallmark_strict_server_config,
-        server_url=given.base_url(url),
-        server_python=given.interpreter(options.hallmark_server_python or ""),
-        host=given.host(options.hallmark_host or "127.0.0.1"),
-        port=given.port(options.hallmark_port or ""),
-        device_wait_s=given.seconds(wait.value, option="--device-wait"),
-        engine_args=given.engine_args(engine_args, option=asked_by),
-        env_vars=given.variables(options.hallmark_server_env or (), option="--server-env", server=server),
+        server_url=option_values.base_url(url),
+        server_python=option_values.interpreter(options.hallmark_server_python or ""),
+        host=option_values.host(options.hallmark_host or "127.0.0.1"),
+        port=option_values.port(options.hallmark_port or ""),
+        device_wait_s=option_values.seconds(wait.value, option="--device-wait"),
+        engine_args=option_values.engine_args(engine_args, option=asked_by),
+        env_vars=option_values.variables(options.hallmark_server_env or (), option="--server-env", server=server),
         api_key=os.environ.get("HALLMARK_API_KEY", ""),
         jwt_secret=os.environ.get("JWT_SECRET", ""),
     )

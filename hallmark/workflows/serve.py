@@ -11,19 +11,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hallmark.configure.plan import LaunchSettings
-from hallmark.configure.secrets import spec_secrets
-from hallmark.configure.sites import TestbedSettings
-from hallmark.configure.testbed import Testbed
 from hallmark.core.errors import UsageError
 from hallmark.core.files import new_folder
 from hallmark.core.grace import drain_s, stop_grace_s
 from hallmark.core.progress import Progress
 from hallmark.core.redact import Redactor
 from hallmark.core.signals import EndSignals
+from hallmark.serving.plan import LaunchSettings
 from hallmark.serving.server import RunningServer
+from hallmark.serving.site import TestbedSettings
+from hallmark.serving.testbed import Testbed
 from hallmark.specs.catalogue import Selection, load_catalogue
 from hallmark.specs.cell import Cell
+from hallmark.specs.secrets import spec_secrets
 from hallmark.workflows.acceptance import Ended
 from hallmark.workflows.device import guessed
 
@@ -37,7 +37,7 @@ class ServeRequest:
     selection: Selection
     spec_dirs: tuple[Path, ...]
     artifacts: Path
-    server: str = "local"
+    server: str
     server_url: str = ""
     server_python: str = ""
     image: str = ""

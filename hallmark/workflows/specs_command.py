@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hallmark.configure.model_registry import ModelConfigRegistry
 from hallmark.core.errors import SpecError, UsageError
 from hallmark.core.files import write_text
 from hallmark.core.redact import masked
@@ -24,6 +23,7 @@ from hallmark.specs.foreign.convert import Completion, convert
 from hallmark.specs.json_source import read as read_json
 from hallmark.specs.key_reference import KEYS_FILE, with_keys
 from hallmark.specs.loader import spec_files
+from hallmark.specs.model_registry import ModelConfigRegistry
 from hallmark.specs.schema import SCHEMA_FILE, schema_text
 from hallmark.workflows import specs_tables as tables
 from hallmark.workflows.acceptance import Ended

@@ -13,12 +13,14 @@ from typing import Any
 import httpx
 import pytest
 
+from hallmark.core.endpoint import Endpoint
 from hallmark.environment.bundle import facts_program
 from hallmark.environment.collect import parse
 from hallmark.serving.container import ContainerPlan
-from hallmark.serving.docker import DockerLauncher, run_in_image
+from hallmark.serving.docker.launcher import DockerLauncher
+from hallmark.serving.docker.once import run_in_image
 from hallmark.serving.readiness import free_port
-from hallmark.serving.server import Endpoint, LaunchPlan
+from hallmark.serving.server import LaunchPlan
 from selftests.core.polling import comes_true
 from selftests.gateway.streams import Streams
 from selftests.serving.containers import owned, require_engine

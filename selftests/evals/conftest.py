@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from hallmark.core.endpoint import Endpoint
 from hallmark.evals.harness import EvalRequest, Harness
 from hallmark.evals.task import make_request
-from hallmark.serving.server import Endpoint
 from hallmark.specs.catalogue import Selection, load_catalogue
 from hallmark.specs.cell import Cell
 

@@ -83,7 +83,7 @@ def test_imports_only_go_down() -> None:
 
 PLANTED = {
     "hallmark/core/planted.py": "import hallmark.specs.model",
-    "hallmark/evals/planted.py": "import hallmark.configure.plan",
+    "hallmark/evals/planted.py": "import hallmark.serving.plan",
     "hallmark/report/planted.py": "import pytest",
     "hallmark/perf/planted.py": "import lm_eval",
     "hallmark/serving/planted.py": "import torch",

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from hallmark.core.endpoint import Endpoint
 from hallmark.core.errors import LaunchError
 from hallmark.serving.container import ContainerPlan
-from hallmark.serving.docker import OWNER_LABEL, connect
+from hallmark.serving.docker.daemon import OWNER_LABEL, connect
 from hallmark.serving.readiness import free_port
-from hallmark.serving.server import Endpoint, LaunchPlan
+from hallmark.serving.server import LaunchPlan
 from selftests.faulty import MODEL
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,7 +6,7 @@ import sys
 import threading
 from pathlib import Path
 
-from hallmark.serving.docker import DockerLauncher
+from hallmark.serving.docker.launcher import DockerLauncher
 from selftests.serving.containers import contained
 
 if __name__ == "__main__":

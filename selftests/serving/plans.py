@@ -6,8 +6,9 @@ import os
 import sys
 from pathlib import Path
 
+from hallmark.core.endpoint import Endpoint
 from hallmark.serving.readiness import free_port
-from hallmark.serving.server import Endpoint, LaunchPlan
+from hallmark.serving.server import LaunchPlan
 from selftests.faulty import MODEL, SERVER
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from hallmark.core.endpoint import Endpoint
 from hallmark.core.errors import LaunchError
-from hallmark.serving import attach as module
-from hallmark.serving.attach import AttachLauncher
+from hallmark.serving.attach import launcher as module
+from hallmark.serving.attach.launcher import AttachLauncher
 from hallmark.serving.readiness import free_port
-from hallmark.serving.server import LISTENS_WITHIN_S, Death, Endpoint, LaunchPlan, RunningServer, ServerLost
+from hallmark.serving.server import LISTENS_WITHIN_S, Death, LaunchPlan, RunningServer, ServerLost
 from selftests.core.polling import comes_true
 from selftests.faulty import running
 from selftests.serving.plans import plan_of

@@ -9,7 +9,7 @@ import pytest
 
 from hallmark.core.errors import InfrastructureError, LaunchError
 from hallmark.serving.container import ContainerPlan, docker_command, sdk_options
-from hallmark.serving.leash import this_process, vanished
+from hallmark.serving.docker.leash import this_process, vanished
 from hallmark.serving.server import Death, ServerLost, lost
 
 URL = "http://127.0.0.1:18000"
@@ -72,7 +72,7 @@ def test_a_secret_is_named_and_not_told() -> None:
 
 
 def test_no_daemon_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    docker = pytest.importorskip("hallmark.serving.docker", reason="not tested: the Docker SDK is not installed")
+    docker = pytest.importorskip("hallmark.serving.docker.daemon", reason="not tested: the Docker SDK is not installed")
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     with pytest.raises(LaunchError, match="no Docker daemon answers") as caught:
         docker.connect()

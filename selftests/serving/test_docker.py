@@ -19,13 +19,14 @@ import pytest
 
 from hallmark.client.access import walk
 from hallmark.client.wire import WireClient
-from hallmark.configure.documents import with_documents
-from hallmark.configure.guard import Keys, behind_gateway
 from hallmark.core.errors import InfrastructureError, LaunchError
 from hallmark.environment.bundle import facts_program
 from hallmark.environment.collect import parse
+from hallmark.serving.access_keys import Keys, behind_gateway
 from hallmark.serving.container import ContainerPlan, without_devices
-from hallmark.serving.docker import DockerLauncher, run_in_image
+from hallmark.serving.docker.documents import with_documents
+from hallmark.serving.docker.launcher import DockerLauncher
+from hallmark.serving.docker.once import run_in_image
 from hallmark.serving.guarded import GuardedLauncher
 from hallmark.serving.launchers import make_launcher
 from hallmark.serving.readiness import free_port
@@ -74,7 +75,7 @@ def start(engine: Any) -> Iterator[Start]:
 
 def leashes(name: str = "") -> list[int]:
     """The leashes that wait, of the container of that name or of any."""
-    return marked(f"hallmark.serving.leash\0{name}")
+    return marked(f"hallmark.serving.docker.leash\0{name}")
 
 
 def parent_of(pid: int) -> int:

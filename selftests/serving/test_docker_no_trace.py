@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hallmark.serving.docker import DockerLauncher
+from hallmark.serving.docker.launcher import DockerLauncher
 from selftests.core.polling import comes_true
 from selftests.serving.containers import contained, owned, require_engine
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from hallmark.configure.guard import Keys, behind_gateway
 from hallmark.core.errors import LaunchError
+from hallmark.serving.access_keys import Keys, behind_gateway
 from hallmark.serving.guarded import GuardedLauncher
-from hallmark.serving.local import LocalLauncher
+from hallmark.serving.local.launcher import LocalLauncher
 from hallmark.serving.readiness import free_port
 from hallmark.serving.server import Launcher, LaunchPlan, RunningServer
 from selftests.serving.plans import stand_in
@@ -24,8 +24,6 @@ pytestmark = pytest.mark.e2e
 
 class Watched(Launcher):
     """The engine's launcher, asked what it found when it was its turn."""
-
-    name = "local"
 
     def __init__(self, look: Callable[[], None] = lambda: None) -> None:
         self.started = 0

@@ -16,8 +16,8 @@ import pytest
 
 from hallmark.core.errors import LaunchError
 from hallmark.core.process import KeptProcess
-from hallmark.serving import local
-from hallmark.serving.local import LocalLauncher
+from hallmark.serving.local import launcher as local
+from hallmark.serving.local.launcher import LocalLauncher
 from hallmark.serving.server import Death, LaunchPlan, RunningServer, ServerLost
 from selftests.core.polling import alive, comes_true, marked
 from selftests.faulty import MODEL, running

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hallmark.core.errors import LaunchError
-from hallmark.serving.local import LocalLauncher
+from hallmark.serving.local.launcher import LocalLauncher
 from hallmark.serving.movement import Movement, Startup, caches
 from selftests.serving.plans import stand_in
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hallmark.serving.lease import VARIABLE
-from hallmark.serving.local import LocalLauncher
+from hallmark.serving.local.launcher import LocalLauncher
 from selftests.core.polling import comes_true
 from selftests.plugin.commands import processes_with
 from selftests.serving.plans import stand_in

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from hallmark.core.endpoint import Endpoint
 from hallmark.serving.readiness import connect, not_ready_because, wait_until_ready
-from hallmark.serving.server import Endpoint
 from selftests.faulty import running
 
 

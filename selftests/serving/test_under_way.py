@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hallmark.serving.server import Endpoint
+from hallmark.core.endpoint import Endpoint
 from hallmark.serving.under_way import requests_under_way, wait_for_answers
 from selftests.faulty import running
 

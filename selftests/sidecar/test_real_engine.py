@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
+from hallmark.core.endpoint import Endpoint
 from hallmark.core.process import KeptProcess, tail
 from hallmark.serving.readiness import free_port, wait_until_ready
-from hallmark.serving.server import Endpoint
 from hallmark_services.sidecar.downloads import DownloadSettings
 from selftests.sidecar.reading import PREFIX, STANDARD_SERIES, families, samples, series
 from selftests.sidecar.running import ROOT, sidecar

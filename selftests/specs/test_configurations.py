@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 import yaml
 
-from hallmark.configure.configurator import DefaultConfigurator
-from hallmark.configure.model_registry import ModelConfigRegistry
 from hallmark.core.errors import SpecError, UsageError
 from hallmark.specs.catalogue import Catalogue, Selection, load_catalogue
 from hallmark.specs.checks import demanded
+from hallmark.specs.model_registry import ModelConfigRegistry
 from hallmark.workflows.serve import ServeRequest, chosen_cell
 from hallmark.workflows.spec_lint import lint
 from hallmark.workflows.spec_remarks import Severity
 from selftests.plugin.conftest import Place, place
 from selftests.plugin.stand_in_spec import perf_point
+from selftests.serving.granite import configured
 from selftests.specs.sheets import spec_folder
 
 __all__ = ["place"]
@@ -125,7 +125,7 @@ def test_the_targets_of_one_point_are_joined(tmp_path: Path) -> None:
 
 def test_a_configuration_is_served_as_it_says(tmp_path: Path) -> None:
     (cell,) = catalogue(tmp_path).select(Selection(configuration="tp1-3072-16"))
-    plan = DefaultConfigurator(cell).plan()
+    plan = configured(cell)
     assert plan.warnings == ()
     assert {value.name: value.value for value in plan.values} == {
         "tensor_parallel_size": "1",
@@ -138,7 +138,7 @@ def test_a_configuration_is_served_as_it_says(tmp_path: Path) -> None:
 
 def test_a_static_one_is_served_although_continuous_batching_is_supported(tmp_path: Path) -> None:
     (cell,) = catalogue(tmp_path).select(Selection(configuration=STATIC))
-    plan = DefaultConfigurator(cell).plan()
+    plan = configured(cell)
     assert plan.warnings == ()
     assert plan.env["VLLM_SPYRE_WARMUP_PROMPT_LENS"] == "2048,64"
     assert "max_num_seqs" not in {value.name for value in plan.values}
@@ -157,7 +157,7 @@ def test_what_serves_or_configures_one_cell_takes_the_devices_own(tmp_path: Path
 
     def served(configuration: str = "") -> str:
         chosen = Selection(models=("Granite-8B",), configuration=configuration)
-        return chosen_cell(ServeRequest(selection=chosen, spec_dirs=(tmp_path,), artifacts=tmp_path)).id
+        return chosen_cell(ServeRequest(server="local", selection=chosen, spec_dirs=(tmp_path,), artifacts=tmp_path)).id
 
     assert served() == MAIN
     assert served("tp1-3072-16") == f"{MAIN}_tp1-3072-16"

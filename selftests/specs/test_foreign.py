@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from hallmark.configure.model_registry import ModelConfigRegistry
 from hallmark.core.errors import SpecError
 from hallmark.specs.catalogue import load_catalogue
 from hallmark.specs.dump import to_yaml
 from hallmark.specs.foreign.convert import Completion, convert
 from hallmark.specs.foreign.model_configs import ForeignModel, parse_model_configs, read_model_configs, to_family
 from hallmark.specs.model import RuntimeConfigs
+from hallmark.specs.model_registry import ModelConfigRegistry
 
 PRINTED = Path(__file__).parent / "printed"
 SHIPPED = Path(__file__).resolve().parents[2] / "model_specs"

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from hallmark import register_device, register_family, unregister_device, unregister_family
-from hallmark.configure.model_registry import ModelConfigRegistry, get_model_registry
 from hallmark.core.errors import SpecError, UsageError
 from hallmark.specs.catalogue import load_catalogue
+from hallmark.specs.model_registry import ModelConfigRegistry, get_model_registry
 from hallmark.specs.registered import REGISTERED
 from selftests.specs.sheets import FAMILY, family_file, spec_folder
 

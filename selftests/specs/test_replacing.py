@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from hallmark.configure.model_registry import ModelConfigRegistry
 from hallmark.core.errors import SpecError
 from hallmark.specs.catalogue import Catalogue, load_catalogue
+from hallmark.specs.model_registry import ModelConfigRegistry
 from hallmark.specs.model_spec import ModelSpec
 from hallmark.workflows.spec_lint import lint
 from selftests.specs.sheets import DEVICES, FAMILY, family_file, line_of, spec_folder

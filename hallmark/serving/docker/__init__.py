@@ -1,11 +1,15 @@
-"""The server as a container, and one command in an image. The only importers of the Docker SDK.
+"""A server in a container of this machine, and one command in an image. The modules in here alone import the Docker SDK.
 
-A container outlives whoever started it, so each one has a leash (`hallmark.serving.leash`): a process that removes it when
-this one ends, whatever ends it. Should the leash be killed too, the next start sweeps up.
+A container outlives whoever started it, so each one has a leash (`leash.py`): a process that removes it when this one ends,
+whatever ends it. Should the leash be killed too, the next start sweeps up.
 """
 
-from hallmark.serving.docker.daemon import OWNER_LABEL, connect, image_facts, remove_named
-from hallmark.serving.docker.launcher import DockerLauncher
-from hallmark.serving.docker.once import run_beside, run_in_image
+from hallmark.serving.launchers import LauncherKind
 
-__all__ = ["OWNER_LABEL", "DockerLauncher", "connect", "image_facts", "remove_named", "run_beside", "run_in_image"]
+KIND = LauncherKind(
+    name="docker",
+    summary="a container",
+    site="hallmark.serving.docker.site:DockerSite",
+    launcher="hallmark.serving.docker.launcher:DockerLauncher",
+    takes_image=True,
+)

@@ -13,7 +13,7 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound  # 
 
 from hallmark.core.errors import LaunchError
 from hallmark.serving.container import ContainerPlan
-from hallmark.serving.leash import Leash, vanished
+from hallmark.serving.docker.leash import Leash, vanished
 
 STOP_GRACE_S = 10
 """How long a container may take for SIGTERM; a gateway in it lets answers come to their end."""

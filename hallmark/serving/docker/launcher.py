@@ -23,17 +23,15 @@ from hallmark.serving.docker.daemon import (
     require_image,
     sweep,
 )
+from hallmark.serving.docker.leash import Leash, this_process
 from hallmark.serving.docker.server import DockerServer
 from hallmark.serving.lease import Lease, lease_of
-from hallmark.serving.leash import Leash, this_process
 from hallmark.serving.movement import Movement, Startup
 from hallmark.serving.readiness import require_free_port, wait_until_ready
 from hallmark.serving.server import Launcher, LaunchPlan, RunningServer
 
 
 class DockerLauncher(Launcher):
-    name = "docker"
-
     def start(self, plan: LaunchPlan, progress: Callable[[str], None]) -> RunningServer:
         if plan.container is None:
             raise LaunchError("no image to start", where=plan.cell, hint="name one with --image, or in the spec")

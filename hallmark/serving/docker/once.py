@@ -14,7 +14,7 @@ import docker  # type: ignore[import-untyped,import-not-found,unused-ignore]
 from hallmark.core.errors import LaunchError
 from hallmark.serving.container import ContainerPlan, sdk_options
 from hallmark.serving.docker.daemon import CELL_LABEL, OWNER_LABEL, TROUBLES, connect, discard, gpu_options, line, require_image
-from hallmark.serving.leash import Leash, this_process
+from hallmark.serving.docker.leash import Leash, this_process
 
 
 def run_in_image(

@@ -20,8 +20,8 @@ from hallmark.core.redact import Redactor
 from hallmark.environment.load import ServerProcesses
 from hallmark.serving.container import ContainerPlan
 from hallmark.serving.docker.daemon import TROUBLES, line, remove
+from hallmark.serving.docker.leash import Leash
 from hallmark.serving.lease import Lease
-from hallmark.serving.leash import Leash
 from hallmark.serving.readiness import require_released_port
 from hallmark.serving.server import Death, LaunchPlan, RunningServer
 from hallmark.serving.under_way import wait_for_answers

@@ -1,1 +1,0 @@
-"""Floor 4: spec + machine -> LaunchPlan, and the testbed that applies it; the registry of models."""
