@@ -124,7 +124,7 @@ def of_the_machine(env: Mapping[str, str], unknown: Mapping[str, str]) -> Facts:
 
     `unknown`: fact -> why it cannot be had, for each that would have been the server's to tell.
     """
-    return parse(json.dumps(probe.collect(Machine(environ=env), vendors(), unknown)), where="this process")
+    return parse(probe.as_json(probe.collect(Machine(environ=env), vendors(), unknown)), where="this process")
 
 
 def installed_versions(python: Path, env: Mapping[str, str], *, timeout_s: float = 30) -> dict[str, str] | None:
@@ -190,7 +190,7 @@ def _parsed(kind: TypeAdapter[Told], output: str, *, where: str) -> Told:
 
 def here(machine: Machine) -> Facts:
     """Facts about a machine as this very process sees it: for tests, and for looking before a server exists."""
-    return parse(json.dumps(probe.collect(machine, vendors())), where="this process")
+    return parse(probe.as_json(probe.collect(machine, vendors())), where="this process")
 
 
 def _start(python: Path, env: Mapping[str, str], *names: str) -> subprocess.Popen[str]:

@@ -91,10 +91,13 @@ def _cpu(wanted: Wanted, sight: Sight) -> Presence:
 
 def _boards(wanted: Wanted, sight: Sight) -> Presence:
     """`count` is of boards, on which there may be several chips."""
-    vendor = vendor_named(wanted.how)
+    vendor, found = vendor_named(wanted.how), counted(sight.names) or "none"
     pairs = zip(sight.names, sight.ids, strict=True)
-    boards = {vendor.board_of(identity) for name, identity in pairs if _is_board(wanted.board, name, vendor.revision)}
-    found = counted(sight.names) or "none"
+    try:
+        boards = {vendor.board_of(identity) for name, identity in pairs if _is_board(wanted.board, name, vendor.revision)}
+    except Exception as exc:  # the file may be a stranger's
+        why = f"its boards cannot be counted ({type(exc).__name__}: {exc})"
+        return Presence(present=False, found=found, looked=(*sight.looked, why))
     return Presence(present=len(boards) >= wanted.count, found=found, looked=sight.looked)
 
 

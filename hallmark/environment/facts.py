@@ -160,4 +160,9 @@ def collect(machine: Machine, vendors: Sequence[Vendor], unknown: Mapping[str, s
 def main(names: Sequence[str], vendors: Callable[[], Sequence[Vendor]]) -> None:
     """Print the facts `names` of PROBES; without any, all facts, for which the `vendors` are needed."""
     machine = Machine()
-    print(json.dumps(gather({name: PROBES[name] for name in names}, machine)[0] if names else collect(machine, vendors())))
+    print(as_json(gather({name: PROBES[name] for name in names}, machine)[0] if names else collect(machine, vendors())))
+
+
+def as_json(facts: Mapping[str, Any]) -> str:
+    """Facts as one line of ASCII. Bytes that are no UTF-8 (of a variable, say) are "?", because no JSON reader takes them."""
+    return json.dumps(json.loads(json.dumps(facts, ensure_ascii=False).encode("utf-8", "replace")))

@@ -234,7 +234,7 @@ def table(command: str, pattern: str, maker: str = "") -> Source:
         rows = [match.groupdict() for match in re.finditer(pattern, text, re.MULTILINE)]
         if not rows:
             raise Unavailable(f"{tool}: names no device{_first_line(text, before=': ')}")
-        return [accelerator(maker + row["name"], row["id"], memory=row.get("memory", "")) for row in rows]
+        return [accelerator(maker + row["name"], row["id"], memory=row.get("memory") or "") for row in rows]
 
     return source
 

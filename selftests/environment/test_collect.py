@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -19,6 +20,12 @@ def test_the_interpreter_and_the_environment_are_those_that_were_given(tmp_path:
     assert facts.environment == {"VLLM_TARGET_DEVICE": "cpu"}
     assert facts.cpu_cores >= 1
     assert facts.gcc_version == "Unknown"
+
+
+def test_bytes_that_are_no_text_cost_no_fact(tmp_path: Path, root: Path) -> None:
+    odd = {"VLLM_ODD": os.fsdecode(b"a\xff"), "PATH": str(tmp_path)}
+    assert collect(Path(sys.executable), odd).environment == {"VLLM_ODD": "a?"}
+    assert here(fakes.machine(root, VLLM_ODD="a\udcff")).environment == {"VLLM_ODD": "a?"}
 
 
 BROKEN = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from hallmark.core.errors import UsageError
+from hallmark.environment import machine
 from hallmark.environment import vendors as package
 from hallmark.environment.bundle import facts_program
 from hallmark.environment.collect import collect, here
@@ -123,16 +125,16 @@ def test_every_file_of_the_folder_is_a_vendor() -> None:
 def test_a_strangers_device_is_found_counted_and_has_versions(root: Path, tools: Path, acme: Path) -> None:
     fakes.tool(root / "opt/acme/bin", "acme-smi", SMI)  # in the vendor's own folder, which PATH does not name
     fakes.files(root, {"/sys/module/acme/version": "2.4"})
-    machine = fakes.machine(root, tools, ACME_VISIBLE="0", OTHER="1")
-    answer = fakes.collected(machine)
+    seen = fakes.machine(root, tools, ACME_VISIBLE="0", OTHER="1")
+    answer = fakes.collected(seen)
     assert answer["accelerators"][0] == {"vendor": "acme", "name": "Acme A100r", "id": "0.0", "memory": "", "source": "acme-smi"}
     assert (answer["versions"]["acme-driver"], answer["versions"]["acme-firmware"]) == ("2.4", "7.1.0")
     assert (answer["driver_version"], answer["environment"]) == ("2.4", {"ACME_VISIBLE": "0"})
     # Its third chip is on a second board, by `board_of`; its name is that of the board and a revision.
     for board, count, present in (("a100", 2, True), ("a100", 3, False), ("a10", 1, False)):
         device = fakes.device("acme", board, count)
-        assert detect(device, machine) == detect(device, here(machine))
-        assert detect(device, machine).present is present
+        assert detect(device, seen) == detect(device, here(seen))
+        assert detect(device, seen).present is present
 
 
 def test_specs_may_name_it_as_long_as_it_is_known(acme: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,6 +232,22 @@ def test_a_broken_file_is_one_line_that_names_it(tmp_path: Path, monkeypatch: py
     assert "\n" not in str(caught.value)
     with pytest.raises(UsageError):
         fakes.device("nvidia")
+
+
+def test_the_example_of_the_documentation_is_a_vendor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = [line for line in str(machine.__doc__).splitlines() if line.startswith("    ") or not line]
+    known_besides(monkeypatch, written(tmp_path, textwrap.dedent("\n".join(example))))
+    assert vendors()[-1].name == "acme"
+
+
+def test_boards_that_cannot_be_counted_are_absent(
+    root: Path, tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known_besides(monkeypatch, written(tmp_path, ACME.replace('identity.partition(".")[0]', "identity[9]")))
+    fakes.tool(tools, "acme-smi", SMI)
+    presence = detect(fakes.device("acme", "a100"), fakes.machine(root, tools))
+    assert not presence.present
+    assert presence.looked[-1] == "its boards cannot be counted (IndexError: string index out of range)"
 
 
 def test_two_strangers_of_one_file_name_do_not_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
