@@ -10,7 +10,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hallmark.client.wire import WireClient
 from hallmark.core.errors import HarnessError
 from hallmark.specs.model import PerfPoint
 
@@ -19,27 +18,6 @@ _OTHER_PROMPTS = 10_000
 """At least as many as one server sees in a run; fewer have less in common by chance."""
 _HEAD = 8
 """Two prompts differ within so many tokens: well inside one block of any prefix cache."""
-_ORDINARY = (
-    "The weather report said that rain would come before evening, so the farmers brought their tools under the roof and "
-    "counted 12 baskets of apples, 37 of pears and 4850 loose plums. A small river runs behind the old mill; people used "
-    "to cross it by boat, but since the bridge was finished in 1968 nobody keeps one. My sister asked: why does the clock "
-    "always stop at nine? It needs winding, perhaps, or a new spring. Quick brown foxes jump over lazy dogs, vexing wizards "
-    "make toxic brew for jovial knights, and six big jet planes zoom quietly past. Money, music, language, science, history "
-    "and law were taught upstairs; the younger children learned reading below."
-)
-
-
-def fetch_vocabulary(client: WireClient) -> tuple[int, ...]:
-    """Ids of ordinary tokens, asked once from the server's /tokenize."""
-    answer = client.post("/tokenize", client.body(prompt=_ORDINARY, add_special_tokens=False))
-    if answer.status != 200:
-        raise HarnessError(
-            f"{answer.what} answered {answer.status}", where=client.base_url, hint="prompts of an exact length need /tokenize"
-        )
-    ids = answer.json().get("tokens")
-    if not isinstance(ids, list) or not all(isinstance(i, int) for i in ids) or len(set(ids)) < 2:
-        raise HarnessError(f"{answer.what} gave no token ids: {answer.excerpt}", where=client.base_url)
-    return tuple(sorted(set(ids)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

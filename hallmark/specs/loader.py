@@ -13,7 +13,6 @@ from pydantic import BaseModel, ValidationError
 
 from hallmark.core.errors import SpecError, nearest
 from hallmark.core.redact import MASK, is_secret_name
-from hallmark.specs.inherit import resolved
 from hallmark.specs.migrations import migrated
 from hallmark.specs.model import SCHEMA_VERSION, DeviceCatalogue, FamilySpec
 from hallmark.specs.text_file import listed
@@ -23,11 +22,6 @@ SUFFIXES = frozenset({".yaml", ".yml"})
 DEVICES_STEM = "devices"
 DOCUMENTS = "model_specification_*.json"
 Model = TypeVar("Model", bound=BaseModel)
-
-
-def load_family(path: Path) -> FamilySpec:
-    """One file by itself; what it `extends` must be beside it in a folder that `load_catalogue` reads."""
-    return family_of(resolved([migrated(read(path))])[0])
 
 
 def load_devices(path: Path) -> DeviceCatalogue:

@@ -254,11 +254,6 @@ class FamilySpec(Strict):
         """The names that `replaces` holds."""
         return (self.replaces,) if isinstance(self.replaces, str) else self.replaces
 
-    @property
-    def default_impl_map(self) -> dict[str, str]:
-        """Device -> the implementation that is taken there when none is named; a device without a default is absent."""
-        return {device: impl.name for impl in self.impls for device, entry in impl.devices.items() if entry.default}
-
     @model_validator(mode="after")
     def _references(self) -> FamilySpec:
         names = [w.name for w in self.weights]

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from hallmark.core.errors import SpecError, UsageError, nearest
+from hallmark.core.errors import UsageError, nearest
 from hallmark.specs.architecture import Architecture
 from hallmark.specs.catalogue import Catalogue, load_catalogue
 from hallmark.specs.cell import Cell
 from hallmark.specs.configurator import DefaultConfigurator
 from hallmark.specs.folders import default_folders
-from hallmark.specs.matching import Comparison, Matcher, Pattern, overlaps, patterns_of
+from hallmark.specs.matching import Comparison, Matcher, Pattern, patterns_of
 from hallmark.specs.model import DeviceConfig, DeviceEntry, FamilySpec, RuntimeConfigs
 from hallmark.specs.registered import REGISTERED
 
@@ -109,51 +109,22 @@ def _of_catalogue(catalogue: Catalogue) -> dict[str, ModelConfig]:
 
 
 class ModelConfigRegistry:
-    """Every model of a catalogue, by name and by architecture, and what is registered besides, now or later."""
+    """Every model of a catalogue, by name and by architecture, and what code registers besides (`hallmark.register_family`)."""
 
     def __init__(self, catalogue: Catalogue, *, load: Callable[[], Catalogue] | None = None) -> None:
         """`load` brings a new catalogue when code has registered or unregistered a family or device."""
         self._load = load
         self._revision = REGISTERED.revision
-        self._of_catalogue = _of_catalogue(catalogue)
-        self._registered: dict[str, ModelConfig] = {}
+        self._models = _of_catalogue(catalogue)
         self._matcher: Matcher | None = None
 
     @property
     def models(self) -> Mapping[str, ModelConfig]:
         """By name, as of now."""
         if self._load and self._revision != REGISTERED.revision:
-            self._of_catalogue, self._matcher = _of_catalogue(self._load()), None
+            self._models, self._matcher = _of_catalogue(self._load()), None
             self._revision = REGISTERED.revision
-        return {**self._of_catalogue, **self._registered}
-
-    def register_model(self, model: ModelConfig) -> None:
-        """Add a model to this registry; SpecError for a name that is taken, and for an architecture that would tie with another.
-
-        A family that every registry is to know is registered with `hallmark.register_family`.
-        """
-        models = self.models
-        taken = model.names & {name for other in models.values() for name in other.names}
-        if taken:
-            raise SpecError(f"the model '{min(taken)}' is registered already", where="registry", hint="give it another name")
-        if not model.cells:
-            raise SpecError(
-                f"the model '{model.name}' is served nowhere", where="registry", hint="give it the cells of its family"
-            )
-        for overlap in overlaps(_patterns({**models, model.name: model})):
-            if overlap.kind == "tie" and model.name in (overlap.first, overlap.second):
-                message = f"a config can match {overlap.first} and {overlap.second} equally well"
-                raise SpecError(message, where="registry", hint="add the attribute in which they differ to its architecture")
-        self._registered[model.name] = model
-        self._matcher = None
-
-    def unregister_model(self, name: str) -> None:
-        """Take back a model that `register_model` added; UsageError for any other."""
-        if name not in self._registered:
-            hint = "it is a spec's: see `hallmark.unregister_family`" if name in self.models else nearest(name, self._registered)
-            raise UsageError(f"'{name}' was not registered here", where="registry", hint=hint)
-        del self._registered[name]
-        self._matcher = None
+        return self._models
 
     @property
     def matcher(self) -> Matcher:

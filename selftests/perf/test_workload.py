@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from hallmark.client.wire import WireClient
 from hallmark.core.errors import HarnessError
-from hallmark.perf.workload import Workload, common_by_chance, fetch_vocabulary, make_workload
+from hallmark.perf.workload import Workload, common_by_chance, make_workload
 from hallmark.specs.model import Metric, PerfPoint
-from selftests.faulty import running
 from selftests.faulty.jobs import in_common
 
 
@@ -76,10 +74,3 @@ def test_what_prompts_have_in_common_by_chance_is_no_less_than_drawn_ones_have(v
 def test_a_cache_may_hold_all_of_prompts_that_a_few_tokens_make() -> None:
     assert common_by_chance(2, isl=6) == 6
     assert common_by_chance(100_000, isl=32_000) == pytest.approx(0.1, rel=0.001)
-
-
-def test_the_vocabulary_is_the_server_s_ordinary_tokens() -> None:
-    with running() as server, WireClient(server.base_url, server.model) as client:
-        vocabulary = fetch_vocabulary(client)
-    assert len(vocabulary) > 40
-    assert min(vocabulary) > 4  # none of the specials

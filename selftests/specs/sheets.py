@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hallmark.specs.inherit import resolved
+from hallmark.specs.loader import family_of
+from hallmark.specs.migrations import migrated
+from hallmark.specs.model import FamilySpec
+from hallmark.specs.yaml_source import read
+
 DEVICES = """\
 schema_version: 2
 devices:
@@ -91,3 +97,8 @@ def spoilt(old: str, new: str) -> str:
 def line_of(text: str, marker: str = "# HERE") -> int:
     """The line, counted from 1, that carries the marker."""
     return next(number for number, line in enumerate(text.splitlines(), start=1) if marker in line)
+
+
+def load_family(path: Path) -> FamilySpec:
+    """The family of one file that extends no other; SpecError where it is wrong."""
+    return family_of(resolved([migrated(read(path))])[0])

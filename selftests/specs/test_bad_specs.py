@@ -11,9 +11,9 @@ import pytest
 
 from hallmark.core.errors import HallmarkError, SpecError
 from hallmark.specs.catalogue import load_catalogue
-from hallmark.specs.loader import load_devices, load_family
+from hallmark.specs.loader import load_devices
 from hallmark.specs.text_file import LARGEST_BYTES
-from selftests.specs.sheets import FAMILY, family_file, line_of, spec_folder, spoilt
+from selftests.specs.sheets import FAMILY, family_file, line_of, load_family, spec_folder, spoilt
 
 # What is spoilt -> (the text, what the error says, what its hint says). `# HERE` marks the guilty line.
 BAD: dict[str, tuple[str, str, str]] = {
@@ -462,7 +462,7 @@ def test_the_first_of_several_faults_is_shown_and_the_others_are_counted(tmp_pat
 def test_nesting_that_would_end_the_process_ends_in_an_error(tmp_path: Path) -> None:
     """Composed in C, so deep a list exhausts the stack: tried in a process of its own."""
     path = family_file(tmp_path, "x: " + "[" * 500_000)
-    code = f"from hallmark.specs.loader import load_family; from pathlib import Path; load_family(Path({str(path)!r}))"
+    code = f"from hallmark.specs.yaml_source import read; from pathlib import Path; read(Path({str(path)!r}))"
     ended = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2], timeout=60
     )

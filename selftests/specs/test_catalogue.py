@@ -267,8 +267,3 @@ def test_weights_say_what_they_want_of_the_engine(tmp_path: Path) -> None:
         "Small-1B": {"max_num_seqs": 8},
         "Small-1B-Instruct": {"tool_call_parser": "x", "max_num_seqs": 8},
     }
-
-
-def test_the_default_of_each_device_is_known(tmp_path: Path) -> None:
-    (family,) = load_catalogue([spec_folder(tmp_path)]).families
-    assert family.spec.default_impl_map == {"cpu": "plain"}

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from hallmark.core.errors import SpecError
-from hallmark.specs.loader import load_devices, load_family
+from hallmark.specs.loader import load_devices
 from hallmark.specs.migrations import STEPS
 from hallmark.specs.model import SCHEMA_VERSION
-from selftests.specs.sheets import DEVICES, FAMILY, family_file, line_of
+from selftests.specs.sheets import DEVICES, FAMILY, family_file, line_of, load_family
 
 OLD = FAMILY.replace("schema_version: 2", "schema_version: 1")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 from pathlib import Path
@@ -12,11 +11,11 @@ from typing import Any
 import pytest
 
 from hallmark import get_model_registry
-from hallmark.core.errors import SpecError, UsageError
+from hallmark.core.errors import UsageError
 from hallmark.specs.catalogue import load_catalogue
 from hallmark.specs.known_models import known_models
-from hallmark.specs.model_registry import ModelConfig, ModelConfigRegistry
-from selftests.specs.sheets import FAMILY, family_file, spec_folder
+from hallmark.specs.model_registry import ModelConfigRegistry
+from selftests.specs.sheets import family_file, spec_folder
 
 SHIPPED = Path(__file__).resolve().parents[2] / "model_specs"
 
@@ -182,48 +181,3 @@ def test_the_default_registry_is_made_once(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("HALLMARK_SPEC_DIR", str(spec_folder(tmp_path)))
     assert get_model_registry().list_models() == ["someone/Small-1B"]
     assert get_model_registry([tmp_path]) is get_model_registry()
-
-
-def test_a_name_is_registered_once(tmp_path: Path) -> None:
-    registry = ModelConfigRegistry(load_catalogue([spec_folder(tmp_path)]))
-    with pytest.raises(SpecError, match="registered already"):
-        registry.register_model(registry.get_model_config("small"))
-
-
-def another(folder: Path, **changes: str) -> ModelConfig:
-    """A model of another family; `changes` are of its text."""
-    text = FAMILY.replace("Small", "Other").replace("family: small", "family: other").replace("hidden_size: 8", "hidden_size: 9")
-    for old, new in changes.items():
-        text = text.replace(old, new)
-    family_file(spec_folder(folder), text)
-    return ModelConfigRegistry(load_catalogue([folder])).get_model_config("Other-1B")
-
-
-def test_a_model_that_is_registered_later_is_matched_until_it_is_taken_back(tmp_path: Path) -> None:
-    registry, config = (
-        ModelConfigRegistry(load_catalogue([spec_folder(tmp_path / "a")])),
-        {"model_type": "tiny", "hidden_size": 9},
-    )
-    for _ in range(2):
-        assert registry.find_matching_model(config) is None
-        registry.register_model(another(tmp_path / "b"))
-        assert registry.find_matching_model(config) == "someone/Other-1B"
-        assert registry.get_configurator("Other-1B-Instruct", device="CPU", impl="plain").cell.model == "Other-1B-Instruct"
-        registry.unregister_model("someone/Other-1B")
-    with pytest.raises(UsageError, match="'someone/Other-1B' was not registered here"):
-        registry.unregister_model("someone/Other-1B")
-    with pytest.raises(UsageError, match="'someone/Small-1B' was not registered here - it is a spec's"):
-        registry.unregister_model("someone/Small-1B")
-
-
-def test_a_bad_model_is_refused_at_once(tmp_path: Path) -> None:
-    registry = ModelConfigRegistry(load_catalogue([spec_folder(tmp_path / "a")]))
-    alike = another(tmp_path / "b", **{"hidden_size: 9": "hidden_size: 8"})
-    with pytest.raises(SpecError, match="a config can match someone/Other-1B and someone/Small-1B equally well"):
-        registry.register_model(alike)
-    with pytest.raises(SpecError, match="is served nowhere"):
-        registry.register_model(dataclasses.replace(another(tmp_path / "c"), cells=()))
-    with pytest.raises(SpecError, match="the model 'Small-1B' is registered already"):
-        registry.register_model(dataclasses.replace(registry.get_model_config("small"), name="mine"))
-    assert registry.list_models() == ["someone/Small-1B"]
-    assert registry.find_matching_model({"model_type": "tiny", "hidden_size": 8}) == "someone/Small-1B"
