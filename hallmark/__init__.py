@@ -1,8 +1,9 @@
 """hallmark decides whether a served LLM is fit to release on a given device.
 
-PYTEST_DONT_REWRITE: `python -m hallmark.plugin` imports this before pytest is there, which would warn of that.
+What tests, plugins and other programs may import stands in `__all__`; everything else is private and may change. Each name
+comes when it is first asked for, so that importing hallmark costs nothing.
 
-What other programs may import stands in `__all__`; it comes when it is first asked for.
+PYTEST_DONT_REWRITE: `python -m hallmark.plugin` imports this before pytest is there, which would warn of that.
 """
 
 from __future__ import annotations
@@ -12,11 +13,58 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hallmark.specs.model_registry import get_model_registry
+    from hallmark.core.errors import CheckFailed, Inconclusive
+    from hallmark.core.gates import Gate
+    from hallmark.core.records import Evidence, Interval, Target
+    from hallmark.core.verdict import Verdict
+    from hallmark.plugin.checks import Check
+    from hallmark.report.document import Report
+    from hallmark.report.render import Renderer
+    from hallmark.specs.cell import Cell
     from hallmark.specs.model_spec import ModelSpec
     from hallmark.specs.registering import register_device, register_family, unregister_device, unregister_family
+    from hallmark.specs.suites import Suite
+
+__version__ = "0.1.0"
+
+_MODULES = {
+    # what a test takes and raises
+    "Cell": "hallmark.specs.cell",
+    "Check": "hallmark.plugin.checks",
+    "CheckFailed": "hallmark.core.errors",
+    "Evidence": "hallmark.core.records",
+    "Inconclusive": "hallmark.core.errors",
+    "Interval": "hallmark.core.records",
+    "Target": "hallmark.core.records",
+    "Verdict": "hallmark.core.verdict",
+    # what hooks answer with
+    "Gate": "hallmark.core.gates",
+    "Renderer": "hallmark.report.render",
+    "Report": "hallmark.report.document",
+    "Suite": "hallmark.specs.suites",
+    # models and their configurations
+    "ModelSpec": "hallmark.specs.model_spec",
+    "get_model_registry": "hallmark.specs.model_registry",
+    "register_device": "hallmark.specs.registering",
+    "register_family": "hallmark.specs.registering",
+    "unregister_device": "hallmark.specs.registering",
+    "unregister_family": "hallmark.specs.registering",
+}
 
 __all__ = [
+    "Cell",
+    "Check",
+    "CheckFailed",
+    "Evidence",
+    "Gate",
+    "Inconclusive",
+    "Interval",
     "ModelSpec",
+    "Renderer",
+    "Report",
+    "Suite",
+    "Target",
+    "Verdict",
     "__version__",
     "get_model_registry",
     "register_device",
@@ -24,13 +72,9 @@ __all__ = [
     "unregister_device",
     "unregister_family",
 ]
-__version__ = "0.1.0"
-
-_MODULES = {"ModelSpec": "hallmark.specs.model_spec", "get_model_registry": "hallmark.specs.model_registry"}
-"""Where the names are whose module is not `hallmark.specs.registering`."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_MODULES.get(name, "hallmark.specs.registering")), name)
+    return getattr(import_module(_MODULES[name]), name)
