@@ -1,0 +1,72 @@
+"""An empty virtual environment with the wheel in it, and commands that run there in a folder of their own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from selftests.plugin.commands import Command
+
+_FOREIGN = ("PYTEST_", "HALLMARK_", "STAND_IN_", "HF_", "COV_", "COVERAGE_", "PYTHONPATH", "VIRTUAL_ENV")
+
+
+def build_wheel(source: Path, folder: Path) -> Path:
+    """The wheel of a source tree, built as an installer does."""
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(folder), str(source)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A virtual environment."""
+
+    folder: Path
+    more: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def python(self) -> Path:
+        return self.folder / "bin" / "python"
+
+    @property
+    def site_packages(self) -> Path:
+        (found,) = self.folder.glob("lib/python*/site-packages")
+        return found
+
+    def install(self, *what: str | Path) -> None:
+        ended = subprocess.run([str(self.python), "-m", "pip", "install", "-q", *map(str, what)], capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stderr
+
+    def fingerprint(self) -> str:
+        """Of every byte in site-packages that is no compiled cache of Python's own."""
+        digest = hashlib.sha256()
+        for path in sorted(self.site_packages.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(str(path.relative_to(self.site_packages)).encode() + path.read_bytes())
+        return digest.hexdigest()
+
+    def start(self, folder: Path, *words: str, **environ: str) -> Command:
+        """`words` as a person types them in `folder`, where nothing of the checkout can be seen."""
+        own = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
+        path = f"{self.folder / 'bin'}{os.pathsep}{own['PATH']}"
+        env = own | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1", "HF_HOME": str(folder / "hf")} | dict(self.more) | environ
+        return Command(list(words), cwd=folder, env=env, artifacts=folder / "artifacts")
+
+
+def make(folder: Path) -> Installed:
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    return Installed(folder)
+
+
+def distributions(installed: Installed) -> dict[str, str]:
+    listed = subprocess.run(
+        [str(installed.python), "-m", "pip", "list", "--format=json"], capture_output=True, text=True, check=True
+    )
+    return {one["name"]: one["version"] for one in json.loads(listed.stdout)}
