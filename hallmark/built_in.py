@@ -19,6 +19,16 @@ def pytest_hallmark_checks() -> list[Suite]:
     return [Suite(SUITE)]
 
 
+VENDORS = ("nvidia", "amd", "tenstorrent", "ascend", "gaudi", "spyre")
+"""Where several have a driver on one machine, the first is what `driver` of a spec means."""
+
+
+@hookimpl
+def pytest_hallmark_devices() -> list[Path]:
+    folder = Path(__file__).parent / "environment" / "vendors"
+    return [folder / f"{name}.py" for name in VENDORS]
+
+
 @hookimpl
 def pytest_hallmark_renderers() -> list[Renderer]:
     return [

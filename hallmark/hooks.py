@@ -54,6 +54,18 @@ def pytest_hallmark_checks() -> Iterable[Suite]:
 
 
 @hookspec
+def pytest_hallmark_devices() -> Iterable[Path]:
+    """Vendors of devices: a file each, of the standard library alone, since the server's interpreter runs it too.
+
+    Its `VENDOR` says how accelerators, their count, their driver and their firmware are found:
+
+        def pytest_hallmark_devices():
+            return [Path(__file__).with_name("acme_vendor.py")]
+    """
+    raise NotImplementedError
+
+
+@hookspec
 def pytest_hallmark_renderers() -> Iterable[Renderer]:
     """Further files of the report: a name in the run's folder, and a function from a Report to text.
 

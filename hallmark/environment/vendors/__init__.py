@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from hallmark.core.errors import UsageError
+from hallmark.core.extensions import extensions
 from hallmark.environment import machine
 from hallmark.environment.facts import OWN_KEYS, PROBES, SERVICES
 from hallmark.environment.machine import Vendor
@@ -45,7 +46,8 @@ class VendorFile:
 
 def vendor_files() -> tuple[Path, ...]:
     """The files of all vendors; where several have a driver on one machine, the first is what `driver` of a spec means."""
-    return tuple(Path(__file__).with_name(f"{name}.py") for name in ("nvidia", "amd", "tenstorrent", "ascend", "gaudi", "spyre"))
+    files: tuple[Path, ...] = extensions().answers("devices")
+    return files
 
 
 def loaded() -> tuple[VendorFile, ...]:
