@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hallmark.specs.model_registry import get_model_registry
+    from hallmark.core.endpoint import Endpoint
     from hallmark.core.errors import CheckFailed, Inconclusive
     from hallmark.core.gates import Gate
     from hallmark.core.records import Evidence, Interval, Target
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from hallmark.plugin.checks import Check
     from hallmark.report.document import Report
     from hallmark.report.render import Renderer
+    from hallmark.serving.launchers import LauncherKind
+    from hallmark.serving.server import Launcher, LaunchPlan, RunningServer
+    from hallmark.serving.site import Site
     from hallmark.specs.cell import Cell
+    from hallmark.specs.model_registry import get_model_registry
     from hallmark.specs.model_spec import ModelSpec
     from hallmark.specs.registering import register_device, register_family, unregister_device, unregister_family
     from hallmark.specs.suites import Suite
@@ -37,10 +41,16 @@ _MODULES = {
     "Interval": "hallmark.core.records",
     "Target": "hallmark.core.records",
     "Verdict": "hallmark.core.verdict",
+    "Endpoint": "hallmark.core.endpoint",
     # what hooks answer with
     "Gate": "hallmark.core.gates",
+    "LaunchPlan": "hallmark.serving.server",
+    "Launcher": "hallmark.serving.server",
+    "LauncherKind": "hallmark.serving.launchers",
     "Renderer": "hallmark.report.render",
     "Report": "hallmark.report.document",
+    "RunningServer": "hallmark.serving.server",
+    "Site": "hallmark.serving.site",
     "Suite": "hallmark.specs.suites",
     # models and their configurations
     "ModelSpec": "hallmark.specs.model_spec",
@@ -55,13 +65,19 @@ __all__ = [
     "Cell",
     "Check",
     "CheckFailed",
+    "Endpoint",
     "Evidence",
     "Gate",
     "Inconclusive",
     "Interval",
+    "LaunchPlan",
+    "Launcher",
+    "LauncherKind",
     "ModelSpec",
     "Renderer",
     "Report",
+    "RunningServer",
+    "Site",
     "Suite",
     "Target",
     "Verdict",

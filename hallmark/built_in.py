@@ -9,6 +9,8 @@ import pluggy
 from hallmark.core.gates import Gate
 from hallmark.core.product import CATALOGUE, SUITE
 from hallmark.report.render import Renderer
+from hallmark.serving import attach, docker, local
+from hallmark.serving.launchers import LauncherKind
 from hallmark.specs.suites import Suite
 
 hookimpl = pluggy.HookimplMarker("pytest")
@@ -17,6 +19,11 @@ hookimpl = pluggy.HookimplMarker("pytest")
 @hookimpl
 def pytest_hallmark_checks() -> list[Suite]:
     return [Suite(SUITE)]
+
+
+@hookimpl
+def pytest_hallmark_launchers() -> list[LauncherKind]:
+    return [local.KIND, docker.KIND, attach.KIND]
 
 
 VENDORS = ("nvidia", "amd", "tenstorrent", "ascend", "gaudi", "spyre")

@@ -26,6 +26,7 @@ import pluggy
 if TYPE_CHECKING:
     from hallmark.core.gates import Gate
     from hallmark.report.render import Renderer
+    from hallmark.serving.launchers import LauncherKind
     from hallmark.specs.suites import Suite
 
 hookspec = pluggy.HookspecMarker("pytest")
@@ -49,6 +50,16 @@ def pytest_hallmark_checks() -> Iterable[Suite]:
         # acme_hallmark.py
         def pytest_hallmark_checks():
             return [Suite(Path(__file__).parent / "checks")]
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def pytest_hallmark_launchers() -> Iterable[LauncherKind]:
+    """Ways of having a server: what `--server` names, with the place where it lives (`Site`) and what starts it (`Launcher`).
+
+    def pytest_hallmark_launchers():
+        return [LauncherKind(name="slurm", summary="a job of Slurm", site="acme.site:Site", launcher="acme.launcher:Slurm")]
     """
     raise NotImplementedError
 

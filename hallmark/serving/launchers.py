@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from hallmark.core.errors import UsageError
+from hallmark.core.extensions import extensions, named
 
 if TYPE_CHECKING:
     from hallmark.core.option_table import Option
@@ -34,23 +34,19 @@ class LauncherKind:
     """Whether `--image` may name what the server runs in."""
 
     def site_class(self) -> type[Site]:
-        return cast("type[Site]", _imported(self.site))
+        return cast("type[Site]", named(self.site))
 
     def make_launcher(self) -> Launcher:
-        return cast("Launcher", _imported(self.launcher)())
-
-
-def _imported(name: str) -> Any:
-    """What `module:attribute` names."""
-    module, _, attribute = name.partition(":")
-    return getattr(import_module(module), attribute)
+        return cast("Launcher", named(self.launcher)())
 
 
 def launcher_kinds() -> tuple[LauncherKind, ...]:
-    """Every kind that there is, the default first."""
-    from hallmark.serving import attach, docker, local  # each declares itself with LauncherKind
-
-    return (local.KIND, docker.KIND, attach.KIND)
+    """Every kind that there is, the default first; UsageError where two have one name."""
+    kinds: tuple[LauncherKind, ...] = extensions().answers("launchers")
+    names = [kind.name for kind in kinds]
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        raise UsageError(f"two launchers are called '{twice}'", where="pytest_hallmark_launchers", hint="rename one")
+    return kinds
 
 
 def kind_named(name: str) -> LauncherKind:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from hallmark.serving.local.launcher import LocalLauncher
-
 from hallmark import LaunchPlan, RunningServer
+from hallmark.serving.local.launcher import LocalLauncher
 
 
 class AcmeLauncher(LocalLauncher):
