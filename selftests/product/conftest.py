@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from selftests.plugin.stand_in_spec import DEVICE, MODEL, ROOT, eval_target, family, perf_point, write_spec, write_task
-from selftests.product.installed import Installed, build_wheel, make
+from selftests.product.installed import Installed, make
 
 ACME_SMI = """#!/bin/sh
 case "$1" in
@@ -20,8 +20,14 @@ ACME_RUN = '#!/bin/sh\necho "acme-run reserves the boards"\nexec "$@"\n'
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_wheel(ROOT, tmp_path_factory.mktemp("wheel"))
+def builder(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """An environment to build wheels with."""
+    return make(tmp_path_factory.mktemp("builder") / "venv")
+
+
+@pytest.fixture(scope="session")
+def wheel(builder: Installed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return builder.wheel_of(ROOT, tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="session")
@@ -33,11 +39,11 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
 
 
 @pytest.fixture(scope="session")
-def with_vendor(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+def with_vendor(builder: Installed, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """An environment with the example plugin besides, on a machine that has two of its boards: its tools are scripts."""
     folder = tmp_path_factory.mktemp("vendor")
     made = make(folder / "venv")
-    made.install(wheel, build_wheel(ROOT / "examples" / "vendor_plugin", folder))
+    made.install(wheel, builder.wheel_of(ROOT / "examples" / "vendor_plugin", folder))
     for name, script in (("acme-smi", ACME_SMI), ("acme-run", ACME_RUN)):
         (made.folder / "bin" / name).write_text(script)
         (made.folder / "bin" / name).chmod(0o755)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -14,14 +13,6 @@ from pathlib import Path
 from selftests.plugin.commands import Command
 
 _FOREIGN = ("PYTEST_", "HALLMARK_", "STAND_IN_", "HF_", "COV_", "COVERAGE_", "PYTHONPATH", "VIRTUAL_ENV")
-
-
-def build_wheel(source: Path, folder: Path) -> Path:
-    """The wheel of a source tree, built as an installer does."""
-    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(folder), str(source)]
-    subprocess.run(command, check=True, capture_output=True, text=True)
-    (wheel,) = folder.glob("*.whl")
-    return wheel
 
 
 @dataclass(frozen=True)
@@ -41,7 +32,17 @@ class Installed:
         return found
 
     def install(self, *what: str | Path) -> None:
-        ended = subprocess.run([str(self.python), "-m", "pip", "install", "-q", *map(str, what)], capture_output=True, text=True)
+        self._pip("install", *map(str, what))
+
+    def wheel_of(self, source: Path, folder: Path) -> Path:
+        """The wheel of a source tree, built as an installer builds it, into `folder`."""
+        self._pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(source))
+        (wheel,) = folder.glob("*.whl")
+        return wheel
+
+    def _pip(self, *words: str) -> None:
+        command = [str(self.python), "-m", "pip", words[0], "-q", *words[1:]]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
         assert ended.returncode == 0, ended.stderr
 
     def fingerprint(self) -> str:
@@ -63,10 +64,3 @@ class Installed:
 def make(folder: Path) -> Installed:
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     return Installed(folder)
-
-
-def distributions(installed: Installed) -> dict[str, str]:
-    listed = subprocess.run(
-        [str(installed.python), "-m", "pip", "list", "--format=json"], capture_output=True, text=True, check=True
-    )
-    return {one["name"]: one["version"] for one in json.loads(listed.stdout)}
