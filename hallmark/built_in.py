@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pluggy
 
+from hallmark.core.extensions import named
 from hallmark.core.gates import Gate
 from hallmark.core.product import CATALOGUE, SUITE
 from hallmark.report.render import Renderer
-from hallmark.serving import attach, docker, local
 from hallmark.serving.launchers import LauncherKind
 from hallmark.specs.suites import Suite
 
@@ -21,9 +21,13 @@ def pytest_hallmark_checks() -> list[Suite]:
     return [Suite(SUITE)]
 
 
+LAUNCHERS = ("local", "docker", "attach")
+"""The first is the default."""
+
+
 @hookimpl
 def pytest_hallmark_launchers() -> list[LauncherKind]:
-    return [local.KIND, docker.KIND, attach.KIND]
+    return [named(f"hallmark.serving.{name}:KIND") for name in LAUNCHERS]
 
 
 VENDORS = ("nvidia", "amd", "tenstorrent", "ascend", "gaudi", "spyre")
