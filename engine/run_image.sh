@@ -44,7 +44,7 @@ if [ -d "${MODEL_ID:-}" ]; then
 fi
 # By name only: values, secrets among them, stay out of every command line. Unset ones are not passed.
 for variable in MODEL_ID SERVED_MODEL_NAME HF_TOKEN PORT HOST DTYPE TENSOR_PARALLEL MAX_MODEL_LEN GPU_MEMORY_UTILIZATION \
-  ENABLE_SSHD PUBLIC_KEY SSH_PORT STOP_GRACE_S JWT_SECRET GATEWAY_API_KEYS HF_HUB_OFFLINE \
+  ENABLE_SSHD PUBLIC_KEY SSH_PORT STOP_GRACE_S LOG_FORMAT JWT_SECRET GATEWAY_API_KEYS HF_HUB_OFFLINE \
   $(compgen -e | grep -E '^(VLLM|GATEWAY)_' || true); do
   [ -z "${!variable:-}" ] || options+=(-e "$variable")
 done

@@ -13,24 +13,15 @@ from hallmark.core.errors import HallmarkError
 from hallmark.core.redact import Redactor
 from hallmark_services.gateway.server import Gateway
 from hallmark_services.gateway.settings import Settings, read_settings
-
-
-class RedactedFormatter(logging.Formatter):
-    def __init__(self, redactor: Redactor) -> None:
-        super().__init__("%(asctime)s %(levelname)s gateway: %(message)s")
-        self._redactor = redactor
-
-    def format(self, record: logging.LogRecord) -> str:
-        return self._redactor(super().format(record))
+from hallmark_services.log_lines import handler, log_format, tell_failure
 
 
 def set_up_log(settings: Settings) -> None:
     secrets = [settings.jwt_secret, settings.engine_api_key, *settings.api_keys]
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(RedactedFormatter(Redactor.of_environment(os.environ, secrets)))
+    redact = Redactor.of_environment(os.environ, secrets)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler(log_format(settings.log_format), redact, name="gateway")])
     log = logging.getLogger("hallmark_services.gateway")
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
+    logging.getLogger("hallmark_services").setLevel(logging.INFO)
     if not settings.guarded:
         log.warning("no JWT_SECRET and no GATEWAY_API_KEYS: whoever reaches this port may use the engine")
     for doubt in settings.doubts:
@@ -51,7 +42,7 @@ def main() -> int:
         set_up_log(settings)
         uvloop.run(serve(settings))
     except HallmarkError as exc:
-        print(f"gateway: {exc}", file=sys.stderr)
+        tell_failure("gateway", exc)
         return exc.exit_code
     return 0
 

@@ -7,6 +7,7 @@ import time
 
 from hallmark_services.gateway.admission import OPEN_PATHS
 from hallmark_services.gateway.heads import RequestHead
+from hallmark_services.log_lines import fields
 
 log = logging.getLogger(__name__)
 
@@ -23,13 +24,26 @@ class AccessLine:
     def write(self, address: str, head: RequestHead | None, request_id: bytes, *, remark: str = "") -> None:
         if head and head.path in OPEN_PATHS:
             return
+        method, path = (head.method.decode(), head.path) if head else ("", "")
+        seconds = time.perf_counter() - self._began_s
+        known = request_id.decode()
         log.info(
             "%s %s -> %s, %d bytes, %.1f ms, id %s%s",
             address,
-            f"{head.method.decode()} {head.path}" if head else "(no request)",
+            f"{method} {path}" if head else "(no request)",
             self.status or "-",
             self.sent,
-            (time.perf_counter() - self._began_s) * 1000,
-            request_id.decode() or "-",
+            seconds * 1000,
+            known or "-",
             f" ({remark})" if remark else "",
+            extra=fields(
+                client=address,
+                method=method,
+                path=path,
+                status=self.status,
+                bytes=self.sent,
+                seconds=round(seconds, 6),
+                request_id=known,
+                remark=remark,
+            ),
         )

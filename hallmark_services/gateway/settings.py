@@ -15,6 +15,7 @@ from hallmark.core.grace import STOP_GRACE_S, STOP_GRACE_VARIABLE, drain_s
 from hallmark.core.keys import SAFE_KEY_LENGTH, SAFE_SECRET_BYTES, TokenRules, is_safe, require_safe
 from hallmark_services.connections.clients import Network, parse_networks
 from hallmark_services.gateway.memory import LARGE_SHARE
+from hallmark_services.log_lines import FORMAT_VARIABLE, log_format
 
 MIB = 1024 * 1024
 
@@ -24,7 +25,7 @@ class Settings:
     """Everything the gateway must know. Each field but the secrets is an argument, and a variable in capitals.
 
     Variables carry the prefix GATEWAY_ but for those that the engine's container knows by their plain names
-    (HOST, PORT, ENGINE_URL, MODEL_ID, BUILD_SHA, BUILD_TIME, STOP_GRACE_S).
+    (HOST, PORT, ENGINE_URL, MODEL_ID, BUILD_SHA, BUILD_TIME, STOP_GRACE_S, LOG_FORMAT).
     """
 
     host: str = "127.0.0.1"
@@ -69,6 +70,8 @@ class Settings:
     stop_grace_s: float = STOP_GRACE_S
     """From SIGTERM to the end of all that stops with this gateway (core/grace.py); answers under way have most of it."""
     access_log: bool = True
+    log_format: str = "text"
+    """text, or json: one object a line (hallmark_services/log_lines.py)."""
     audience: str = ""
     """What the claim `aud` of a token must hold; empty: it may say anything."""
     issuer: str = ""
@@ -127,7 +130,7 @@ class Settings:
         return frozenset(path.strip() for path in self.extra_paths.split(",") if path.strip())
 
 
-_PLAIN_NAMES = frozenset({"host", "port", "engine_url", "model_id", "build_sha", "build_time", "stop_grace_s"})
+_PLAIN_NAMES = frozenset({"host", "port", "engine_url", "model_id", "build_sha", "build_time", "stop_grace_s", "log_format"})
 _SECRETS = {"jwt_secret": "JWT_SECRET", "api_keys": "GATEWAY_API_KEYS", "engine_api_key": "ENGINE_API_KEY"}
 _RENAMED = {"GATEWAY_DRAIN_S": STOP_GRACE_VARIABLE}
 _HEADER_TEXT = re.compile(r"[\x21-\x7e]+")
@@ -211,9 +214,7 @@ def _checked(settings: Settings) -> Settings:
     if settings.stall_s <= settings.probe_every_s:
         raise UsageError("stall_s must exceed probe_every_s", where="GATEWAY_STALL_S", hint="an idle engine would look stuck")
     _check_limits(settings)
-    for path in settings.passed_paths:
-        if not path.startswith("/"):
-            raise UsageError(f"not a path: {path}", where="GATEWAY_EXTRA_PATHS", hint="/metrics,/tokenize")
+    _check_words(settings)
     require_safe(settings.jwt_secret, insecure=settings.insecure)
     if (settings.audience or settings.issuer) and not settings.jwt_secret:
         where = "GATEWAY_AUDIENCE" if settings.audience else "GATEWAY_ISSUER"
@@ -221,6 +222,16 @@ def _checked(settings: Settings) -> Settings:
     if settings.engine_api_key and not _HEADER_TEXT.fullmatch(settings.engine_api_key):
         raise UsageError("the engine's key cannot stand in a header", where="ENGINE_API_KEY")
     return settings
+
+
+def _check_words(settings: Settings) -> None:
+    try:
+        log_format(settings.log_format)
+    except ValueError as exc:
+        raise UsageError(f"no format of a log: {settings.log_format!r}", where=FORMAT_VARIABLE, hint=str(exc)) from exc
+    for path in settings.passed_paths:
+        if not path.startswith("/"):
+            raise UsageError(f"not a path: {path}", where="GATEWAY_EXTRA_PATHS", hint="/metrics,/tokenize")
 
 
 def _check_limits(settings: Settings) -> None:

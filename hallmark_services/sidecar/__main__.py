@@ -13,6 +13,7 @@ from hallmark.core.errors import HallmarkError, InfrastructureError
 from hallmark.core.redact import Redactor
 from hallmark_services.connections.descriptors import connections_that_fit
 from hallmark_services.connections.places import Places
+from hallmark_services.log_lines import handler, tell_failure
 from hallmark_services.sidecar.settings import SidecarSettings, parse
 
 _GRACE_S = 5
@@ -23,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         serve(parse(sys.argv[1:] if argv is None else argv, os.environ), os.environ)
     except HallmarkError as exc:
-        print(f"hallmark-runtime: {exc}", file=sys.stderr)
+        tell_failure("hallmark-runtime", exc)
         return exc.exit_code
     except KeyboardInterrupt:
         return 130
@@ -43,7 +44,8 @@ def serve(settings: SidecarSettings, environ: Mapping[str, str]) -> None:
         raise InfrastructureError(f"{exc.name} is not installed", where="hallmark_services.sidecar", hint=hint) from exc
     downloads = DownloadSettings.of_environment(environ)
     redact = Redactor.of_environment(environ, extra=downloads.credentials.secrets())
-    _log_to_stderr(redact)
+    # Whatever a library logs passes the one place that knows the secrets.
+    logging.basicConfig(level=logging.INFO, handlers=[handler(settings.log_format, redact)], force=True)
     log = logging.getLogger("hallmark_services.sidecar")
     for setting in settings.origins:
         log.info("%s = %s (%s)", setting.name, setting.value, setting.origin)
@@ -85,23 +87,6 @@ def _bind(host: str, port: int) -> socket.socket:
         hint = "choose another with --host or --port, or stop what listens there"
         why = (exc.strerror or exc) if isinstance(exc, OSError) else "that is no host"
         raise InfrastructureError(f"cannot listen: {why}", where=f"{host}:{port}", hint=hint) from exc
-
-
-class _Redacting(logging.Formatter):
-    """Whatever a library logs passes the one place that knows the secrets."""
-
-    def __init__(self, redact: Redactor) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
-        self._redact = redact
-
-    def format(self, record: logging.LogRecord) -> str:
-        return self._redact(super().format(record))
-
-
-def _log_to_stderr(redact: Redactor) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_Redacting(redact))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
 
 
 if __name__ == "__main__":

@@ -14,15 +14,19 @@ from starlette.exceptions import HTTPException
 
 from hallmark import __version__
 from hallmark.core.redact import Redactor
+from hallmark_services.log_lines import fields
+from hallmark_services.sidecar.bodies import DownloadBody, LoadBody, UnloadBody
 from hallmark_services.sidecar.downloads import Downloads, DownloadSettings, JobState, Refused
 from hallmark_services.sidecar.engine import EngineClient
 from hallmark_services.sidecar.limits import BodyLimit
 from hallmark_services.sidecar.lora import Adapters
-from hallmark_services.sidecar.routes import Runtime, open_routes, work_routes
+from hallmark_services.sidecar.routes import WORK, Runtime, open_routes, work_routes
 from hallmark_services.sidecar.scrape import Scraper
 from hallmark_services.sidecar.settings import SidecarSettings
 
 _log = logging.getLogger(__name__)
+_KNOWN = frozenset({*DownloadBody.model_fields, *LoadBody.model_fields, *UnloadBody.model_fields})
+"""The names that bodies have; what else stands in the place of an error is the caller's own text."""
 _DESCRIPTION = "Standard metrics whatever the engine, the life of LoRA adapters, and models moved onto this machine."
 
 
@@ -68,8 +72,18 @@ def _answer_errors(app: FastAPI, redact: Redactor) -> None:
     def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
         return JSONResponse({"detail": redact(detail)}, status_code=status, headers=dict(headers or {}))
 
+    def turned_away(request: Request, status: int, why: str) -> None:
+        """The line of a request that no part of this service has seen, and so told of."""
+        if request.url.path.startswith(WORK):
+            client = request.client.host if request.client else ""
+            known = fields(event="request", client=client, method=request.method, path=request.url.path, status=status, error=why)
+            _log.warning(
+                "%s %s from %s refused (%d): %s", request.method, request.url.path[:200], client, status, why, extra=known
+            )
+
     async def http(request: Request, exc: Exception) -> JSONResponse:
         assert isinstance(exc, HTTPException)
+        turned_away(request, exc.status_code, redact(str(exc.detail)))
         return problem(exc.status_code, str(exc.detail), exc.headers)
 
     async def refused(request: Request, exc: Exception) -> JSONResponse:
@@ -78,7 +92,9 @@ def _answer_errors(app: FastAPI, redact: Redactor) -> None:
 
     async def invalid(request: Request, exc: Exception) -> JSONResponse:
         assert isinstance(exc, RequestValidationError)
-        return problem(422, "; ".join(sorted({_line(error) for error in exc.errors()}))[:2000])
+        why = "; ".join(sorted({_line(error) for error in exc.errors()}))[:2000]
+        turned_away(request, 422, "; ".join(sorted({_line(error, known=_KNOWN) for error in exc.errors()}))[:500])
+        return problem(422, why)
 
     async def unforeseen(request: Request, exc: Exception) -> JSONResponse:
         _log.error("%s %s: %s", request.method, request.url.path, redact(f"{type(exc).__name__}: {exc}"))
@@ -88,11 +104,13 @@ def _answer_errors(app: FastAPI, redact: Redactor) -> None:
         app.add_exception_handler(kind, handler)
 
 
-def _line(error: Mapping[str, object]) -> str:
-    """Where and what, without the value."""
+def _line(error: Mapping[str, object], *, known: frozenset[str] = frozenset()) -> str:
+    """Where and what, without the value; where `known` names are given, of the place no other is told."""
     where = error.get("loc", ())
     # In a model that takes any other field, a part of the location is the caller's own text.
-    parts = [str(part)[:64] for part in where if part != "body"] if isinstance(where, tuple) else []
+    parts = (
+        [str(part)[:64] for part in where if part != "body" and (not known or part in known)] if isinstance(where, tuple) else []
+    )
     message = str(error.get("msg", "")).removeprefix("Value error, ")
     text = f"{'.'.join(parts)}: {message}" if parts else message
     return text.encode("utf-8", "replace").decode("utf-8")

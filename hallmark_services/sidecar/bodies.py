@@ -27,6 +27,9 @@ class _Body(BaseModel):
 class _Fetching(_Body):
     config: str | dict[str, str] | None = Field(default=None, description=_CONFIG, repr=False)
     max_workers: int = Field(default=8, ge=1, le=64, description="Connections, or copying threads, of this download.")
+    replace: bool = Field(
+        default=False, description="Whether another whole model in output_dir may be replaced; the old one stays until then."
+    )
     async_download: bool = Field(default=False, description="Answer at once (202) and work in the background.")
 
     @field_validator("config")

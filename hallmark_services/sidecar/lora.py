@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from hallmark_services.sidecar.adapter_log import Asked
 from hallmark_services.sidecar.downloads import DownloadRequest, Downloads, Job, Refused
 from hallmark_services.sidecar.downloads.target import MARKER, resolve_target
 from hallmark_services.sidecar.engine import EngineClient, EngineFault, Reply, refusal
@@ -31,6 +32,14 @@ class LoadOrder:
     options: Mapping[str, Any] = field(default_factory=dict)
     """More fields for the engine, as load_inplace."""
     authorization: str = field(default="", repr=False)
+    asked_by: str = ""
+    """The caller's address, for the log."""
+
+    @property
+    def asked(self) -> Asked:
+        """As the log tells of it."""
+        source, secrets = (self.download.source, self.download.secrets()) if self.download else ("", [])
+        return Asked("load", self.name, self.path, source, by=self.asked_by, secrets=(*secrets, self.authorization))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,13 +118,20 @@ class Adapters:
 
     async def load(self, order: LoadOrder) -> Done:
         """The adapter is loaded when this returns; Refused with the status that fits where it cannot be."""
-        job = self._downloads.submit(order.download) if order.download else None
-        return await self._load(order, job)
+        with order.asked.told() as told:
+            job = self._downloads.submit(order.download) if order.download else None
+            done = await self._load(order, job)
+            told.outcome = done.outcome
+            return done
 
     def start(self, order: LoadOrder) -> LoadJob:
         """Load in the background; what is wrong with the request itself is Refused at once."""
         job = LoadJob(order)
-        job.download = self._downloads.submit(order.download) if order.download else None
+        try:
+            job.download = self._downloads.submit(order.download) if order.download else None
+        except Refused as refused:
+            order.asked.tell_refusal(refused)
+            raise
         ended = [old.id for old in self.jobs.values() if old.state != "running"]
         for old in ended[: max(len(ended) - _FINISHED_KEPT, 0)]:
             del self.jobs[old]
@@ -135,8 +151,14 @@ class Adapters:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def unload(self, name: str, options: Mapping[str, Any], *, authorization: str = "") -> Done:
+    async def unload(self, name: str, options: Mapping[str, Any], *, authorization: str = "", asked_by: str = "") -> Done:
         """The adapter is not loaded when this returns. A name that never was one is the engine's to refuse."""
+        with Asked("unload", name, by=asked_by, secrets=(authorization,)).told() as told:
+            done = await self._unload(name, options, authorization)
+            told.outcome = done.outcome
+            return done
+
+    async def _unload(self, name: str, options: Mapping[str, Any], authorization: str) -> Done:
         async with self._lock(name):
             reply = await self._ask("unload", {"lora_name": name, **options}, authorization)
             if not reply.ok and not (reply.status in (400, 404) and await self._is_gone(name, authorization)):
@@ -150,8 +172,10 @@ class Adapters:
             return Done(outcome="already_unloaded", name=name, path=path, message=f"'{name}' is not loaded any more")
 
     async def _run(self, job: LoadJob) -> None:
+        order = job.order
         try:
-            await self._load(job.order, job.download)
+            with order.asked.told() as told:
+                told.outcome = (await self._load(order, job.download)).outcome
             job.state = "completed"
         except Refused as refused:
             job.state, job.error = "failed", refused.message

@@ -6,7 +6,7 @@ import hmac
 import logging
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Path, Request, Response
@@ -33,6 +33,7 @@ from hallmark_services.sidecar.settings import SidecarSettings
 
 _log = logging.getLogger(__name__)
 
+WORK = "/v1"
 _EXPOSITION: dict[str, Any] = {kind.partition(";")[0]: {"schema": {"type": "string"}} for kind in CONTENT_TYPES.values()}
 _MEANINGS = {
     400: "The request, or what the engine was asked, cannot be meant.",
@@ -81,9 +82,14 @@ def _runtime(request: Request) -> Runtime:
     return runtime
 
 
+def _caller(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
 Parts = Annotated[Runtime, Depends(_runtime)]
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
 Authorization = Annotated[str, Header(include_in_schema=False)]
+Caller = Annotated[str, Depends(_caller)]
 JobId = Annotated[str, Path(max_length=64)]
 
 
@@ -126,7 +132,7 @@ def _seconds(text: str) -> float | None:
 def work_routes(settings: SidecarSettings) -> APIRouter:
     """What changes something; where a token is set, only for those who have it."""
     guards = [Depends(_guard(settings.token))] if settings.token else []
-    router = APIRouter(prefix="/v1", dependencies=guards)
+    router = APIRouter(prefix=WORK, dependencies=guards)
     _download_routes(router)
     # A key meant for the engine may come from the caller; one meant for us must not reach the engine.
     _lora_routes(router, forward=not settings.token)
@@ -149,9 +155,13 @@ def _download_routes(router: APIRouter) -> None:
     @router.post(
         "/download_model", responses={202: {"model": Transfer, "description": "Started; ask for its job."}, **_problems(*_FETCH)}
     )
-    async def download_model(body: DownloadBody, runtime: Parts, response: Response) -> Transfer:
-        """Have a model downloaded; a second request for the same joins the first."""
-        job = runtime.downloads.submit(_request(body.source, body.output_dir, body))
+    async def download_model(body: DownloadBody, runtime: Parts, response: Response, asked_by: Caller) -> Transfer:
+        """Have a model downloaded; a second request for the same joins the first.
+
+        A folder that holds another whole model is left as it is (409) unless `replace` is true: then the old one stays
+        until the new one is whole, and is replaced in one step.
+        """
+        job = runtime.downloads.submit(_request(body.source, body.output_dir, body, asked_by))
         _log.info("download %s: %s -> %s", job.id, job.source, job.output_dir)
         if body.async_download:
             response.status_code = 202
@@ -163,8 +173,8 @@ def _download_routes(router: APIRouter) -> None:
         return _transfer(job, "completed", "the model is there, whole")
 
 
-def _request(source: str, output_dir: str, body: DownloadBody | LoadBody) -> DownloadRequest:
-    return DownloadRequest(source=source, output_dir=output_dir, config=body.settings, max_workers=body.max_workers)
+def _request(source: str, output_dir: str, body: DownloadBody | LoadBody, asked_by: str) -> DownloadRequest:
+    return DownloadRequest(source, output_dir, body.settings, body.max_workers, replace=body.replace, asked_by=asked_by)
 
 
 def _transfer(job: Job, status: Any, message: str) -> Transfer:
@@ -177,9 +187,11 @@ def _lora_routes(router: APIRouter, *, forward: bool) -> None:
     @router.post(
         "/load_lora_adapter", responses={202: {"model": Adapter, "description": "Started; ask for its job."}, **problems}
     )
-    async def load_lora_adapter(body: LoadBody, runtime: Parts, response: Response, authorization: Authorization = "") -> Adapter:
+    async def load_lora_adapter(
+        body: LoadBody, runtime: Parts, response: Response, asked_by: Caller, authorization: Authorization = ""
+    ) -> Adapter:
         """Download an adapter if it has a source, and have the engine load it. A repeat does no harm."""
-        order = _load_order(body, runtime, authorization if forward else "")
+        order = _load_order(body, runtime, authorization if forward else "", asked_by)
         told = {"source": body.source or "", "output_dir": body.output_dir or ""}
         if body.async_download:
             job = runtime.adapters.start(order)
@@ -190,26 +202,32 @@ def _lora_routes(router: APIRouter, *, forward: bool) -> None:
         return _adapter(await runtime.adapters.load(order), **told)
 
     @router.post("/unload_lora_adapter", responses=_problems(*_BODY, 404, 502, 504, engine=True))
-    async def unload_lora_adapter(body: UnloadBody, runtime: Parts, authorization: Authorization = "") -> Adapter:
+    async def unload_lora_adapter(
+        body: UnloadBody, runtime: Parts, asked_by: Caller, authorization: Authorization = ""
+    ) -> Adapter:
         """Have the engine forget an adapter. A repeat does no harm; a name that never was one is refused."""
         options = dict(body.model_extra or {})
-        done = await runtime.adapters.unload(body.lora_name, options, authorization=authorization if forward else "")
+        key = authorization if forward else ""
+        done = await runtime.adapters.unload(body.lora_name, options, authorization=key, asked_by=asked_by)
         return _adapter(done)
 
 
-def _load_order(body: LoadBody, runtime: Runtime, authorization: str) -> LoadOrder:
+def _load_order(body: LoadBody, runtime: Runtime, authorization: str, asked_by: str) -> LoadOrder:
     """What the body means; Refused where a path is not allowed."""
-    if body.lora_path:
-        path, download = runtime.adapters.admitted(body.lora_path, "lora_path"), None
-    else:
-        assert body.output_dir, "the body's own check"
-        path = runtime.adapters.admitted(body.output_dir, "output_dir")
-        download = _request(body.source, body.output_dir, body) if body.source else None
-    return LoadOrder(name=body.lora_name, path=path, download=download, options=body.options, authorization=authorization)
+    path, label = (body.lora_path, "lora_path") if body.lora_path else (body.output_dir, "output_dir")
+    assert path, "the body's own check"
+    download = _request(body.source, path, body, asked_by) if body.source and label == "output_dir" else None
+    order = LoadOrder(
+        name=body.lora_name, path=path, download=download, options=body.options, authorization=authorization, asked_by=asked_by
+    )
+    try:
+        return replace(order, path=runtime.adapters.admitted(path, label))
+    except Refused as refused:
+        order.asked.tell_refusal(refused)
+        raise
 
 
 def _adapter(done: Done, **told: str) -> Adapter:
-    _log.info("adapter %s: %s", done.name, done.outcome)
     return Adapter(status=done.outcome, message=done.message, lora_name=done.name, lora_path=done.path, **told)
 
 

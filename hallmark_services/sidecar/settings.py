@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from hallmark.core.errors import UsageError
 from hallmark.core.redact import Redactor
 from hallmark.core.settings import Setting
+from hallmark_services.log_lines import FORMAT_VARIABLE, LogFormat, log_format
 from hallmark_services.sidecar.downloads.settings import secret_of
 from hallmark_services.sidecar.metrics.rules import DEFAULT_PREFIX, Engine
 
@@ -47,6 +48,7 @@ class SidecarSettings:
     max_connections_per_client: int = 128
     probe_connections: int = 16
     """Kept for /health and /metrics, besides the others."""
+    log_format: LogFormat = "text"
     token: str = field(default="", repr=False)
     """The bearer token that `/v1/...` wants; empty: none."""
     engine_api_key: str = field(default="", repr=False)
@@ -166,6 +168,7 @@ _OPTIONS = (
         "kept for /health and /metrics besides (default 16)",
     ),
     _Option("max_body_bytes", ("--max-body-bytes",), ("RUNTIME_MAX_BODY_BYTES",), _size, "longest request body (default 1 MiB)"),
+    _Option("log_format", ("--log-format",), (FORMAT_VARIABLE,), log_format, "text, or json: one object a line (default text)"),
 )
 _REQUIRED = ("engine", "pod", "model")
 _EPILOG = """\

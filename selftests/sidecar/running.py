@@ -58,7 +58,7 @@ def command(arguments: Sequence[str], *, log: Path, environ: Mapping[str, str] |
 
             def listening() -> bool:
                 text = log.read_text()
-                if "startup complete" in text and (match := re.search(r"listening on (http://\S+)", text)):
+                if "startup complete" in text and (match := re.search(r"listening on (http://[^\s\"]+)", text)):
                     found.append(match[1])
                 return bool(found) or process.poll() is not None
 

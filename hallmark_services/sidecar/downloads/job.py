@@ -15,19 +15,23 @@ class JobState(enum.StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+    """The service ended while it was queued or ran."""
 
     @property
     def ended(self) -> bool:
-        return self in (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
+        return self not in (JobState.QUEUED, JobState.RUNNING)
 
 
 class Job:
     """Belongs to the event loop: only `Downloads` changes it."""
 
-    def __init__(self, *, source: str, output_dir: str) -> None:
+    def __init__(self, *, source: str, output_dir: str, asked_by: str = "") -> None:
         self.id = uuid.uuid4().hex
         self.source = source
         self.output_dir = output_dir
+        self.asked_by = asked_by
+        """The address of whoever asked for it first."""
         self.state = JobState.QUEUED
         self.phase = "queued"
         """What it does just now: queued, locking, listing, downloading, publishing, or its state once it has ended."""
@@ -41,17 +45,24 @@ class Job:
         self.files_done = 0
         self.files_total = 0
         self.retries = 0
+        self.checksums_verified = 0
+        """Files that had the checksum which the source gives; some sources give none."""
         self.created_at = time.time()
         self.started_at = 0.0
         self.ended_at = 0.0
         self.finished = asyncio.Event()
 
     @property
+    def seconds(self) -> float:
+        """Since its start, to now or to its end; 0 while it waits."""
+        return (self.ended_at or time.time()) - self.started_at if self.started_at else 0.0
+
+    @property
     def rate_bytes_per_s(self) -> float:
         """Bytes fetched per second since the start."""
         if not self.started_at:
             return 0.0
-        return self.bytes_fetched / max((self.ended_at or time.time()) - self.started_at, 1e-3)
+        return self.bytes_fetched / max(self.seconds, 1e-3)
 
     @property
     def seconds_left(self) -> float | None:
@@ -67,19 +78,21 @@ class Job:
 
     def progress(self, report: dict[str, Any]) -> None:
         """Take over what the worker tells; unknown and missing parts are ignored."""
-        for name in ("bytes_done", "bytes_total", "bytes_fetched", "files_done", "files_total", "retries"):
+        for name in ("bytes_done", "bytes_total", "bytes_fetched", "files_done", "files_total", "retries", "checksums_verified"):
             if isinstance(report.get(name), int):
                 setattr(self, name, report[name])
         if isinstance(report.get("phase"), str):
             self.phase = report["phase"]
 
-    def end(self, state: JobState, error: str = "", status: int = 0) -> None:
-        """The first end counts."""
-        if not self.state.ended:
-            self.state, self.error, self.status = state, error, status
-            self.phase = state.value
-            self.ended_at = time.time()
-            self.finished.set()
+    def end(self, state: JobState, error: str = "", status: int = 0) -> bool:
+        """The first end counts; whether this is it."""
+        if self.state.ended:
+            return False
+        self.state, self.error, self.status = state, error, status
+        self.phase = state.value
+        self.ended_at = time.time()
+        self.finished.set()
+        return True
 
     def to_plain(self) -> dict[str, Any]:
         """JSON data without a secret; times are seconds since the epoch, null where they have not come."""
@@ -96,6 +109,7 @@ class Job:
             "files_total": self.files_total,
             "rate_bytes_per_s": round(self.rate_bytes_per_s, 1),
             "retries": self.retries,
+            "checksums_verified": self.checksums_verified,
             "error": self.error or None,
             "created_at": self.created_at,
             "started_at": self.started_at or None,

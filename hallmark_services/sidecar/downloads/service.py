@@ -10,6 +10,7 @@ import time
 from hallmark.core.redact import Redactor
 from hallmark_services.sidecar.downloads.admission import admit
 from hallmark_services.sidecar.downloads.job import Job, JobState
+from hallmark_services.sidecar.downloads.log import tell_end, tell_refusal
 from hallmark_services.sidecar.downloads.order import Order
 from hallmark_services.sidecar.downloads.pace import PaceWatch
 from hallmark_services.sidecar.downloads.process import WorkerProcess
@@ -17,6 +18,9 @@ from hallmark_services.sidecar.downloads.request import DownloadRequest, Refused
 from hallmark_services.sidecar.downloads.settings import DownloadSettings
 
 _LOOK_EVERY_S = 1.0
+INTERRUPTED = (
+    "the service ended before it; order the same source to the same output_dir: what has come is kept, and is not fetched again"
+)
 
 
 class _Run:
@@ -27,6 +31,8 @@ class _Run:
         self.order = order
         self.worker: WorkerProcess | None = None
         self.cancelled = False
+        self.interrupted = False
+        """Cancelled because the service ends."""
         self.too_slow = ""
         """Why its pace ended it."""
         self.task: asyncio.Task[None] | None = None
@@ -51,6 +57,13 @@ class Downloads:
 
         Refused: 400 malformed, 403 not allowed, 409 the target is being filled from elsewhere, 503 too many or closing.
         """
+        try:
+            return self._submit(request)
+        except Refused as refused:
+            tell_refusal(request, refused)
+            raise
+
+    def _submit(self, request: DownloadRequest) -> Job:
         order = admit(request, self.settings)
         running = self._runs.get(order.target)
         if running is not None and not running.cancelled:
@@ -61,7 +74,7 @@ class Downloads:
             raise Refused(503, "the service is closing")
         if len(self._runs) >= self.settings.max_active + self.settings.max_queued:
             raise Refused(503, "too many downloads are queued; try again later")
-        job = Job(source=order.source, output_dir=order.target)
+        job = Job(source=order.source, output_dir=order.target, asked_by=request.asked_by)
         self._remember(job)
         run = _Run(job, order)
         self._runs[order.target] = run
@@ -97,6 +110,7 @@ class Downloads:
         self._closed = True
         runs = [*self._runs.values()]
         for run in runs:
+            run.interrupted = not run.cancelled
             self._stop(run)
         await asyncio.gather(*(run.task for run in runs if run.task), return_exceptions=True)
 
@@ -122,14 +136,30 @@ class Downloads:
                     await self._work(run)
         except Exception as exc:
             # Whatever it was, whoever waits for the job must hear of it.
-            run.job.end(JobState.FAILED, f"the download could not be run: {type(exc).__name__}: {exc}", 500)
+            why = self._redactor(run)(f"the download could not be run: {type(exc).__name__}: {exc}")
+            self._end(run, JobState.FAILED, why, 500)
         finally:
             self._ended(run)
 
     def _ended(self, run: _Run) -> None:
-        run.job.end(JobState.CANCELLED)
+        self._end_stopped(run)
         if self._runs.get(run.order.target) is run:
             del self._runs[run.order.target]
+
+    def _end_stopped(self, run: _Run) -> None:
+        """By whoever asked for it, or with the service."""
+        if run.interrupted:
+            self._end(run, JobState.INTERRUPTED, INTERRUPTED, 503)
+        else:
+            self._end(run, JobState.CANCELLED)
+
+    def _end(self, run: _Run, state: JobState, error: str = "", status: int = 0) -> None:
+        """The one place where a job ends, and is told of in the log."""
+        if run.job.end(state, error, status):
+            tell_end(run.job)
+
+    def _redactor(self, run: _Run) -> Redactor:
+        return Redactor([*run.order.secrets(), *self.settings.credentials.secrets()])
 
     async def _watch(self, run: _Run) -> None:
         """End the download where its pace is too slow: its place is wanted by others."""
@@ -159,7 +189,6 @@ class Downloads:
 
     async def _work(self, run: _Run) -> None:
         run.job.start()
-        redact = Redactor([*run.order.secrets(), *self.settings.credentials.secrets()])
         ambient = self.settings.credentials.ambient if run.order.ambient else {}
         run.worker = await WorkerProcess.start(run.order, ambient=ambient)
         if run.cancelled:
@@ -172,10 +201,10 @@ class Downloads:
             with contextlib.suppress(ProcessLookupError):
                 run.worker.kill()
         if run.cancelled:
-            run.job.end(JobState.CANCELLED)
+            self._end_stopped(run)
         elif run.too_slow and end.error:
-            run.job.end(JobState.FAILED, f"{run.too_slow}; what has come is kept for the next try", 504)
+            self._end(run, JobState.FAILED, f"{run.too_slow}; what has come is kept for the next try", 504)
         elif end.error:
-            run.job.end(JobState.FAILED, redact(end.error), end.status)
+            self._end(run, JobState.FAILED, self._redactor(run)(end.error), end.status)
         else:
-            run.job.end(JobState.COMPLETED)
+            self._end(run, JobState.COMPLETED)

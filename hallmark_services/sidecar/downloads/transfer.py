@@ -38,6 +38,7 @@ class Counts:
     files_total: int = 0
     files_done: int = 0
     retries: int = 0
+    checksums_verified: int = 0
 
 
 class Patience:
@@ -135,12 +136,13 @@ class Transfer:
             self._stop.set()
             raise
 
-    def _count(self, *, done: int = 0, fetched: int = 0, files: int = 0, retries: int = 0) -> None:
+    def _count(self, *, done: int = 0, fetched: int = 0, files: int = 0, retries: int = 0, checked: int = 0) -> None:
         with self._counting:
             self._counts.bytes_done += done + fetched
             self._counts.bytes_fetched += fetched
             self._counts.files_done += files
             self._counts.retries += retries
+            self._counts.checksums_verified += checked
 
     def _fetch(self, coming: _Coming, index: int) -> None:
         """One segment, from where it stands to its end, however often it is cut."""
@@ -188,7 +190,7 @@ class Transfer:
             partial.reset()
             raise TransferError(502, f"{file.path}: it does not have the checksum that the source gives for it")
         partial.move_to(self.place(file))
-        self._count(files=1)
+        self._count(files=1, checked=int(file.digest is not None))
 
     def _check(self, coming: _Coming, segments: Sequence[Future[None]]) -> bool:
         """Follow the bytes to the end of the last segment: whether they give what the source says they do."""
