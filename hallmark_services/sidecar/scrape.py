@@ -43,6 +43,8 @@ class Scraper:
         self._job_states = job_states
         self._failures: Counter[Failure] = Counter()
         self._malformed = 0
+        self._converting = asyncio.Semaphore(1)
+        """Large expositions are converted one after another: several threads at it would keep the event loop waiting for its turn."""
 
     async def scrape(self, *, accept: str, patience_s: float | None) -> Scrape:
         """The engine's and the standard metrics; while the engine is down, engine_up 0 and what else the sidecar knows.
@@ -60,7 +62,8 @@ class Scraper:
         seconds = time.monotonic() - began
         if len(reply.body) < _LARGE_BYTES:
             return self._whole(reply.body, reply.content_type, accept, seconds)
-        return await asyncio.to_thread(self._whole, reply.body, reply.content_type, accept, seconds)
+        async with self._converting:
+            return await asyncio.to_thread(self._whole, reply.body, reply.content_type, accept, seconds)
 
     def _whole(self, body: bytes, content_type: str, accept: str, seconds: float) -> Scrape:
         settings = self._settings

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +49,25 @@ def sidecar(engine_url: str, *, downloads: DownloadSettings | None = None, **giv
         assert not thread.is_alive(), "the sidecar did not end"
 
 
+def _limit(limits: Mapping[int, int]) -> None:
+    for kind, value in limits.items():
+        resource.setrlimit(kind, (value, value))
+
+
 @contextlib.contextmanager
-def command(arguments: Sequence[str], *, log: Path, environ: Mapping[str, str] | None = None) -> Iterator[tuple[str, int]]:
-    """(base URL, pid) of `python -m hallmark_services.sidecar`, listening on a port that it chose; ended afterwards."""
+def command(
+    arguments: Sequence[str], *, log: Path, environ: Mapping[str, str] | None = None, limits: Mapping[int, int] | None = None
+) -> Iterator[tuple[str, int]]:
+    """(base URL, pid) of `python -m hallmark_services.sidecar`, listening on a port that it chose; ended afterwards.
+
+    `limits` are rlimits of it, as {resource.RLIMIT_NOFILE: 1024}.
+    """
     argv = [sys.executable, "-m", "hallmark_services.sidecar", "-H", "127.0.0.1", "-P", "0", *arguments]
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **(environ or {})}
-    with log.open("wb") as out, subprocess.Popen(argv, env=env, stdout=out, stderr=out) as process:
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(argv, env=env, stdout=out, stderr=out, preexec_fn=partial(_limit, limits or {})) as process,
+    ):
         try:
             found: list[str] = []
 
