@@ -44,7 +44,7 @@ class Scraper:
         self._failures: Counter[Failure] = Counter()
         self._malformed = 0
         self._converting = asyncio.Semaphore(1)
-        """Large expositions are converted one after another: several threads at it would keep the event loop waiting for its turn."""
+        """Large expositions are converted in turns: many threads at it would keep the event loop, and a probe, waiting."""
 
     async def scrape(self, *, accept: str, patience_s: float | None) -> Scrape:
         """The engine's and the standard metrics; while the engine is down, engine_up 0 and what else the sidecar knows.

@@ -10,27 +10,20 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import httpx
 import openai
 import pytest
 from openai import OpenAI
 
-from hallmark.core.process import KeptProcess, tail
+from hallmark.core.process import tail
 from hallmark.core.tokens import sign_token
 from selftests.core.polling import comes_true
-from selftests.faulty import free_port
 from selftests.gateway.gateways import SECRET, Running, gateway
+from selftests.gateway.real_engine import MODEL, Vllm
 
 pytestmark = pytest.mark.server
 
-ROOT = Path(__file__).resolve().parents[2]
-MODEL = "hallmark-tiny"
-ARGUMENTS = (
-    "--dtype float32 --enforce-eager --max-model-len 512 --max-num-seqs 64 --enable-auto-tool-choice --tool-call-parser hermes"
-)
 SUM: list[Any] = [{"role": "user", "content": "12+30="}]
 TOOL: Any = {
     "type": "function",
@@ -38,30 +31,11 @@ TOOL: Any = {
 }
 
 
-class Vllm:
-    """A real engine, held by a keeper."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.log_path = folder / "vllm.log"
-        env = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-        env |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/tmp")}
-        weights = str(ROOT / "fixtures" / "hallmark_tiny")
-        entry = [os.environ["HALLMARK_SERVER_PYTHON"], "-m", "vllm.entrypoints.openai.api_server", "--model", weights]
-        argv = [*entry, "--served-model-name", MODEL, "--host", "127.0.0.1", "--port", str(self.port), *ARGUMENTS.split()]
-        self.process = KeptProcess(argv, env=env, log_path=self.log_path)
-
-    def metric(self, name: str) -> float:
-        lines = httpx.get(self.url + "/metrics", trust_env=False).text.splitlines()
-        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"vllm:{name}{{"))
-
-
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Vllm, Running]]:
     """The gateway is there first: what it says of an engine that loads is part of the test."""
     folder = tmp_path_factory.mktemp("vllm")
-    engine = Vllm(folder)
+    engine = Vllm(folder, os.environ["HALLMARK_SERVER_PYTHON"])
     try:
         with gateway(engine.url, folder) as front:
             assert (front.health()[0], front.health()[1]["status"]) == (503, "loading")
