@@ -10,10 +10,10 @@ import pytest
 from hallmark.core.files import write_json
 from hallmark.core.gates import judged
 from hallmark.core.records import Evidence
+from hallmark.plugin.cell_servers import CellServers
 from hallmark.plugin.checks import Check
 from hallmark.plugin.item_record import CHECK
 from hallmark.plugin.outcome import NotMeasured
-from hallmark.plugin.session import AcceptanceSession
 from hallmark.specs.cell import Cell
 from hallmark.specs.model import EvalTarget, PerfPoint
 
@@ -30,10 +30,10 @@ PERF_SEED = 20261121
 """Of the random prompts; the salt in front of each keeps runs apart from each other's caches."""
 
 
-def _session(config: pytest.Config) -> AcceptanceSession:
-    session = config.pluginmanager.get_plugin("hallmark-session")
-    assert isinstance(session, AcceptanceSession)
-    return session
+def _servers(config: pytest.Config) -> CellServers:
+    servers = config.pluginmanager.get_plugin("hallmark-servers")
+    assert isinstance(servers, CellServers)
+    return servers
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def check(request: pytest.FixtureRequest) -> Check:
 @pytest.fixture
 def testbed(cell: Cell, request: pytest.FixtureRequest) -> Testbed:
     """The cell's device, environment and server, each made ready when first needed."""
-    return _session(request.config).tools(cell.id).testbed
+    return _servers(request.config).tools(cell.id).testbed
 
 
 @pytest.fixture
@@ -60,17 +60,13 @@ def finding_of(testbed: Testbed) -> Callable[[str], Finding]:
 @pytest.fixture
 def machine(cell: Cell, request: pytest.FixtureRequest) -> LoadWatch:
     """What else the machine does: `with machine.window() as window: ...`, then `window.load`."""
-    return _session(request.config).tools(cell.id).load
+    return _servers(request.config).tools(cell.id).load
 
 
 @pytest.fixture
 def server(cell: Cell, request: pytest.FixtureRequest) -> RunningServer:
     """The cell's running server: one for all its checks, started when first needed, gone after the last of them."""
-    session = _session(request.config)
-    tools = session.tools(cell.id)
-    if cell.id in session.evaluated:
-        tools.prepare_evals()  # lm-eval imports while the server starts
-    return tools.server
+    return _servers(request.config).server_of(cell.id)
 
 
 @pytest.fixture
@@ -91,7 +87,7 @@ def runtime_client(cell: Cell, server: RunningServer, request: pytest.FixtureReq
         with WireClient(server.endpoint.base_url, server.endpoint.model, api_key=server.endpoint.api_key) as wire:
             yield wire
         return
-    with WireClient(_session(request.config).tools(cell.id).runtime.base_url, server.endpoint.model) as wire:
+    with WireClient(_servers(request.config).tools(cell.id).runtime.base_url, server.endpoint.model) as wire:
         yield wire
 
 
@@ -102,8 +98,8 @@ def evaluate(
     """Have lm-eval run one eval against the server, and its score judged by every gate."""
     from hallmark.evals.task import make_request
 
-    session = _session(request.config)
-    harness = session.tools(cell.id).harness
+    servers = _servers(request.config)
+    session, harness = servers.session, servers.tools(cell.id).harness
 
     def run(target: EvalTarget) -> list[Evidence]:
         session.progress(f"lm-eval: {target.task}")
@@ -117,7 +113,7 @@ def evaluate(
 @pytest.fixture
 def tokenizer(cell: Cell, request: pytest.FixtureRequest) -> TokenOracle:
     """The model's own tokenizer and chat template, read from its weights."""
-    return _session(request.config).tools(cell.id).tokenizer
+    return _servers(request.config).tools(cell.id).tokenizer
 
 
 @pytest.fixture
@@ -129,13 +125,13 @@ def measure(
     from hallmark.perf.loadgen import measure as run_point
     from hallmark.plugin.benchmark_record import PointRecorder
 
-    session, recorder = _session(request.config), PointRecorder(request)
+    servers, recorder = _servers(request.config), PointRecorder(request)
     required = cell.impl.status.required_tier
     if hasattr(request.config, "workerinput"):
         raise NotMeasured("performance cannot be measured under pytest-xdist: other workers share the machine")
 
     def run(point: PerfPoint) -> list[Evidence]:
-        window = session.tools(cell.id).load.window()
+        window = servers.tools(cell.id).load.window()
         result = run_point(
             server.endpoint.base_url,
             server.endpoint.model,
@@ -146,7 +142,7 @@ def measure(
             during=window,
             limit_s=point.limit_s(cell.impl.tier_factors[required]),
             should_stop=lambda: str(server.death) if server.death else None,
-            progress=lambda done, total: session.progress(f"perf {point.name}: {done} of {total} requests"),
+            progress=lambda done, total: servers.session.progress(f"perf {point.name}: {done} of {total} requests"),
         )
         server.require_alive()
         write_json(testbed.folder / "perf" / f"{point.name}.json", result.rows())

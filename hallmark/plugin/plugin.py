@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +13,9 @@ from hallmark.core import extensions
 from hallmark.core.errors import HallmarkError
 from hallmark.plugin.arguments import add_options, add_short_names, is_asked_for, require_assertions, require_own_ini, spec_dirs
 from hallmark.plugin.decisions import stopped
+
+if TYPE_CHECKING:
+    from hallmark.plugin.session import AcceptanceSession
 
 KIND_MARKERS = (
     "spec: the cell's requirements hold (no server)",
@@ -81,4 +85,18 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, device in catalogue.devices.items():
         config.addinivalue_line("markers", f"{name}: {device.title}")
     config.pluginmanager.register(fixtures, "hallmark-fixtures")
-    config.pluginmanager.register(AcceptanceSession(config, options, catalogue, cells, interrupts), "hallmark-session")
+    _register(AcceptanceSession.begin(config, options, cells, interrupts))
+
+
+def _register(session: AcceptanceSession) -> None:
+    """The plugins of a session, each with one purpose."""
+    from hallmark.plugin.cell_servers import CellServers
+    from hallmark.plugin.collection import Collection
+    from hallmark.plugin.recorder import Recorder
+    from hallmark.plugin.run_folders import RunFolders
+
+    folders = RunFolders(session)
+    servers = CellServers(session, folders)
+    plugins = {"folders": folders, "collection": Collection(session, folders), "servers": servers}
+    for name, plugin in {**plugins, "recorder": Recorder(session, folders, servers)}.items():
+        session.config.pluginmanager.register(plugin, f"hallmark-{name}")

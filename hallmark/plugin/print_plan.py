@@ -7,18 +7,18 @@ from pathlib import Path
 import pytest
 
 from hallmark.core.errors import HallmarkError, UsageError
+from hallmark.plugin.cell_servers import CellServers
 from hallmark.plugin.decisions import stopped, write_decisions
-from hallmark.plugin.session import AcceptanceSession
 
 
 def print_plans(config: pytest.Config) -> int:
     """Print them to standard output; pytest.UsageError for what would stop the run before its first check, or in it."""
     config._do_configure()  # noqa: SLF001 - as pytest's own `--markers` and `--help` do
     try:
-        session = config.pluginmanager.get_plugin("hallmark-session")
-        if not isinstance(session, AcceptanceSession):
+        servers = config.pluginmanager.get_plugin("hallmark-servers")
+        if not isinstance(servers, CellServers):
             raise UsageError("no cell is meant", hint="name --model and --device")
-        texts = [session.testbed_of(cell, Path()).plan_text() for cell in session.cells.values()]
+        texts = [servers.testbed_of(cell, Path()).plan_text() for cell in servers.session.cells.values()]
     except HallmarkError as exc:
         raise stopped(config, exc) from exc
     finally:

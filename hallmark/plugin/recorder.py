@@ -1,0 +1,152 @@
+"""What becomes of each check: its record, its line on the terminal, and in the end the report and the exit code.
+
+Records travel on the test reports, so that one recorder serves a plain run and the controller of an
+xdist run alike; only the process that has the terminal writes manifest, records and report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+
+import pytest
+
+from hallmark.core.errors import HallmarkError, SpecError, UsageError
+from hallmark.core.records import Waiver, record_from_plain
+from hallmark.core.verdict import Verdict
+from hallmark.plugin.cell_servers import CellServers
+from hallmark.plugin.cells import REF
+from hallmark.plugin.checks import CheckRef
+from hallmark.plugin.drafts import unacceptable
+from hallmark.plugin.item_record import note, plain_record, record_of
+from hallmark.plugin.outcome import NotMeasured, outcome_of, speaks_for_itself
+from hallmark.plugin.run_folders import RunFolders
+from hallmark.plugin.session import AcceptanceSession
+from hallmark.specs.checks import demanded
+
+RECORD = "hallmark_record"
+REPEATS = "hallmark_repeats"
+"""On a report whose cause another check has told already."""
+MISUSE = "hallmark_misuse"
+"""On a report that ended with what only a person's other words can mend: an option, a spec."""
+
+
+class Recorder:
+    """A plugin: from a test's report to its record, and from the records to the session's end."""
+
+    def __init__(self, session: AcceptanceSession, folders: RunFolders, servers: CellServers) -> None:
+        self._session = session
+        self._folders = folders
+        self._servers = servers
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        ref = item.stash.get(REF, None)
+        if ref is None:
+            return report
+        if call.excinfo is not None:
+            self._tell(item, ref, report, exc=self._servers.root_cause(ref, call.excinfo.value), during_call=call.when == "call")
+        self._redact(report)
+        if call.when == "teardown":
+            setattr(report, RECORD, plain_record(record_of(item, ref, default_start=self._session.stamp.started_at)))
+        return report
+
+    def _redact(self, report: pytest.TestReport) -> None:
+        """A traceback shows what a test had in its hands."""
+        if (report.failed or hasattr(report, "wasxfail")) and (
+            shown := self._session.redactor(report.longreprtext)
+        ) != report.longreprtext:
+            report.longrepr = shown
+        report.sections = [(title, self._session.redactor(content)) for title, content in report.sections]
+
+    def _tell(
+        self, item: pytest.Item, ref: CheckRef, report: pytest.TestReport, *, exc: BaseException, during_call: bool
+    ) -> None:
+        """Note what `exc` means for the check, and say it on the terminal in one line, once."""
+        outcome = outcome_of(exc, during_call=during_call)
+        first = self._servers.first_to_meet(exc, ref)
+        if first != ref.check:
+            outcome = replace(outcome, reason=f"same cause as {first}", log="")
+        note(item, outcome)
+        missed = outcome.verdict is Verdict.FAIL and outcome.measured and not outcome.server_lost
+        if missed and (waiver := self._waiver(ref)):
+            # pytest's own word for a failure that is known; the report weighs it anew.
+            report.outcome, report.wasxfail = "skipped", str(waiver)
+        if isinstance(exc, UsageError | SpecError):
+            setattr(report, MISUSE, self._session.redactor(str(exc)))
+        if first != ref.check or isinstance(exc, NotMeasured):
+            setattr(report, REPEATS, True)
+            report.longrepr = outcome.reason
+        elif speaks_for_itself(exc) and not self._session.config.option.verbose > 0:
+            report.longrepr = str(exc)
+
+    def _waiver(self, ref: CheckRef) -> Waiver | None:
+        """The waiver of that check, where it has one that holds in this run."""
+        entries = demanded(self._session.cells[ref.cell], guarded=True)
+        waivers = (entry.waiver for entry in entries if entry.check == ref.check and entry.waiver)
+        return next((waiver for waiver in waivers if waiver.holds(self._session.stamp.started_at)), None)
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """One cause fills the terminal once: what it kept from being measured is counted, not listed."""
+        if getattr(report, REPEATS, False):
+            return "not measured", "-", "NOT MEASURED"
+        return None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._session.progress.clear()  # before pytest writes its letter
+        if misuse := getattr(report, MISUSE, ""):
+            self._session.ending.misuse = self._session.ending.misuse or UsageError(misuse)
+        plain = getattr(report, RECORD, None)
+        if plain is not None and not hasattr(self._session.config, "workerinput"):
+            try:
+                record = record_from_plain(plain)
+                self._folders.run_of(record.cell).append(record)
+            except HallmarkError as exc:
+                self._session.ending.error = exc
+                pytest.exit(str(exc), returncode=exc.exit_code)
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """By a person or a signal; pytest and xdist have kinds of it for `-x` and for what cannot be collected, too."""
+        self._session.ending.stopped = type(excinfo.value) is KeyboardInterrupt or isinstance(
+            excinfo.value, pytest.exit.Exception
+        )
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """After the fixtures are torn down: close what is open, decide, and let no green hide a missing check."""
+        self._session.progress.clear()
+        self._servers.close()
+        if self._session.writes:
+            self._session.ending.decide(self._folders.opened)
+            session.exitstatus = self._session.ending.exit_code(session.exitstatus)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_unconfigure(self) -> None:
+        """A session that was interrupted before it had begun is not finished by pytest; its folders may be there already."""
+        if self._folders.opened and not self._session.ending.decided:
+            self._servers.close()
+            self._session.ending.decide(self._folders.opened)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Last of all summaries: what was decided is what a person came for."""
+        if self._session.ending.error:
+            terminalreporter.write_line(f"hallmark: {self._session.ending.error}", red=True, bold=True)
+        if self._session.config.option.collectonly:
+            # Again: a long list has scrolled the header away, and -q shows none.
+            for line in unacceptable(self._session.cells.values()):
+                terminalreporter.write_line(line)
+        if self._session.ending.interrupted and not self._session.ending.reports:
+            terminalreporter.write_sep("=", "hallmark: INTERRUPTED", red=True, bold=True)
+            terminalreporter.write_line("The run was stopped before anything was measured.")
+        if not self._session.ending.reports:
+            return
+        from hallmark.plugin.summary import summarise
+
+        for report in self._session.ending.reports:
+            folder = None if self._session.options.decisions else self._folders.opened[report.cell].folder
+            summarise(terminalreporter, report, folder=folder, redact=self._session.redactor)

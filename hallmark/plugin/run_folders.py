@@ -1,0 +1,45 @@
+"""The folder of each cell of a run: opened by the process that writes, told to the workers of xdist."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hallmark.core.errors import HallmarkError
+from hallmark.plugin.cell_run import CellRun, open_folder
+from hallmark.plugin.decisions import stopped
+from hallmark.plugin.session import AcceptanceSession
+
+_OF_WORKERS = "hallmark_folders"
+
+
+class RunFolders:
+    """A plugin that opens a folder when it is first asked for; what stands in each is its CellRun's."""
+
+    def __init__(self, session: AcceptanceSession) -> None:
+        self._session = session
+        self.opened: dict[str, CellRun] = {}
+        """By the ids of their cells."""
+
+    def run_of(self, cell_id: str) -> CellRun:
+        if cell_id not in self.opened:
+            cell = self._session.cells[cell_id]
+            try:
+                folder = open_folder(cell, self._session.options, self._session.stamp, redact=self._session.redactor)
+            except HallmarkError as exc:
+                self._session.ending.error = exc
+                raise stopped(self._session.config, exc) from exc
+            self.opened[cell_id] = CellRun(cell, folder, redactor=self._session.redactor)
+        return self.opened[cell_id]
+
+    def folder_of(self, cell_id: str) -> Path:
+        """The cell's folder; a worker is told by its controller."""
+        told: dict[str, str] | None = getattr(self._session.config, "workerinput", {}).get(_OF_WORKERS)
+        return Path(told[cell_id]) if told is not None else self.run_of(cell_id).folder
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """xdist: the controller opens the folders and tells its workers where they are."""
+        node.workerinput[_OF_WORKERS] = {cell: str(self.run_of(cell).folder) for cell in self._session.cells}
