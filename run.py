@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 from hallmark.core.errors import HallmarkError  # noqa: E402 - the checkout is importable only now
 from hallmark.core.signals import INTERRUPTED, STOPPED, EndSignals, held_back  # noqa: E402
 from hallmark.environment.provision import EnvironmentPlan, ensure  # noqa: E402
-from hallmark.workflows.secrets import moved  # noqa: E402
+from hallmark.workflows.secrets import moved_to_environment  # noqa: E402
 
 
 def _say(text: str) -> None:
@@ -31,7 +31,7 @@ def main() -> int:
         EndSignals().take()
         python = ensure(plan, ROOT / ".venv", log=_say, tools=ROOT / ".hallmark" / "tools")
         with held_back():
-            os.execv(python, [str(python), "-m", "hallmark.checkout", *moved(sys.argv[1:], os.environ)])
+            os.execv(python, [str(python), "-m", "hallmark.checkout", *moved_to_environment(sys.argv[1:], os.environ)])
     except HallmarkError as exc:
         print(f"run.py: {exc}", file=sys.stderr)
         return exc.exit_code

@@ -9,7 +9,7 @@
 # SSH_PUBLISH (127.0.0.1:2222; where the host listens for SSH, with ENABLE_SSHD=1 or PUBLIC_KEY)
 # CACHE_VOLUME (model_cache)  GPUS (all where the image is CUDA's)  MEMORY (a limit such as 8g)  DOCKER_NETWORK (default)
 # STOP_GRACE_S (40; from a stop to the container's end, told to Docker and to the image)
-# Ends 2 for a setting that cannot be meant, 3 where the machine lacks something.
+# Ends 2 for a setting that makes no sense, 3 where the machine lacks something.
 set -euo pipefail
 case ${1:-} in -h | --help) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0" && exit 0 ;; esac # the comment above
 cd "$(dirname "$0")/.."

@@ -19,7 +19,7 @@ from hallmark.core.errors import HallmarkError, Void
 from hallmark.core.signals import INTERRUPTED, STOPPED
 from hallmark.workflows import open_command, run_command
 from hallmark.workflows.acceptance import Ended
-from hallmark.workflows.secrets import moved
+from hallmark.workflows.secrets import moved_to_environment
 
 ROOT = Path(__file__).resolve().parents[1]
 """The checkout, for run.py."""
@@ -63,7 +63,7 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """`hallmark COMMAND ...`; what begins with an option is `hallmark run`."""
-    words = moved(sys.argv[1:] if arguments is None else arguments, os.environ)
+    words = moved_to_environment(sys.argv[1:] if arguments is None else arguments, os.environ)
     if words[:1] == ["--version"]:
         print(f"hallmark {__version__}")
         return 0
@@ -90,7 +90,7 @@ def _overview() -> str:
 
 def checkout(arguments: Sequence[str] | None = None) -> int:
     """`run.py`: `hallmark run` in the checkout around this package, and the project's own tests."""
-    words = moved(sys.argv[1:] if arguments is None else arguments, os.environ)
+    words = moved_to_environment(sys.argv[1:] if arguments is None else arguments, os.environ)
     if words[:1] == ["specs"]:
         return main(words)
     parser = run_command.make_parser("run.py")

@@ -1,6 +1,6 @@
 """The entrypoint: settings and hardware checked, sshd where asked, vLLM, the gateway - and a name for what went wrong.
 
-Exit codes: 0 stopped by a signal, 2 a setting that cannot be meant, 3 the machine lacks something, else vLLM's own
+Exit codes: 0 stopped by a signal, 2 a setting that makes no sense, 3 the machine lacks something, else vLLM's own
 (128 + N for signal N, never 0).
 """
 

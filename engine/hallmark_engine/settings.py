@@ -32,7 +32,7 @@ _LEAST_SECRET_BYTES = 32
 
 
 class Wrong(Exception):
-    """A setting that cannot be meant; the message is the one line that a person reads."""
+    """A setting that makes no sense; the message is the one line that a person reads."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Settings:
 
 
 def read(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
-    """The settings; Wrong, in one line, for the first one that cannot be meant. An empty variable is one not given."""
+    """The settings; Wrong, in one line, for the first one that is not valid. An empty variable is one not given."""
     given, passed_on = _split(arguments)
     values = {name: text.strip() for name, text in environ.items() if text.strip()} | given
     ask = _Asker(values)

@@ -1,1 +1,1 @@
-"""Floor 3: our own wire client. It can send wrong things, and takes nothing for a success that is none."""
+"""Floor 3: our own wire client. It can send invalid requests, and counts as success only what was answered in full."""

@@ -1,7 +1,7 @@
 """Everything hallmark raises on purpose.
 
     HallmarkError                one line for a person: what, where, what to do
-    |-- UsageError         (2)   an option or a name that cannot be meant
+    |-- UsageError         (2)   an option or a name that is not valid
     |-- SpecError          (2)   a spec file that cannot be loaded or obeyed
     |-- InfrastructureError(3)   the machine, the network, the disk
         |-- ProvisionError (3)   an environment could not be built

@@ -23,7 +23,7 @@ def drain_s(stop_grace_s: float) -> float:
 
 
 def stop_grace_s(environ: Mapping[str, str]) -> float:
-    """The grace period of this environment in seconds; UsageError for one that is none. Empty means not set."""
+    """The grace period of this environment in seconds; UsageError for one that is not valid. Empty means not set."""
     text = environ.get(STOP_GRACE_VARIABLE, "")
     try:
         seconds = float(text) if text else STOP_GRACE_S

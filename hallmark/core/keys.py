@@ -33,7 +33,7 @@ def is_safe(secret: str) -> bool:
 
 
 def require_safe(secret: str, *, insecure: bool) -> None:
-    """UsageError for a secret that is too short, unless `insecure` says that this is meant."""
+    """UsageError for a secret that is too short, unless `insecure` allows it."""
     if not is_safe(secret) and not insecure:
         raise UsageError(
             f"the secret is shorter than {SAFE_SECRET_BYTES} bytes: it can be found from any one token",

@@ -122,7 +122,7 @@ OF_THE_SYSTEM = ("os", "glibc", "gcc_version", "cuda_version")
 def of_the_machine(env: Mapping[str, str], unknown: Mapping[str, str]) -> Facts:
     """What this process tells of the machine, where the server's interpreter cannot be asked.
 
-    `unknown`: fact -> why it cannot be had, for each that would have been the server's to tell.
+    `unknown`: fact -> why it is not available, for each that would have been the server's to tell.
     """
     return parse(probe.as_json(probe.collect(Machine(environ=env), vendors(), unknown)), where="this process")
 

@@ -1,7 +1,7 @@
 """What one machine and one interpreter are, as one JSON object on stdout.
 
 It runs where hallmark is not installed, in one text with `machine.py` and the vendor files (`bundle.py` makes it): standard
-library only, Python 3.8 to 3.14. What cannot be had is "Unknown", and `reasons` says why; `collect` never raises.
+library only, Python 3.8 to 3.14. What is not available is "Unknown", and `reasons` says why; `collect` never raises.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ SERVICES: dict[str, Callable[[Machine], str]] = {
 OWN_KEYS = {"cuda": "cuda_version"}
 """Versions of a vendor that the facts tell under a key of their own, because others read it there."""
 EMPTY = {"installed_packages": [], "extras": {}, "markers": {}, "cpu_flags": [], "cpu_cores": 0, "environment": {}}
-"""What stands for a fact that is no string when it cannot be had; `reasons` tells it from a true nothing."""
+"""What stands for a fact that is no string when it is not available; `reasons` tells it from a true nothing."""
 
 
 def collect(machine: Machine, vendors: Sequence[Vendor], unknown: Mapping[str, str] | None = None) -> dict[str, Any]:

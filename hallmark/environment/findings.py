@@ -73,7 +73,7 @@ def finding(requirement: Requirement, state: State, reason: str, *, found: str =
 
 
 def compare(requirement: Requirement, found: str, wanted: SpecifierSet) -> Finding:
-    """Hold the version `found` against `wanted`; pre-releases count, and a version that is none is unknown."""
+    """Hold the version `found` against `wanted`; pre-releases count, and a text that is no version is unknown."""
     try:
         version = _version(found, loose=requirement.kind == "system")
     except InvalidVersion:

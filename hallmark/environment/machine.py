@@ -50,7 +50,7 @@ NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class Unavailable(Exception):
-    """A fact that cannot be had; the message says why, for a person."""
+    """A fact that is not available; the message says why, for a person."""
 
 
 class Machine:
@@ -353,7 +353,7 @@ class Vendor:
         ]
 
     def version(self, name: str, machine: Machine) -> str:
-        """One of its `drivers` or `versions`; Unavailable when it cannot be had."""
+        """One of its `drivers` or `versions`; Unavailable when it is not there."""
         value = {**self.drivers, **self.versions}[name](machine.with_tools(self.tool_folders))
         if not isinstance(value, str) or not value:
             raise Unavailable(f"{name}: answered {value!r:.60}, which is no version")

@@ -104,7 +104,7 @@ def ensure(
     """The interpreter of an environment that holds `plan`; builds it where it is not there. ProvisionError says why not.
 
     `environ` is the installers' environment, by default this process's. In `tools` uv is kept, where there is none on
-    PATH and it can be had; without `tools` it is not looked for. Where `folder` holds the plan already, nothing
+    PATH and it can be fetched; without `tools` it is not looked for. Where `folder` holds the plan already, nothing
     is run: no subprocess, no lock.
     """
     folder = folder.absolute()
@@ -202,7 +202,7 @@ def _build(order: Order, shell: Shell, *, key: str, tools: Path | None) -> None:
 
 
 def _install_as_locked(order: Order, shell: Shell, uv: str, lock: Path) -> str:
-    """Install what the lock says; where there is none, or it cannot be had any more, resolve and note the result."""
+    """Install what the lock says; where there is none, or it is not available any more, resolve and note the result."""
     if locked := read_lock(lock):
         try:
             return _install(replace(order, requirements=locked, resolved=True), shell, uv)

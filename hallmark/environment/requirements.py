@@ -54,7 +54,7 @@ def _system_fact(name: str, facts: Facts) -> tuple[str, str]:
 
 
 def requirements(cell: Demanding) -> list[Requirement]:
-    """Every demand, known without any machine; SpecError for a specifier that cannot be meant."""
+    """Every demand, known without any machine; SpecError for a specifier that is not valid."""
     impl = cell.impl
     found = [_versioned("system", name, specifier, cell=cell) for name, specifier in impl.system_deps.items()]
     found += [_versioned("python", name, specifier, cell=cell) for name, specifier in impl.python_deps.items()]

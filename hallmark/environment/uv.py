@@ -18,7 +18,7 @@ _TRIED = ".tried"
 
 
 def find_uv(shell: Shell, tools: Path | None) -> str:
-    """The path of uv, fetched into `tools` where there is none; empty where it cannot be had (pip does as well)."""
+    """The path of uv, fetched into `tools` where there is none; empty where it is not available (pip serves as well)."""
     if found := shutil.which("uv", path=shell.environ.get("PATH", os.defpath)):
         return found
     if tools is None:
@@ -43,6 +43,6 @@ def _fetch(shell: Shell, folder: Path, tried: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     except InstallFailed as exc:
-        shell.log(f"uv cannot be had ({exc}); pip does the work, more slowly")
+        shell.log(f"uv is not available ({exc}); pip does the work, more slowly")
         shutil.rmtree(folder, ignore_errors=True)
         tried.touch()

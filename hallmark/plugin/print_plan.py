@@ -17,7 +17,7 @@ def print_plans(config: pytest.Config) -> int:
     try:
         servers = config.pluginmanager.get_plugin("hallmark-servers")
         if not isinstance(servers, CellServers):
-            raise UsageError("no cell is meant", hint="name --model and --device")
+            raise UsageError("no cell is selected", hint="name --model and --device")
         texts = [servers.testbed_of(cell, Path()).plan_text() for cell in servers.session.cells.values()]
     except HallmarkError as exc:
         raise stopped(config, exc) from exc

@@ -58,11 +58,11 @@ class LaunchSettings:
     """Stop instead of warning where a spec's value is displaced, or where one had to be guessed."""
 
 
-def nobody_knows(_: Mapping[str, str]) -> None:
+def not_asked(_: Mapping[str, str]) -> None:
     """What is installed, where nobody can be asked."""
 
 
-def found_out_later(_: Mapping[str, str]) -> None:
+def asked_at_start(_: Mapping[str, str]) -> None:
     """What is installed, where a start would ask and nobody does yet: what follows from it is told, and is no reason to stop."""
 
 
@@ -73,7 +73,7 @@ def make_plan(
     python: Path | None,
     environ: Mapping[str, str],
     folder: Path,
-    installed: Installed = nobody_knows,
+    installed: Installed = not_asked,
 ) -> LaunchPlan:
     """The plan to serve `cell` with the interpreter `python` (None where the server runs already).
 
@@ -90,7 +90,7 @@ def make_plan(
     versions = installed(env) if distributions(config) and not settings.server_url else None
     of_config = of_device(config, versions)
     arguments = plain.settled(of_config, runtime)
-    open_yet = of_config.doubts if installed is found_out_later else ()
+    open_yet = of_config.doubts if installed is asked_at_start else ()
     doubts = [*(() if open_yet else of_config.doubts), *runtime.doubts]
     if not runtime.static and (problem := unsupported(cell, tp_size, {v.name: v.value for v in arguments.values})):
         doubts.append(problem)

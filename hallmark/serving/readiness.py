@@ -116,7 +116,7 @@ def require_free_port(base_url: str) -> None:
             why = (
                 f"port {address.port} is in use"
                 if in_use
-                else f"the address cannot be had: {getattr(exc, 'strerror', '') or exc}"
+                else f"the address cannot be used: {getattr(exc, 'strerror', '') or exc}"
             )
             raise LaunchError(why, where=base_url, hint="choose another with --port, or stop what listens there") from exc
 

@@ -18,7 +18,7 @@ from hallmark.environment.served_weights import WeightsFiles
 from hallmark.serving.access_keys import Keys, behind_gateway
 from hallmark.serving.argument_differences import Difference
 from hallmark.serving.launchers import kind_named
-from hallmark.serving.plan import Installed, LaunchSettings, make_plan, nobody_knows
+from hallmark.serving.plan import Installed, LaunchSettings, make_plan, not_asked
 from hallmark.serving.readiness import free_port
 from hallmark.serving.server import LaunchPlan
 from hallmark.specs.cell import Cell
@@ -147,7 +147,7 @@ class Site(ABC):
         """What is known of where the server comes from, besides what it says itself."""
         return {}
 
-    def _make_plan(self, launch: LaunchSettings, python: Path | None, installed: Installed = nobody_knows) -> LaunchPlan:
+    def _make_plan(self, launch: LaunchSettings, python: Path | None, installed: Installed = not_asked) -> LaunchPlan:
         return make_plan(self.cell, launch, python=python, environ=self._environ, folder=self.folder, installed=installed)
 
     def _guarded(self, launch: LaunchSettings, engine: Callable[[LaunchSettings], LaunchPlan]) -> LaunchPlan:

@@ -121,7 +121,7 @@ class Testbed:
         return self._once("facts", self._collect)
 
     def _collect(self) -> Facts:
-        """Told by the site; where the device is absent, with "Unknown" and why for what cannot be had."""
+        """Told by the site; where the device is absent, with "Unknown" and why for what is not available."""
         site = self.site if self.device_here else self.site.without_device()
         facts = site.facts(self._known_plan)
         try:

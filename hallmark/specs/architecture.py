@@ -18,7 +18,7 @@ Several values of `model_type` are alternatives: engines rename some. A list und
 
 
 def model_types(architecture: Mapping[str, object]) -> tuple[str, ...]:
-    """The values of model_type that are meant; empty where it is absent, or anything but text."""
+    """The values that model_type may have; empty where it is absent, or anything but text."""
     stated = architecture.get("model_type")
     several = tuple(stated) if isinstance(stated, list | tuple) else (stated,)
     return tuple(str(one) for one in several) if all(isinstance(one, str) and one for one in several) else ()

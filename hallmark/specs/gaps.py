@@ -15,7 +15,7 @@ class Gap(StrEnum):
     """One thing that is missing. `hallmark specs lint` holds the statement against the spec, in both directions."""
 
     ENGINE_VERSION = "engine_version"
-    """Neither `engine.version` nor a commit of the engine: nothing tells whether the one that runs is the one that is meant."""
+    """Neither `engine.version` nor a commit of the engine: nothing tells whether the right one runs."""
     EVAL_TARGETS = "eval_targets"
     """No `evals` for the weights: there is no accuracy to hold them to."""
     EVAL_TASKS = "eval_tasks"

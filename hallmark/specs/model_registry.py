@@ -65,7 +65,7 @@ class ModelConfig:
         if len(found) == 1:
             return found[0]
         there = ", ".join(f"{c.device} ({c.impl.name})" for c in found or of_weights)
-        problem = "which device is meant" if found else f"not served on {device or 'any device'} by {impl or 'anything'}"
+        problem = "which device you want" if found else f"not served on {device or 'any device'} by {impl or 'anything'}"
         raise UsageError(f"{self.name}: {problem}", where="registry", hint=f"there is: {there}")
 
     @property

@@ -22,7 +22,7 @@ VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class Refused(ValueError):
-    """A value that cannot be meant, with what to do about it."""
+    """A value that makes no sense, with what to do about it."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

@@ -25,7 +25,7 @@ Value = TypeVar("Value")
 
 
 class BadVersionKey(ValueError):
-    """A key that cannot be meant, or that overlaps another; `key` is the one to look at, `hint` what to do."""
+    """A key that is not valid, or that overlaps another; `key` is the one to look at, `hint` what to do."""
 
     def __init__(self, message: str, *, key: str, hint: str) -> None:
         super().__init__(message)

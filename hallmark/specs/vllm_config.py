@@ -19,7 +19,7 @@ _PLACES = {
 
 
 class EngineConfig:
-    """A view of one; UsageError for an object that is none."""
+    """A view of one; UsageError for an object that is not one."""
 
     def __init__(self, vllm_config: object) -> None:
         missing = [part for part in dict.fromkeys(_PLACES.values()) if getattr(vllm_config, part, None) is None]

@@ -45,7 +45,7 @@ def interval_ranks(n: int, q: float, *, confidence: float = CONFIDENCE) -> tuple
     miss = 1 - confidence
     below = list(itertools.accumulate(_binomial(n, q)))  # below[k] = P(at most k values are below)
     low = next((k for k in range(n, 1, -1) if below[k - 1] <= miss / 2), 1)
-    # Near an end of the sample one tail cannot be had at half the miss: the other one gives way.
+    # Near an end of the sample one tail cannot keep half the miss: the other one gives way.
     while low > 1 and q**n > miss - below[low - 1]:
         low -= 1
     left = miss - (below[low - 1] if low >= 1 else 0.0)

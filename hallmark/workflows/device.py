@@ -1,4 +1,4 @@
-"""Which device is meant when nobody says: the one of the model's devices that this machine has, if it is exactly one."""
+"""Which device a run is for when none is named: the one of the model's devices that this machine has, if it is exactly one."""
 
 from __future__ import annotations
 

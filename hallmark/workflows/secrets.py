@@ -12,7 +12,7 @@ SECRETS = {"--jwt-secret": "JWT_SECRET", "--hf-token": "HF_TOKEN"}
 """Option -> the variable that it sets; the variable alone does as well."""
 
 
-def moved(arguments: Sequence[str], environ: MutableMapping[str, str]) -> list[str]:
+def moved_to_environment(arguments: Sequence[str], environ: MutableMapping[str, str]) -> list[str]:
     """`arguments` without the secrets, which are in `environ` now; the command line wins over what was there.
 
     An option without its value stays, for the parser to complain of. What follows `--` is not ours.

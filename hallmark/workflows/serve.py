@@ -53,7 +53,7 @@ class ServeRequest:
 
 
 def chosen_cell(request: ServeRequest) -> Cell:
-    """The one cell that is meant; UsageError where it is none or several."""
+    """The one selected cell; UsageError where none or several are."""
     if not request.selection.models:
         raise UsageError("say which model to serve", where="--model", hint="see `hallmark specs list`")
     catalogue = load_catalogue(request.spec_dirs)

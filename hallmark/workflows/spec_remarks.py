@@ -15,7 +15,7 @@ class Severity(StrEnum):
     """Worst first."""
 
     ERROR = "error"
-    """It cannot be meant: a check can never pass, or never fail."""
+    """It makes no sense: a check can never pass, or never fail."""
     WARNING = "warning"
     """It can be meant, and probably is not."""
     NOTE = "note"

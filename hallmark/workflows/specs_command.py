@@ -128,7 +128,7 @@ def _catalogue(options: argparse.Namespace) -> Catalogue:
 
 
 def _selected(options: argparse.Namespace, catalogue: Catalogue) -> list[Cell]:
-    """The cells that are meant, every implementation of them."""
+    """The selected cells, every implementation of each."""
     wanted = Selection(
         models=tuple(options.model), device=options.device, impl=options.impl, configuration=options.runtime_config
     )

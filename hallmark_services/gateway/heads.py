@@ -118,7 +118,7 @@ def parse_response_head(raw: bytes) -> ResponseHead:
 
 
 def end_to_end(fields: Fields) -> list[tuple[bytes, bytes]]:
-    """The fields that are meant for the other end: neither hop-by-hop nor named by `Connection`."""
+    """The fields for the other end: neither hop-by-hop nor named by `Connection`."""
     named = _listed(fields, b"connection")
     return [field for field in fields if field[0] not in _HOP_BY_HOP and field[0] not in named]
 

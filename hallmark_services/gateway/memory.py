@@ -22,7 +22,7 @@ class RequestMemory:
             raise Refusal(
                 503,
                 "requests_fill_memory",
-                "the requests under way fill the memory that is meant for them: try again",
+                "the requests under way fill the memory that is set aside for them: try again",
                 fields=((b"retry-after", b"1"),),
             )
 

@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 WORK = "/v1"
 _EXPOSITION: dict[str, Any] = {kind.partition(";")[0]: {"schema": {"type": "string"}} for kind in CONTENT_TYPES.values()}
 _MEANINGS = {
-    400: "The request, or what the engine was asked, cannot be meant.",
+    400: "The request, or what the engine was asked, is not valid.",
     401: "No bearer token, or a wrong one.",
     403: "Not allowed here.",
     404: "There is no such thing.",

@@ -374,4 +374,4 @@ def test_where_uv_cannot_be_had_pip_does_it_and_is_not_asked_again(tmp_path: Pat
     for name in ("one", "two"):
         python = ensure(EnvironmentPlan(("tiny",)), tmp_path / name, log=said.append, environ=environ, tools=tmp_path / "tools")
         assert importable(python, "tiny")
-    assert len([line for line in said if line.startswith("uv cannot be had")]) == 1
+    assert len([line for line in said if line.startswith("uv is not available")]) == 1

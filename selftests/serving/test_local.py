@@ -139,7 +139,7 @@ def test_a_port_in_use_is_told_at_once_and_its_owner_left_alone(tmp_path: Path, 
 
 @pytest.mark.parametrize(("base_url", "why"), [("http://127.0.0.1:70000", "range"), ("http://192.0.2.1:8000", "assign")])
 def test_an_address_that_cannot_be_had_is_not_called_in_use(tmp_path: Path, start: Start, base_url: str, why: str) -> None:
-    with pytest.raises(LaunchError, match="the address cannot be had") as caught:
+    with pytest.raises(LaunchError, match="the address cannot be used") as caught:
         start(plan_of(("true",), base_url, tmp_path))
     assert why in str(caught.value)
     assert caught.value.where == base_url

@@ -161,7 +161,7 @@ def test_all_models_are_listed(shipped: ModelConfigRegistry) -> None:
 
 
 def test_a_device_that_is_not_named_must_be_the_only_one(shipped: ModelConfigRegistry) -> None:
-    with pytest.raises(UsageError, match=r"which device is meant.*n150 \(tt-transformers\)"):
+    with pytest.raises(UsageError, match=r"which device you want.*n150 \(tt-transformers\)"):
         shipped.get_model_config("llama-3.2-1b").entry()
     assert shipped.get_model_config("llama-3.2-1b").entry("t3k").max_context == 131072
     with pytest.raises(UsageError, match="not served on cpu"):

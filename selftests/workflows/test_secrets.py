@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hallmark.workflows.secrets import moved
+from hallmark.workflows.secrets import moved_to_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,13 +26,13 @@ ROOT = Path(__file__).resolve().parents[2]
 )
 def test_moved(arguments: list[str], kept: list[str], environ: dict[str, str]) -> None:
     found: dict[str, str] = {}
-    assert moved(arguments, found) == kept
+    assert moved_to_environment(arguments, found) == kept
     assert found == environ
 
 
 def test_the_command_line_wins() -> None:
     environ = {"JWT_SECRET": "old"}
-    moved(["--jwt-secret", "new"], environ)
+    moved_to_environment(["--jwt-secret", "new"], environ)
     assert environ == {"JWT_SECRET": "new"}
 
 

@@ -30,7 +30,7 @@ from hallmark.environment.served_weights import WeightsFiles
 from hallmark.serving.container import ContainerPlan, without_devices
 from hallmark.serving.docker.container_plan import HOST, PORT, container_plan, in_container
 from hallmark.serving.docker.documents import specification_file, with_documents
-from hallmark.serving.plan import Installed, LaunchSettings, found_out_later
+from hallmark.serving.plan import Installed, LaunchSettings, asked_at_start
 from hallmark.serving.server import LaunchPlan
 from hallmark.serving.site import Site
 from hallmark.specs.model_spec import ModelSpec
@@ -52,7 +52,7 @@ class DockerSite(Site):
         )
 
     def intended_plan(self, *, strict: bool) -> LaunchPlan:
-        return self._contained(self._intended(strict=strict), found_out_later)
+        return self._contained(self._intended(strict=strict), asked_at_start)
 
     def left_open(self, plan: LaunchPlan) -> tuple[str, ...]:
         engine = f"whether a Docker engine runs here and has the image {self.container.image}"
@@ -106,7 +106,7 @@ class DockerSite(Site):
 
     def _in_container(self, launch: LaunchSettings, *, key: str, secrets: Mapping[str, str], installed: Installed) -> LaunchPlan:
         inside = replace(launch, host=HOST, port=PORT, api_key=key)
-        ask: Installed = installed if installed is found_out_later else lambda _: installed({})
+        ask: Installed = installed if installed is asked_at_start else lambda _: installed({})
         # Which interpreter starts it is the image's business.
         plan = self._make_plan(inside, Path("python3"), ask)
         others = {name: self._environ.get(name, "") for name in ("HF_TOKEN", STOP_GRACE_VARIABLE)}

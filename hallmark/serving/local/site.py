@@ -22,7 +22,7 @@ from hallmark.environment.requirements import check
 from hallmark.environment.served_weights import WeightsFiles
 from hallmark.serving import option_values
 from hallmark.serving.access_keys import demanding
-from hallmark.serving.plan import Installed, LaunchSettings, found_out_later, nobody_knows
+from hallmark.serving.plan import Installed, LaunchSettings, asked_at_start, not_asked
 from hallmark.serving.server import LaunchPlan
 from hallmark.serving.site import Site
 
@@ -78,7 +78,7 @@ class LocalSite(Site):
     def intended_plan(self, *, strict: bool) -> LaunchPlan:
         named = Path(self._settings.server_python).absolute() if self._settings.server_python else None
         python = named or self._environment()[1] / "bin" / "python"
-        return self._keyed(self._intended(strict=strict), python, found_out_later)
+        return self._keyed(self._intended(strict=strict), python, asked_at_start)
 
     def left_open(self, plan: LaunchPlan) -> tuple[str, ...]:
         built = Path(plan.argv[0]).exists()
@@ -100,7 +100,7 @@ class LocalSite(Site):
     def weights_files(self, plan: LaunchPlan) -> WeightsFiles:
         return collect_weights(self.python, plan.env, self._weights_request(plan))
 
-    def _keyed(self, launch: LaunchSettings, python: Path, installed: Installed = nobody_knows) -> LaunchPlan:
+    def _keyed(self, launch: LaunchSettings, python: Path, installed: Installed = not_asked) -> LaunchPlan:
         """The plan with whatever admits its clients."""
         return self._guarded(launch, lambda its: demanding(self._make_plan(its, python, installed), its.api_key))
 
