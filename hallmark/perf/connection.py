@@ -1,7 +1,7 @@
 """One keep-alive HTTP/1.1 connection that notes when bytes come and understands as little of them as it can.
 
-In the timed path a piece is stamped, kept, and looked at only far enough to know whether the answer has ended:
-what a client does per token, it measures as the server's. `reading.py` takes the pieces apart afterwards, strictly.
+In the timed path a piece is stamped, freed from HTTP's framing (in C) and kept: what a client does per token, it measures as the
+server's. `reading.py` takes the pieces apart afterwards, strictly.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import time
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-_CHUNKED_END = b"\r\n0\r\n\r\n"
+from hallmark.client.errors import StreamBroken
+from hallmark.client.response import Response
 
 
 @dataclass(slots=True)
@@ -20,7 +21,11 @@ class Exchange:
     """One request on the wire; grows while the answer comes."""
 
     start: float
+    answer: Response = field(default_factory=Response)
     pieces: list[tuple[float, bytes]] = field(default_factory=list)
+    """Of the body, each with the moment at which it came."""
+    begun: bool = False
+    """Whether any byte of the answer came."""
     end: float = 0.0
     lost: str = ""
     """Why the answer never ended; empty for an answer that did."""
@@ -67,11 +72,6 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._exchange: Exchange | None = None
         self._answered: asyncio.Future[None] | None = None
-        self._head = b""
-        self._tail = b""
-        self._chunked = False
-        self._missing: int | None = None
-        self._last = False
 
     @classmethod
     async def open(cls, address: Address) -> Connection:
@@ -93,7 +93,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             exchange.lost = "connection lost: closed by the server"
             return
-        self._exchange, self._head, self._tail, self._chunked, self._missing = exchange, b"", b"", False, None
+        self._exchange = exchange
         self._answered = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         await self._answered
@@ -108,16 +108,24 @@ class Connection(asyncio.Protocol):
         if exchange is None:
             self.close()  # bytes that nobody asked for: whatever follows on this connection could not be trusted
             return
-        exchange.pieces.append((now, data))
-        if self._ends_with(data):
+        exchange.begun = True
+        try:
+            body = exchange.answer.feed(data)
+        except StreamBroken as exc:
+            exchange.lost = str(exc)
+            self._finish(now)
+            self.close()
+            return
+        if body:
+            exchange.pieces.append((now, body))
+        if exchange.answer.whole:
             self._finish(now)
 
     def connection_lost(self, exc: Exception | None) -> None:
         exchange = self._exchange
         if exchange is None or exchange.lost:
             return
-        whole = exc is None and bool(exchange.pieces) and self._head.find(b"\r\n\r\n") >= 0
-        if not (whole and not self._chunked and self._missing is None):  # else: an answer that ends with its connection
+        if exc is not None or not exchange.answer.ends_with_connection:
             exchange.lost = f"connection lost: {exc or 'closed by the server'}"
         self._finish(time.perf_counter())
 
@@ -125,35 +133,7 @@ class Connection(asyncio.Protocol):
         exchange, self._exchange = self._exchange, None
         if exchange:
             exchange.end, exchange.completed = now, not exchange.lost
-        if self._last:
+        if exchange and exchange.answer.whole and exchange.answer.is_last:
             self.close()
         if self._answered and not self._answered.done():
             self._answered.set_result(None)
-
-    def _ends_with(self, data: bytes) -> bool:
-        """Whether the answer's last byte is in `data`."""
-        if not self._chunked and self._missing is None:
-            self._head += data
-            split = self._head.find(b"\r\n\r\n")
-            if split < 0:
-                return False
-            self._take_head(self._head[:split].lower())
-            data = self._head[split + 4 :] if self._missing is not None else self._head
-            self._head = self._head[: split + 4]
-        if self._chunked:
-            self._tail = data[-7:] if len(data) >= 7 else (self._tail + data)[-7:]
-            return self._tail == _CHUNKED_END
-        if self._missing is None:
-            return False
-        self._missing -= len(data)
-        return self._missing <= 0
-
-    def _take_head(self, head: bytes) -> None:
-        for line in head.split(b"\r\n")[1:]:
-            name, _, value = line.partition(b":")
-            if name == b"transfer-encoding" and b"chunked" in value:
-                self._chunked = True
-            elif name == b"content-length" and value.strip().isdigit():
-                self._missing = int(value)
-            elif name == b"connection" and b"close" in value:
-                self._last = True

@@ -179,7 +179,7 @@ class ClosedLoop:
         """
         if kept and kept.usable:
             await kept.send(request, exchange)
-            if not exchange.lost or exchange.pieces:
+            if not exchange.lost or exchange.begun:
                 return kept
             exchange.lost, exchange.sent_again = "", True
         connection = await Connection.open(self._address)

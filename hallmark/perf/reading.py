@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hallmark.client.errors import StreamBroken, StreamTruncated
+from hallmark.client.response import Response
 from hallmark.client.sse import DONE, SseParser, body_of
 from hallmark.client.text import count
 from hallmark.core.errors import CheckFailed
@@ -21,7 +22,8 @@ def read_exchange(exchange: Exchange, *, isl: int, osl: int) -> Sample | Failed:
     try:
         if exchange.lost:
             raise StreamBroken(exchange.lost)
-        events = list(_bodies(_body_pieces(exchange.pieces)))
+        _require_stream(exchange.answer, exchange.pieces)
+        events = list(_bodies(exchange.pieces))
         cached = _check_usage(events, isl=isl, osl=osl)
         times = _token_times(events, osl)
     except CheckFailed as exc:
@@ -31,74 +33,21 @@ def read_exchange(exchange: Exchange, *, isl: int, osl: int) -> Sample | Failed:
     )
 
 
-def _body_pieces(pieces: list[tuple[float, bytes]]) -> Iterator[tuple[float, bytes]]:
-    """The pieces without HTTP's head and framing; raises for any status but 200."""
-    head = b""
-    chunks: Dechunker | None = None
-    for moment, data in pieces:
-        if b"\r\n\r\n" not in head:
-            head += data
-            before, blank, data = head.partition(b"\r\n\r\n")
-            if not blank:
-                continue
-            chunks = _take_head(before, data)
-        yield moment, chunks.feed(data) if chunks else data
-    if chunks and not chunks.finished:
-        raise StreamTruncated("the answer ended inside its chunks")
-    if not head:
+def _require_stream(answer: Response, pieces: list[tuple[float, bytes]]) -> None:
+    """Raise for any answer but a stream of events under status 200 that came to its end."""
+    if not answer.status:
         raise StreamTruncated("the answer is empty")
+    if answer.status != 200:
+        body = b"".join(data for _, data in pieces)[:_SHOWN]
+        raise StreamBroken(f"HTTP {answer.status} {answer.reason}: {body.decode('utf-8', 'replace')}")
+    content_type = answer.headers.get("content-type", "").lower()
+    if not content_type.startswith("text/event-stream"):
+        raise StreamBroken(f"asked for a stream and got content-type {content_type!r}")
+    if not answer.whole and not answer.ends_with_connection:
+        raise StreamTruncated("the answer ended inside its chunks")
 
 
-def _take_head(head: bytes, body: bytes) -> Dechunker | None:
-    status, *lines = head.decode("latin-1").split("\r\n")
-    headers = {k.strip().lower(): v.strip().lower() for k, _, v in (line.partition(":") for line in lines)}
-    code = status.partition(" ")[2]
-    if not code.startswith("200"):
-        raise StreamBroken(f"HTTP {code or status}: {body[:_SHOWN].decode('utf-8', 'replace')}")
-    if not headers.get("content-type", "").startswith("text/event-stream"):
-        raise StreamBroken(f"asked for a stream and got content-type {headers.get('content-type', '')!r}")
-    return Dechunker() if "chunked" in headers.get("transfer-encoding", "") else None
-
-
-class Dechunker:
-    """Takes HTTP/1.1 chunked framing off, from pieces split anywhere."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-        self._missing = 0
-        """Bytes of the current chunk that have not come, its closing CR LF included."""
-        self.finished = False
-
-    def feed(self, data: bytes) -> bytes:
-        self._rest += data
-        out = []
-        while self._rest and not self.finished:
-            if self._missing:
-                out.append(self._take_payload())
-            elif not self._take_size():
-                break
-        return b"".join(out)
-
-    def _take_payload(self) -> bytes:
-        part, self._rest = self._rest[: self._missing], self._rest[self._missing :]
-        self._missing -= len(part)
-        # The last two bytes of what was missing are framing; `part` may end within them.
-        return part[: max(0, len(part) - max(0, 2 - self._missing))]
-
-    def _take_size(self) -> bool:
-        line, end, rest = self._rest.partition(b"\r\n")
-        if not end:
-            return False
-        try:
-            size = int(line.partition(b";")[0], 16)
-        except ValueError as exc:
-            raise StreamBroken(f"not the size of an HTTP chunk: {line[:40]!r}") from exc
-        self._rest, self._missing = rest, size + 2 if size else 0
-        self.finished = size == 0
-        return True
-
-
-def _bodies(pieces: Iterator[tuple[float, bytes]]) -> Iterator[tuple[float, dict[str, Any]]]:
+def _bodies(pieces: Iterable[tuple[float, bytes]]) -> Iterator[tuple[float, dict[str, Any]]]:
     """Each event's JSON body with the moment at which it was complete, up to [DONE]."""
     parser = SseParser()
     done = False

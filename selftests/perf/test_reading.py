@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hallmark.client.errors import StreamBroken
+from hallmark.client.response import Response
 from hallmark.core.errors import CheckFailed
 from hallmark.perf.connection import Exchange
-from hallmark.perf.reading import Dechunker, read_exchange
+from hallmark.perf.reading import read_exchange
 from hallmark.perf.sample import Failed, Sample
 
 ISL, OSL = 3, 4
@@ -42,8 +44,13 @@ def answer(*events: bytes, head: bytes = HEAD, end: bytes = b"0\r\n\r\n") -> lis
 
 def read(parts: list[bytes], *, lost: str = "") -> Sample | Failed:
     """Each part comes at its own number, counted from 1; the request started at 0."""
-    pieces = [(float(number), part) for number, part in enumerate(parts, start=1)]
-    return read_exchange(Exchange(start=0.0, pieces=pieces, end=float(len(parts)), lost=lost), isl=ISL, osl=OSL)
+    exchange = Exchange(start=0.0, end=float(len(parts)), lost=lost)
+    for number, part in enumerate(parts, start=1):
+        try:
+            exchange.pieces.append((float(number), exchange.answer.feed(part)))
+        except StreamBroken as exc:
+            exchange.lost = exchange.lost or str(exc)
+    return read_exchange(exchange, isl=ISL, osl=OSL)
 
 
 def test_a_whole_answer_is_timed_by_its_tokens() -> None:
@@ -66,16 +73,17 @@ def test_however_the_bytes_are_split_the_tokens_are_the_same(cuts: list[int]) ->
 
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=8), st.lists(st.integers(0, 500), max_size=12))
 def test_chunked_framing_comes_off_whatever_is_inside(payloads: list[bytes], cuts: list[int]) -> None:
-    data = b"".join(map(chunk, payloads)) + b"0\r\n\r\n"
+    data = HEAD + b"".join(map(chunk, payloads)) + b"0\r\n\r\n"
     places = sorted({0, len(data), *(c % len(data) for c in cuts)})
-    dechunker = Dechunker()
-    assert b"".join(dechunker.feed(data[a:b]) for a, b in itertools.pairwise(places)) == b"".join(payloads)
-    assert dechunker.finished
+    response = Response()
+    assert b"".join(response.feed(data[a:b]) for a, b in itertools.pairwise(places)) == b"".join(payloads)
+    assert response.whole
 
 
 def test_framing_that_is_none_is_refused() -> None:
-    with pytest.raises(CheckFailed, match="size of an HTTP chunk"):
-        Dechunker().feed(b"nonsense\r\n")
+    for wrong in (HEAD + b"nonsense\r\n", b"no HTTP\r\n\r\n", b"".join(answer()) + b"more"):
+        with pytest.raises(CheckFailed):
+            Response().feed(wrong)
 
 
 def test_an_empty_event_cannot_make_the_first_token_early() -> None:
@@ -120,7 +128,7 @@ def with_usage(**usage: Any) -> list[bytes]:
         (with_usage(prompt_tokens_details={"cached_tokens": True}), "which is no count"),
         ([PLAIN], "application/json"),
         ([BROKEN], "HTTP 503 Service Unavailable: busy"),
-        ([b"garbage\r\n\r\n"], "HTTP garbage"),
+        ([b"garbage\r\n\r\n"], "the answer is not HTTP"),
         ([], "empty"),
     ],
 )
