@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -85,6 +85,12 @@ class Ended:
     @property
     def records(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.folder / "records.jsonl").read_text(encoding="utf-8").splitlines()]
+
+    def of(self, model: str) -> Ended:
+        """This, as far as the cell of one model of several goes."""
+        folders = [folder for folder in self.folders if f"_{model}_" in folder.name]
+        assert len(folders) == 1, f"{len(folders)} folders of {model}\n{self.said}"
+        return replace(self, folders=tuple(folders))
 
     def must_end(self, code: int, outcome: str) -> Ended:
         """This, if it ended so; else an AssertionError with all that was said."""

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 from selftests.plugin.commands import Command, Ended, processes_with, wait_for
 from selftests.plugin.stand_in_spec import DEVICE, MODEL, ROOT, eval_target, family, perf_point, write_spec, write_task
 
+SEVERAL = "stand-in-*"
 _FOREIGN = ("PYTEST_", "HALLMARK_", "STAND_IN_", "HF_", "COV_", "COVERAGE_")
 _NO_STRANGERS = "-p no:schemathesis -p no:hypothesispytest -p no:anyio"
 """Plugins that only self-tests use, and that each command would import."""
@@ -53,6 +54,13 @@ class Place:
     def whole_spec(self, *, items: int = 60, task: dict[str, Any] | None = None, **fields: Any) -> Path:
         """Write a spec with one eval and one perf point, which a clean server fulfils."""
         return self.spec(items=items, task=task, **{"evals": [eval_target()], "perf": [perf_point()], **fields})
+
+    def specs_of(self, faults: Sequence[str], **fields: Any) -> dict[str, str]:
+        """Write a spec for each fault, so that one command (`model=SEVERAL`) runs them all; fault -> its model."""
+        models = {fault: f"stand-in-{place}" for place, fault in enumerate(faults, start=101)}
+        for fault, model in models.items():
+            self.spec(models=(model,), name=model, faults=fault, **fields)
+        return models
 
     def plugin(self, name: str, source: str) -> str:
         """A module that `-p` can load."""

@@ -56,6 +56,7 @@ def family(
     *,
     environment: Mapping[str, str],
     models: Sequence[str] = (MODEL,),
+    name: str = "stand-in",
     faults: str = "",
     evals: Sequence[Mapping[str, Any]] = (),
     perf: Sequence[Mapping[str, Any]] = (),
@@ -75,7 +76,7 @@ def family(
     arguments = {"ttft_ms": 2, **(engine_args or {}), **({"fault": faults} if faults else {})}
     return {
         "schema_version": 1,
-        "family": "stand-in",
+        "family": name,
         "architecture": dict(ARCHITECTURE if architecture is None else architecture),
         "weights": [{"name": model, "path": str(WEIGHTS), "outside_folder": True, **(weights or {})} for model in models],
         "evals": {model: [dict(target) for target in evals] for model in models} if evals else {},
@@ -104,6 +105,6 @@ def family(
 
 def write_spec(folder: Path, data: Mapping[str, Any]) -> Path:
     folder.mkdir(exist_ok=True)
-    path = folder / "stand-in.yaml"
+    path = folder / f"{data['family']}.yaml"
     path.write_text(yaml.safe_dump(json.loads(json.dumps(data)), sort_keys=False), encoding="utf-8")
     return path

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import pytest
 
 from hallmark.specs.checks import declared_checks
-from selftests.plugin.commands import Ended
-from selftests.plugin.conftest import Place
+from selftests.plugin.commands import LONGEST_S, Ended
+from selftests.plugin.conftest import SEVERAL, Place
 
 pytestmark = pytest.mark.e2e
 
@@ -66,19 +69,42 @@ FAULTS = {
 }
 
 
+OTHERS = ("temperature-ignored", "no-logprobs", "logprobs-are=0", "sure", "dies-on-bad-request")
+"""Faults that have a test of their own."""
+TOGETHER = 10
+"""So many servers are checked by one command, one after the other."""
+_EVERY = (*FAULTS, *OTHERS)
+GROUPS = [_EVERY[start : start + TOGETHER] for start in range(0, len(_EVERY), TOGETHER)]
+
+
+@pytest.fixture(scope="module")
+def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Ended]:
+    """Fault -> how the run of a server that has it ended, among the others of its group."""
+
+    @cache
+    def ended(group: tuple[str, ...]) -> dict[str, Ended]:
+        place = Place(tmp_path_factory.mktemp("faults") / "place")
+        models = place.specs_of(group)
+        whole = place.release(model=SEVERAL).end(deadline_s=TOGETHER * LONGEST_S)
+        assert whole.code == 1, whole.said
+        return {fault: whole.of(model) for fault, model in models.items()}
+
+    return lambda fault: next(ended(group)[fault] for group in GROUPS if fault in group)
+
+
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_turns_its_checks_red(place: Place, fault: str) -> None:
+def test_a_fault_turns_its_checks_red(run_of: Callable[[str], Ended], fault: str) -> None:
     checks, reason = FAULTS[fault]
-    place.spec(faults=fault)
-    ended = place.release().end().must_end(1, "REJECTED")
+    ended = run_of(fault)
+    assert ended.outcome == "REJECTED"
     assert ended.bad == {"spec.targets": "INCONCLUSIVE", **dict.fromkeys(checks, "FAIL")}
     assert reason in " ".join(ended.rows[check]["reason"] for check in checks)
 
 
-def test_a_temperature_that_is_ignored(place: Place) -> None:
+def test_a_temperature_that_is_ignored(run_of: Callable[[str], Ended]) -> None:
     """By chance the other checks may find what they ask for in what was drawn; this one cannot."""
-    place.spec(faults="temperature-ignored")
-    ended = place.release().end().must_end(1, "REJECTED")
+    ended = run_of("temperature-ignored")
+    assert ended.outcome == "REJECTED"
     assert ended.bad["server.seed"] == "FAIL"
     assert "different texts among 4 seeds at temperature 0 is" in ended.rows["server.seed"]["reason"]
 
@@ -87,24 +113,26 @@ def test_a_temperature_that_is_ignored(place: Place) -> None:
     ("fault", "reason"),
     [("no-logprobs", "the answer has no choices.0.logprobs"), ("logprobs-are=0", "have a probability of")],
 )
-def test_log_probabilities_that_say_nothing_leave_open_what_a_seed_does(place: Place, fault: str, reason: str) -> None:
-    place.spec(faults=fault)
-    ended = place.release().end().must_end(1, "REJECTED")
+def test_log_probabilities_that_say_nothing_leave_open_what_a_seed_does(
+    run_of: Callable[[str], Ended], fault: str, reason: str
+) -> None:
+    ended = run_of(fault)
+    assert ended.outcome == "REJECTED"
     assert ended.bad == {"spec.targets": "INCONCLUSIVE", "server.logprobs": "FAIL", "server.seed": "INCONCLUSIVE"}
     assert reason in ended.rows["server.logprobs"]["reason"]
 
 
-def test_a_model_that_is_sure_of_its_words_shows_nothing_of_a_seed(place: Place) -> None:
+def test_a_model_that_is_sure_of_its_words_shows_nothing_of_a_seed(run_of: Callable[[str], Ended]) -> None:
     """It says the same whatever the seed, as a right server must."""
-    place.spec(faults="sure")
-    ended = place.release().end().must_end(4, "INCONCLUSIVE")
+    ended = run_of("sure")
+    assert ended.outcome == "INCONCLUSIVE"
     assert ended.bad == {"spec.targets": "INCONCLUSIVE", "server.seed": "INCONCLUSIVE"}
     assert "too sure of its words to tell" in ended.rows["server.seed"]["reason"]
 
 
-def test_a_server_that_dies_of_a_bad_request_takes_the_rest_with_it(place: Place) -> None:
-    place.spec(faults="dies-on-bad-request")
-    ended = place.release().end().must_end(1, "REJECTED")
+def test_a_server_that_dies_of_a_bad_request_takes_the_rest_with_it(run_of: Callable[[str], Ended]) -> None:
+    ended = run_of("dies-on-bad-request")
+    assert ended.outcome == "REJECTED"
     failed = [check for check, verdict in ended.bad.items() if verdict == "FAIL"]
     assert failed == ["server.bad-request.invalid-json"]
     assert ended.rows["server.chat"]["reason"] == "server lost (see server.bad-request.invalid-json)"

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from selftests.plugin.conftest import Place
+from selftests.plugin.commands import LONGEST_S, Ended
+from selftests.plugin.conftest import SEVERAL, Place
 
 pytestmark = pytest.mark.e2e
 
@@ -26,16 +27,25 @@ FAULTS = {
 }
 
 
-def write(place: Place, *, adapter: dict[str, Any] = ADAPTER, **fields: Any) -> None:
-    """A spec whose cell has a sidecar and an adapter."""
+def fields(place: Place, adapter: dict[str, Any] = ADAPTER) -> dict[str, Any]:
+    """Of a spec whose cell has a sidecar and an adapter."""
     (place.folder / "adapter").mkdir()
     # A pace that the buckets of the histograms can tell from a busy machine's delays.
-    paced = {"ttft_ms": 100, "itl_ms": 10}
-    place.spec(impl={"runtime": True}, weights={"lora": [adapter]}, engine_args=paced, **fields)
+    return {"impl": {"runtime": True}, "weights": {"lora": [adapter]}, "engine_args": {"ttft_ms": 100, "itl_ms": 10}}
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
+    """Fault -> how the run of a server that has it ended; one command runs them all, one after the other."""
+    place = Place(tmp_path_factory.mktemp("faults") / "place")
+    models = place.specs_of([*FAULTS, "no-metrics"], **fields(place))
+    whole = place.release(model=SEVERAL).end(deadline_s=len(models) * LONGEST_S)
+    assert whole.code == 1, whole.said
+    return {fault: whole.of(model) for fault, model in models.items()}
 
 
 def test_the_clean_twin_has_none_of_them_red(place: Place) -> None:
-    write(place)
+    place.spec(**fields(place))
     ended = place.release().end()
     assert ended.bad == {"spec.targets": "INCONCLUSIVE"}
     assert {METRICS, LORA, "server.runtime-series"} <= set(ended.rows)
@@ -43,23 +53,24 @@ def test_the_clean_twin_has_none_of_them_red(place: Place) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_turns_its_check_red(place: Place, fault: str) -> None:
+def test_a_fault_turns_its_check_red(faulty: dict[str, Ended], fault: str) -> None:
     check, reason = FAULTS[fault]
-    write(place, faults=fault)
-    ended = place.release().end().must_end(1, "REJECTED")
+    ended = faulty[fault]
+    assert ended.outcome == "REJECTED"
     assert ended.bad == {"spec.targets": "INCONCLUSIVE", check: "FAIL"}
     assert reason in ended.rows[check]["reason"]
 
 
 def test_an_adapter_that_is_asked_for_what_the_model_says_anyway_shows_nothing(place: Place) -> None:
-    write(place, adapter=ADAPTER | {"checks": [{"prompt": "57+23=", "expected": "80"}]}, faults="lora-ignored")
+    adapter = ADAPTER | {"checks": [{"prompt": "57+23=", "expected": "80"}]}
+    place.spec(faults="lora-ignored", **fields(place, adapter))
     ended = place.release().end().must_end(4, "INCONCLUSIVE")
     assert ended.bad == {"spec.targets": "INCONCLUSIVE", LORA: "INCONCLUSIVE"}
     assert "without subtract, too" in ended.rows[LORA]["reason"]
 
 
-def test_an_engine_without_metrics_fails_both(place: Place) -> None:
-    write(place, faults="no-metrics")
-    ended = place.release().end().must_end(1, "REJECTED")
+def test_an_engine_without_metrics_fails_both(faulty: dict[str, Ended]) -> None:
+    ended = faulty["no-metrics"]
+    assert ended.outcome == "REJECTED"
     assert ended.bad == {"spec.targets": "INCONCLUSIVE", "server.runtime-series": "FAIL", METRICS: "FAIL"}
     assert "the sidecar offers no" in ended.rows["server.runtime-series"]["reason"]
