@@ -38,7 +38,9 @@ def fields(place: Place, adapter: dict[str, Any] = ADAPTER) -> dict[str, Any]:
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
     """Fault -> how the run of a server that has it ended; one command runs them all, one after the other."""
     place = Place(tmp_path_factory.mktemp("faults") / "place")
-    models = place.specs_of([*FAULTS, "no-metrics"], **fields(place))
+    of_all = fields(place)
+    # At this pace the checks of other features take half a minute for each server.
+    models = place.specs_of([*FAULTS, "no-metrics"], **of_all | {"impl": {"runtime": True, "features": ["lora"]}})
     whole = place.release(model=SEVERAL).end(deadline_s=len(models) * LONGEST_S)
     assert whole.code == 1, whole.said
     return {fault: whole.of(model) for fault, model in models.items()}
@@ -63,7 +65,7 @@ def test_a_fault_turns_its_check_red(faulty: dict[str, Ended], fault: str) -> No
 
 def test_an_adapter_that_is_asked_for_what_the_model_says_anyway_shows_nothing(place: Place) -> None:
     adapter = ADAPTER | {"checks": [{"prompt": "57+23=", "expected": "80"}]}
-    place.spec(faults="lora-ignored", **fields(place, adapter))
+    place.spec(faults="lora-ignored", **fields(place, adapter) | {"impl": {"runtime": True, "features": ["lora"]}})
     ended = place.release().end().must_end(4, "INCONCLUSIVE")
     assert ended.bad == {"spec.targets": "INCONCLUSIVE", LORA: "INCONCLUSIVE"}
     assert "without subtract, too" in ended.rows[LORA]["reason"]
