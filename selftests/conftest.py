@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,8 @@ ELSEWHERE = pytest.StashKey[Counter[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Who starts us under nohup has SIGHUP ignored, here and in all that tests start; tests send it.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     config.stash[ELSEWHERE] = Counter()
 
 
