@@ -69,9 +69,10 @@ def test_it_runs_beside_the_usual_plugins_and_a_rerun_makes_no_failure_good(inst
     more = ("--reruns=1", "--cov=.", "--cov-report=", "-p", "randomly")
     clean = installed.start(user_folder, *options(*more, server_python=sys.executable)).end().must_end(0, "ACCEPTED")
     assert "test_mine.py" in clean.out
-    spec_of_stand_in(user_folder, faults="error-all")
+    spec_of_stand_in(user_folder, faults="no-stop")
     red = installed.start(user_folder, *options(*more, server_python=sys.executable)).end()
     assert (red.code, red.outcome) == (1, "REJECTED"), red.said
+    assert red.bad["server.stop"] == "FAIL"
     assert "rerun" in red.out
 
 
