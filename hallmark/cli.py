@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 """The checkout, for run.py."""
 _MOST_WORKERS = 4
 """Of the project's own tests: whole commands among them start several processes each."""
-_PYTHON_ALONE = "not browser and not prometheus and not docker and not server"
+_PYTHON_ALONE = "not browser and not prometheus and not docker and not wheel and not server"
 """Which of the project's own tests run by default: those that need nothing but Python."""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-ENVIRONMENTS = {"server": "real", "docker": "docker", "browser": "browser", "prometheus": "prometheus"}
+ENVIRONMENTS = {"server": "real", "docker": "docker", "browser": "browser", "prometheus": "prometheus", "wheel": "wheel"}
 """Marker -> tox environment that runs the tests that carry it; of two markers, the first here counts."""
 ELSEWHERE = pytest.StashKey[Counter[str]]()
 """Marker -> how many tests this run leaves to its environment."""

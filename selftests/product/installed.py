@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from selftests.plugin.commands import Command
+from selftests.plugin.stand_in_spec import ROOT
 
 _FOREIGN = ("PYTEST_", "HALLMARK_", "STAND_IN_", "HF_", "COV_", "COVERAGE_", "PYTHONPATH", "VIRTUAL_ENV")
 
@@ -32,7 +33,11 @@ class Installed:
         return found
 
     def install(self, *what: str | Path) -> None:
-        self._pip("install", *map(str, what))
+        if uv := next((ROOT / ".hallmark" / "tools").glob("uv/**/bin/uv"), None):  # as pip does, in a tenth of the time
+            command = [str(uv), "pip", "install", "-q", "--python", str(self.python), *map(str, what)]
+            subprocess.run(command, check=True, capture_output=True, text=True)
+        else:
+            self._pip("install", *map(str, what))
 
     def wheel_of(self, source: Path, folder: Path) -> Path:
         """The wheel of a source tree, built as an installer builds it, into `folder`."""
