@@ -32,6 +32,7 @@ class RuntimeSidecar:
             "RUNTIME_POD": pod,
             "RUNTIME_MODEL": engine.model,
             "RUNTIME_ENGINE_API_KEY": engine.api_key,
+            "RUNTIME_STATE_DIR": "none",
             "RUNTIME_DOWNLOAD_ROOTS": ",".join(map(str, roots)),
         }
         others = {name: value for name, value in environ.items() if not name.startswith("RUNTIME_") and name not in _NOT_ITS}

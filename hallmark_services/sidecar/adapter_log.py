@@ -38,9 +38,14 @@ class Asked:
     secrets: tuple[str, ...] = field(default=(), kw_only=True, repr=False)
     """The caller's own, which no line may hold."""
 
-    def tell_refusal(self, refused: Refused) -> None:
-        """It was not even begun."""
-        self._tell(logging.WARNING, "refused", 0.0, status=refused.status, error=refused.message)
+    @contextmanager
+    def told_if_refused(self) -> Iterator[None]:
+        """Around what comes before the work itself."""
+        try:
+            yield
+        except Refused as refused:
+            self._tell(logging.WARNING, "refused", 0.0, status=refused.status, error=refused.message)
+            raise
 
     @contextmanager
     def told(self) -> Iterator[Outcome]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -46,9 +47,11 @@ def create_app(settings: SidecarSettings, downloads: DownloadSettings, redact: R
         adapters = Adapters(engine, settings.engine, service, downloads.allowed_roots)
         scraper = Scraper(settings, engine, lambda: _job_states(service))
         app.state.runtime = Runtime(engine=engine, downloads=service, adapters=adapters, scraper=scraper)
+        sweeping = asyncio.create_task(service.keep_swept(), name="sweep")
         try:
             yield
         finally:
+            sweeping.cancel()
             await adapters.close()
             await service.close()
             await engine.close()

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hallmark_services.sidecar.adapter_log import Asked
-from hallmark_services.sidecar.downloads import DownloadRequest, Downloads, Job, Refused
+from hallmark_services.sidecar.downloads import DownloadRequest, Downloads, Job, JobState, Refused
 from hallmark_services.sidecar.downloads.target import MARKER, resolve_target
 from hallmark_services.sidecar.engine import EngineClient, EngineFault, Reply, refusal
 from hallmark_services.sidecar.metrics.rules import Engine
 
 _REMEMBERED = 10_000
 _FINISHED_KEPT = 1000
+_INTERRUPTED = "the service ended before it; ask for the adapter again: a repeat does no harm, and what was fetched is kept"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,13 +75,25 @@ class LoadJob:
     def __init__(self, order: LoadOrder) -> None:
         self.id = uuid.uuid4().hex
         self.order = order
-        self.state: Literal["running", "completed", "failed", "cancelled"] = "running"
+        self.state: Literal["running", "completed", "failed", "cancelled", "interrupted"] = "running"
         self.error = ""
         self.download: Job | None = None
         self.task: asyncio.Task[None] | None = None
+        self._remembered: dict[str, Any] = {}
+
+    @classmethod
+    def remembered(cls, plain: dict[str, Any]) -> LoadJob:
+        """The job that an earlier service wrote down; LookupError where that is none. What ran then was interrupted."""
+        job = cls(LoadOrder(name=str(plain["lora_name"]), path=str(plain["output_dir"])))
+        job.id, job._remembered = plain["id"], plain
+        ended = plain["state"] in ("completed", "failed", "cancelled", "interrupted")
+        job.state, job.error = (plain["state"], plain.get("error") or "") if ended else ("interrupted", _INTERRUPTED)
+        return job
 
     def to_plain(self) -> dict[str, Any]:
         """JSON data without a secret."""
+        if self._remembered:
+            return {**self._remembered, "state": self.state, "error": self.error or None}
         fetched = self.download.to_plain() if self.download else {}
         return {
             **fetched,
@@ -108,6 +121,10 @@ class Adapters:
         """By name, as far as we did it: the engine may have been told by others, or have started anew."""
         self._unloaded: dict[str, None] = {}
         self.jobs: dict[str, LoadJob] = {}
+        for plain in downloads.others:
+            with suppress(LookupError):
+                self.jobs[plain["id"]] = LoadJob.remembered(plain)
+        self._closing = False
 
     def admitted(self, path: str, label: str) -> str:
         """The folder without symlinks; Refused where it is not below a root."""
@@ -127,15 +144,13 @@ class Adapters:
     def start(self, order: LoadOrder) -> LoadJob:
         """Load in the background; what is wrong with the request itself is Refused at once."""
         job = LoadJob(order)
-        try:
+        with order.asked.told_if_refused():
             job.download = self._downloads.submit(order.download) if order.download else None
-        except Refused as refused:
-            order.asked.tell_refusal(refused)
-            raise
         ended = [old.id for old in self.jobs.values() if old.state != "running"]
         for old in ended[: max(len(ended) - _FINISHED_KEPT, 0)]:
             del self.jobs[old]
         self.jobs[job.id] = job
+        self._downloads.history.put(job.to_plain())
         job.task = asyncio.create_task(self._run(job), name=f"load-{job.id}")
         return job
 
@@ -146,6 +161,7 @@ class Adapters:
             job.task.cancel()
 
     async def close(self) -> None:
+        self._closing = True
         tasks = [job.task for job in self.jobs.values() if job.task and not job.task.done()]
         for task in tasks:
             task.cancel()
@@ -178,12 +194,18 @@ class Adapters:
                 told.outcome = (await self._load(order, job.download)).outcome
             job.state = "completed"
         except Refused as refused:
-            job.state, job.error = "failed", refused.message
+            cut = job.download is not None and job.download.state is JobState.INTERRUPTED
+            job.state, job.error = "interrupted" if cut else "failed", refused.message
         except asyncio.CancelledError:
-            job.state = "cancelled"
+            if self._closing and job.state == "running":
+                job.state, job.error = "interrupted", _INTERRUPTED
+            else:
+                job.state = "cancelled"
         except Exception as exc:
             # Whatever it was, whoever asks for the job must hear of it.
             job.state, job.error = "failed", f"{type(exc).__name__} while the adapter was loaded"
+        finally:
+            self._downloads.history.put(job.to_plain())
 
     async def _load(self, order: LoadOrder, job: Job | None) -> Done:
         path = order.path

@@ -161,7 +161,9 @@ def _download_routes(router: APIRouter) -> None:
         A folder that holds another whole model is left as it is (409) unless `replace` is true: then the old one stays
         until the new one is whole, and is replaced in one step.
         """
-        job = runtime.downloads.submit(_request(body.source, body.output_dir, body, asked_by))
+        request = _request(body.source, body.output_dir, body, asked_by)
+        await runtime.downloads.require_replaceable(request)
+        job = runtime.downloads.submit(request)
         _log.info("download %s: %s -> %s", job.id, job.source, job.output_dir)
         if body.async_download:
             response.status_code = 202
@@ -193,6 +195,9 @@ def _lora_routes(router: APIRouter, *, forward: bool) -> None:
         """Download an adapter if it has a source, and have the engine load it. A repeat does no harm."""
         order = _load_order(body, runtime, authorization if forward else "", asked_by)
         told = {"source": body.source or "", "output_dir": body.output_dir or ""}
+        if order.download:
+            with order.asked.told_if_refused():
+                await runtime.downloads.require_replaceable(order.download)
         if body.async_download:
             job = runtime.adapters.start(order)
             _log.info("load %s: %s from %s", job.id, order.name, order.path)
@@ -220,11 +225,8 @@ def _load_order(body: LoadBody, runtime: Runtime, authorization: str, asked_by: 
     order = LoadOrder(
         name=body.lora_name, path=path, download=download, options=body.options, authorization=authorization, asked_by=asked_by
     )
-    try:
+    with order.asked.told_if_refused():
         return replace(order, path=runtime.adapters.admitted(path, label))
-    except Refused as refused:
-        order.asked.tell_refusal(refused)
-        raise
 
 
 def _adapter(done: Done, **told: str) -> Adapter:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from hallmark_services.sidecar.downloads import DownloadSettings
+from selftests.core.polling import comes_true
 from selftests.sidecar.engine import StandInEngine
 from selftests.sidecar.running import sidecar
 
@@ -95,6 +96,28 @@ def test_a_model_is_downloaded(client: httpx.Client, folder: Path) -> None:
     behind = client.post(DOWNLOAD, headers=MINE, json={**asked, "output_dir": f"{folder}/models/there", "async_download": True})
     assert (behind.status_code, behind.json()["status"]) == (202, "started")
     assert client.get(f"/v1/jobs/{behind.json()['job_id']}", headers=MINE).json()["kind"] == "download"
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_a_folder_that_holds_another_model_is_refused_unless_it_may_be_replaced(
+    client: httpx.Client, folder: Path, background: bool
+) -> None:
+    other = folder / "other"
+    other.mkdir(exist_ok=True)
+    (other / "config.json").write_text("other")
+    target = folder / "models" / f"held-{background}"
+    first = {"source": f"pvc:/{folder}/volume", "output_dir": str(target)}
+    assert client.post(DOWNLOAD, headers=MINE, json=first).status_code == 200
+    second = {**first, "source": f"pvc:/{other}", "async_download": background}
+    for path, more in ((DOWNLOAD, {}), (LOAD, {"lora_name": "sub"})):
+        refused = client.post(path, headers=MINE, json={**second, **more})
+        assert refused.status_code == 409, refused.text
+        assert "another whole model" in refused.json()["detail"]
+        assert "replace: true" in refused.json()["detail"]
+    assert (target / "config.json").read_text() == "{}"
+    answer = client.post(DOWNLOAD, headers=MINE, json={**second, "replace": True})
+    assert answer.status_code == (202 if background else 200), answer.text
+    assert comes_true(lambda: (target / "config.json").read_text() == "other", within_s=60)
 
 
 def test_a_download_that_fails_is_an_error_and_not_a_completed(client: httpx.Client, folder: Path) -> None:

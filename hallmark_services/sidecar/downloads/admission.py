@@ -56,6 +56,7 @@ def admit(request: DownloadRequest, settings: DownloadSettings) -> Order:
         target=str(target),
         root=str(root),
         workers=request.max_workers,
+        replace=request.replace,
         allowed_networks=settings.allowed_networks,
         source_roots=settings.source_roots,
         max_bytes=settings.max_bytes,

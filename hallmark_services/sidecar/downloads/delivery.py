@@ -2,52 +2,72 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from hallmark_services.sidecar.downloads.folder import Folder
 from hallmark_services.sidecar.downloads.lock import locked
 from hallmark_services.sidecar.downloads.order import Order
-from hallmark_services.sidecar.downloads.publish import described, is_complete, publish, require_free_name
+from hallmark_services.sidecar.downloads.place import Place, opened
+from hallmark_services.sidecar.downloads.publish import (
+    described,
+    is_complete,
+    publish,
+    require_free_name,
+    require_same_model,
+)
 from hallmark_services.sidecar.downloads.remote import RemoteFile, Store, TransferError, require_plain
-from hallmark_services.sidecar.downloads.target import MARKER, Layout, model_around
+from hallmark_services.sidecar.downloads.target import MARKER
 from hallmark_services.sidecar.downloads.transfer import Counts, Transfer, persistently
 
 _SPARE_BYTES = 1 << 20
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def deliver(order: Order, store: Store, counts: Counts, phase: Callable[[str], None]) -> None:
     """Fill the order's target; raises TransferError, or the OSError of its disk."""
-    layout = Layout(Path(order.target))
-    _make_workshop(layout, Path(order.root))
-    with locked(layout.lock, waiting=lambda: phase("locking")):
-        require_free_name(layout)
+    with (
+        opened(Path(order.target), Path(order.root)) as place,
+        locked(place.lock, dir_fd=place.workshop.fd, waiting=lambda: phase("locking")),
+        _room_given_back(place),
+    ):
+        require_free_name(place)
+        with place.model() as model:
+            require_same_model(model, order, ("source",))
         phase("listing")
         files = require_plain(persistently(store.files))
         _require_within_limits(files, order)
-        description = described(order.source, order.endpoint, files)
+        description = described(order, files)
         counts.files_total = len(files)
         counts.bytes_total = sum(file.size for file in files)
-        if is_complete(layout, description):
+        with place.model() as model:
+            if not (there := is_complete(model, description)):
+                require_same_model(model, order)
+        if there:
             counts.files_done, counts.bytes_done = counts.files_total, counts.bytes_total
         else:
-            _fill(order, layout, store, files, description, counts, phase)
-        shutil.rmtree(layout.staging, ignore_errors=True)
+            with place.workshop.made(place.staging) as staging:
+                _fill(order, place, staging, store, files, description, counts, phase)
+        with contextlib.suppress(OSError):
+            place.workshop.remove(place.staging)
 
 
-def _make_workshop(layout: Layout, root: Path) -> None:
-    """The folders around the target; TransferError when a path has become another since the request was admitted."""
-    if around := model_around(layout.target, root):
-        raise TransferError(409, f"the target lies inside the model {around}")
-    workshop = layout.lock.parent
-    workshop.parent.mkdir(parents=True, exist_ok=True)
-    workshop.mkdir(mode=0o700, exist_ok=True)
-    if Path(os.path.realpath(workshop)) != workshop or Path(os.path.realpath(layout.target)) != layout.target:
-        raise TransferError(403, "a symlink has come into the target's path")
+@contextlib.contextmanager
+def _room_given_back(place: Place) -> Iterator[None]:
+    """A full disk harms everything that lives on it, the engine first; that outweighs what has come."""
+    try:
+        yield
+    except (TransferError, OSError) as exc:
+        if (exc.status == 507) if isinstance(exc, TransferError) else (exc.errno in FULL):
+            with contextlib.suppress(OSError):
+                place.workshop.remove(place.staging)
+        raise
 
 
 def _require_within_limits(files: Sequence[RemoteFile], order: Order) -> None:
@@ -60,7 +80,8 @@ def _require_within_limits(files: Sequence[RemoteFile], order: Order) -> None:
 
 def _fill(
     order: Order,
-    layout: Layout,
+    place: Place,
+    staging: Folder,
     store: Store,
     files: Sequence[RemoteFile],
     description: dict[str, Any],
@@ -68,49 +89,47 @@ def _fill(
     phase: Callable[[str], None],
 ) -> None:
     phase("downloading")
-    staging = layout.staging
-    tree = staging / ("tree-" + hashlib.sha256(json.dumps(description).encode()).hexdigest()[:32])
-    _clear(staging, {tree.name, "parts", "done"}, {file.key for file in files})
-    if (tree / MARKER).exists() and not is_complete(Layout(tree), description):
+    tree_name = "tree-" + hashlib.sha256(json.dumps(description).encode()).hexdigest()[:32]
+    _clear(staging, {tree_name, "parts", "done"}, {file.key for file in files})
+    with staging.made(tree_name) as tree:
+        replaced = tree.is_file(MARKER) and not is_complete(tree, description)
+    if replaced:
         # The model that was replaced: who was killed just then left it under the name that the new one had before.
-        shutil.rmtree(tree)
+        staging.remove(tree_name)
     transfer = Transfer(store, workshop=staging, workers=order.workers, counts=counts)
-    missing = [file for file in files if not _is_there(file, transfer.place(file), tree / file.path)]
-    counts.files_done = len(files) - len(missing)
-    counts.bytes_done = counts.bytes_total - sum(file.size for file in missing)
-    _require_space(layout, missing)
-    transfer.run(missing)
-    phase("publishing")
-    for file in files:
-        place = tree / file.path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if not place.exists():
-            transfer.place(file).rename(place)
-    publish(layout, tree, description)
+    with staging.made(tree_name) as tree:
+        # Only what was checked is ever in either place.
+        missing = [file for file in files if file.size not in (transfer.done.file_size(file.key), tree.file_size(file.path))]
+        counts.files_done = len(files) - len(missing)
+        counts.bytes_done = counts.bytes_total - sum(file.size for file in missing)
+        _require_space(staging, missing)
+        transfer.run(missing)
+        phase("publishing")
+        for file in files:
+            with tree.around(file.path, make=True) as (folder, name):
+                if folder.stat(name) is None:
+                    transfer.done.move(file.key, folder, name)
+    publish(place, staging, tree_name, description)
 
 
-def _is_there(file: RemoteFile, done: Path, placed: Path) -> bool:
-    """Whether an earlier try had it whole already: only what was checked is ever in either place."""
-    return any(path.is_file() and path.stat().st_size == file.size for path in (done, placed))
-
-
-def _clear(staging: Path, wanted: set[str], keys: set[str]) -> None:
+def _clear(staging: Folder, wanted: set[str], keys: set[str]) -> None:
     """Remove what an earlier try left of files, or of versions, that the source does not have any more."""
-    staging.mkdir(parents=True, exist_ok=True)
-    for entry in staging.iterdir():
-        if entry.name not in wanted:
-            shutil.rmtree(entry)
-    for folder in (staging / "parts", staging / "done"):
-        for entry in folder.iterdir() if folder.is_dir() else ():
-            if entry.name.removesuffix(".counts") not in keys:
-                entry.unlink()
+    for name in staging.names():
+        if name not in wanted:
+            staging.remove(name)
+    for name in ("parts", "done"):
+        with staging.made(name) as folder:
+            for entry in folder.names():
+                if entry.removesuffix(".counts") not in keys:
+                    folder.remove(entry)
 
 
-def _require_space(layout: Layout, missing: Sequence[RemoteFile]) -> None:
+def _require_space(staging: Folder, missing: Sequence[RemoteFile]) -> None:
     """TransferError (507) before a byte is fetched when the disk cannot hold what is missing."""
-    there = sum(part.stat().st_blocks * 512 for file in missing if (part := layout.staging / "parts" / file.key).is_file())
+    with staging.open("parts") as parts:
+        there = sum(found.st_blocks * 512 for file in missing if (found := parts.stat(file.key)))
     needed = sum(file.size for file in missing) - there
-    stats = os.statvfs(layout.staging)
+    stats = os.fstatvfs(staging.fd)
     free = stats.f_bavail * stats.f_frsize
     if needed and needed + _SPARE_BYTES > free:
         raise TransferError(

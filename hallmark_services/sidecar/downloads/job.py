@@ -6,7 +6,14 @@ import asyncio
 import enum
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any
+
+_COUNTED = ("bytes_done", "bytes_total", "bytes_fetched", "files_done", "files_total", "retries", "checksums_verified")
+INTERRUPTED = (
+    "the service ended before it; order the same source to the same output_dir again: what has come is kept, "
+    "and is not fetched again"
+)
 
 
 class JobState(enum.StrEnum):
@@ -71,6 +78,23 @@ class Job:
             return None
         return (self.bytes_total - self.bytes_done) / self.rate_bytes_per_s
 
+    @classmethod
+    def remembered(cls, plain: Mapping[str, Any]) -> Job:
+        """The job that an earlier service wrote down; ValueError where that is none. What had not ended was interrupted."""
+        job = cls(source=str(plain["source"]), output_dir=str(plain["output_dir"]), asked_by=str(plain.get("asked_by", "")))
+        job.id = str(plain["id"])
+        for name in _COUNTED:
+            setattr(job, name, int(plain.get(name, 0)))
+        for name in ("created_at", "started_at", "ended_at"):
+            setattr(job, name, float(plain.get(name) or 0.0))
+        state, ended_at = JobState(plain["state"]), job.ended_at
+        if state.ended:
+            job.end(state, str(plain.get("error") or ""))
+            job.ended_at = ended_at
+        else:
+            job.end(JobState.INTERRUPTED, INTERRUPTED, 503)
+        return job
+
     def start(self) -> None:
         self.state = JobState.RUNNING
         self.phase = "starting"
@@ -78,7 +102,7 @@ class Job:
 
     def progress(self, report: dict[str, Any]) -> None:
         """Take over what the worker tells; unknown and missing parts are ignored."""
-        for name in ("bytes_done", "bytes_total", "bytes_fetched", "files_done", "files_total", "retries", "checksums_verified"):
+        for name in _COUNTED:
             if isinstance(report.get(name), int):
                 setattr(self, name, report[name])
         if isinstance(report.get("phase"), str):

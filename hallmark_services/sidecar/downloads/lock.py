@@ -14,9 +14,9 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock of `path`; `waiting` is called once when another process has it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+def locked(path: Path | str, *, waiting: Callable[[], None], dir_fd: int | None = None) -> Iterator[None]:
+    """Hold the lock of `path` (below the folder `dir_fd`); `waiting` is called once when another process has it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=dir_fd)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -30,6 +30,8 @@ class Order:
     secret_key: str = field(default="", repr=False)
     session_token: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
+    replace: bool = False
+    """Whether the target may hold another whole model, which the new one then replaces."""
     ambient: bool = False
     """Whether roles of this machine may sign."""
     region: str = ""

@@ -11,8 +11,8 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
+from hallmark_services.sidecar.downloads.folder import Folder
 from hallmark_services.sidecar.downloads.remote import CHUNK
 
 SEGMENT = 64 << 20
@@ -23,13 +23,14 @@ Feed = Callable[[bytes], object]
 
 
 class Partial:
-    """One file of `size` bytes at `path`, of which threads write different segments at once."""
+    """One file of `size` bytes, `name` in `folder`, of which threads write different segments at once."""
 
-    def __init__(self, path: Path, size: int, *, segment: int = SEGMENT) -> None:
-        self.path = path
+    def __init__(self, folder: Folder, name: str, size: int, *, segment: int = SEGMENT) -> None:
         self.size = size
+        self._folder = folder
+        self._name = name
         self._segment = segment
-        self._counts_path = path.with_name(path.name + ".counts")
+        self._counts_name = name + ".counts"
         self._moved = threading.Condition()
         self._done = self._read_counts()
         self._first_open = 0
@@ -52,10 +53,10 @@ class Partial:
         """What is there already; nothing unless both files are as this class writes them."""
         nothing = [0] * len(self.segments)
         try:
-            raw = self._counts_path.read_bytes()
-            length = self.path.stat().st_size
+            raw = self._folder.read(self._counts_name)
         except OSError:
             return nothing
+        length = self._folder.file_size(self._name)
         if len(raw) != len(nothing) * _COUNT.size or length != self.size:
             return nothing
         counts = [count for (count,) in _COUNT.iter_unpack(raw)]
@@ -66,9 +67,14 @@ class Partial:
         """Make both files, or keep what an earlier try left in them."""
         if self.resumed_bytes:
             return
-        with self.path.open("wb") as stream:
+        with os.fdopen(self._folder.create(self._name), "wb") as stream:
             stream.truncate(self.size)
-        self._counts_path.write_bytes(bytes(len(self.segments) * _COUNT.size))
+        with os.fdopen(self._folder.create(self._counts_name), "wb") as stream:
+            stream.write(bytes(len(self.segments) * _COUNT.size))
+
+    def open(self) -> int:
+        """A descriptor to read it."""
+        return self._folder.open_file(self._name)
 
     def reset(self) -> None:
         """Forget all of it."""
@@ -81,8 +87,8 @@ class Partial:
     @contextmanager
     def writing(self, index: int, feed: Feed | None = None) -> Iterator[SegmentWriter]:
         """What appends to that segment; `feed` is given all the segment's bytes, those of an earlier try first."""
-        data = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
-        counts = os.open(self._counts_path, os.O_WRONLY | os.O_CLOEXEC)
+        data = self._folder.open_file(self._name, os.O_RDWR)
+        counts = self._folder.open_file(self._counts_name, os.O_WRONLY)
         writer = SegmentWriter(self, index, data, counts, feed)
         try:
             if feed:
@@ -116,10 +122,10 @@ class Partial:
             self._first_open += 1
         return self.size
 
-    def move_to(self, path: Path) -> None:
+    def move_to(self, folder: Folder) -> None:
         """The file is whole: it goes to where whole files are."""
-        self.path.replace(path)
-        self._counts_path.unlink(missing_ok=True)
+        self._folder.move(self._name, folder, self._name)
+        self._folder.remove(self._counts_name)
 
 
 class SegmentWriter:

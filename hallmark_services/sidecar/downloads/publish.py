@@ -6,80 +6,100 @@ import ctypes
 import errno
 import json
 import os
-import shutil
+import stat
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from hallmark_services.sidecar.downloads.folder import Folder
+from hallmark_services.sidecar.downloads.order import Order
+from hallmark_services.sidecar.downloads.place import Place
 from hallmark_services.sidecar.downloads.remote import RemoteFile, TransferError
-from hallmark_services.sidecar.downloads.target import MARKER, Layout
+from hallmark_services.sidecar.downloads.target import MARKER
 
-_AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 
-def described(source: str, endpoint: str, files: Sequence[RemoteFile]) -> dict[str, Any]:
+def described(order: Order, files: Sequence[RemoteFile]) -> dict[str, Any]:
     """What the marker says: where the model is from, and each file at its version."""
     listed = [{"path": f.path, "size": f.size, "version": f.version} for f in sorted(files, key=lambda f: f.path)]
-    return {"schema_version": 1, "source": source, "endpoint": endpoint, "files": listed}
+    told = {"schema_version": 1, "source": order.source, "endpoint": order.endpoint, "revision": order.revision}
+    return {**told, "files": listed}
 
 
-def is_complete(layout: Layout, description: dict[str, Any]) -> bool:
-    """Whether the target holds exactly what `description` says, every file with its size."""
+def marker_of(folder: Folder | None) -> dict[str, Any]:
+    """What the marker in that folder says; nothing where there is none that can be read."""
     try:
-        marker = json.loads(layout.marker.read_text(encoding="utf-8"))
-        if any(marker[part] != description[part] for part in ("schema_version", "source", "files")):
-            return False
-        return all((layout.target / file["path"]).stat().st_size == file["size"] for file in description["files"])
-    except (OSError, ValueError, LookupError, TypeError):
+        marker = json.loads(folder.read(MARKER)) if folder else {}
+    except (OSError, ValueError):
+        return {}
+    return marker if isinstance(marker, dict) else {}
+
+
+def is_complete(folder: Folder | None, description: dict[str, Any]) -> bool:
+    """Whether the folder holds exactly what `description` says, every file with its size."""
+    marker = marker_of(folder)
+    if not folder or any(marker.get(part) != description[part] for part in ("schema_version", "source", "files")):
         return False
+    return all(folder.file_size(file["path"]) == file["size"] for file in description["files"])
 
 
-def require_free_name(layout: Layout) -> None:
+def require_free_name(place: Place) -> None:
     """TransferError (409) when under the final name lies something that no download put there."""
-    target = layout.target
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
+    target, found = place.target, place.parent.stat(place.name)
+    if found is None:
+        return
+    if not stat.S_ISDIR(found.st_mode):
         raise TransferError(409, f"{target} is there already, and it is no folder")
-    if target.is_dir() and not layout.marker.is_file() and any(target.iterdir()):
-        raise TransferError(409, f"{target} holds files that no download put there; choose another folder, or clear it")
-    if target.is_mount():
+    with place.parent.open(place.name) as folder:
+        if not folder.is_file(MARKER) and folder.names():
+            raise TransferError(409, f"{target} holds files that no download put there; choose another folder, or clear it")
+    if found.st_dev != os.fstat(place.parent.fd).st_dev:
         raise TransferError(409, f"{target} is a mount point; choose a folder below it")
 
 
-def publish(layout: Layout, tree: Path, description: dict[str, Any]) -> None:
-    """Write the marker into `tree` and make it the target. What was there before is gone afterwards."""
-    marker = tree / MARKER
-    with marker.open("w", encoding="utf-8") as stream:
-        json.dump({**description, "completed_at": time.time()}, stream, indent=1)
-        stream.flush()
-        os.fsync(stream.fileno())
-    for folder in [tree, *(path for path in tree.rglob("*") if path.is_dir())]:
-        _sync(folder)
-    require_free_name(layout)
-    if layout.marker.is_file():
-        _exchange(tree, layout.target)
+def require_same_model(model: Folder | None, order: Order, parts: Sequence[str] = ("source", "endpoint", "revision")) -> None:
+    """TransferError (409) where `model`, what is at the target, is another whole one and the order does not replace it.
+
+    Another by these `parts` of its marker; newer files under the same are the same model. What an older service wrote tells
+    no revision.
+    """
+    marker = marker_of(model)
+    other = [part for part in parts if part in marker and marker[part] != getattr(order, part)]
+    if not other or order.replace:
+        return
+    held = ", ".join(f"{part} {str(marker[part])[:200]}" for part in dict.fromkeys(("source", *other)) if marker.get(part))
+    why = f"output_dir: it holds another whole model ({held}); choose another, or say replace: true to replace it"
+    raise TransferError(409, why)
+
+
+def publish(place: Place, staging: Folder, tree_name: str, description: dict[str, Any]) -> None:
+    """Write the marker into the tree and make it the target. What was there before is in the staging folder afterwards."""
+    with staging.open(tree_name) as tree:
+        with os.fdopen(tree.create(MARKER), "w", encoding="utf-8") as stream:
+            json.dump({**description, "completed_at": time.time()}, stream, indent=1)
+            stream.flush()
+            os.fsync(stream.fileno())
+        tree.sync()
+    require_free_name(place)
+    place.parent.require_in_place()
+    with place.model() as held:
+        replaces = held is not None and held.is_file(MARKER)
+    if replaces:
+        _exchange(place, staging, tree_name)
     else:
-        tree.rename(layout.target)
-    _sync(layout.target.parent)
+        staging.move(tree_name, place.parent, place.name)
+    os.fsync(place.parent.fd)
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _exchange(new: Path, old: Path) -> None:
+def _exchange(place: Place, staging: Folder, tree_name: str) -> None:
     """Swap the two names in one step; where the file system cannot, in two, with no half model between them."""
     call = ctypes.CDLL(None, use_errno=True).renameat2
-    if call(_AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(old), _RENAME_EXCHANGE):
+    names = (staging.fd, os.fsencode(tree_name), place.parent.fd, os.fsencode(place.name))
+    if call(*names, _RENAME_EXCHANGE):
         code = ctypes.get_errno()
         if code not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
-            raise OSError(code, os.strerror(code), str(old))
-        aside = new.with_name("replaced")
-        shutil.rmtree(aside, ignore_errors=True)
-        old.rename(aside)
-        new.rename(old)
+            raise OSError(code, os.strerror(code), str(place.target))
+        staging.remove("replaced")
+        place.parent.move(place.name, staging, "replaced")
+        staging.move(tree_name, place.parent, place.name)

@@ -5,22 +5,29 @@ from __future__ import annotations
 import asyncio
 import builtins
 import contextlib
+import logging
 import time
+from pathlib import Path
+from typing import Any
 
 from hallmark.core.redact import Redactor
 from hallmark_services.sidecar.downloads.admission import admit
-from hallmark_services.sidecar.downloads.job import Job, JobState
+from hallmark_services.sidecar.downloads.folder import Folder
+from hallmark_services.sidecar.downloads.history import History
+from hallmark_services.sidecar.downloads.job import INTERRUPTED, Job, JobState
 from hallmark_services.sidecar.downloads.log import tell_end, tell_refusal
 from hallmark_services.sidecar.downloads.order import Order
 from hallmark_services.sidecar.downloads.pace import PaceWatch
 from hallmark_services.sidecar.downloads.process import WorkerProcess
+from hallmark_services.sidecar.downloads.publish import require_same_model
+from hallmark_services.sidecar.downloads.remote import TransferError
 from hallmark_services.sidecar.downloads.request import DownloadRequest, Refused
 from hallmark_services.sidecar.downloads.settings import DownloadSettings
+from hallmark_services.sidecar.downloads.sweep import sweep
 
+_log = logging.getLogger(__name__)
 _LOOK_EVERY_S = 1.0
-INTERRUPTED = (
-    "the service ended before it; order the same source to the same output_dir: what has come is kept, and is not fetched again"
-)
+_SWEEP_EVERY_S = 3600.0
 
 
 class _Run:
@@ -51,6 +58,37 @@ class Downloads:
         """The jobs that have not ended, by target."""
         self._slots = asyncio.Semaphore(settings.max_active)
         self._closed = False
+        self.history = History(Path(settings.state_dir) if settings.state_dir else None)
+        self.others: list[dict[str, Any]] = []
+        """What is remembered of jobs that are no downloads, for whoever has them."""
+        self._recall()
+
+    def _recall(self) -> None:
+        """Take over what an earlier service remembered; what it had not ended has been interrupted, and is told so."""
+        for plain in self.history.load():
+            if plain.get("kind", "download") != "download":
+                self.others.append(plain)
+                continue
+            try:
+                job = Job.remembered(plain)
+            except (ValueError, TypeError, LookupError):
+                continue  # by a service that is newer or older than this
+            self._jobs[job.id] = job
+            if job.state.value != plain["state"]:
+                tell_end(job)
+                self.history.put(job.to_plain())
+
+    async def keep_swept(self) -> None:
+        """Remove, now and then, what failed downloads left and nobody came back for; until it is cancelled."""
+        kept_s = self.settings.partial_kept_s
+        while kept_s:
+            try:
+                await asyncio.to_thread(
+                    sweep, self.settings.allowed_roots, kept_s=kept_s, now_s=time.time(), wanted=frozenset(self._runs)
+                )
+            except Exception:
+                _log.exception("what failed downloads left could not be swept; tried again later")
+            await asyncio.sleep(min(_SWEEP_EVERY_S, kept_s))
 
     def submit(self, request: DownloadRequest) -> Job:
         """The job that fetches this: a new one, or the one that is fetching the same to the same place already.
@@ -62,6 +100,23 @@ class Downloads:
         except Refused as refused:
             tell_refusal(request, refused)
             raise
+
+    async def require_replaceable(self, request: DownloadRequest) -> None:
+        """Refused (409) where the target holds a model of another source and the request does not replace it.
+
+        So that a caller hears of it at once. The download looks again, when nobody else can change it; all else that may be
+        wrong with the request is for `submit` to say.
+        """
+        try:
+            order = admit(request, self.settings)
+        except Refused:
+            return
+        if order.target in self._runs:
+            return
+        if why := await asyncio.to_thread(_held_by_another, order):
+            refused = Refused(409, why)
+            tell_refusal(request, refused)
+            raise refused
 
     def _submit(self, request: DownloadRequest) -> Job:
         order = admit(request, self.settings)
@@ -76,6 +131,7 @@ class Downloads:
             raise Refused(503, "too many downloads are queued; try again later")
         job = Job(source=order.source, output_dir=order.target, asked_by=request.asked_by)
         self._remember(job)
+        self.history.put(job.to_plain())
         run = _Run(job, order)
         self._runs[order.target] = run
         run.task = asyncio.create_task(self._carry_out(run), name=f"download-{job.id}")
@@ -113,6 +169,7 @@ class Downloads:
             run.interrupted = not run.cancelled
             self._stop(run)
         await asyncio.gather(*(run.task for run in runs if run.task), return_exceptions=True)
+        await self.history.close()
 
     def _stop(self, run: _Run) -> None:
         run.cancelled = True
@@ -157,6 +214,7 @@ class Downloads:
         """The one place where a job ends, and is told of in the log."""
         if run.job.end(state, error, status):
             tell_end(run.job)
+            self.history.put(run.job.to_plain())
 
     def _redactor(self, run: _Run) -> Redactor:
         return Redactor([*run.order.secrets(), *self.settings.credentials.secrets()])
@@ -189,6 +247,7 @@ class Downloads:
 
     async def _work(self, run: _Run) -> None:
         run.job.start()
+        self.history.put(run.job.to_plain())
         ambient = self.settings.credentials.ambient if run.order.ambient else {}
         run.worker = await WorkerProcess.start(run.order, ambient=ambient)
         if run.cancelled:
@@ -208,3 +267,15 @@ class Downloads:
             self._end(run, JobState.FAILED, self._redactor(run)(end.error), end.status)
         else:
             self._end(run, JobState.COMPLETED)
+
+
+def _held_by_another(order: Order) -> str:
+    """Why the order must not be carried out, as far as can be told without asking its source."""
+    try:
+        with Folder.at(Path(order.target)) as model:
+            require_same_model(model, order, ("source",))
+    except TransferError as exc:
+        return exc.message if exc.status == 409 else ""
+    except OSError:
+        pass  # it is not there yet
+    return ""

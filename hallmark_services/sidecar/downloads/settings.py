@@ -14,6 +14,7 @@ from hallmark_services.sidecar.downloads.request import Refused
 from hallmark_services.sidecar.downloads.source import CONTROL
 
 GIB = 1 << 30
+_DEFAULT_ROOT = "/models"
 
 
 def secret_of(environ: Mapping[str, str], name: str) -> str:
@@ -66,7 +67,7 @@ class Credentials:
 class DownloadSettings:
     """The limits of this service; the defaults let a caller choose nothing but public, well-known places."""
 
-    allowed_roots: tuple[str, ...] = ("/models",)
+    allowed_roots: tuple[str, ...] = (_DEFAULT_ROOT,)
     """Targets lie below one of these folders, after every symlink is followed."""
     source_roots: tuple[str, ...] = ("/models", "/mnt", "/pvc")
     """`pvc://` reads below one of these folders, after every symlink is followed."""
@@ -91,6 +92,10 @@ class DownloadSettings:
     max_queued: int = 1000
     max_history: int = 1000
     """Ended jobs that are remembered."""
+    partial_kept_s: float = 168 * 3600.0
+    """After so long without a byte, what a failed download left is removed; 0: never."""
+    state_dir: str = ""
+    """Where the history of jobs is kept over a restart; empty: nowhere."""
     max_workers: int = 64
     max_bytes: int = 4096 * GIB
     max_files: int = 100_000
@@ -122,6 +127,8 @@ class DownloadSettings:
             **lists,
             credentials=Credentials.of_environment(environ),
             addressing_style=environ.get("RUNTIME_ADDRESSING_STYLE", "") or "auto",
+            partial_kept_s=3600.0 * _count(environ, "RUNTIME_PARTIAL_HOURS", default=168, least=0),
+            state_dir=_state_dir(environ, lists.get("allowed_roots") or (_DEFAULT_ROOT,)),
             max_active=_count(environ, "RUNTIME_MAX_DOWNLOADS", default=4),
             pace=_pace(environ),
         )
@@ -149,6 +156,16 @@ _LISTS = {
     "allowed_endpoints": "RUNTIME_ALLOWED_ENDPOINTS",
     "allowed_networks": "RUNTIME_ALLOWED_NETWORKS",
 }
+
+
+def _state_dir(environ: Mapping[str, str], roots: tuple[str, ...]) -> str:
+    """On the first volume that downloads write to, unless another place is named; `none` for none."""
+    given = environ.get("RUNTIME_STATE_DIR", "")
+    if given.lower() == "none":
+        return ""
+    if given and not given.startswith("/"):
+        raise UsageError(f"{given!r} is no absolute path", where="RUNTIME_STATE_DIR", hint="write one, or none")
+    return given or f"{roots[0].rstrip('/')}/.hallmark-runtime"
 
 
 def _pace(environ: Mapping[str, str]) -> Pace:

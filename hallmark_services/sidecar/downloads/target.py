@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from hallmark_services.sidecar.downloads.request import Refused
@@ -14,25 +13,6 @@ MARKER = ".hallmark-complete.json"
 WORKSHOP = ".hallmark-downloads"
 """The folder beside a target with its lock and what has come so far. On the target's file system, so that a rename moves it."""
 _LONGEST_NAME = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """The places of one target."""
-
-    target: Path
-
-    @property
-    def lock(self) -> Path:
-        return self.target.parent / WORKSHOP / f"{self.target.name}.lock"
-
-    @property
-    def staging(self) -> Path:
-        return self.target.parent / WORKSHOP / f"{self.target.name}.partial"
-
-    @property
-    def marker(self) -> Path:
-        return self.target / MARKER
 
 
 def resolve_target(output_dir: str, roots: tuple[str, ...]) -> tuple[Path, Path]:
@@ -50,13 +30,3 @@ def resolve_target(output_dir: str, roots: tuple[str, ...]) -> tuple[Path, Path]
         if real_root in target.parents and not any(part.startswith(".hallmark") for part in target.parts):
             return target, real_root
     raise Refused(403, "output_dir: it is not below a folder that downloads may write to")
-
-
-def model_around(target: Path, root: Path) -> Path | None:
-    """The whole model in whose folder the target would lie, if any."""
-    for folder in target.parents:
-        if folder == root or root not in folder.parents:
-            return None
-        if (folder / MARKER).exists():
-            return folder
-    return None

@@ -8,10 +8,10 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 from hallmark_services.sidecar.downloads.checksums import PartSums, hasher, part_sums
+from hallmark_services.sidecar.downloads.folder import Folder
 from hallmark_services.sidecar.downloads.partial import SEGMENT, Feed, Partial, SegmentWriter, read_back
 from hallmark_services.sidecar.downloads.remote import Interrupted, RemoteFile, Store, TransferError
 
@@ -83,27 +83,26 @@ class _Coming:
 
 
 class Transfer:
-    """Brings files of a store to `done/<key>` under `workshop`; what has come so far lies in `parts/`."""
+    """Brings files of a store to `done/<key>` under `workshop`; what has come so far lies in `parts/`.
 
-    def __init__(self, store: Store, *, workshop: Path, workers: int, counts: Counts, segment: int = SEGMENT) -> None:
+    The descriptors of both folders are never closed: after an error a thread may still be about to use one, and its number
+    must not mean another folder by then. A download is a process, which ends with it.
+    """
+
+    def __init__(self, store: Store, *, workshop: Folder, workers: int, counts: Counts, segment: int = SEGMENT) -> None:
         self._store = store
         self._segment = segment
-        self._parts = workshop / "parts"
-        self._done = workshop / "done"
+        self._parts = workshop.made("parts")
+        self.done = workshop.made("done")
+        """The whole files, each under its key."""
         self._workers = workers
         self._counts = counts
         self._counting = threading.Lock()
         self._stop = threading.Event()
         self._failure: BaseException | None = None
 
-    def place(self, file: RemoteFile) -> Path:
-        """Where the whole file is, once it is."""
-        return self._done / file.key
-
     def run(self, files: Sequence[RemoteFile]) -> None:
         """Fetch all of them; raises the first TransferError or OSError."""
-        for folder in (self._parts, self._done):
-            folder.mkdir(parents=True, exist_ok=True)
         fetching = ThreadPoolExecutor(self._workers, thread_name_prefix="fetch")
         # As many as have something to read: checks go on while the next files come.
         checking = ThreadPoolExecutor(min(self._workers, 4), thread_name_prefix="check")
@@ -119,7 +118,7 @@ class Transfer:
 
     def _begin(self, file: RemoteFile, fetching: ThreadPoolExecutor, checking: ThreadPoolExecutor) -> Future[None]:
         sums, segment = part_sums(file.digest, longest=self._segment)
-        coming = _Coming(file, Partial(self._parts / file.key, file.size, segment=segment), sums)
+        coming = _Coming(file, Partial(self._parts, file.key, file.size, segment=segment), sums)
         coming.partial.prepare()
         self._count(done=coming.partial.resumed_bytes)
         segments = [fetching.submit(self._guarded, self._fetch, coming, index) for index in coming.partial.segments]
@@ -165,6 +164,7 @@ class Transfer:
             position += len(piece)
             if position > end:
                 raise TransferError(502, f"{file.path}: the source sent more than it was asked for")
+            self._parts.require_in_place()
             writer.write(piece)
             self._count(fetched=len(piece))
             patience.came()
@@ -189,7 +189,7 @@ class Transfer:
         if not good:
             partial.reset()
             raise TransferError(502, f"{file.path}: it does not have the checksum that the source gives for it")
-        partial.move_to(self.place(file))
+        partial.move_to(self.done)
         self._count(files=1, checked=int(file.digest is not None))
 
     def _check(self, coming: _Coming, segments: Sequence[Future[None]]) -> bool:
@@ -205,7 +205,7 @@ class Transfer:
     def _follow(self, partial: Partial, feed: Feed | None) -> None:
         """Put the bytes on the disk as they come, in their order, and feed them to a checksum that needs that."""
         position = synced = 0
-        descriptor = os.open(partial.path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = partial.open()
         try:
             while position < partial.size:
                 self._require_going_on()

@@ -6,27 +6,23 @@ It tells its progress and its end as JSON lines, and it ends when its standard i
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
-import shutil
 import sys
 import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hallmark_services.sidecar.downloads.delivery import deliver
+from hallmark_services.sidecar.downloads.delivery import FULL, deliver
 from hallmark_services.sidecar.downloads.guard import Guard
 from hallmark_services.sidecar.downloads.order import Order
 from hallmark_services.sidecar.downloads.remote import Store, TransferError
-from hallmark_services.sidecar.downloads.target import Layout
 from hallmark_services.sidecar.downloads.transfer import Counts
 
 _REPORT_S = 0.2
 _NICE = 10
 _LONGEST_ERROR = 1000
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Reporter:
@@ -64,9 +60,6 @@ def main() -> None:
         message, status = explained(exc)
         # One line that can be read: names that the source chose may be in it.
         error = " ".join(message.split())[:_LONGEST_ERROR]
-        if status == 507:
-            # A full disk harms everything that lives on it, the engine first; that outweighs what has come.
-            shutil.rmtree(Layout(Path(order.target)).staging, ignore_errors=True)
     reporter.tell(end=True, error=error, status=status)
     # No waiting for threads that wait for a silent source.
     os._exit(0)
@@ -113,7 +106,7 @@ def explained(exc: BaseException) -> tuple[str, int]:
     """(what to tell, HTTP status) of what ended the download."""
     if isinstance(exc, TransferError):
         return exc.message, exc.status
-    if isinstance(exc, OSError) and exc.errno in _FULL:
+    if isinstance(exc, OSError) and exc.errno in FULL:
         return "the disk is full; free some space and try again", 507
     if isinstance(exc, OSError):
         return f"cannot write the target: {exc.strerror or exc}", 500

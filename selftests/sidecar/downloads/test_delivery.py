@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from hallmark_services.sidecar.downloads import delivery
 from hallmark_services.sidecar.downloads.delivery import deliver
+from hallmark_services.sidecar.downloads.folder import Folder
 from hallmark_services.sidecar.downloads.order import Order
+from hallmark_services.sidecar.downloads.remote import TransferError
 from hallmark_services.sidecar.downloads.transfer import Counts
 from hallmark_services.sidecar.downloads.volume import Volume
 from selftests.sidecar.downloads.fetching import content
@@ -44,15 +44,70 @@ def test_the_model_that_was_replaced_is_never_taken_for_the_new_one(
     assert fetched(root) == OLD
     store(root / "volume", NEW)
 
-    def killed(*_: Any, **__: Any) -> None:
-        raise Killed
+    remove = Folder.remove
+
+    def killed(folder: Folder, name: str) -> None:
+        if name == "model.partial":
+            raise Killed
+        remove(folder, name)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(delivery.shutil, "rmtree", killed)
+        patch.setattr(Folder, "remove", killed)
         fetched(root)
     assert content(root / "model") == NEW
     if harm != "nothing":
         (root / "model" / "a").unlink()
     assert fetched(root) == NEW
     assert not (root / ".hallmark-downloads" / "model.partial").exists()
-    assert shutil.rmtree is not killed
+
+
+def ordered(root: Path, name: str, *, revision: str = "", replace: bool = False) -> Order:
+    """An order of the volume of that name."""
+    roots = (str(root),)
+    return Order(
+        "pvc", f"pvc://{name}", "", f"{root}/{name}", revision, f"{root}/model", str(root), 2, source_roots=roots, replace=replace
+    )
+
+
+def deliver_it(order: Order, phase: Callable[[str], None] = lambda _: None) -> None:
+    deliver(order, Volume(order), Counts(), phase)
+
+
+@pytest.mark.parametrize(("name", "revision"), [("other", ""), ("volume", "v2")])
+def test_another_whole_model_is_left_as_it_is_unless_the_order_says_otherwise(tmp_path: Path, name: str, revision: str) -> None:
+    root = tmp_path.resolve()
+    store(root / "volume", OLD)
+    deliver_it(ordered(root, "volume"))
+    store(root / name, NEW)
+    with pytest.raises(TransferError, match=r"holds another whole model \(source pvc://volume.*replace: true") as caught:
+        deliver_it(ordered(root, name, revision=revision))
+    assert caught.value.status == 409
+    assert content(root / "model") == OLD
+    seen = []
+
+    def phase(name: str) -> None:
+        seen.append((name, content(root / "model")))
+
+    deliver_it(ordered(root, name, revision=revision, replace=True), phase)
+    assert seen == [("listing", OLD), ("downloading", OLD), ("publishing", OLD)], "the old one stays until the new one is whole"
+    assert content(root / "model") == NEW
+    assert not (root / ".hallmark-downloads" / "model.partial").exists()
+
+
+def test_newer_files_of_the_same_source_are_no_other_model(tmp_path: Path) -> None:
+    root = tmp_path.resolve()
+    store(root / "volume", OLD)
+    deliver_it(ordered(root, "volume"))
+    store(root / "volume", NEW)
+    deliver_it(ordered(root, "volume"))
+    assert content(root / "model") == NEW
+
+
+def test_a_replacement_that_fails_leaves_the_old_model(tmp_path: Path) -> None:
+    root = tmp_path.resolve()
+    store(root / "volume", OLD)
+    deliver_it(ordered(root, "volume"))
+    with pytest.raises(TransferError) as caught:
+        deliver_it(ordered(root, "absent", replace=True))
+    assert caught.value.status == 404
+    assert content(root / "model") == OLD

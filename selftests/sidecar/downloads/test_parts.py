@@ -18,6 +18,7 @@ from hallmark.core.errors import UsageError
 from hallmark_services.sidecar.downloads import DownloadSettings
 from hallmark_services.sidecar.downloads.addresses import is_public, may_be_the_operators, parse_address, within
 from hallmark_services.sidecar.downloads.checksums import Digest, DigestKind, hasher
+from hallmark_services.sidecar.downloads.folder import Folder
 from hallmark_services.sidecar.downloads.lock import locked
 from hallmark_services.sidecar.downloads.partial import Partial
 from hallmark_services.sidecar.downloads.remote import RemoteFile, TransferError, require_plain
@@ -61,14 +62,15 @@ def test_what_has_come_is_found_again_and_the_rest_completes_it(
     tmp_path_factory: pytest.TempPathFactory, size: int, segment: int, writes: list[tuple[int, int]], reopen: int
 ) -> None:
     data = bytes(number % 251 for number in range(size))
-    path = tmp_path_factory.mktemp("partial") / "file"
-    partial = Partial(path, size, segment=segment)
+    path = tmp_path_factory.mktemp("partial").resolve() / "file"
+    folder = Folder.at(path.parent)
+    partial = Partial(folder, "file", size, segment=segment)
     partial.prepare()
     rest = [(index, size) for index in partial.segments]
     for number, (index, count) in enumerate([*writes, *rest]):
         if number == reopen:
             before = [partial.position(i) for i in partial.segments]
-            partial = Partial(path, size, segment=segment)
+            partial = Partial(folder, "file", size, segment=segment)
             partial.prepare()
             assert [partial.position(i) for i in partial.segments] == before
         if index in partial.segments:
@@ -78,16 +80,18 @@ def test_what_has_come_is_found_again_and_the_rest_completes_it(
                     writer.write(piece)
     assert partial.contiguous(-1, wait_s=0) == size
     assert path.read_bytes() == data
+    folder.close()
 
 
 @pytest.mark.parametrize("spoil", ["counts", "data", "missing"])
 def test_what_is_not_as_it_was_left_is_not_trusted(tmp_path: Path, spoil: str) -> None:
-    path = tmp_path / "file"
-    partial = Partial(path, 100, segment=50)
+    path = tmp_path.resolve() / "file"
+    folder = Folder.at(path.parent)
+    partial = Partial(folder, "file", 100, segment=50)
     partial.prepare()
     with partial.writing(0) as writer:
         writer.write(b"x" * 30)
-    assert Partial(path, 100, segment=50).resumed_bytes == 30
+    assert Partial(folder, "file", 100, segment=50).resumed_bytes == 30
     match spoil:
         case "counts":
             path.with_name("file.counts").write_bytes(b"\xff" * 16)
@@ -95,12 +99,14 @@ def test_what_is_not_as_it_was_left_is_not_trusted(tmp_path: Path, spoil: str) -
             os.truncate(path, 99)
         case "missing":
             path.unlink()
-    assert Partial(path, 100, segment=50).resumed_bytes == 0
+    assert Partial(folder, "file", 100, segment=50).resumed_bytes == 0
+    folder.close()
 
 
 HOLDER = """
 import sys, signal
 from pathlib import Path
+from hallmark_services.sidecar.downloads.folder import Folder
 from hallmark_services.sidecar.downloads.lock import locked
 with locked(Path(sys.argv[1]), waiting=lambda: print("waiting", flush=True)):
     print("held", flush=True)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hallmark_services.sidecar.downloads.checksums import Digest, DigestKind, hasher
+from hallmark_services.sidecar.downloads.folder import Folder
 from hallmark_services.sidecar.downloads.hub_reader import answered
 from hallmark_services.sidecar.downloads.partial import Partial
 from hallmark_services.sidecar.downloads.remote import Interrupted, RemoteFile, TransferError
@@ -55,9 +56,9 @@ def remote(data: bytes, kind: DigestKind, part_size: int) -> RemoteFile:
 
 
 def run(store: Stuttering, file: RemoteFile, workshop: Path) -> tuple[bytes, Counts]:
-    transfer = Transfer(store, workshop=workshop, workers=3, counts=(counts := Counts()), segment=64)
+    transfer = Transfer(store, workshop=Folder.at(workshop.resolve()), workers=3, counts=(counts := Counts()), segment=64)
     transfer.run([file])
-    return transfer.place(file).read_bytes(), counts
+    return transfer.done.read(file.key), counts
 
 
 @settings(deadline=None)
@@ -96,7 +97,7 @@ def test_what_came_in_segments_of_another_length_is_not_taken_for_what_is_missin
     data = bytes(range(120))
     told = remote(data, "md5-of-parts", 60)
     (tmp_path / "parts").mkdir()
-    partial = Partial(tmp_path / "parts" / told.key, told.size, segment=60)
+    partial = Partial(Folder.at(tmp_path.resolve() / "parts"), told.key, told.size, segment=60)
     partial.prepare()
     for index in partial.segments:
         with partial.writing(index) as writer:
