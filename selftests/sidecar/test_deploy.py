@@ -163,6 +163,8 @@ def test_the_manifest_starts_the_sidecar_beside_its_engine() -> None:
         (m["name"], m["mountPath"]) for m in runtime["volumeMounts"]
     }
     assert shared == {("models", environ["RUNTIME_DOWNLOAD_ROOTS"])}
+    assert environ["RUNTIME_STATE_DIR"].startswith(environ["RUNTIME_DOWNLOAD_ROOTS"] + "/"), "the root file system is read-only"
+    assert settings.log_format == "json"
     assert {m["name"] for c in (engine, runtime) for m in c["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
     assert runtime["envFrom"][0]["secretRef"]["name"] == documents["Secret"]["metadata"]["name"]
     assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == documents["PersistentVolumeClaim"]["metadata"]["name"]
