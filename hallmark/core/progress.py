@@ -25,6 +25,10 @@ class Line(Protocol):
     def flush(self) -> None: ...
 
 
+class Listener(Protocol):
+    def __call__(self, text: str, *, stays: bool) -> None: ...
+
+
 class Progress:
     """Safe to call from any thread. Make it while pytest captures nothing: it keeps its own way to standard error.
 
@@ -34,6 +38,8 @@ class Progress:
     def __init__(self, terminal: Callable[[], Line | None]) -> None:
         self._stream = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
         self._terminal = terminal
+        self.listener: Listener | None = None
+        """Hears all of it, too: the log of the run."""
         self._status: Status | None = None
         self._column = 0
         self._lock = threading.Lock()
@@ -48,6 +54,8 @@ class Progress:
 
     def __call__(self, text: str) -> None:
         """Show what is being done right now; replaced by the next."""
+        if self.listener:
+            self.listener(text, stays=False)
         with self._lock:
             if self._console.is_terminal and self._terminal():
                 self._live(text)
@@ -73,6 +81,8 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Print a line that stays."""
+        if self.listener:
+            self.listener(text, stays=True)
         with self._lock:
             self._clear()
             self._print(text)

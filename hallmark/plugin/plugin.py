@@ -94,9 +94,11 @@ def _register(session: AcceptanceSession) -> None:
     from hallmark.plugin.collection import Collection
     from hallmark.plugin.recorder import Recorder
     from hallmark.plugin.run_folders import RunFolders
+    from hallmark.plugin.run_logs import RunLogs
 
     folders = RunFolders(session)
     servers = CellServers(session, folders)
-    plugins = {"folders": folders, "collection": Collection(session, folders), "servers": servers}
-    for name, plugin in {**plugins, "recorder": Recorder(session, folders, servers)}.items():
+    plugins: dict[str, object] = {"folders": folders, "collection": Collection(session, folders), "servers": servers}
+    plugins |= {"recorder": Recorder(session, folders, servers), "logs": RunLogs(session, folders)}
+    for name, plugin in plugins.items():
         session.config.pluginmanager.register(plugin, f"hallmark-{name}")

@@ -180,7 +180,7 @@ class Testbed:
         prepared = self.site.prepared(self.plan, self.write_environment)
         if prepared is not self.plan:
             self._made["plan"] = self._recorded(prepared)
-        self._progress(f"starting the server of {self.cell.id}")
+        self._progress(f"starting the server of {self.cell.id} as launch_plan.json says")
         launcher = make_launcher(self._settings.server)
         server = (GuardedLauncher(launcher) if self.plan.gateway else launcher).start(self.plan, self._progress)
         self._made["server"] = server

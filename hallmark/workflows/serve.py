@@ -16,6 +16,7 @@ from hallmark.core.files import new_folder
 from hallmark.core.grace import drain_s, stop_grace_s
 from hallmark.core.progress import Progress
 from hallmark.core.redact import Redactor
+from hallmark.core.run_log import RunLog
 from hallmark.core.signals import EndSignals
 from hallmark.serving.plan import LaunchSettings
 from hallmark.serving.server import RunningServer
@@ -93,6 +94,7 @@ def make_testbed(cell: Cell, request: ServeRequest, *, root: Path, folder: Path)
     )
     redact = _redactor(cell, request)
     progress = Progress(lambda: None)
+    progress.listener = RunLog(folder, redact).hear
     return Testbed(cell, settings, folder=folder, environ=os.environ, progress=progress, say=progress.say, redact=redact)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ FOLDER = {
     "server.log",
     "launch_plan.json",
     "load.jsonl",
+    "hallmark.log",
     "evals",
     "perf",
 }
@@ -41,6 +43,19 @@ def test_the_folder_of_a_run_is_complete(clean: Ended) -> None:
     assert {path.name for path in (clean.folder / "evals").iterdir()} >= {"addition.samples.jsonl"}
     assert {path.name for path in (clean.folder / "perf").iterdir()} == {f"{POINT}.json"}
     assert all(path.stat().st_size for path in clean.folder.rglob("*") if path.is_file() and path.name != "lm_eval.log")
+
+
+def test_the_log_of_a_run_tells_what_was_done_and_when(clean: Ended) -> None:
+    lines = (clean.folder / "hallmark.log").read_text(encoding="utf-8").splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (INFO|WARNING|ERROR) \S", line) for line in lines)
+    assert [line[:24] for line in lines] == sorted(line[:24] for line in lines)
+    told = "\n".join(lines)
+    for said in ("INFO hallmark 0", "starting the server of", "the server is ready after", "lm-eval: ", f"perf {POINT}: "):
+        assert said in told
+    assert {f"check {record['check']}: PASS" for record in clean.records} <= {line[30:].split(" - ")[0] for line in lines}
+    assert "its server has been stopped" in told
+    assert "the report is written" in lines[-2]
+    assert clean.report["decision"]["headline"] in lines[-1]
 
 
 def test_the_spec_that_a_run_wrote_down_is_one(clean: Ended) -> None:
