@@ -16,6 +16,7 @@ import pytest
 from hallmark.core.errors import UsageError
 from hallmark_services.sidecar.__main__ import main
 from hallmark_services.sidecar.downloads import DownloadSettings
+from hallmark_services.sidecar.downloads.job import INTERRUPTED
 from hallmark_services.sidecar.metrics.rules import Engine
 from hallmark_services.sidecar.settings import parse
 from selftests.core.polling import alive
@@ -199,5 +200,5 @@ def test_who_waits_for_a_download_hears_of_the_end_of_the_service(tmp_path: Path
             os.kill(pid, signal.SIGTERM)
             answer = waiting.result()
         released.set()
-    assert (answer.status_code, answer.json()) == (409, {"detail": "the download was cancelled"})
+    assert (answer.status_code, answer.json()) == (503, {"detail": INTERRUPTED})
     assert "Traceback" not in log.read_text()

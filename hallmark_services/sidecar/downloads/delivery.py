@@ -109,6 +109,8 @@ def _fill(
             with tree.around(file.path, make=True) as (folder, name):
                 if folder.stat(name) is None:
                     transfer.done.move(file.key, folder, name)
+            if tree.file_size(file.path) != file.size:
+                raise TransferError(409, f"{file.path}: it was exchanged during the download; try again")
     publish(place, staging, tree_name, description)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from hallmark_services.sidecar.downloads.folder import Folder
-from hallmark_services.sidecar.downloads.remote import CHUNK
+from hallmark_services.sidecar.downloads.remote import CHUNK, TransferError
 
 SEGMENT = 64 << 20
 _COUNT = struct.Struct("<Q")
@@ -32,6 +32,8 @@ class Partial:
         self._segment = segment
         self._counts_name = name + ".counts"
         self._moved = threading.Condition()
+        self._file: tuple[int, int] | None = None
+        """Which file it is, on the disk."""
         self._done = self._read_counts()
         self._first_open = 0
         """Every segment before this one is whole."""
@@ -66,11 +68,17 @@ class Partial:
     def prepare(self) -> None:
         """Make both files, or keep what an earlier try left in them."""
         if self.resumed_bytes:
+            self._file = self._identity()
             return
         with os.fdopen(self._folder.create(self._name), "wb") as stream:
             stream.truncate(self.size)
         with os.fdopen(self._folder.create(self._counts_name), "wb") as stream:
             stream.write(bytes(len(self.segments) * _COUNT.size))
+        self._file = self._identity()
+
+    def _identity(self) -> tuple[int, int] | None:
+        found = self._folder.stat(self._name)
+        return (found.st_dev, found.st_ino) if found else None
 
     def open(self) -> int:
         """A descriptor to read it."""
@@ -123,7 +131,9 @@ class Partial:
         return self.size
 
     def move_to(self, folder: Folder) -> None:
-        """The file is whole: it goes to where whole files are."""
+        """The file is whole: it goes to where whole files are. TransferError (409) where its name is another file's by now."""
+        if self._identity() != self._file:
+            raise TransferError(409, "a file was exchanged during the download; try again")
         self._folder.move(self._name, folder, self._name)
         self._folder.remove(self._counts_name)
 

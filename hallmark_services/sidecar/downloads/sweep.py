@@ -45,6 +45,8 @@ def sweep(roots: Sequence[str], *, kept_s: float, now_s: float, wanted: Containe
 
 def _workshops(root: Path) -> Iterator[Folder]:
     """Ours, below the root; no link is followed, and nothing is looked for inside a whole model."""
+    if not root.is_dir():
+        return
     for place, names, files, fd in os.fwalk(root):
         if WORKSHOP in names:
             try:

@@ -114,7 +114,8 @@ def test_no_byte_lands_where_a_link_leads_that_was_swapped_in(root: Path, what: 
 
     ended = delivered(root, moment, attack)
     assert everything(outside) == seen[0]
-    assert ended is not None or content(root / "models" / "model") == FILES
+    model = root / "models" / "model"
+    assert ended is not None or (content(model) == FILES and not any(path.is_symlink() for path in model.rglob("*")))
 
 
 @pytest.mark.parametrize("moment", ["arriving", "publishing"])

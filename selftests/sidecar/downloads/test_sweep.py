@@ -98,6 +98,10 @@ def test_what_is_in_use_or_not_ours_stays(tmp_path: Path, change: Change) -> Non
         assert (partial / "parts" / "key").read_bytes() == b"x" * 5000
 
 
+def test_a_root_that_is_not_there_yet_holds_nothing(tmp_path: Path) -> None:
+    assert swept(tmp_path / "absent") == []
+
+
 def test_what_a_queued_download_will_resume_stays(tmp_path: Path) -> None:
     root = tmp_path.resolve()
     partial = left(root)
