@@ -19,6 +19,8 @@ pytestmark = pytest.mark.e2e
 CELL = f"id_{IMPL}_{MODEL}_{DEVICE}"
 EVAL, PERF = "evals.addition", f"perf.{POINT}"
 NO_FEATURES = {"features": []}
+ONE_FEATURE = {"features": ["completions"]}
+"""The least that a certificate asks for, and so the quickest to check."""
 BEFORE_EVALS = 1
 """Completions that a server without features is asked for before the first eval: one to see that it is ready."""
 
@@ -154,7 +156,7 @@ def test_a_limit_on_samples(place: Place) -> None:
 
 
 def test_a_test_that_is_skipped_as_it_runs(place: Place) -> None:
-    place.whole_spec()
+    place.spec(impl=ONE_FEATURE)
     skips = (
         "import pytest\ndef pytest_runtest_setup(item):\n    if 'max_tokens' in item.name:\n        pytest.skip('not today')\n"
     )
@@ -179,7 +181,7 @@ def test_a_cell_that_a_conftest_leaves_no_test_of(place: Place, kept: str, outco
 
 
 def test_a_test_that_is_expected_to_fail_and_not_run(place: Place) -> None:
-    place.spec(impl={"features": ["completions"]})
+    place.spec(impl=ONE_FEATURE)
     marks = (
         "import pytest\ndef pytest_collection_modifyitems(items):\n    for item in items:\n"
         "        if 'max_tokens' in item.name:\n            item.add_marker(pytest.mark.xfail(run=False, reason='known'))\n"
@@ -278,7 +280,7 @@ def test_a_point_that_meets_a_lower_tier(place: Place, status: str, code: int, o
     """400 ms to the first token: functional is up to 1,600 ms, complete up to 16 ms. No busy machine explains so much."""
     factors = {"functional": 0.005, "complete": 0.5, "target": 1.0}
     point = perf_point(targets={"ttft_mean_ms": 8})
-    place.whole_spec(perf=[point], status=status, impl={"tier_factors": factors}, engine_args={"ttft_ms": 400})
+    place.whole_spec(perf=[point], status=status, impl=ONE_FEATURE | {"tier_factors": factors}, engine_args={"ttft_ms": 400})
     ended = place.release().end().must_end(code, outcome)
     if outcome == "REJECTED":
         assert ended.bad == {PERF: "FAIL"}
@@ -290,7 +292,7 @@ def test_a_point_that_meets_a_lower_tier(place: Place, status: str, code: int, o
 
 
 def with_test(place: Place, source: str) -> Ended:
-    place.whole_spec()
+    place.whole_spec(impl=ONE_FEATURE)
     checkout = place.checkout()
     (checkout / "tests" / "test_own.py").write_text(source, encoding="utf-8")
     return place.pytest(cwd=checkout).end()
@@ -324,7 +326,7 @@ def test_a_plugin_that_was_switched_off_is_not_the_servers_fault(place: Place) -
 
 def test_a_record_that_could_not_be_written_is_missed(place: Place) -> None:
     """The last one, of a check that nobody demands: without it all the others would make an accepted run."""
-    place.whole_spec()
+    place.whole_spec(impl=ONE_FEATURE)
     checkout = place.checkout()
     (checkout / "tests" / "test_own.py").write_text("def test_mine(cell, check):\n    assert False, 'my own demand'\n")
     full = (

@@ -237,3 +237,26 @@ def test_a_run_that_is_broken_is_one_line(tmp_path: Path, capsys: pytest.Capture
     err = capsys.readouterr().err
     assert len(err.splitlines()) == 1
     assert name in err
+
+
+@pytest.mark.parametrize("image_says", [{"PYTHONDONTWRITEBYTECODE": "1"}, {}], ids=["no bytecode", "nothing"])
+def test_the_self_tests_need_python_alone_and_keep_what_they_compile(
+    monkeypatch: pytest.MonkeyPatch, image_says: dict[str, str]
+) -> None:
+    started: list[tuple[list[str], dict[str, str]]] = []
+
+    def run(command: list[str], *, env: dict[str, str], **_: object) -> subprocess.CompletedProcess[str]:
+        started.append((command, env))
+        return subprocess.CompletedProcess(command, 5)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in image_says.items():
+        monkeypatch.setenv(name, value)
+    assert cli.checkout(["--self-test", "--", "-m", "docker"]) == 5
+    ((command, env),) = started
+    chosen = [word for flag, word in zip(command, command[1:], strict=False) if flag == "-m"]
+    assert chosen == ["pytest", "not browser and not prometheus and not docker and not server", "docker"], "the last one wins"
+    assert "PYTHONDONTWRITEBYTECODE" not in env
+    assert ("PYTHONPYCACHEPREFIX" in env) == bool(image_says)
