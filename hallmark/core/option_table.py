@@ -85,6 +85,11 @@ OPTIONS = (
         used_by=frozenset({"release", "evals"}),
     ),
     Option(
+        name="smoke",
+        help="two minutes: every kind of check on few samples; passes or fails, and certifies nothing",
+        used_by=frozenset({"release"}),
+    ),
+    Option(
         name="run",
         metavar="FOLDER",
         help="the run to render again (default: the newest)",

@@ -137,6 +137,15 @@ class Manifest:
         """The kind of checks that was asked for, where that is all that narrows the run; None for any other run."""
         return PARTS.get(self.workflow) if self.partial == (part_reason(self.workflow),) else None
 
+    @property
+    def smoke(self) -> bool:
+        """Whether this is a smoke run, narrowed by nothing else."""
+        return self.partial == (SMOKE,)
+
+
+SMOKE = "--smoke"
+"""How a manifest says that a smoke run was asked for."""
+
 
 def part_reason(workflow: str) -> str:
     """How a manifest says that a part of a release is all that was asked for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from hallmark.core.endpoint import Endpoint
@@ -79,6 +80,15 @@ def judge(target: EvalTarget, scores: EvalScores) -> Evidence:
             "tolerance": target.tolerance,
         },
     )
+
+
+def on_few_samples(evidence: Evidence) -> Evidence:
+    """Of a smoke run: a miss stands where even the upper bound of the score is below the floor; else nothing is decided."""
+    interval, target = evidence.interval, evidence.target
+    may_reach = interval is not None and target is not None and interval.high >= float(target.limit)
+    if evidence.verdict is not Verdict.FAIL or not may_reach or evidence.detail.get("refused"):
+        return evidence
+    return replace(evidence, verdict=Verdict.INCONCLUSIVE, reason=f"not judged on so few samples: {evidence.reason}")
 
 
 def _metric(scores: EvalScores, name: str) -> float:

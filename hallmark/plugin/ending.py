@@ -50,14 +50,20 @@ class Ending:
             self._report(runs, interrupted=True)
         self._tell(runs)
 
-    def exit_code(self, of_pytest: int) -> int:
-        """pytest's own, unless it was ended by a signal or an error, or says yes where a report does not."""
+    def exit_code(self, of_pytest: int, *, only_inconclusive: bool = False) -> int:
+        """pytest's own, unless it was ended by a signal or an error, or says yes where a report does not.
+
+        `only_inconclusive`: every test that pytest counts as failed gave too little evidence, which a smoke run may.
+        """
         if self.error:
             return self.error.exit_code
         if self._interrupts.came and any(report.decision.outcome == "INTERRUPTED" for report in self.reports):
             return pytest.ExitCode.INTERRUPTED
         # A run that was asked for less keeps pytest's own code; a whole one of another server than the spec's is no less PARTIAL.
-        allowed = ("ACCEPTED", "PARTIAL") if self._options.narrowed_by else ("ACCEPTED",)
+        allowed = ("ACCEPTED", "SMOKE PASSED", "PARTIAL") if self._options.narrowed_by else ("ACCEPTED",)
+        smoke_passed = self.reports and all(report.decision.outcome == "SMOKE PASSED" for report in self.reports)
+        if smoke_passed and only_inconclusive and of_pytest == pytest.ExitCode.TESTS_FAILED:
+            return pytest.ExitCode.OK
         if of_pytest == pytest.ExitCode.OK and any(report.decision.outcome not in allowed for report in self.reports):
             return pytest.ExitCode.TESTS_FAILED
         return of_pytest

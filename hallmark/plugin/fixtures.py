@@ -36,6 +36,10 @@ def _servers(config: pytest.Config) -> CellServers:
     return servers
 
 
+def _items(count: int | None) -> str:
+    return f", {count} items" if count else ""
+
+
 @pytest.fixture
 def check(request: pytest.FixtureRequest) -> Check:
     """The recorder of this test's check: `check.observe(...)`, `check.equal(...)`, `check.add(Evidence(...))`."""
@@ -96,16 +100,17 @@ def evaluate(
     cell: Cell, testbed: Testbed, server: RunningServer, request: pytest.FixtureRequest
 ) -> Callable[[EvalTarget], list[Evidence]]:
     """Have lm-eval run one eval against the server, and its score judged by every gate."""
-    from hallmark.evals.task import make_request
+    from hallmark.evals.task import make_request, on_few_samples
 
     servers = _servers(request.config)
     session, harness = servers.session, servers.tools(cell.id).harness
 
     def run(target: EvalTarget) -> list[Evidence]:
-        session.progress(f"lm-eval: {target.task}")
+        session.progress(f"lm-eval: {target.task}{_items(session.options.limit or target.n)}")
         asked = make_request(cell, target, server.endpoint, folder=testbed.folder / "evals", limit=session.options.limit)
         scores = harness.evaluate(asked, timeout_s=target.timeout_s, check=server.require_alive)
-        return list(judged("evals", cell, target, scores))
+        found = list(judged("evals", cell, target, scores))
+        return [on_few_samples(evidence) for evidence in found] if session.options.smoke else found
 
     return run
 

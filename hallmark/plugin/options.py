@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from hallmark.core.option_table import by_name
-from hallmark.core.records import PARTS, part_reason
+from hallmark.core.records import PARTS, SMOKE, part_reason
 from hallmark.core.settings import Setting
 from hallmark.plugin.arguments import OF_PYTEST, setting_of
 from hallmark.plugin.marks import names_in
 from hallmark.serving import option_values
 from hallmark.serving.launchers import default_kind
 from hallmark.specs.catalogue import Selection
+from hallmark.specs.smoke import SAMPLES
 
 API_KEY_VARIABLE = "HALLMARK_API_KEY"
 JWT_VARIABLE = "JWT_SECRET"
@@ -45,6 +46,7 @@ class Options:
     server_wait_s: float | None
     artifacts: Path
     limit: int | None
+    smoke: bool
     guarded: bool
     """Whether clients of the server must show a key or a token."""
     workflow: str
@@ -88,12 +90,13 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
         device_wait_s=option_values.seconds(value["device-wait"], option="--device-wait"),
         server_wait_s=option_values.seconds(value["server-wait"], option="--server-wait"),
         artifacts=config.invocation_params.dir / value["artifacts"],
-        limit=option_values.whole_number(value["limit"], name="limit", least=1),
+        limit=option_values.whole_number(value["limit"], name="limit", least=1) or (SAMPLES if value["smoke"] else None),
+        smoke=bool(value["smoke"]),
         guarded=bool(environ.get(API_KEY_VARIABLE) or environ.get(JWT_VARIABLE)),
         workflow=config.option.hallmark_workflow or "pytest",
         decisions=config.option.hallmark_decisions or "",
         other_server=_other_server(settings["engine-arg"], server_env),
-        narrowed_by=_narrowed_by(config, settings["limit"], devices=devices),
+        narrowed_by=_narrowed_by(config, settings["limit"], settings["smoke"], devices=devices),
         settings=tuple(settings.values()),
     )
 
@@ -114,8 +117,10 @@ def _other_server(engine_args: Setting, server_env: Mapping[str, str]) -> tuple[
     return tuple(f"{option} {what}: this is not the server that the spec describes" for option, what in said.items() if what)
 
 
-def _narrowed_by(config: pytest.Config, limit: Setting, *, devices: frozenset[str]) -> tuple[str, ...]:
+def _narrowed_by(config: pytest.Config, limit: Setting, smoke: Setting, *, devices: frozenset[str]) -> tuple[str, ...]:
     reasons = [part_reason(workflow)] if (workflow := config.option.hallmark_workflow) in PARTS else []
+    if smoke.value:
+        reasons.append(SMOKE)
     if names_in(config.option.markexpr) - devices:
         reasons.append(f"-m '{config.option.markexpr}'")
     if config.option.keyword:

@@ -69,6 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from hallmark.plugin.options import read_options
     from hallmark.plugin.session import AcceptanceSession
     from hallmark.specs.catalogue import load_catalogue
+    from hallmark.specs.smoke import smoke_cell
 
     extensions.register_built_in(config.pluginmanager)
     extensions.begin(config.pluginmanager)
@@ -80,6 +81,8 @@ def pytest_configure(config: pytest.Config) -> None:
         # Besides what the user's own -m selects; pytest reads it once everything is collected.
         config.option.markexpr = of_part(options.workflow, config.option.markexpr)
         cells = reachable(catalogue.select(options.selection), config.option.markexpr)
+        if options.smoke:
+            cells = tuple(map(smoke_cell, cells))
     except HallmarkError as exc:
         raise stopped(config, exc) from exc
     for name, device in catalogue.devices.items():

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from hallmark.core.errors import HallmarkError, SpecError, UsageError
+from hallmark.core.errors import HallmarkError, Inconclusive, SpecError, UsageError
 from hallmark.core.records import Waiver, record_from_plain
 from hallmark.core.verdict import Verdict
 from hallmark.plugin.cell_servers import CellServers
@@ -27,6 +27,8 @@ from hallmark.specs.checks import demanded
 RECORD = "hallmark_record"
 REPEATS = "hallmark_repeats"
 """On a report whose cause another check has told already."""
+UNDECIDED = "hallmark_undecided"
+"""On a report of a check that gave too little evidence: its one line."""
 MISUSE = "hallmark_misuse"
 """On a report that ended with what only a person's other words can mend: an option, a spec."""
 
@@ -38,6 +40,8 @@ class Recorder:
         self._session = session
         self._folders = folders
         self._servers = servers
+        self._undecided: list[str] = []
+        """The line of each check that gave too little evidence."""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -80,6 +84,9 @@ class Recorder:
         if first != ref.check or isinstance(exc, NotMeasured):
             setattr(report, REPEATS, True)
             report.longrepr = outcome.reason
+        elif isinstance(exc, Inconclusive):
+            setattr(report, UNDECIDED, f"{ref.check}: {self._session.redactor(outcome.reason)}")
+            report.longrepr = outcome.reason
         elif speaks_for_itself(exc) and not self._session.config.option.verbose > 0:
             report.longrepr = str(exc)
 
@@ -93,11 +100,14 @@ class Recorder:
         """One cause fills the terminal once: what it kept from being measured is counted, not listed."""
         if getattr(report, REPEATS, False):
             return "not measured", "-", "NOT MEASURED"
+        if hasattr(report, UNDECIDED):
+            return "inconclusive", "?", "INCONCLUSIVE"
         return None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._session.progress.clear()  # before pytest writes its letter
+        self._undecided += [getattr(report, UNDECIDED)] if hasattr(report, UNDECIDED) else []
         if misuse := getattr(report, MISUSE, ""):
             self._session.ending.misuse = self._session.ending.misuse or UsageError(misuse)
         plain = getattr(report, RECORD, None)
@@ -122,7 +132,9 @@ class Recorder:
         self._servers.close()
         if self._session.writes:
             self._session.ending.decide(self._folders.opened)
-            session.exitstatus = self._session.ending.exit_code(session.exitstatus)
+            session.exitstatus = self._session.ending.exit_code(
+                session.exitstatus, only_inconclusive=session.testsfailed == len(self._undecided)
+            )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_unconfigure(self) -> None:
@@ -143,6 +155,10 @@ class Recorder:
         if self._session.ending.interrupted and not self._session.ending.reports:
             terminalreporter.write_sep("=", "hallmark: INTERRUPTED", red=True, bold=True)
             terminalreporter.write_line("The run was stopped before anything was measured.")
+        if self._undecided:
+            terminalreporter.write_sep("=", "INCONCLUSIVE: too little evidence to decide", yellow=True)
+            for line in self._undecided:
+                terminalreporter.write_line(line)
         if not self._session.ending.reports:
             return
         from hallmark.plugin.summary import summarise

@@ -18,7 +18,13 @@ MOST_MEASURED = 12
 def summarise(terminal: pytest.TerminalReporter, report: Report, *, folder: Path | None, redact: Callable[[str], str]) -> None:
     """Write them; without a `folder` whoever called pytest says where the report is."""
     decision = report.decision
-    colour = "green" if decision.accepted else "yellow" if decision.outcome in ("PARTIAL", "INCONCLUSIVE") else "red"
+    colour = (
+        "green"
+        if decision.accepted or decision.outcome == "SMOKE PASSED"
+        else "yellow"
+        if decision.outcome in ("PARTIAL", "INCONCLUSIVE")
+        else "red"
+    )
     terminal.write_sep("=", f"hallmark: {decision.title}", **{colour: True}, bold=True)
     terminal.write_line(f"{report.cell}: {decision.headline}")
     for note in report.notes:

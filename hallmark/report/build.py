@@ -57,7 +57,13 @@ def build(
     finished_at, duration_s = _ending(manifest, records)
     draft = draft_line(manifest.gaps)
     findings = Findings(
-        judged=judged, rows=rows, partial=manifest.partial, part=manifest.part, draft=draft, interrupted=interrupted
+        judged=judged,
+        rows=rows,
+        partial=manifest.partial,
+        part=manifest.part,
+        smoke=manifest.smoke,
+        draft=draft,
+        interrupted=interrupted,
     )
     counts = Counter(row.verdict for row in rows)
     return Report(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from hallmark.core.records import Evidence, Kind
+from hallmark.core.records import SMOKE, Evidence, Kind
 from hallmark.core.verdict import Verdict, worst
 from hallmark.core.wording import finding, in_full, one_line, plural, value_text
 from hallmark.report.document import EXIT_CODES, Decision, Outcome, Row
@@ -28,6 +28,8 @@ class Findings:
     partial: tuple[str, ...]
     part: Kind | None
     """The kind of checks that was asked for, where nothing else narrows the run."""
+    smoke: bool
+    """Whether every kind of check was asked for, on few samples."""
     draft: str
     """What the spec lacks, in one line; a draft is never accepted, whatever was measured."""
     interrupted: bool
@@ -62,6 +64,16 @@ class Findings:
     @property
     def all_accepted(self) -> bool:
         return all(row.verdict.accepted for row in self.rows)
+
+    @property
+    def smoke_passed(self) -> bool:
+        """Every check was carried out, the server showed something that is good, and nothing showed a fault.
+
+        Few samples leave checks undecided; those are named, and a smoke run claims nothing about them.
+        """
+        harmless = all(row.verdict.accepted or row.verdict is Verdict.INCONCLUSIVE for row in self.rows)
+        shown = any(row.kind == "server" and row.measured and row.verdict.accepted for row in self.rows)
+        return harmless and shown and self.demanded > 0 and not self.missing
 
     def any(self, verdict: Verdict) -> bool:
         return any(verdict in judged.verdicts for judged in self.judged)
@@ -98,9 +110,10 @@ def _outcome(findings: Findings) -> Outcome:
         (findings.measured_failure, "REJECTED"),
         (findings.any(Verdict.VOID), "VOID"),
         (findings.any(Verdict.ERROR), "ERROR"),
-        (bool(findings.partial), "PARTIAL"),
+        (findings.smoke and findings.smoke_passed, "SMOKE PASSED"),
+        (bool(findings.partial) and not findings.smoke, "PARTIAL"),
         (not findings.demanded or findings.missing > 0, "INCOMPLETE"),
-        (bool(findings.draft) or not findings.all_accepted, "INCONCLUSIVE"),
+        (findings.smoke or bool(findings.draft) or not findings.all_accepted, "INCONCLUSIVE"),
     )
     return next((outcome for holds, outcome in ladder if holds), "ACCEPTED")
 
@@ -118,6 +131,7 @@ def _headline(outcome: Outcome, findings: Findings) -> str:
         "PARTIAL": _of_part(findings),
         "INCOMPLETE": f"Only {measured} were measured; what was not measured is not accepted.",
         "INCONCLUSIVE": f"{plural(unproven, 'check')} gave too little evidence to decide.",
+        "SMOKE PASSED": _of_smoke(findings),
         "INTERRUPTED": f"The run was stopped before its end; {measured} had been measured.",
     }
     if not findings.draft:
@@ -160,6 +174,13 @@ def _of_part(findings: Findings) -> str:
     return f"{found}; a part of a release certifies nothing."
 
 
+def _of_smoke(findings: Findings) -> str:
+    passed = sum(row.verdict.accepted for row in findings.rows)
+    undecided = len(findings.rows) - passed
+    left = f", {undecided} not judged on so few samples" if undecided else ""
+    return f"Smoke passed; certifies nothing. {plural(passed, 'check')} passed{left}, none failed."
+
+
 def _failed(findings: Findings) -> str:
     failed = {j.record.check for j in findings.judged if Verdict.FAIL in j.verdicts and j.record.measured}
     return f"{plural(len(failed), 'check')} failed"
@@ -171,20 +192,20 @@ def _causes(outcome: Outcome, findings: Findings) -> Iterator[str]:
         yield "interrupted before the end"
     if not findings.demanded:
         yield "the manifest demands no check"
-    if outcome == "PARTIAL":
+    if outcome in ("PARTIAL", "SMOKE PASSED"):
         yield from narrowed
     if findings.draft and outcome == "INCONCLUSIVE":
         yield "the spec lacks what a certificate needs: `hallmark specs lint -v` says what to write, and where"
     for verdict in _CULPRITS_FIRST:
         rows = [row for row in findings.rows if row.verdict is verdict]
         yield from _grouped(sorted(rows, key=lambda row: row.missing), narrowed=_fewer_checks(findings.partial))
-    if outcome != "PARTIAL":
+    if outcome not in ("PARTIAL", "SMOKE PASSED"):
         yield from narrowed
 
 
 def _fewer_checks(partial: tuple[str, ...]) -> bool:
-    """Whether checks were left out on purpose; a limit leaves out samples only."""
-    return any(not reason.startswith("--limit") for reason in partial)
+    """Whether checks were left out on purpose; a limit leaves out samples only, and a smoke run has a manifest of its own."""
+    return any(not reason.startswith(("--limit", SMOKE)) for reason in partial)
 
 
 def _grouped(rows: Sequence[Row], *, narrowed: bool) -> Iterator[str]:

@@ -11,7 +11,7 @@ from hallmark.core.records import Evidence, Kind
 from hallmark.core.verdict import Verdict
 from hallmark.report.load_history import LoadHistory
 
-Outcome = Literal["ACCEPTED", "REJECTED", "VOID", "ERROR", "INCONCLUSIVE", "INCOMPLETE", "PARTIAL", "INTERRUPTED"]
+Outcome = Literal["ACCEPTED", "REJECTED", "VOID", "ERROR", "INCONCLUSIVE", "INCOMPLETE", "PARTIAL", "INTERRUPTED", "SMOKE PASSED"]
 
 EXIT_CODES: Mapping[Outcome, int] = {
     "ACCEPTED": 0,
@@ -22,6 +22,7 @@ EXIT_CODES: Mapping[Outcome, int] = {
     "INCOMPLETE": 4,
     "PARTIAL": 4,
     "INTERRUPTED": 130,
+    "SMOKE PASSED": 0,
 }
 
 

@@ -42,6 +42,7 @@ _TONES: Mapping[Outcome, tuple[str, str]] = {
     "INCOMPLETE": ("open", "…"),
     "PARTIAL": ("open", "◐"),
     "INTERRUPTED": ("open", "■"),
+    "SMOKE PASSED": ("open", "✓"),
 }
 
 

@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from hallmark.core.process import tail
+from hallmark.serving.phases import STARTING, phase_of
 from hallmark.serving.server import LaunchPlan
 
 _LOOK_EVERY_S = 2.0
 _SHOWN_AFTER_S = 20.0
 """A pause that is worth a word."""
+_LINES_READ = 200
 _MOST_FILES = 20_000
 """A cache with more than this is not walked to its end: looking must stay cheap."""
 _CACHES = (
@@ -87,17 +89,24 @@ class Startup:
         self._movement = movement
         self._progress = progress
         self._began = time.monotonic()
+        self._phase = STARTING
 
     def waited(self, why: str) -> bool:
-        """Show what the log said last (or `why`), with what was downloaded or for how long nothing moved.
+        """Show the phase that the log tells (never a line of it), how long it has taken, and what was downloaded.
+
+        `why` it is not ready yet is shown where the log tells no phase.
 
         Returns False when the wait should end.
         """
         idle_s = self._movement.idle_s()
-        phase = tail(self._plan.log_path, lines=1).strip()[:120] or why
+        # A phase that was left out of the last lines by others is still the last one that is known.
+        told = phase_of(tail(self._plan.log_path, lines=_LINES_READ).splitlines())
+        self._phase = told if told != STARTING else self._phase
+        phase = f"the server is {self._phase}" + (f" ({why})" if self._phase == STARTING else "")
+        so_far = f", {time.monotonic() - self._began:.0f} s so far"
         grown = self._movement.cached_bytes
         more = f" (caches +{grown / 1e6:,.0f} MB)" if grown > 1e6 else ""
-        self._progress(phase + more + (f" - nothing new for {idle_s:.0f} s" if idle_s > _SHOWN_AFTER_S else ""))
+        self._progress(phase + so_far + more + (f" - nothing new for {idle_s:.0f} s" if idle_s > _SHOWN_AFTER_S else ""))
         return self._plan.stall_timeout_s is None or idle_s < self._plan.stall_timeout_s
 
     def told(self, reason: str) -> str:

@@ -63,6 +63,8 @@ def _add(parser: argparse.ArgumentParser, option: Option) -> None:
 
 def run(options: argparse.Namespace, *, workspace: Path) -> Ended:
     """Carry out what was asked for; run folders and environments are made in `workspace`."""
+    if options.hallmark_smoke and not options.workflow:
+        options.workflow = "release"
     if not options.workflow:
         raise UsageError("nothing to do", hint="pass --workflow release (see --help)")
     _require_used(options)

@@ -56,6 +56,17 @@ TABLE = {
     "extra error": ([GOOD, record("server.b"), bad(ERROR, check="x")], {}, "ERROR", ERROR),
     "extra unmeasured fail": ([GOOD, record("server.b"), bad(FAIL, check="x", measured=False)], {}, "INCONCLUSIVE", FAIL),
     "partial and all good": ([GOOD, record("server.b")], {"partial": ("--limit 5",)}, "PARTIAL", PASS),
+    "smoke and missing": ([GOOD], {"partial": ("--smoke",)}, "INCOMPLETE", INCONCLUSIVE),
+    "smoke and fail": ([GOOD, bad(FAIL)], {"partial": ("--smoke",)}, "REJECTED", FAIL),
+    "smoke and error": ([GOOD, bad(ERROR)], {"partial": ("--smoke",)}, "ERROR", ERROR),
+    "smoke and void": ([GOOD, bad(VOID)], {"partial": ("--smoke",)}, "VOID", VOID),
+    "smoke that shows nothing": (
+        [bad(INCONCLUSIVE, check="server.a"), bad(INCONCLUSIVE)],
+        {"partial": ("--smoke",)},
+        "INCONCLUSIVE",
+        INCONCLUSIVE,
+    ),
+    "smoke narrowed further": ([GOOD, record("server.b")], {"partial": ("--smoke", "-k b")}, "PARTIAL", PASS),
     "partial and missing": ([GOOD], {"partial": ("-k a",)}, "PARTIAL", INCONCLUSIVE),
     "partial and inconclusive": ([GOOD, bad(INCONCLUSIVE)], {"partial": ("-k a",)}, "PARTIAL", INCONCLUSIVE),
     "partial and fail": ([GOOD, bad(FAIL)], {"partial": ("-k a",)}, "REJECTED", FAIL),
@@ -83,6 +94,14 @@ def test_table(case: str) -> None:
     assert decision.exit_code == EXIT_CODES[outcome]
     assert decision.accepted == (outcome == "ACCEPTED") == (decision.exit_code == 0) == (not decision.causes)
     assert decision.headline
+
+
+@pytest.mark.parametrize("second", [record("server.b"), bad(INCONCLUSIVE)])
+def test_a_smoke_run_passes_and_is_never_accepted(second: Record) -> None:
+    for gaps in ((), ("engine_version",)):
+        decision = build(manifest("server.a", "server.b", partial=("--smoke",), gaps=gaps), [GOOD, second]).decision
+        assert (decision.outcome, decision.exit_code, decision.accepted) == ("SMOKE PASSED", 0, False)
+        assert "Smoke passed; certifies nothing." in decision.headline
 
 
 PART = {"workflow": "tests", "partial": ("--workflow tests",)}

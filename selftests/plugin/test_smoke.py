@@ -1,0 +1,66 @@
+"""`--smoke`: green on a clean server, red on a fault of each kind, and never a certificate."""
+
+from __future__ import annotations
+
+import pytest
+
+from selftests.plugin.conftest import Place
+from selftests.plugin.stand_in_spec import POINT, perf_point
+
+pytestmark = pytest.mark.e2e
+EVAL = "evals.addition"
+
+
+def test_a_clean_server_passes_and_nothing_calls_it_accepted(place: Place) -> None:
+    place.whole_spec(perf=[perf_point(), perf_point(isl=64, osl=32, concurrency=4)])
+    ended = place.pytest("--smoke").end().must_end(0, "SMOKE PASSED")
+    assert "hallmark: SMOKE PASSED" in ended.out
+    assert "Smoke passed; certifies nothing." in ended.out
+    assert {row["kind"] for row in ended.report["rows"]} == {"spec", "server", "evals", "perf"}
+    assert [check for check in ended.rows if check.startswith("perf.")] == [f"perf.{POINT}"], "the lightest point alone"
+    assert ended.rows[f"perf.{POINT}"]["evidence"][0]["n"] == 4
+    assert ended.rows[EVAL]["evidence"][0]["n"] == 16
+    assert "narrowed: --smoke" in ended.causes
+    written = "".join((ended.folder / f"report.{kind}").read_text(encoding="utf-8") for kind in ("json", "md", "html"))
+    for text in (ended.said, written):
+        assert "ACCEPTED" not in text
+
+
+def test_a_score_that_few_samples_cannot_judge_is_told_and_spoils_nothing(place: Place) -> None:
+    place.whole_spec(faults="wrong-answers=0.3")
+    ended = place.release("--smoke").end().must_end(0, "SMOKE PASSED")
+    assert ended.bad == {EVAL: "INCONCLUSIVE"}
+    assert "1 not judged on so few samples" in ended.out
+    assert "= FAILURES =" not in ended.out
+    assert "Traceback" not in ended.out
+    assert "1 inconclusive" in ended.out
+    assert ended.out.splitlines()[-1].startswith("verdict: SMOKE PASSED - Smoke passed; certifies nothing.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "bad"),
+    [
+        ({"impl": {"python_deps": {"no-such-package": "==1"}}}, "spec"),
+        ({"faults": "no-usage"}, "server"),
+        ({"faults": "wrong-answers=1"}, "evals"),
+        ({"perf": [perf_point(targets={"tokens_per_s": 1e6})]}, "perf"),
+    ],
+    ids=["spec", "server", "evals", "perf"],
+)
+def test_a_fault_of_each_kind_is_red(place: Place, changes: dict[str, object], bad: str) -> None:
+    place.whole_spec(**changes)
+    ended = place.release("--smoke").end().must_end(1, "REJECTED")
+    assert "FAIL" in {row["verdict"] for row in ended.report["rows"] if row["kind"] == bad}
+
+
+def test_a_smoke_run_that_is_narrowed_further_is_partial(place: Place) -> None:
+    place.whole_spec()
+    place.release("--smoke", "--", "-k", "test_health").end().must_end(4, "PARTIAL")
+
+
+def test_a_check_that_did_not_run_spoils_a_smoke_run(place: Place) -> None:
+    place.whole_spec()
+    skips = (
+        "import pytest\ndef pytest_runtest_setup(item):\n    if 'max_tokens' in item.name:\n        pytest.skip('not today')\n"
+    )
+    place.release("--smoke", "--", "-p", place.plugin("skips_one", skips)).end().must_end(4, "INCOMPLETE")
