@@ -83,8 +83,9 @@ def _overview() -> str:
     return (
         "Decide whether a served LLM is fit to release on a device.\n\n"
         f"{rows}\n"
-        "  hallmark COMMAND --help says more; hallmark --version says which this is. With pytest, in any folder:\n\n"
-        "  pytest --model hallmark-tiny --device cpu\n"
+        "  hallmark COMMAND --help says more; hallmark --version says which this is.\n\n"
+        "  example: hallmark run --smoke --model hallmark-tiny --device cpu\n"
+        "  with pytest, in any folder: pytest --model hallmark-tiny --device cpu\n"
     )
 
 

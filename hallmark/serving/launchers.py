@@ -71,4 +71,4 @@ def help_of(option: Option) -> str:
     """The option's help; that of `--server` lists the kinds."""
     if option.name != "server":
         return option.help
-    return f"{option.help}: " + ", ".join(f"{kind.name} ({kind.summary})" for kind in launcher_kinds())
+    return f"{option.help}: " + ", ".join(kind.name for kind in launcher_kinds())

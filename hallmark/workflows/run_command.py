@@ -18,6 +18,7 @@ from hallmark.core.settings import resolve
 from hallmark.serving.launchers import help_of
 from hallmark.specs.catalogue import Selection, load_catalogue
 from hallmark.workflows.acceptance import WORKFLOWS, Ended, run_acceptance, show_plans
+from hallmark.workflows.help_text import one_line_each
 from hallmark.workflows.pairs import split_pairs
 from hallmark.workflows.secrets import SECRETS
 
@@ -31,6 +32,7 @@ def make_parser(program: str) -> argparse.ArgumentParser:
         usage="%(prog)s --workflow NAME [OPTION ...] [-- PYTEST_ARGUMENT ...]",
         description="Decide whether a served LLM is fit to release on a device.",
         epilog=EXAMPLE,
+        formatter_class=one_line_each,
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -38,7 +40,7 @@ def make_parser(program: str) -> argparse.ArgumentParser:
         choices=[*WORKFLOWS, "server", "reports"],
         metavar="NAME",
         type=lambda name: "reports" if name == "report" else name,
-        help="release, or a part of it: spec, tests (of the API), evals, benchmarks; server: serve until stopped; reports",
+        help="release; a part: spec, tests, evals, benchmarks; server; reports",
     )
     for option in OPTIONS:
         _add(parser, option)

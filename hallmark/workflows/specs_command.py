@@ -32,22 +32,31 @@ from hallmark.workflows.spec_remarks import Severity
 from hallmark.workflows.spec_tasks import known_tasks
 
 _SPEC_DIR = "a folder of specs, in place of model_specs if it has a devices.yaml, else besides; repeatable"
+_EXAMPLE = "example: %(prog)s show Llama-3.3-70B"
 Run = Callable[[argparse.Namespace], int]
 
 
 def make_parser(program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=program, description="Look at model specs, check and convert them.", allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog=program, description="Look at model specs, check and convert them.", epilog=_EXAMPLE, allow_abbrev=False
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, does, text in (
-        ("list", _list, "the cells, one line each"),
-        ("show", _show, "a model's family as one whole file, inheritance resolved"),
-        ("match", _match, "which model a config.json is, and what the others failed on"),
-        ("expand", _expand, "every cell with all that holds for it"),
-        ("lint", _lint, "what is wrong with the specs"),
-        ("convert", _convert, "another project's file as native YAML"),
-        ("schema", _schema, "the JSON Schema of spec files"),
+    for name, does, text, example in (
+        ("list", _list, "the cells, one line each", "--device t3k"),
+        ("show", _show, "a model's family as one whole file, inheritance resolved", "Llama-3.3-70B"),
+        ("match", _match, "which model a config.json is, and what the others failed on", "config.json"),
+        ("expand", _expand, "every cell with all that holds for it", "--model hallmark-tiny"),
+        ("lint", _lint, "what is wrong with the specs", "--strict"),
+        ("convert", _convert, "another project's file as native YAML", "other.yaml"),
+        ("schema", _schema, "the JSON Schema of spec files", "> schema.json"),
     ):
-        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            epilog=f"example: %(prog)s {example}",
+            allow_abbrev=False,
+        )
         command.set_defaults(run=does)
         command.add_argument("--spec-dir", action="append", type=Path, metavar="DIR", help=_SPEC_DIR)
         command.add_argument("--json", action="store_true", help="for programs")
