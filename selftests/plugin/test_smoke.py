@@ -43,7 +43,7 @@ def test_a_score_that_few_samples_cannot_judge_is_told_and_spoils_nothing(place:
         ({"impl": {"python_deps": {"no-such-package": "==1"}}}, "spec"),
         ({"faults": "no-usage"}, "server"),
         ({"faults": "wrong-answers=1"}, "evals"),
-        ({"perf": [perf_point(targets={"tokens_per_s": 1e6})]}, "perf"),
+        ({"faults": "short-output"}, "perf"),  # no busy machine excuses answers that are too short
     ],
     ids=["spec", "server", "evals", "perf"],
 )
