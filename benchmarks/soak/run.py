@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import socketserver
 import sys
 import tempfile
 import threading
@@ -172,6 +173,7 @@ def main() -> int:
     if not options.server_python:
         print("soak: no interpreter has vLLM: python run.py --model hallmark-tiny --device cpu makes one", file=sys.stderr)
         return 3
+    socketserver.BaseServer.handle_error = lambda *_: None  # type: ignore[method-assign] # of clients that are killed
     print(f"soak: {options.minutes:g} minutes, seed {options.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="soak-") as scratch:
         try:

@@ -21,7 +21,7 @@ from selftests.gateway.gateways import SECRET, everything, gateway
 from selftests.gateway.real_engine import Vllm
 from selftests.sidecar.running import command
 
-ENGINE_KILLS_EVERY = 12
+ENGINE_KILLS_EVERY = 24
 """An engine takes tens of seconds to come back: so many troubles are made, at least, from one kill to the next."""
 
 
@@ -132,7 +132,7 @@ class Troubles:
     # -- downloads
 
     def _kill_downloads(self) -> None:
-        for _ in range(10):
+        for _ in range(3):
             for task in Path(f"/proc/{self._world.sidecar_pid}/task").glob("*/children"):
                 for pid in task.read_text().split():
                     with contextlib.suppress(ProcessLookupError):

@@ -97,7 +97,7 @@ def gateway(engine_url: str, folder: Path, *arguments: str, open_files: int = 0,
         process = subprocess.Popen(command, env=environ, stderr=log, cwd=folder, preexec_fn=partial(_allow, open_files))
     running = Running(process, 0, log_path)
     try:
-        if not comes_true(lambda: _LISTENING.search(running.log) or process.poll() is not None, within_s=20):
+        if not comes_true(lambda: _LISTENING.search(running.log) or process.poll() is not None):
             raise RuntimeError("the gateway does not listen")
         found = _LISTENING.search(running.log)
         if not found:
