@@ -63,9 +63,15 @@ def staged(one: Attack, stage: Stage) -> Outcome:
 def machine() -> str:
     """When and where, for the head of the table."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    asked = subprocess.run(
+        ["git", "log", "-1", "--format=%h", "--", "hallmark_services", "engine"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     today = dt.datetime.now(tz=dt.UTC).date().isoformat()
-    return f"{today}, commit {asked.stdout.strip() or 'unknown'}, {os.cpu_count()} cores, {memory:.0f} GiB"
+    return f"{today}, services of commit {asked.stdout.strip() or 'unknown'}, {os.cpu_count()} cores, {memory:.0f} GiB"
 
 
 def table(found: Mapping[str, Outcome]) -> str:
