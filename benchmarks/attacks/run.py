@@ -74,37 +74,58 @@ def machine() -> str:
     return f"{today}, services of commit {asked.stdout.strip() or 'unknown'}, {os.cpu_count()} cores, {memory:.0f} GiB"
 
 
-def table(found: Mapping[str, Outcome]) -> str:
-    """All of it as Markdown."""
-    held = sum(outcome.held for outcome in found.values())
-    lines = [
+def row(name: str, outcome: Outcome) -> str:
+    """A line of the table."""
+    one = ATTACKS[name]
+    cells = (one.target, name, one.must_hold, outcome.figure, "yes" if outcome.held else "**NOT HELD**")
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def rows_of(table: Path) -> dict[str, str]:
+    """The lines of an earlier table by the attacks' names; those that there are no longer are left out."""
+    lines = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
+    found = {line.split(" | ")[1]: line for line in lines if line.startswith("| ") and line.count(" | ") == 4}
+    return {name: found[name] for name in ATTACKS if name in found}
+
+
+def write(path: Path, found: Mapping[str, Outcome]) -> None:
+    """The table with the rows of `found` in the place of what it said of them before."""
+    rows = {**rows_of(path), **{name: row(name, outcome) for name, outcome in found.items()}}
+    ordered = [rows[name] for name in ATTACKS if name in rows]
+    held = sum(line.endswith("| yes |") for line in ordered)
+    head = [
         "# Attacks and faults",
         "",
         "Made by `python benchmarks/attacks/run.py --write benchmarks/attacks/TABLE.md`; not to be edited.",
-        f"{machine()}: {held} of {len(found)} held.",
+        f"{held} of {len(ordered)} held ({machine()}).",
         "",
         "| of | what is tried | what must hold | measured | held |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for name, outcome in found.items():
-        one = ATTACKS[name]
-        cells = (one.target, name, one.must_hold, outcome.figure, "yes" if outcome.held else "**NOT HELD**")
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
+    path.write_text("\n".join([*head, *ordered]) + "\n", encoding="utf-8")
+
+
+def matches(name: str, glob: str) -> bool:
+    """By its name alone or with what it is aimed at before it."""
+    return any(fnmatch.fnmatch(text, glob) for text in (name, f"{ATTACKS[name].target}: {name}"))
 
 
 def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--list", action="store_true", help="print the names and end")
-    parser.add_argument("--only", action="append", default=[], metavar="GLOB", help="attacks whose name matches")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="GLOB", help="attacks whose name, or 'target: name', matches"
+    )
     parser.add_argument("--setting", action="append", default=[], metavar="NAME=VALUE", help="of the services")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the table there")
+    parser.add_argument(
+        "--write", type=Path, metavar="FILE", help="write the table there; rows of attacks that were not chosen stay"
+    )
     return parser.parse_args()
 
 
 def main() -> int:
     options = parsed()
-    chosen = [name for name in ATTACKS if not options.only or any(fnmatch.fnmatch(name, glob) for glob in options.only)]
+    chosen = [name for name in ATTACKS if not options.only or any(matches(name, glob) for glob in options.only)]
     if options.list:
         print("\n".join(chosen))
         return 0
@@ -121,10 +142,10 @@ def main() -> int:
             for name in chosen:
                 began = time.monotonic()
                 found[name] = outcome = staged(ATTACKS[name], stage)
+                if options.write:
+                    write(options.write, {name: outcome})
                 said = "held" if outcome.held else "NOT HELD"
                 print(f"{said:<9}{time.monotonic() - began:5.1f} s  {ATTACKS[name].target}: {name}: {outcome.figure}", flush=True)
-    if options.write:
-        options.write.write_text(table(found), encoding="utf-8")
     missed = sum(not outcome.held for outcome in found.values())
     print(f"{len(found) - missed} of {len(found)} held")
     return 1 if missed else 0
