@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
-from selftests.plugin.stand_in_spec import DEVICE
+from selftests.plugin.stand_in_spec import DEVICE, POINT, ROOT
 from selftests.product.conftest import options, spec_of_stand_in
 from selftests.product.installed import Installed
 
@@ -51,10 +52,13 @@ def test_an_own_check_is_accepted_and_missing_once_its_file_is_gone(installed: I
     """And nothing is written into the installation."""
     before = installed.fingerprint()
     spec_of_stand_in(user_folder, impl={"checks": ["own.port"]})
+    shutil.copy(ROOT / "examples" / "gate_plugin" / "conftest.py", user_folder)
     own = user_folder / "test_own.py"
     own.write_text(OWN_CHECK)
     whole = installed.start(user_folder, *options(server_python=sys.executable)).end().must_end(0, "ACCEPTED")
     assert whole.rows["own.port"]["evidence"][0]["value"].startswith("server.endpoint.base_url.startswith")
+    slowest = [item for item in whole.rows[f"perf.{POINT}"]["evidence"] if item["name"] == "slowest request"]
+    assert slowest[0]["target"]["limit"] == 60_000, "the gate of that conftest.py was asked, too"
     own.unlink()
     less = installed.start(user_folder, *options(server_python=sys.executable)).end()
     assert (less.outcome, less.report["missing"]) == ("INCOMPLETE", ["own.port"])
