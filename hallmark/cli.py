@@ -17,7 +17,7 @@ from pathlib import Path
 from hallmark import __version__
 from hallmark.core.errors import HallmarkError, Void
 from hallmark.core.signals import INTERRUPTED, STOPPED
-from hallmark.workflows import open_command, run_command
+from hallmark.workflows import init_command, open_command, run_command
 from hallmark.workflows.acceptance import Ended
 from hallmark.workflows.secrets import moved_to_environment
 
@@ -55,6 +55,7 @@ def _run(options: argparse.Namespace) -> Ended:
 
 
 COMMANDS = {
+    "init": Command(help="write the spec of a model of your own", make_parser=init_command.make_parser, run=init_command.run),
     "run": Command(help="certify a model, or serve it, or render a run again", make_parser=run_command.make_parser, run=_run),
     "specs": Command(help="list, show, match, check and convert model specs", make_parser=_specs_parser, run=_specs),
     "open": Command(help="show the newest report in the browser", make_parser=open_command.make_parser, run=open_command.run),

@@ -48,6 +48,11 @@ def compared(wanted: Sequence[PlanValue], command: Sequence[str]) -> tuple[Diffe
     )
 
 
+def engine_flags(command: Sequence[str]) -> dict[str, str]:
+    """The engine's arguments on the command line of a running server, but for those of `_OF_NO_MATTER`."""
+    return {name: value for name, value in _flags(command) if name not in _OF_NO_MATTER}
+
+
 def _shown(name: str, values: dict[str, str]) -> str:
     return MASK if name in values and is_secret_name(name) else values.get(name, "")
 

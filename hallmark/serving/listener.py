@@ -32,6 +32,13 @@ class Listener:
     command: tuple[str, ...]
     """Its words; a process may have changed them."""
 
+    @property
+    def folder(self) -> Path | None:
+        """The folder that it works in, from which its relative paths are seen; None where it cannot be seen."""
+        with contextlib.suppress(OSError):
+            return (_PROC / str(self.pid) / "cwd").readlink()
+        return None
+
     def environ(self) -> dict[str, str] | None:
         """The variables that it was started with; None where they cannot be seen."""
         try:

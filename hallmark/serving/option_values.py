@@ -29,10 +29,10 @@ def launcher(name: str, *, server_url: str) -> str:
     return kind.name
 
 
-def base_url(text: str) -> str:
+def base_url(text: str, *, option: str = "--server-url") -> str:
     """A server's base URL; empty where none is given."""
     if text and not re.match(r"https?://[^/\s]+$", text.rstrip("/")):
-        raise UsageError(f"'{text}' is not a server's base URL", where="--server-url", hint="e.g. http://127.0.0.1:8000")
+        raise UsageError(f"'{text}' is not a server's base URL", where=option, hint="e.g. http://127.0.0.1:8000")
     return text
 
 
