@@ -13,7 +13,7 @@ from hallmark.evals.harness import EvalRequest, EvalScores
 from hallmark.specs.cell import Cell
 from hallmark.specs.model import EvalTarget
 from hallmark.stats.intervals import wilson_interval
-from hallmark.stats.judge import judge_score
+from hallmark.stats.judge import NOT_JUDGED, judge_score
 
 _MAX_RETRIES = 2
 """lm-eval repeats a request that failed; many repeats would hide a server that answers every third time."""
@@ -85,10 +85,10 @@ def judge(target: EvalTarget, scores: EvalScores) -> Evidence:
 def on_few_samples(evidence: Evidence) -> Evidence:
     """Of a smoke run: a miss stands where even the upper bound of the score is below the floor; else nothing is decided."""
     interval, target = evidence.interval, evidence.target
-    may_reach = interval is not None and target is not None and interval.high >= float(target.limit)
-    if evidence.verdict is not Verdict.FAIL or not may_reach or evidence.detail.get("refused"):
+    is_open = interval is not None and target is not None and interval.low < float(target.limit) <= interval.high
+    if evidence.verdict is Verdict.PASS or not is_open or evidence.detail.get("refused"):
         return evidence
-    return replace(evidence, verdict=Verdict.INCONCLUSIVE, reason=f"not judged on so few samples: {evidence.reason}")
+    return replace(evidence, verdict=Verdict.INCONCLUSIVE, reason=f"{NOT_JUDGED}: {evidence.reason}")
 
 
 def _metric(scores: EvalScores, name: str) -> float:

@@ -128,9 +128,11 @@ def measure(
     """Measure one perf point with our own load generator, have every gate judge it, and pytest-benchmark record it."""
     from hallmark.perf.disturbance import weigh
     from hallmark.perf.loadgen import measure as run_point
+    from hallmark.perf.smoke import judged_on_few, weighed_on_few
     from hallmark.plugin.benchmark_record import PointRecorder
 
     servers, recorder = _servers(request.config), PointRecorder(request)
+    smoke = servers.session.options.smoke
     required = cell.impl.status.required_tier
     if hasattr(request.config, "workerinput"):
         raise NotMeasured("performance cannot be measured under pytest-xdist: other workers share the machine")
@@ -151,7 +153,12 @@ def measure(
         )
         server.require_alive()
         write_json(testbed.folder / "perf" / f"{point.name}.json", result.rows())
-        evidence = weigh(list(judged("perf", cell, point, result)), result, point, window.load)
+        found = list(judged("perf", cell, point, result))
+        if smoke:
+            found = judged_on_few(found)
+        evidence = weigh(found, result, point, window.load)
+        if smoke:
+            evidence = weighed_on_few(found, evidence)
         recorder.record(result, evidence, cell=cell.id, point=point.name)
         return evidence
 

@@ -22,6 +22,7 @@ from hallmark.plugin.item_record import note, plain_record, record_of
 from hallmark.plugin.outcome import NotMeasured, outcome_of, speaks_for_itself
 from hallmark.plugin.run_folders import RunFolders
 from hallmark.plugin.session import AcceptanceSession
+from hallmark.report.judge import NO_EVIDENCE
 from hallmark.specs.checks import demanded
 
 RECORD = "hallmark_record"
@@ -29,6 +30,8 @@ REPEATS = "hallmark_repeats"
 """On a report whose cause another check has told already."""
 UNDECIDED = "hallmark_undecided"
 """On a report of a check that gave too little evidence: its one line."""
+OPEN = "hallmark_open"
+"""On a report of a check that ran and says why it decides nothing: no fault in a smoke run."""
 MISUSE = "hallmark_misuse"
 """On a report that ended with what only a person's other words can mend: an option, a spec."""
 
@@ -40,6 +43,8 @@ class Recorder:
         self._session = session
         self._folders = folders
         self._servers = servers
+        self._open = 0
+        """How many reports that pytest counts as failed are of checks that a smoke run may leave open."""
         self._undecided: list[str] = []
         """The line of each check that gave too little evidence."""
 
@@ -81,6 +86,8 @@ class Recorder:
             report.outcome, report.wasxfail = "skipped", str(waiver)
         if isinstance(exc, UsageError | SpecError):
             setattr(report, MISUSE, self._session.redactor(str(exc)))
+        if outcome.verdict is Verdict.INCONCLUSIVE and outcome.measured and NO_EVIDENCE not in outcome.reason and report.failed:
+            setattr(report, OPEN, True)
         if first != ref.check or isinstance(exc, NotMeasured):
             setattr(report, REPEATS, True)
             report.longrepr = outcome.reason
@@ -108,6 +115,7 @@ class Recorder:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._session.progress.clear()  # before pytest writes its letter
         self._undecided += [getattr(report, UNDECIDED)] if hasattr(report, UNDECIDED) else []
+        self._open += hasattr(report, OPEN)
         if misuse := getattr(report, MISUSE, ""):
             self._session.ending.misuse = self._session.ending.misuse or UsageError(misuse)
         plain = getattr(report, RECORD, None)
@@ -133,7 +141,7 @@ class Recorder:
         if self._session.writes:
             self._session.ending.decide(self._folders.opened)
             session.exitstatus = self._session.ending.exit_code(
-                session.exitstatus, only_inconclusive=session.testsfailed == len(self._undecided)
+                session.exitstatus, only_inconclusive=session.testsfailed == self._open
             )
 
     @pytest.hookimpl(tryfirst=True)

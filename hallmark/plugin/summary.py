@@ -9,7 +9,7 @@ import pytest
 
 from hallmark.core.records import Evidence
 from hallmark.core.wording import finding
-from hallmark.report.document import Report, Row
+from hallmark.report.document import SMOKE_PASSED, Report, Row
 
 MOST_CAUSES = 15
 MOST_MEASURED = 12
@@ -35,6 +35,8 @@ def summarise(terminal: pytest.TerminalReporter, report: Report, *, folder: Path
         terminal.write_line(f"machine: {report.load.line}")
     if folder:
         terminal.write_line(f"report: {folder / 'report.html'}")
+        if decision.outcome == "SMOKE PASSED":
+            terminal.write_line(SMOKE_PASSED)
 
 
 def _some(lines: tuple[str, ...], most: int) -> Iterator[str]:

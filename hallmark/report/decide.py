@@ -9,7 +9,7 @@ from hallmark.core.records import SMOKE, Evidence, Kind
 from hallmark.core.verdict import Verdict, worst
 from hallmark.core.wording import finding, in_full, one_line, plural, value_text
 from hallmark.report.document import EXIT_CODES, Decision, Outcome, Row
-from hallmark.report.judge import NO_RECORD, NOT_MEASURED, Judged
+from hallmark.report.judge import NO_EVIDENCE, NO_RECORD, NOT_MEASURED, Judged
 from hallmark.specs.targets import Tier
 
 _CULPRITS_FIRST = (Verdict.VOID, Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE)
@@ -71,7 +71,7 @@ class Findings:
 
         Few samples leave checks undecided; those are named, and a smoke run claims nothing about them.
         """
-        harmless = all(row.verdict.accepted or row.verdict is Verdict.INCONCLUSIVE for row in self.rows)
+        harmless = all(row.verdict.accepted or _is_open(row) for row in self.rows)
         shown = any(row.kind == "server" and row.measured and row.verdict.accepted for row in self.rows)
         return harmless and shown and self.demanded > 0 and not self.missing
 
@@ -177,8 +177,13 @@ def _of_part(findings: Findings) -> str:
 def _of_smoke(findings: Findings) -> str:
     passed = sum(row.verdict.accepted for row in findings.rows)
     undecided = len(findings.rows) - passed
-    left = f", {undecided} not judged on so few samples" if undecided else ""
+    left = f", {undecided} not judged" if undecided else ""
     return f"Smoke passed; certifies nothing. {plural(passed, 'check')} passed{left}, none failed."
+
+
+def _is_open(row: Row) -> bool:
+    """Whether the check ran and says why it decides nothing; one that has no evidence is itself at fault."""
+    return row.verdict is Verdict.INCONCLUSIVE and NO_EVIDENCE not in row.reason
 
 
 def _failed(findings: Findings) -> str:

@@ -25,6 +25,9 @@ EXIT_CODES: Mapping[Outcome, int] = {
     "SMOKE PASSED": 0,
 }
 
+SMOKE_PASSED = "smoke passed; certifies nothing"
+"""The last line of a smoke run in which nothing failed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:

@@ -11,6 +11,7 @@ SAMPLES = 16
 """Items of the one eval: enough to see a score that is far off, too few to accept one."""
 _ROUNDS = 2
 """Requests per user of the one perf point."""
+_LEAST_REQUESTS = 4
 
 
 def smoke_cell(cell: Cell) -> Cell:
@@ -25,5 +26,5 @@ def smoke_cell(cell: Cell) -> Cell:
 
 
 def _short(point: PerfPoint) -> PerfPoint:
-    requests = min(point.requests, _ROUNDS * point.concurrency)
+    requests = min(point.requests, max(_LEAST_REQUESTS, _ROUNDS * point.concurrency))
     return point.model_copy(update={"requests": requests, "warmup": min(point.warmup, point.concurrency)})

@@ -11,6 +11,8 @@ import math
 from hallmark.core.records import Interval
 from hallmark.core.verdict import Verdict
 
+NOT_JUDGED = "not judged on so few samples"
+"""How the reason of evidence begins that a smoke run leaves open."""
 _ROUNDING = 1e-9
 """Decimal targets are not exact in binary: 0.9 - 0.05 must not be missed by 0.85."""
 

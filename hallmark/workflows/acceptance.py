@@ -15,6 +15,7 @@ from typing import Any
 
 from hallmark.core.records import PARTS
 from hallmark.core.signals import ENDING, INTERRUPTED, heeded, held_back, leave_lost_terminal
+from hallmark.report.document import SMOKE_PASSED
 
 WORKFLOWS = ("release", *PARTS)
 """A part never certifies."""
@@ -90,6 +91,8 @@ def _conclude(code: int, found: dict[str, Any]) -> Ended:
         by_signal = code == INTERRUPTED or -code in ENDING
         end = "INTERRUPTED - The run was stopped before its report." if by_signal else f"not accepted (pytest ended with {code})"
         lines.append(f"verdict: {end}")
+    if cells and not any(codes) and all(cell["title"] == "SMOKE PASSED" for cell in cells):
+        lines.append(SMOKE_PASSED)
     return Ended(exit_code=next((c for c in _PRECEDENCE if c in codes), 0 if cells else 4), lines=tuple(lines))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from selftests.faulty import running
 from selftests.plugin.conftest import Place
-from selftests.plugin.stand_in_spec import POINT, perf_point
+from selftests.plugin.stand_in_spec import DEVICE, MODEL, POINT, WEIGHTS, perf_point
 
 pytestmark = pytest.mark.e2e
 EVAL = "evals.addition"
@@ -30,11 +31,12 @@ def test_a_score_that_few_samples_cannot_judge_is_told_and_spoils_nothing(place:
     place.whole_spec(faults="wrong-answers=0.3")
     ended = place.release("--smoke").end().must_end(0, "SMOKE PASSED")
     assert ended.bad == {EVAL: "INCONCLUSIVE"}
-    assert "1 not judged on so few samples" in ended.out
+    assert "1 not judged, none failed" in ended.out
+    assert f"{EVAL}: INCONCLUSIVE - not judged on so few samples: " in ended.causes
     assert "= FAILURES =" not in ended.out
     assert "Traceback" not in ended.out
     assert "1 inconclusive" in ended.out
-    assert ended.out.splitlines()[-1].startswith("verdict: SMOKE PASSED - Smoke passed; certifies nothing.")
+    assert ended.out.splitlines()[-1] == "smoke passed; certifies nothing"
 
 
 @pytest.mark.parametrize(
@@ -64,3 +66,17 @@ def test_a_check_that_did_not_run_spoils_a_smoke_run(place: Place) -> None:
         "import pytest\ndef pytest_runtest_setup(item):\n    if 'max_tokens' in item.name:\n        pytest.skip('not today')\n"
     )
     place.release("--smoke", "--", "-p", place.plugin("skips_one", skips)).end().must_end(4, "INCOMPLETE")
+
+
+def test_a_server_that_runs_already_passes_though_its_environment_is_unseen(place: Place) -> None:
+    """Several checks share that one cause; none of them is a failure."""
+    place.whole_spec()
+    model, cell = f"--model={MODEL}", f"--device={DEVICE}"
+    options = [model, cell, f"--spec-dir={place.specs}", f"--artifacts={place.artifacts}"]
+    with running(model=WEIGHTS, served_model_name=MODEL, ttft_ms=2, max_model_len=512) as server:
+        ended = place.start(["hallmark.checkout", "--smoke", *options, f"--server-url={server.base_url}"]).end()
+    ended.must_end(0, "SMOKE PASSED")
+    assert {verdict for check, verdict in ended.bad.items()} == {"INCONCLUSIVE"}
+    assert len(ended.bad) > 2
+    assert "the environment of an attached server is not known" in ended.causes
+    assert ended.out.splitlines()[-1] == "smoke passed; certifies nothing"

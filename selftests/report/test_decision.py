@@ -58,6 +58,12 @@ TABLE = {
     "partial and all good": ([GOOD, record("server.b")], {"partial": ("--limit 5",)}, "PARTIAL", PASS),
     "smoke and missing": ([GOOD], {"partial": ("--smoke",)}, "INCOMPLETE", INCONCLUSIVE),
     "smoke and fail": ([GOOD, bad(FAIL)], {"partial": ("--smoke",)}, "REJECTED", FAIL),
+    "smoke without evidence": (
+        [GOOD, replace(record("server.b"), evidence=())],
+        {"partial": ("--smoke",)},
+        "INCONCLUSIVE",
+        INCONCLUSIVE,
+    ),
     "smoke and error": ([GOOD, bad(ERROR)], {"partial": ("--smoke",)}, "ERROR", ERROR),
     "smoke and void": ([GOOD, bad(VOID)], {"partial": ("--smoke",)}, "VOID", VOID),
     "smoke that shows nothing": (
