@@ -17,7 +17,7 @@ from pathlib import Path
 from hallmark import __version__
 from hallmark.core.errors import HallmarkError, Void
 from hallmark.core.signals import INTERRUPTED, STOPPED
-from hallmark.workflows import init_command, open_command, run_command
+from hallmark.workflows import completion, init_command, open_command, run_command
 from hallmark.workflows.acceptance import Ended
 from hallmark.workflows.secrets import moved_to_environment
 
@@ -54,11 +54,20 @@ def _run(options: argparse.Namespace) -> Ended:
     return run_command.run(options, workspace=Path.cwd())
 
 
+def _completion(options: argparse.Namespace) -> Ended:
+    named = (
+        completion.Named(name=name, help=command.help, parser=command.make_parser(f"hallmark {name}"))
+        for name, command in COMMANDS.items()
+    )
+    return completion.run(options, named)
+
+
 COMMANDS = {
     "init": Command(help="write the spec of a model of your own", make_parser=init_command.make_parser, run=init_command.run),
     "run": Command(help="certify a model, or serve it, or render a run again", make_parser=run_command.make_parser, run=_run),
     "specs": Command(help="list, show, match, check and convert model specs", make_parser=_specs_parser, run=_specs),
     "open": Command(help="show the newest report in the browser", make_parser=open_command.make_parser, run=open_command.run),
+    "completion": Command(help="let a shell complete commands and names", make_parser=completion.make_parser, run=_completion),
 }
 
 
@@ -80,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _overview() -> str:
-    rows = "".join(f"  hallmark {name:<7} {command.help}\n" for name, command in COMMANDS.items())
+    rows = "".join(f"  hallmark {name:<10} {command.help}\n" for name, command in COMMANDS.items())
     return (
         "Decide whether a served LLM is fit to release on a device.\n\n"
         f"{rows}\n"

@@ -13,11 +13,11 @@ from hallmark.core.errors import UsageError
 from hallmark.core.files import write_text
 from hallmark.specs.gaps import draft_line
 from hallmark.workflows.acceptance import Ended
+from hallmark.workflows.help_text import one_line_each
 
-EXAMPLES = """\
-examples:
-  hallmark init --url http://127.0.0.1:8000               # of a server that runs: measures the first targets, too
-  hallmark init --weights Qwen/Qwen3-8B --device h100     # of weights alone: their targets are left open
+_EXAMPLES = """\
+example: %(prog)s --url http://127.0.0.1:8000             # a server that runs is measured
+example: %(prog)s --weights Qwen/Qwen3-8B --device h100   # without one targets are left open
 """
 _SETTINGS = {"pyproject.toml": "[tool.pytest", "tox.ini": "[pytest]", "setup.cfg": "[tool:pytest]"}
 """Files that may hold pytest's settings, which a new pytest.ini would put out of force."""
@@ -27,9 +27,9 @@ def make_parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program,
         usage="%(prog)s [--url URL] [--weights PATH_OR_REPO] [OPTION ...]",
-        description="Write the spec of a model of your own, with a pytest.ini and a CI workflow. Files that exist are kept.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Write the spec of a model of your own, a pytest.ini and a CI workflow; files that exist are kept.",
+        epilog=_EXAMPLES,
+        formatter_class=one_line_each,
         allow_abbrev=False,
     )
     parser.add_argument("--url", default="", metavar="URL", help="a server that runs (its key: HALLMARK_API_KEY)")
