@@ -15,9 +15,9 @@ from hallmark.specs.folders import default_folders
 from hallmark.workflows.init.measured import rounded
 from hallmark.workflows.spec_lint import lint
 from hallmark.workflows.spec_remarks import Severity
-from selftests.faulty import running
+from selftests.faulty import running, this_port_or_a_free_one
 from selftests.plugin.conftest import Place
-from selftests.plugin.stand_in_spec import DEVICE, WEIGHTS
+from selftests.plugin.stand_in_spec import WEIGHTS
 
 MODEL = "mine"
 FILES = (
@@ -43,22 +43,28 @@ def files_in(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
+COMMAND = "hallmark init --url http://127.0.0.1:8000"
+"""As the README has it."""
+
+
 @pytest.mark.e2e
 def test_of_a_running_server_it_ends_in_a_run_that_measures(place: Place) -> None:
     """`hallmark init --url`, then a bare `pytest` there: accepted; and rejected once the server answers wrongly."""
     folder = place.folder / "own"
+    folder.mkdir()
+    port = this_port_or_a_free_one(8000)
     serving = {"model": WEIGHTS, "served_model_name": MODEL, "ttft_ms": 5, "itl_ms": 1}
-    with running(**serving, environ=place.environ) as server:
-        made = place.start(["hallmark", "init", f"--url={server.base_url}", f"--folder={folder}", f"--device={DEVICE}"]).end()
+    with running(**serving, port=port, environ=place.environ):
+        made = place.start(COMMAND.replace("8000", str(port)).split(), cwd=folder).end()
         assert made.code == 0, made.said
-        assert made.out.splitlines() == [*(f"wrote {folder}/{name}" for name in FILES), f"next: cd {folder} && pytest"]
+        assert made.out.splitlines() == [*(f"wrote {name}" for name in FILES), "next: pytest"]
         assert faults_of(folder) == []
         place.artifacts = folder / "artifacts"
         ended = place.start(["pytest"], cwd=folder).end().must_end(0, "ACCEPTED")
-        port = server.port
     assert {"evals.questions", "perf.isl64-osl32-c1", "perf.isl64-osl32-c8", "server.structured-output"} <= set(ended.rows)
-    targets = [point["targets"] for point in spec_in(folder)["impls"][0]["devices"][DEVICE]["perf"]]
-    assert [set(each) for each in targets] == [{"ttft_mean_ms", "tpot_mean_ms"}, {"ttft_mean_ms", "tokens_per_s"}]
+    (entry,) = spec_in(folder)["impls"][0]["devices"].values()
+    targets = [set(point["targets"]) for point in entry["perf"]]
+    assert targets == [{"ttft_mean_ms", "tpot_mean_ms"}, {"ttft_mean_ms", "tokens_per_s"}]
     assert (folder / FILES[0]).read_text().count("measured by hallmark init on") == 3, "two points and an eval"
     with running("wrong-answers=1", **serving, port=port, environ=place.environ):
         red = place.start(["pytest", "-m", "evals"], cwd=folder).end().must_end(1, "REJECTED")
