@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
+    from rich.text import Text
 
 _QUIET_FOR_S = 15.0
-"""Without a terminal, a repeated kind of progress is shown this often."""
+"""Without a terminal, progress is shown at most this often."""
+_SAME_AGAIN_S = 60.0
+"""Without a terminal, what is still going on is said again after so long."""
 
 
 class Line(Protocol):
@@ -27,6 +30,18 @@ class Line(Protocol):
 
 class Listener(Protocol):
     def __call__(self, text: str, *, stays: bool) -> None: ...
+
+
+class _Live:
+    """A line that is made anew each time it is drawn, so that its time runs on; cut at the terminal's edge."""
+
+    def __init__(self, line: Callable[[], str]) -> None:
+        self._line = line
+
+    def __rich__(self) -> Text:
+        from rich.text import Text
+
+        return Text(self._line(), no_wrap=True, overflow="ellipsis")
 
 
 class Progress:
@@ -45,6 +60,8 @@ class Progress:
         self._lock = threading.Lock()
         self._last = ""
         self._last_at = 0.0
+        self._began = time.monotonic()
+        self._left = ""
 
     @cached_property
     def _console(self) -> Console:
@@ -59,10 +76,20 @@ class Progress:
         with self._lock:
             if self._console.is_terminal and self._terminal():
                 self._live(text)
-            elif text != self._last and time.monotonic() - self._last_at > _QUIET_FOR_S:
-                self._print(text)
+            elif time.monotonic() - self._last_at > (_SAME_AGAIN_S if text == self._last else _QUIET_FOR_S):
+                self._print(self._with_time(text))
                 self._last_at = time.monotonic()
             self._last = text
+
+    def count(self, done: int, total: int) -> None:
+        """Say how many of the run's checks have ended; what is shown from then on says how many are left."""
+        with self._lock:
+            self._left = f", {total - done} of {total} checks left" if done < total else ""
+
+    def _with_time(self, text: str) -> str:
+        """`text` with how long the run has taken and what is left of it, such as `(2:05, 12 of 46 checks left)`."""
+        minutes, seconds = divmod(int(time.monotonic() - self._began), 60)
+        return f"{text} ({minutes}:{seconds:02}{self._left})"
 
     def _live(self, text: str) -> None:
         if self._status is None:
@@ -70,7 +97,7 @@ class Progress:
             self._console.print()
             self._status = self._console.status("")
             self._status.start()
-        self._status.update(f"hallmark: {text}".replace("[", "\\["))
+        self._status.update(_Live(lambda: f"hallmark: {self._with_time(text)}"))
 
     def _width(self) -> int:
         """How far pytest has written on its current line, all of it shown."""

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import subprocess
 import sys
 import threading
@@ -19,6 +20,10 @@ from hallmark.core.errors import HarnessError
 from hallmark.core.process import tail
 
 _POLL_S = 0.1
+_BAR = re.compile(rb"Requesting API:[^\r\n]*?\b(\d+)/(\d+) \[")
+"""lm-eval's own progress bar, which stands in its log."""
+_BAR_BYTES = 2000
+"""Of the log's end: more than a bar is long."""
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 
 
@@ -74,6 +79,8 @@ class Harness:
 
     def __init__(self, *, environ: Mapping[str, str], log_path: Path, python: str = sys.executable, offline: bool = True) -> None:
         self.log_path = log_path
+        self._asked_at = 0
+        """Where the log of the running task begins, in bytes."""
         self._python = python
         self._environ = {**environ, **(_OFFLINE if offline else {})}
         self._worker = _Worker(self._python, self._environ, log_path=log_path)
@@ -89,6 +96,7 @@ class Harness:
         if not self._worker.ready:
             self._next(began, timeout_s, check)
             self._worker.ready = True
+        self._asked_at = self.log_path.stat().st_size
         self._worker.ask(request)
         answer = self._next(began, timeout_s, check)
         return EvalScores(
@@ -100,6 +108,14 @@ class Harness:
             lower_is_better=tuple(answer["lower_is_better"]),
             refused=answer["refused"],
         )
+
+    def requests(self) -> tuple[int, int] | None:
+        """How many of the running task's requests are answered, of how many; None where lm-eval has not said so yet."""
+        with contextlib.suppress(OSError), self.log_path.open("rb") as log:
+            log.seek(max(self._asked_at, log.seek(0, os.SEEK_END) - _BAR_BYTES))
+            if said := _BAR.findall(log.read()):
+                return int(said[-1][0]), int(said[-1][1])
+        return None
 
     def _next(self, began: float, timeout_s: float, check: Callable[[], None]) -> dict[str, Any]:
         try:

@@ -107,8 +107,14 @@ def evaluate(
 
     def run(target: EvalTarget) -> list[Evidence]:
         session.progress(f"lm-eval: {target.task}{_items(session.options.limit or target.n)}")
+
+        def look() -> None:
+            server.require_alive()
+            if counted := harness.requests():
+                session.progress(f"lm-eval: {target.task}, {counted[0]} of {counted[1]} requests")
+
         asked = make_request(cell, target, server.endpoint, folder=testbed.folder / "evals", limit=session.options.limit)
-        scores = harness.evaluate(asked, timeout_s=target.timeout_s, check=server.require_alive)
+        scores = harness.evaluate(asked, timeout_s=target.timeout_s, check=look)
         found = list(judged("evals", cell, target, scores))
         return [on_few_samples(evidence) for evidence in found] if session.options.smoke else found
 

@@ -43,6 +43,7 @@ class Recorder:
         self._session = session
         self._folders = folders
         self._servers = servers
+        self._ended = self._total = 0
         self._open = 0
         """How many reports that pytest counts as failed are of checks that a smoke run may leave open."""
         self._undecided: list[str] = []
@@ -110,6 +111,18 @@ class Recorder:
         if hasattr(report, UNDECIDED):
             return "inconclusive", "?", "INCONCLUSIVE"
         return None
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._count(0, len(session.items))
+
+    def pytest_runtest_logfinish(self) -> None:
+        self._count(self._ended + 1, self._total)
+
+    def _count(self, ended: int, total: int) -> None:
+        """How many items have ended, of how many; a worker of xdist has only a part of those that it knows."""
+        self._ended, self._total = ended, total
+        if not hasattr(self._session.config, "workerinput"):
+            self._session.progress.count(ended, total)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

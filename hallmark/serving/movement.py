@@ -94,7 +94,7 @@ class Startup:
     def waited(self, why: str) -> bool:
         """Show the phase that the log tells (never a line of it), how long it has taken, and what was downloaded.
 
-        `why` it is not ready yet is shown where the log tells no phase.
+        `why` it is not ready yet is shown where the log tells no phase and the server answers something.
 
         Returns False when the wait should end.
         """
@@ -102,7 +102,7 @@ class Startup:
         # A phase that was left out of the last lines by others is still the last one that is known.
         told = phase_of(tail(self._plan.log_path, lines=_LINES_READ).splitlines())
         self._phase = told if told != STARTING else self._phase
-        phase = f"the server is {self._phase}" + (f" ({why})" if self._phase == STARTING else "")
+        phase = f"the server is {self._phase}" + (f" ({why})" if self._phase == STARTING and why.startswith("/") else "")
         so_far = f", {time.monotonic() - self._began:.0f} s so far"
         grown = self._movement.cached_bytes
         more = f" (caches +{grown / 1e6:,.0f} MB)" if grown > 1e6 else ""

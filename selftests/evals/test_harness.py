@@ -50,6 +50,21 @@ def test_wrong_answers_cost_score(harness: Harness, ask: Ask) -> None:
     assert scores.metrics["exact_match,none"] == 0.0
 
 
+def test_how_many_requests_are_answered_is_told_of_the_task_that_is_under_way(harness: Harness, ask: Ask) -> None:
+    """Not of the one before, whose progress bar stands in the same log."""
+    told: list[tuple[int, int] | None] = []
+    with running(ttft_ms=300) as server:
+        for limit in (3, 2):
+            request = ask("addition", server.base_url, limit=limit)
+            request = replace(request, model_args={**request.model_args, "batch_size": 1, "num_concurrent": 1})
+            harness.evaluate(request, timeout_s=120, check=lambda: told.append(harness.requests()))
+            told.append(harness.requests())
+    assert told[-1] == (2, 2)
+    assert {total for _, total in filter(None, told)} == {3, 2}
+    second = told[told.index((3, 3)) :]
+    assert None in second, "before it says anything itself, nothing is known of the second"
+
+
 @pytest.mark.parametrize(("faults", "refused"), [((), False), (("error-every=7",), True)])
 @pytest.mark.parametrize("concurrent", [1, 4])
 def test_what_was_refused_and_sent_again_is_counted(

@@ -107,7 +107,11 @@ def _processes_at(url: str) -> ServerProcesses:
 class AttachLauncher(Launcher):
     def start(self, plan: LaunchPlan, progress: Callable[[str], None]) -> RunningServer:
         port = _Port(plan.endpoint.base_url, patience_s=plan.listen_timeout_s)
-        reason = wait_until_ready(plan.endpoint, timeout_s=plan.startup_timeout_s, gone=port.closed_after, progress=progress)
+
+        def show(why: str) -> None:
+            progress("waiting for the server" + (f" ({why})" if why.startswith("/") else ""))
+
+        reason = wait_until_ready(plan.endpoint, timeout_s=plan.startup_timeout_s, gone=port.closed_after, progress=show)
         if port.refusal:
             hint = "start the server, correct --server-url, or wait for one that is starting with --server-wait SECONDS"
             raise LaunchError(f"no server answers there: {port.refusal}", where=plan.endpoint.base_url, hint=hint)
