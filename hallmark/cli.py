@@ -125,8 +125,12 @@ def _carry_out(parser: argparse.ArgumentParser, words: Sequence[str], run: Calla
     except KeyboardInterrupt:
         print(f"{parser.prog}: {STOPPED}", file=sys.stderr)
         return INTERRUPTED
-    for line in ended.lines:
-        print(line)
+    try:
+        for line in ended.lines:
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `... | head` has seen enough; Python must not find that out again when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return ended.exit_code
 
 

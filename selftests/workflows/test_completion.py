@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from hallmark import cli
+from selftests.plugin.stand_in_spec import ROOT
 
 # As bash does on TAB: the words so far, the last of which is to be completed.
 ASK = """
@@ -51,6 +53,12 @@ def test_bash_offers_commands_options_and_names(bash: Path) -> None:
     assert offered("run", "--workflow", "rel") == {"release"}
     assert offered("run", "--server", "at") == {"attach"}
     assert "Qwen3-8B" in offered("specs", "show", "Qwen3")
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = f"{shlex.quote(sys.executable)} -m hallmark completion fish | head -n 1"
+    ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert (ended.stderr, len(ended.stdout.splitlines())) == ("", 1)
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])

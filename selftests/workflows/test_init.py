@@ -12,7 +12,9 @@ import yaml
 
 from hallmark import cli
 from hallmark.specs.folders import default_folders
+from hallmark.specs.matching import Matcher, compare, make_pattern
 from hallmark.workflows.init.measured import rounded
+from hallmark.workflows.init.weights import architecture_of
 from hallmark.workflows.spec_lint import lint
 from hallmark.workflows.spec_remarks import Severity
 from selftests.faulty import running, this_port_or_a_free_one
@@ -160,6 +162,31 @@ def test_the_workflow_is_one_of_github_and_the_questions_are_plain(tmp_path: Pat
     rows = [json.loads(line) for line in (tmp_path / "evals/hallmark_tiny/questions.jsonl").read_text().splitlines()]
     assert all(set(row) == {"prompt", "answer"} and row["answer"].isalnum() for row in rows)
     assert len({row["prompt"] for row in rows}) == len(rows) == 24
+
+
+DIMENSIONS = {"num_hidden_layers": 4, "hidden_size": 128, "vocab_size": 261, "max_position_embeddings": 512}
+CONFIGS = {
+    "plain": {"model_type": "own", **DIMENSIONS, "rope_parameters": {"rope_theta": 1.0}},
+    "nested": {"model_type": "own", "text_config": DIMENSIONS},
+    "quantised": {"model_type": "own", **DIMENSIONS, "quantization_config": {"quant_method": "fp8", "ignored": ["lm_head"]}},
+    "quantised within": {"model_type": "own", "text_config": {**DIMENSIONS, "compression_config": {"format": "pack"}}},
+    "quantised by an unknown method": {"model_type": "own", **DIMENSIONS, "quantization_config": {"w": 4}},
+}
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_an_architecture_holds_for_its_own_config_and_for_no_other(config: dict[str, Any]) -> None:
+    """It asks for more than a pattern of the catalogue that the config matches, too: no config then matches both equally."""
+    wider = make_pattern("wider", {"model_type": "own", "hidden_size": 128})
+    assert wider is not None
+    pattern = make_pattern("own", architecture_of(config, Matcher([wider])))
+    assert pattern is not None
+    assert compare(pattern, config).mismatches == ()
+    assert pattern.specificity > wider.specificity
+    for other in CONFIGS.values():
+        assert compare(pattern, other).holds == (other is config)
+    changed = json.loads(json.dumps(config).replace("128", "256"))
+    assert not compare(pattern, changed).holds
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,8 @@ def look_at(url: str, *, api_key: str) -> Served:
 
 def _first_model(listed: Any) -> dict[str, Any]:
     """The entry of the model itself; adapters name their parent."""
-    entries = [each for each in listed.get("data") or () if isinstance(each, dict) and each.get("id")]
+    data = listed.get("data") if isinstance(listed, dict) else None
+    entries = [each for each in data or () if isinstance(each, dict) and each.get("id")]
     base = [each for each in entries if not each.get("parent")]
     if not base:
         raise CheckFailed("/v1/models lists no model")

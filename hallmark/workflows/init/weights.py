@@ -103,10 +103,16 @@ def architecture_of(config: Mapping[str, Any], known: Matcher) -> Architecture:
     for pattern in known.candidates(config):
         _add(found, pattern, config)
     found |= _stated(config, _FURTHER)
-    for name in QUANTISATION:
-        if isinstance(said := config.get(name), Mapping) and (kept := _stated(said, _OF_QUANTISATION)):
-            found[name] = kept
-    return found
+    return found | _quantisation(config)
+
+
+def _quantisation(config: Mapping[str, Any]) -> Architecture:
+    """How the weights are quantised, which some configs say of their text alone: a pattern without it matches none of them."""
+    for inside in (config, config.get("text_config") or {}):
+        for name in QUANTISATION:
+            if isinstance(said := inside.get(name), Mapping) and said:
+                return {name: _stated(said, _OF_QUANTISATION) or _stated(said, tuple(said))}
+    return {}
 
 
 def _stated(config: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Value]:
