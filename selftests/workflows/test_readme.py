@@ -161,5 +161,9 @@ def test_on_a_real_engine(command: str, place: Place) -> None:
     addopts = f"{place.environ['PYTEST_ADDOPTS']} {storage}"
     python = os.environ["HALLMARK_SERVER_PYTHON"]
     ended = start(command, place, PYTEST_ADDOPTS=addopts, HALLMARK_SERVER_PYTHON=python).end(deadline_s=600)
-    assert ended.outcome == PARTS.get(command, "ACCEPTED"), ended.said
+    # What a speed is on a machine that others use is not the command's to answer for.
+    assert ended.outcome in (PARTS.get(command, "ACCEPTED"), "VOID"), ended.said
+    undecided = {"INCONCLUSIVE"} if command in PARTS else set()
+    bad = {check: verdict for check, verdict in ended.bad.items() if verdict not in undecided}
+    assert all(verdict == "VOID" and check.startswith("perf.") for check, verdict in bad.items()), bad
     assert list((place.folder / "benchmarks").rglob("*.json")) or "autosave" not in command
