@@ -9,7 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
+# A busy machine is no fault of what is tested.
+settings.register_profile("any-machine", deadline=None)
+settings.load_profile("any-machine")
 ENVIRONMENTS = {"server": "real", "docker": "docker", "browser": "browser", "prometheus": "prometheus", "wheel": "wheel"}
 """Marker -> tox environment that runs the tests that carry it; of two markers, the first here counts."""
 ELSEWHERE = pytest.StashKey[Counter[str]]()

@@ -51,7 +51,7 @@ OPTIONS = (
     Option(name="device", metavar="NAME", help="device of the catalogue (run.py: the one that is here)"),
     Option(name="impl", metavar="NAME", help="implementation, where the device has several"),
     Option(name="runtime-config", metavar="NAME", help="such as tp4-32768-32 (default: each with points of its own)"),
-    Option(name="server", metavar="NAME", help="which launcher brings the server up"),
+    Option(name="server", metavar="NAME", help="which launcher brings the server up: local, docker, attach, or one of a plugin"),
     Option(name="server-url", metavar="URL", help="a server that runs already; implies --server attach", used_by=RUNS),
     Option(name="server-python", metavar="PATH", help="interpreter that has the vendor's engine; used as it is", path=True),
     Option(name="image", metavar="IMAGE", help="container image in place of the spec's (--server docker): PARTIAL"),

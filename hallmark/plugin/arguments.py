@@ -15,7 +15,6 @@ from hallmark.core.extensions import extensions
 from hallmark.core.option_table import OPTIONS, Option, by_name
 from hallmark.core.product import CATALOGUE
 from hallmark.core.settings import Setting, resolve
-from hallmark.serving.launchers import help_of
 
 OF_PYTEST = tuple(option for option in OPTIONS if option.of_pytest)
 _GROUP = "hallmark"
@@ -25,7 +24,7 @@ def add_options(parser: pytest.Parser) -> None:
     """Each option as `--hallmark-NAME`, which no other plugin takes, and its ini key."""
     group = parser.getgroup(_GROUP, "acceptance of served LLMs (hallmark)")
     for option in OF_PYTEST:
-        _add(group, option, f"--hallmark-{option.name}", help_of(option))
+        _add(group, option, f"--hallmark-{option.name}", option.help)
         parser.addini(option.key, option.help, type=_ini_type(option), default=None)
     group.addoption("--hallmark-workflow", metavar="NAME", help=_HIDDEN)
     group.addoption("--hallmark-decisions", metavar="FILE", help=_HIDDEN)

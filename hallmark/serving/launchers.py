@@ -68,7 +68,7 @@ def make_launcher(name: str) -> Launcher:
 
 
 def help_of(option: Option) -> str:
-    """The option's help; that of `--server` lists the kinds."""
+    """The option's help; that of `--server` lists the kinds that there are (in pytest it is read before plugins are asked)."""
     if option.name != "server":
         return option.help
-    return f"{option.help}: " + ", ".join(kind.name for kind in launcher_kinds())
+    return f"{option.help.partition(':')[0]}: " + ", ".join(kind.name for kind in launcher_kinds())

@@ -130,7 +130,8 @@ def test_each_is_one_file_and_one_line(copy: Path) -> None:
         register = copy / addition.where
         said = register.read_text(encoding="utf-8")
         assert said.count(addition.old) == 1, kind
-        assert len(set(addition.new.splitlines()) - set(addition.old.splitlines())) == 1, "one line"
+        before, after = ({line.strip() for line in text.splitlines()} for text in (addition.old, addition.new))
+        assert len(after - before) == 1, "one line"
         register.write_text(said.replace(addition.old, addition.new), encoding="utf-8")
         if addition.file:
             assert not (copy / addition.file).exists()
