@@ -28,12 +28,15 @@ def weigh(evidence: Sequence[Evidence], result: PointResult, point: PerfPoint, l
     return [_weighed(item, result, point, load) for item in evidence]
 
 
+_METRICS = frozenset(metric.value for metric in Metric)
+
+
 def _weighed(item: Evidence, result: PointResult, point: PerfPoint, load: Load) -> Evidence:
     if item.name == REQUESTS:
         late = item.verdict is Verdict.FAIL and result.only_late
         return _explained(item, load, Miss(late_s=load.seconds)) if late else item
-    if item.target is None or not isinstance(item.target.limit, int | float):
-        return item
+    if item.name not in _METRICS or item.target is None or not isinstance(item.target.limit, int | float):
+        return item  # of what a gate of a plugin names, nothing tells how a busy machine changes it
     metric, limit = Metric(item.name), float(item.target.limit)
     if item.value == ABSENT and not (_is_per_token(metric) and buffered(result.samples)):
         return item  # for want of requests, which no machine explains

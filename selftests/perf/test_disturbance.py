@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hallmark.core.load import Load
-from hallmark.core.records import Evidence
+from hallmark.core.records import Evidence, Target
 from hallmark.core.verdict import Verdict
 from hallmark.perf.disturbance import weigh
 from hallmark.perf.judge import judge_point
@@ -109,3 +109,12 @@ def test_a_client_that_was_held_up_on_a_quiet_machine_explains_itself() -> None:
     stopped = a_result(window_s=4.0, client_late_s=3.0)
     assert weighed(stopped, QUIET, E2E_MEAN=150.0)["e2e_mean_ms"].verdict is Verdict.VOID
     assert weighed(stopped, BURNING, E2E_MEAN=150.0)["e2e_mean_ms"].verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("verdict", [Verdict.PASS, Verdict.FAIL])
+@pytest.mark.parametrize("load", [QUIET, BUSY])
+def test_what_a_gate_of_a_plugin_judged_stays_as_it_judged_it(verdict: Verdict, load: Load) -> None:
+    """Nothing tells how a busy machine changes a figure of its own."""
+    own = Evidence(name="slowest request", value=9.0, target=Target(relation="<=", limit=8.0), verdict=verdict)
+    point = PerfPoint(isl=5, osl=OSL, concurrency=2, requests=40, source="a datasheet", targets={})
+    assert weigh([own], a_result(), point, load) == [own]
