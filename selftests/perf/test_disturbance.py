@@ -116,5 +116,5 @@ def test_a_client_that_was_held_up_on_a_quiet_machine_explains_itself() -> None:
 def test_what_a_gate_of_a_plugin_judged_stays_as_it_judged_it(verdict: Verdict, load: Load) -> None:
     """Nothing tells how a busy machine changes a figure of its own."""
     own = Evidence(name="slowest request", value=9.0, target=Target(relation="<=", limit=8.0), verdict=verdict)
-    point = PerfPoint(isl=5, osl=OSL, concurrency=2, requests=40, source="a datasheet", targets={})
+    point = PerfPoint(isl=5, osl=OSL, concurrency=2, requests=40, source="a datasheet", targets={Metric.TOKENS: 1.0})
     assert weigh([own], a_result(), point, load) == [own]
