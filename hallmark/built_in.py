@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pluggy
-
 from hallmark.core.extensions import named
 from hallmark.core.gates import Gate
 from hallmark.core.product import CATALOGUE, SUITE
@@ -13,10 +11,7 @@ from hallmark.report.render import Renderer
 from hallmark.serving.launchers import LauncherKind
 from hallmark.specs.suites import Suite
 
-hookimpl = pluggy.HookimplMarker("pytest")
 
-
-@hookimpl
 def pytest_hallmark_checks() -> list[Suite]:
     return [Suite(SUITE)]
 
@@ -25,7 +20,6 @@ LAUNCHERS = ("local", "docker", "attach")
 """The first is the default."""
 
 
-@hookimpl
 def pytest_hallmark_launchers() -> list[LauncherKind]:
     return [named(f"hallmark.serving.{name}:KIND") for name in LAUNCHERS]
 
@@ -34,13 +28,11 @@ VENDORS = ("nvidia", "amd", "tenstorrent", "ascend", "gaudi", "spyre")
 """Where several have a driver on one machine, the first is what `driver` of a spec means."""
 
 
-@hookimpl
 def pytest_hallmark_devices() -> list[Path]:
     folder = Path(__file__).parent / "environment" / "vendors"
     return [folder / f"{name}.py" for name in VENDORS]
 
 
-@hookimpl
 def pytest_hallmark_renderers() -> list[Renderer]:
     return [
         Renderer(file="report.json", render="hallmark.report.render_json:render_json", required=True),
@@ -50,7 +42,6 @@ def pytest_hallmark_renderers() -> list[Renderer]:
     ]
 
 
-@hookimpl
 def pytest_hallmark_gates() -> list[Gate]:
     return [
         Gate(kind="evals", name="accuracy", judge="hallmark.evals.task:gate"),
@@ -58,6 +49,5 @@ def pytest_hallmark_gates() -> list[Gate]:
     ]
 
 
-@hookimpl
 def pytest_hallmark_catalogues() -> list[Path]:
     return [CATALOGUE]

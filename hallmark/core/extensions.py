@@ -7,14 +7,15 @@ plugins of the distributions that depend on pytest-hallmark, and no others: most
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib import import_module, metadata
-from typing import Any
-
-import pluggy
+from typing import TYPE_CHECKING, Any
 
 from hallmark.core.errors import UsageError
+
+if TYPE_CHECKING:
+    import pluggy
 
 _DISTRIBUTION = "pytest-hallmark"
 _ENTRY_POINTS = "pytest11"
@@ -23,11 +24,15 @@ BUILT_IN = "hallmark.built_in"
 PREFIX = "pytest_hallmark_"
 
 
-class Extensions:
-    """Answers of one plugin manager."""
+Asked = Callable[[str], Iterable[tuple[str, Callable[[], Any]]]]
+"""Hook -> (plugin, function) of each answer to it, in order."""
 
-    def __init__(self, manager: pluggy.PluginManager) -> None:
-        self._manager = manager
+
+class Extensions:
+    """What the hooks answer in one process, or in one pytest."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
         self._answers: dict[str, tuple[Any, ...]] = {}
 
     def answers(self, name: str) -> tuple[Any, ...]:
@@ -36,30 +41,29 @@ class Extensions:
         UsageError where a plugin answers with what is no list.
         """
         if name not in self._answers:
-            hook = getattr(self._manager.hook, PREFIX + name)
-            self._answers[name] = tuple(answer for impl in _own_first(hook) for answer in _listed(impl))
+            asked = self._asked(PREFIX + name)
+            self._answers[name] = tuple(answer for plugin, hook in asked for answer in _listed(plugin, hook))
         return self._answers[name]
 
 
-def _own_first(hook: pluggy.HookCaller) -> list[pluggy.HookImpl]:
-    impls = hook.get_hookimpls()[::-1]
-    return sorted(impls, key=lambda impl: getattr(impl.plugin, "__name__", "") != BUILT_IN)
+def _of(manager: pluggy.PluginManager) -> Extensions:
+    def asked(name: str) -> list[tuple[str, Callable[[], Any]]]:
+        impls = getattr(manager.hook, name).get_hookimpls()[::-1]
+        own_first = sorted(impls, key=lambda impl: getattr(impl.plugin, "__name__", "") != BUILT_IN)
+        return [(impl.plugin_name, impl.function) for impl in own_first]
+
+    return Extensions(asked)
 
 
-def _listed(impl: pluggy.HookImpl) -> Iterable[Any]:
-    answer = impl.function()
+def _own_alone() -> Extensions:
+    return Extensions(lambda name: [(BUILT_IN, getattr(import_module(BUILT_IN), name))])
+
+
+def _listed(plugin: str, hook: Callable[[], Any]) -> Iterable[Any]:
+    answer = hook()
     if isinstance(answer, list | tuple):
         return answer
-    name = impl.function.__name__
-    raise UsageError(f"{name} answers {type(answer).__name__}, not a list", where=f"plugin {impl.plugin_name}")
-
-
-class _Manager(pluggy.PluginManager):
-    """Takes functions by their names, as pytest's does."""
-
-    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
-        found = super().parse_hookimpl_opts(plugin, name)
-        return found if found is not None or not name.startswith(PREFIX) else {}
+    raise UsageError(f"{hook.__name__} answers {type(answer).__name__}, not a list", where=f"plugin {plugin}")
 
 
 def register_built_in(manager: pluggy.PluginManager) -> None:
@@ -68,7 +72,19 @@ def register_built_in(manager: pluggy.PluginManager) -> None:
 
 
 def _of_installed() -> Extensions:
-    manager = _Manager("pytest")
+    try:
+        import pluggy
+    except ModuleNotFoundError:
+        return _own_alone()  # in the process of an engine, whose environment is not the suite's: the registry is used there
+
+    class Manager(pluggy.PluginManager):
+        """Takes functions by their names, as pytest's does."""
+
+        def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
+            found = super().parse_hookimpl_opts(plugin, name)
+            return found if found is not None or not name.startswith(PREFIX) else {}
+
+    manager = Manager("pytest")
     manager.add_hookspecs(import_module("hallmark.hooks"))
     register_built_in(manager)
     for entry_point in _entry_points():
@@ -76,7 +92,7 @@ def _of_installed() -> Extensions:
             manager.register(entry_point.load(), entry_point.name)
         except Exception as exc:
             raise UsageError(f"the plugin cannot be imported: {exc}", where=entry_point.value) from exc
-    return Extensions(manager)
+    return _of(manager)
 
 
 def _entry_points() -> Iterator[metadata.EntryPoint]:
@@ -97,7 +113,7 @@ def extensions() -> Extensions:
 
 def begin(manager: pluggy.PluginManager) -> None:
     """From now on `manager` of pytest answers; until `end`."""
-    _in_pytest.append(Extensions(manager))
+    _in_pytest.append(_of(manager))
 
 
 def end() -> None:
