@@ -261,10 +261,10 @@ def trickled(stage: Stage) -> Outcome:
 
 
 @attack("downloads", "a download that comes to no end", "it ends at its deadline of 3 s")
-def endless(stage: Stage) -> Outcome:
+def comes_to_no_end(stage: Stage) -> Outcome:
     settings = {"RUNTIME_DOWNLOAD_DEADLINE": "3", "RUNTIME_DOWNLOAD_MIN_RATE": "0"}
-    with trickling() as place, hub() as server, stage.sidecar(HF_ENDPOINT=server.url, **settings) as sidecar:
-        server.redirect = place
+    endless = {NAME: Repository({"weights": noise(0, SIZE)})}
+    with trickling() as place, Hub(endless, redirect=place) as server, stage.sidecar(HF_ENDPOINT=server.url, **settings) as sidecar:
         began = time.monotonic()
         said = sidecar.download(NAME, "model").status_code
         took = time.monotonic() - began
