@@ -264,7 +264,11 @@ def trickled(stage: Stage) -> Outcome:
 def comes_to_no_end(stage: Stage) -> Outcome:
     settings = {"RUNTIME_DOWNLOAD_DEADLINE": "3", "RUNTIME_DOWNLOAD_MIN_RATE": "0"}
     endless = {NAME: Repository({"weights": noise(0, SIZE)})}
-    with trickling() as place, Hub(endless, redirect=place) as server, stage.sidecar(HF_ENDPOINT=server.url, **settings) as sidecar:
+    with (
+        trickling() as place,
+        Hub(endless, redirect=place) as server,
+        stage.sidecar(HF_ENDPOINT=server.url, **settings) as sidecar,
+    ):
         began = time.monotonic()
         said = sidecar.download(NAME, "model").status_code
         took = time.monotonic() - began
