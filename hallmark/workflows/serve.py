@@ -136,7 +136,9 @@ def _finish(server: RunningServer, grace_s: float, signals: EndSignals) -> None:
     """Let answers under way come to their end; a second signal ends the wait."""
     with contextlib.suppress(KeyboardInterrupt):
         signals.expect_another()
-        print(f"stopping: answers under way may take {drain_s(grace_s):g} s; a second Ctrl-C cuts them", flush=True)
+        # In one piece with its line's end: the second signal may come between the two writes of a print.
+        sys.stdout.write(f"stopping: answers under way may take {drain_s(grace_s):g} s; a second Ctrl-C cuts them\n")
+        sys.stdout.flush()
         server.finish(grace_s)
 
 
