@@ -12,6 +12,7 @@ pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, str(ROOT / "benchmarks" / "attacks" / "run.py")]
+TABLE = ROOT / "benchmarks" / "attacks" / "TABLE.md"
 
 
 def run(*only: str, more: tuple[str, ...] = ()) -> tuple[int, str]:
@@ -51,3 +52,12 @@ def test_one_that_gets_through_is_told(name: str, setting: str, figure: str) -> 
 
 def test_a_name_that_no_attack_has_is_a_mistake() -> None:
     assert run("no such attack") == (2, "")
+
+
+def test_the_committed_table_knows_every_attack_and_all_held() -> None:
+    listed = subprocess.run([*COMMAND, "--list"], capture_output=True, text=True, check=True).stdout.splitlines()
+    table = TABLE.read_text(encoding="utf-8")
+    rows = [line.split(" | ")[1] for line in table.splitlines() if line.endswith(" |") and not line.startswith(("| of", "| -"))]
+    assert sorted(rows) == sorted(listed)
+    assert len(rows) >= 45
+    assert "NOT HELD" not in table
