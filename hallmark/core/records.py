@@ -16,14 +16,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from hallmark.core.errors import InfrastructureError
 from hallmark.core.load import Load
+from hallmark.core.parts import PARTS, Kind
 from hallmark.core.redact import Redactor, redacted
 from hallmark.core.verdict import Verdict
 
 Relation = Literal[">=", "<=", "==", "meets"]
 """`meets` is for what is no single limit, such as a version specifier."""
-Kind = Literal["spec", "server", "evals", "perf", "extra"]
-PARTS: Mapping[str, Kind] = {"spec": "spec", "tests": "server", "evals": "evals", "benchmarks": "perf"}
-"""Workflow of run.py -> the kind of checks that it asks for: a part of a release, which certifies nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hallmark.core.errors import CheckFailed, Disturbed, Inconclusive
-from hallmark.core.records import Evidence, Kind, Relation, Target
+from hallmark.core.parts import Kind
+from hallmark.core.records import Evidence, Relation, Target
 from hallmark.core.verdict import Verdict, worst
 
 _NO_EVIDENCE = (

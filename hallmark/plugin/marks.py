@@ -8,7 +8,7 @@ from collections.abc import Sequence
 # pytest offers no public way to evaluate a -m expression; a plugin that read it differently would be worse.
 from _pytest.mark.expression import Expression
 
-from hallmark.core.records import PARTS
+from hallmark.core.parts import PARTS
 from hallmark.specs.cell import Cell
 from hallmark.specs.suites import KINDS
 

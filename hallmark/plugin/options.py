@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from hallmark.core.option_table import by_name
-from hallmark.core.records import PARTS, SMOKE, part_reason
+from hallmark.core.parts import PARTS
+from hallmark.core.records import SMOKE, part_reason
 from hallmark.core.settings import Setting
 from hallmark.plugin.arguments import OF_PYTEST, setting_of
 from hallmark.plugin.marks import names_in

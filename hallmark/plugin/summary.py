@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from hallmark.core.parts import SMOKE_PASSED
 from hallmark.core.records import Evidence
 from hallmark.core.wording import finding
-from hallmark.report.document import SMOKE_PASSED, Report, Row
+from hallmark.report.document import Report, Row
 
 MOST_CAUSES = 15
 MOST_MEASURED = 12

@@ -12,7 +12,8 @@ from typing import Any
 
 import hallmark
 from hallmark.core.load import LOAD_FILE
-from hallmark.core.records import Kind, Manifest, ManifestEntry, Record, read_manifest, read_records
+from hallmark.core.parts import Kind
+from hallmark.core.records import Manifest, ManifestEntry, Record, read_manifest, read_records
 from hallmark.core.verdict import Verdict
 from hallmark.core.wording import moment, plural
 from hallmark.environment.document import ENVIRONMENT_FILE

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from hallmark.core.records import SMOKE, Evidence, Kind
+from hallmark.core.parts import Kind
+from hallmark.core.records import SMOKE, Evidence
 from hallmark.core.verdict import Verdict, worst
 from hallmark.core.wording import finding, in_full, one_line, plural, value_text
 from hallmark.report.document import EXIT_CODES, Decision, Outcome, Row

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hallmark.core.load import Load
-from hallmark.core.records import Evidence, Kind
+from hallmark.core.parts import Kind
+from hallmark.core.records import Evidence
 from hallmark.core.verdict import Verdict
 from hallmark.report.load_history import LoadHistory
 
@@ -24,9 +25,6 @@ EXIT_CODES: Mapping[Outcome, int] = {
     "INTERRUPTED": 130,
     "SMOKE PASSED": 0,
 }
-
-SMOKE_PASSED = "smoke passed; certifies nothing"
-"""The last line of a smoke run in which nothing failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

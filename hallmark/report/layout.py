@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from hallmark.core.records import Kind
+from hallmark.core.parts import Kind
 from hallmark.core.verdict import Verdict
 from hallmark.core.wording import clean, plural, scalar
 from hallmark.report.document import Report

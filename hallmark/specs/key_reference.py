@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import json
-import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from itertools import pairwise
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from hallmark.specs.model import DeviceCatalogue, FamilySpec
+from hallmark.specs.documented import described, descriptions, member_docs
 from hallmark.specs.schema import definitions
 
 KEYS_FILE = "README.md"
@@ -39,30 +36,10 @@ def key_reference() -> str:
     return "\n".join([*tables, *(_enum_table(enum) for enum in enums)])
 
 
-def described() -> tuple[list[type[BaseModel]], list[type[StrEnum]]]:
-    """Every model and every enumeration that a spec file or the device catalogue is made of."""
-    found: dict[type, None] = {}
-    for root in (FamilySpec, DeviceCatalogue):
-        _collect(root, found)
-    models = [each for each in found if issubclass(each, BaseModel)]
-    return models, [each for each in found if issubclass(each, StrEnum)]
-
-
-def _collect(annotation: Any, found: dict[type, None]) -> None:
-    if isinstance(annotation, type) and get_origin(annotation) is None and issubclass(annotation, BaseModel | StrEnum):
-        if annotation in found:
-            return
-        found[annotation] = None
-        if issubclass(annotation, BaseModel):
-            for field in annotation.model_fields.values():
-                _collect(field.annotation, found)
-    for argument in get_args(annotation):
-        _collect(argument, found)
-
-
 def _model_table(model: type[BaseModel], schema: Mapping[str, Any]) -> str:
+    said = descriptions(model)
     rows = [
-        f"| `{name}` | {kind_of(schema['properties'][name])} | {_default(field)} | {_cell(field.description or '')} |"
+        f"| `{name}` | {kind_of(schema['properties'][name])} | {_default(field)} | {_cell(said.get(name, ''))} |"
         for name, field in model.model_fields.items()
     ]
     return "\n".join([_heading(model), "| key | value | if absent | what it says |", "|---|---|---|---|", *rows, ""])
@@ -121,15 +98,3 @@ def _without_scalars(kinds: Iterable[str]) -> list[str]:
     if not set(_KINDS.values()) <= set(named):
         return named
     return ["value", *(kind for kind in named if kind not in _KINDS.values())]
-
-
-def member_docs(enum: type[StrEnum]) -> dict[str, str]:
-    """Name -> the text below it, of each member that has one; Python itself keeps none of them."""
-    return dict(_below(ast.parse(textwrap.dedent(inspect.getsource(enum)))))
-
-
-def _below(module: ast.Module) -> Iterator[tuple[str, str]]:
-    body = module.body[0].body if isinstance(module.body[0], ast.ClassDef) else []
-    for statement, following in pairwise(body):
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name) and isinstance(following, ast.Expr):
-            yield statement.targets[0].id, ast.literal_eval(following.value)

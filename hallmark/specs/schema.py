@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from hallmark.specs.documented import described, descriptions
 from hallmark.specs.model import SCHEMA_VERSION, DeviceCatalogue, FamilySpec
 
 SCHEMA_FILE = "schema.json"
@@ -38,6 +39,10 @@ def make_schema() -> dict[str, Any]:
 def definitions() -> dict[str, Any]:
     """The schema of each model and enumeration that a spec file is made of, by its name."""
     _, found = models_json_schema([(FamilySpec, "validation"), (DeviceCatalogue, "validation")], ref_template="#/$defs/{model}")
+    for model in described()[0]:
+        properties = found["$defs"][model.__name__]["properties"]
+        for name, text in descriptions(model).items():
+            properties[name] = dict(sorted({"description": text, **properties[name]}.items()))
     return {name: _tidied(schema) for name, schema in found["$defs"].items()}
 
 

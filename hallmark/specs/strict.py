@@ -180,7 +180,6 @@ class Strict(BaseModel):
         extra="forbid",
         frozen=True,
         strict=True,
-        use_attribute_docstrings=True,
         allow_inf_nan=False,  # an infinite latency target would be no target
         hide_input_in_errors=True,  # it may be a secret, and a traceback shows what pydantic says
     )

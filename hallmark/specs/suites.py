@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hallmark.core.errors import UsageError
-from hallmark.core.records import Kind
+from hallmark.core.parts import Kind
 
 INDEX = "checks.txt"
 KINDS: tuple[Kind, ...] = ("spec", "server", "evals", "perf")

@@ -13,9 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from hallmark.core.records import PARTS
+from hallmark.core.parts import PARTS, SMOKE_PASSED
 from hallmark.core.signals import ENDING, INTERRUPTED, heeded, held_back, leave_lost_terminal
-from hallmark.report.document import SMOKE_PASSED
 
 WORKFLOWS = ("release", *PARTS)
 """A part never certifies."""

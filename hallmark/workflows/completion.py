@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hallmark.specs.catalogue import Catalogue, load_catalogue
-from hallmark.specs.folders import default_folders
 from hallmark.workflows.acceptance import Ended
 from hallmark.workflows.help_text import one_line_each
+
+if TYPE_CHECKING:
+    from hallmark.specs.catalogue import Catalogue
 
 SHELLS = ("bash", "zsh", "fish")
 _EXAMPLES = """\
@@ -49,6 +50,9 @@ def make_parser(program: str) -> argparse.ArgumentParser:
 def run(options: argparse.Namespace, commands: Iterable[Named]) -> Ended:
     """The script for `options.shell` as the command's lines."""
     import shtab
+
+    from hallmark.specs.catalogue import load_catalogue
+    from hallmark.specs.folders import default_folders
 
     whole = _whole(commands, _names(load_catalogue(default_folders())))
     script: str = shtab.complete(whole, shell=options.shell)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from hallmark.core.errors import UsageError
 from hallmark.core.files import write_text
-from hallmark.specs.gaps import draft_line
 from hallmark.workflows.acceptance import Ended
 from hallmark.workflows.help_text import one_line_each
 
@@ -52,6 +51,7 @@ def run(options: argparse.Namespace) -> Ended:
     from hallmark.serving import option_values
     from hallmark.specs.catalogue import load_catalogue
     from hallmark.specs.folders import default_folders
+    from hallmark.specs.gaps import draft_line
     from hallmark.workflows.init import texts
     from hallmark.workflows.init.draft import Wanted, make_draft, with_measurements
 

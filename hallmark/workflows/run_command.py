@@ -10,17 +10,20 @@ import argparse
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hallmark.core.errors import UsageError
 from hallmark.core.extensions import extensions
 from hallmark.core.option_table import OPTIONS, RUNS, SERVING, Option
 from hallmark.core.settings import resolve
 from hallmark.serving.launchers import help_of
-from hallmark.specs.catalogue import Selection, load_catalogue
 from hallmark.workflows.acceptance import WORKFLOWS, Ended, run_acceptance, show_plans
 from hallmark.workflows.help_text import one_line_each
 from hallmark.workflows.pairs import split_pairs
 from hallmark.workflows.secrets import SECRETS
+
+if TYPE_CHECKING:
+    from hallmark.specs.catalogue import Selection
 
 EXAMPLE = "example: %(prog)s --workflow release --model Llama-3.3-70B --device t3k"
 
@@ -87,6 +90,7 @@ def run(options: argparse.Namespace, *, workspace: Path) -> Ended:
 
 
 def _guessed_device(options: argparse.Namespace) -> str:
+    from hallmark.specs.catalogue import load_catalogue
     from hallmark.workflows.device import guessed
 
     return guessed(load_catalogue(_spec_dirs(options)).select(_selection(options)))
@@ -97,6 +101,8 @@ def _spec_dirs(options: argparse.Namespace) -> tuple[Path, ...]:
 
 
 def _selection(options: argparse.Namespace) -> Selection:
+    from hallmark.specs.catalogue import Selection
+
     return Selection(
         models=tuple(options.hallmark_model or ()),
         device=options.hallmark_device or "",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hallmark.core.records import Evidence, Interval, Kind, Manifest, ManifestEntry, Record, Target, Waiver
+from hallmark.core.parts import Kind
+from hallmark.core.records import Evidence, Interval, Manifest, ManifestEntry, Record, Target, Waiver
 from hallmark.core.verdict import Verdict
 
 CELL = "id_vllm_Llama-3.3-70B_t3k"

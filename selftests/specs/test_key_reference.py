@@ -10,7 +10,8 @@ import pytest
 from pydantic import BaseModel
 
 from hallmark.cli import main
-from hallmark.specs.key_reference import FIRST_MARK, LAST_MARK, described, key_reference, kind_of, member_docs, with_keys
+from hallmark.specs.documented import described, descriptions, member_docs
+from hallmark.specs.key_reference import FIRST_MARK, LAST_MARK, key_reference, kind_of, with_keys
 from hallmark.specs.schema import definitions
 from hallmark.specs.strict import Strict
 
@@ -19,7 +20,7 @@ PAGE = Path(__file__).resolve().parents[2] / "model_specs" / "README.md"
 
 def undescribed(models: Iterable[type[BaseModel]], enums: Iterable[type[StrEnum]]) -> list[str]:
     """Every key and every value without a word about it."""
-    keys = [f"{model.__name__}.{name}" for model in models for name, field in model.model_fields.items() if not field.description]
+    keys = [f"{model.__name__}.{name}" for model in models for name in model.model_fields if name not in descriptions(model)]
     return keys + [f"{enum.__name__}.{member.name}" for enum in enums for member in enum if member.name not in member_docs(enum)]
 
 
