@@ -10,6 +10,7 @@
 
     CheckFailed (AssertionError) the server's fault: a test *failure*
     Inconclusive(AssertionError) measured, but too little to decide
+    NotOffered                   the server does not have what is checked, and its spec does not say that it has
     Void                   (3)   the machine or the device spoilt the run
     |-- Disturbed          (3)   a miss that was measured, and that the machine explains
 
@@ -92,6 +93,10 @@ class CheckFailed(AssertionError):
 
 class Inconclusive(AssertionError):
     """There is too little evidence to decide; never counted as a pass."""
+
+
+class NotOffered(Exception):
+    """The server does not have what a check is about. Where its spec declares it, that is a failure; else nobody demands it."""
 
 
 class Void(Exception):

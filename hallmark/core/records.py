@@ -78,6 +78,9 @@ class Record:
     nodeid: str = ""
     measured: bool = True
     """False where the check never ran to an answer (skipped, server lost): it counts as missing."""
+    offered: bool = True
+    """False where the server does not have what is checked: then nothing was measured, and where the manifest demands the
+    check, the server fails it."""
     server_lost: bool = False
     """True on the check that carries the blame for the death of the server, which no waiver of the check covers."""
     load: Load | None = None

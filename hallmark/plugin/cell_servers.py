@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hallmark.client.errors import ConnectionLost
-from hallmark.core.errors import CheckFailed, Disturbed, HallmarkError, HarnessError
+from hallmark.client.offers import Known
+from hallmark.core.errors import CheckFailed, Disturbed, HallmarkError, HarnessError, Inconclusive, NotOffered
 from hallmark.core.load import Miss, explanation
 from hallmark.plugin.causes import Causes
-from hallmark.plugin.cells import REF
+from hallmark.plugin.cells import REF, TO_FIND_OUT
 from hallmark.plugin.checks import Check, CheckRef
 from hallmark.plugin.item_record import CHECK, LOAD, STARTED
 from hallmark.plugin.outcome import NotMeasured
@@ -98,6 +99,23 @@ class CellServers:
         first = self._causes.of_death(ref.cell)
         if first and "server" in getattr(item, "fixturenames", ()):
             raise NotMeasured(f"server lost (see {first})")
+        if needs := item.stash.get(TO_FIND_OUT, ()):
+            self._require_offered(ref.cell, needs)
+
+    def _require_offered(self, cell_id: str, needs: Sequence[str]) -> None:
+        """Raise NotOffered where the server says that it has not what a check needs and its spec does not declare.
+
+        Where a feature could not be probed the check runs, and meets what the probe met. Of a field that cannot be known: the
+        check would send what a server is right to refuse.
+        """
+        self.server_of(cell_id)
+        offers = self.tools(cell_id).offers
+        for need in needs:
+            offer = offers(need)
+            if offer.known is Known.ABSENT:
+                raise NotOffered(f"{need} is not offered: {offer.reason}")
+            if offer.known is Known.UNKNOWN and need.startswith("field:"):
+                raise Inconclusive(f"whether the server offers {need} is not known: {offer.reason}")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -134,7 +152,7 @@ class CellServers:
 
     def root_cause(self, ref: CheckRef, exc: BaseException) -> BaseException:
         """A check that fails because the server died is about that death; the first one carries the blame."""
-        if isinstance(exc, NotMeasured | pytest.skip.Exception):
+        if isinstance(exc, NotMeasured | NotOffered | pytest.skip.Exception):
             return exc
         testbed = self.tools(ref.cell).testbed
         wait_s = _DEATH_SHOWS_WITHIN_S if isinstance(exc, ConnectionLost | HarnessError) else 0.0

@@ -11,7 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from hallmark.client.long_answers import LongAnswers
+from hallmark.client.offers import Offers
 from hallmark.client.oracle import TokenOracle
+from hallmark.client.wire import WireClient
 from hallmark.core.load import LOAD_FILE
 from hallmark.core.redact import Redactor
 from hallmark.environment.load_watch import LoadWatch
@@ -40,6 +43,17 @@ class CellTools:
         running = self.testbed.server
         running.on_death(self._on_death)
         return running
+
+    @cached_property
+    def offers(self) -> Offers:
+        """What the running server offers, found out when first asked for."""
+        endpoint = self.server.endpoint
+        return Offers(WireClient(endpoint.base_url, endpoint.model, api_key=endpoint.api_key))
+
+    @cached_property
+    def long_answers(self) -> LongAnswers:
+        """How to ask the running server for an answer of any length."""
+        return LongAnswers(self.offers)
 
     @cached_property
     def harness(self) -> Harness:
@@ -84,6 +98,8 @@ class CellTools:
         for name in ("harness", "runtime"):
             if made := vars(self).get(name):
                 made.stop()
+        if offers := vars(self).get("offers"):
+            offers.client.close()
         self.testbed.close()
         self.load.stop()
 

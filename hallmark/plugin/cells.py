@@ -14,6 +14,8 @@ from hallmark.specs.checks import PER_CELL, undeclared_checks
 from hallmark.specs.suites import KINDS, kind_of
 
 REF = pytest.StashKey[CheckRef]()
+TO_FIND_OUT = pytest.StashKey[tuple[str, ...]]()
+"""What the server has to offer for the check to apply, where the spec does not declare it."""
 
 
 def parametrise(metafunc: pytest.Metafunc, cells: Sequence[Cell]) -> None:
@@ -30,10 +32,11 @@ def parametrise(metafunc: pytest.Metafunc, cells: Sequence[Cell]) -> None:
 def refer(items: list[pytest.Item], cells: Sequence[Cell], *, guarded: bool) -> list[pytest.Item]:
     """Tell each item its check and its cell's marker, and drop those that stand for no cell at all.
 
-    Returns those that are left out because their cell does not declare the feature that they check.
+    Returns those that are left out because their cell lacks what they check. Whether the server offers what the spec does not
+    declare is found out when such a check is due.
     """
     devices = {cell.device: getattr(pytest.mark, cell.device) for cell in cells}
-    undeclared = {cell.id: frozenset(undeclared_checks(cell, guarded=guarded)) for cell in cells}
+    undeclared = {cell.id: undeclared_checks(cell, guarded=guarded) for cell in cells}
     kept, left_out = [], []
     for item in items:
         params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
@@ -42,8 +45,10 @@ def refer(items: list[pytest.Item], cells: Sequence[Cell], *, guarded: bool) -> 
             item.stash[REF] = ref = _ref(item, cell, params)
             item.add_marker(devices[cell.device])
             if ref.check in undeclared[cell.id]:
-                left_out.append(item)
-                continue
+                if not (needs := undeclared[cell.id][ref.check]):
+                    left_out.append(item)
+                    continue
+                item.stash[TO_FIND_OUT] = needs
         elif "cell" in params:
             continue  # pytest's stand-in for an empty set, such as the evals of a model that has none
         kept.append(item)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +19,7 @@ from hallmark.specs.model import EvalTarget, PerfPoint
 
 if TYPE_CHECKING:
     # Imported where they are used: collection should not pay for HTTP and tokenizer libraries.
+    from hallmark.client.offers import Offers
     from hallmark.client.oracle import TokenOracle
     from hallmark.client.wire import WireClient
     from hallmark.environment.load_watch import LoadWatch
@@ -80,6 +81,21 @@ def client(server: RunningServer) -> Iterator[WireClient]:
 
     with WireClient(server.endpoint.base_url, server.endpoint.model, api_key=server.endpoint.api_key) as wire:
         yield wire
+
+
+@pytest.fixture
+def offers(cell: Cell, server: RunningServer, request: pytest.FixtureRequest) -> Offers:
+    """What the server offers besides OpenAI's reference: `client.body(prompt=..., **offers.only(ignore_eos=True))`."""
+    return _servers(request.config).tools(cell.id).offers
+
+
+@pytest.fixture
+def unending(
+    cell: Cell, client: WireClient, server: RunningServer, request: pytest.FixtureRequest
+) -> Callable[[int], dict[str, Any]]:
+    """Tokens -> the fields of a greedy completion that goes on for so many at least."""
+    answers = _servers(request.config).tools(cell.id).long_answers
+    return lambda tokens: answers.of(client, tokens)
 
 
 @pytest.fixture

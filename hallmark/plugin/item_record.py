@@ -47,6 +47,7 @@ def record_of(item: pytest.Item, ref: CheckRef, *, default_start: str) -> Record
         started_at=started,
         nodeid=item.nodeid,
         measured=outcome.measured,
+        offered=outcome.offered,
         server_lost=outcome.server_lost,
         load=item.stash.get(LOAD, None),
         log=outcome.log,

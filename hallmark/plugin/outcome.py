@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from hallmark.core.errors import CheckFailed, Disturbed, HallmarkError, Inconclusive, LaunchError, Void
+from hallmark.core.errors import CheckFailed, Disturbed, HallmarkError, Inconclusive, LaunchError, NotOffered, Void
 from hallmark.core.verdict import Verdict
 from hallmark.serving.server import ServerLost
 
@@ -18,6 +18,7 @@ class Outcome:
     verdict: Verdict
     reason: str
     measured: bool = True
+    offered: bool = True
     server_lost: bool = False
     log: str = ""
 
@@ -31,8 +32,9 @@ def outcome_of(exc: BaseException, *, during_call: bool) -> Outcome:
     match exc:
         case pytest.skip.Exception() | pytest.xfail.Exception():  # the latter is raised to leave a test, not by one that fails
             return Outcome(verdict=Verdict.INCONCLUSIVE, reason=f"skipped: {exc.msg}", measured=False)
-        case NotMeasured():
-            return Outcome(verdict=Verdict.INCONCLUSIVE, reason=str(exc), measured=False)
+        case NotMeasured() | NotOffered():
+            offered = not isinstance(exc, NotOffered)
+            return Outcome(verdict=Verdict.INCONCLUSIVE, reason=_line(exc), measured=False, offered=offered)
         case Void():
             return Outcome(verdict=Verdict.VOID, reason=str(exc), measured=isinstance(exc, Disturbed))
         case Inconclusive():
@@ -63,4 +65,4 @@ def _rest(exc: BaseException) -> str:
 
 def speaks_for_itself(exc: BaseException) -> bool:
     """True where one line says all, and a traceback through hallmark would only bury it."""
-    return isinstance(exc, HallmarkError | CheckFailed | Inconclusive | Void | NotMeasured)
+    return isinstance(exc, HallmarkError | CheckFailed | Inconclusive | NotOffered | Void | NotMeasured)

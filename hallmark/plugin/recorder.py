@@ -11,15 +11,15 @@ from dataclasses import replace
 
 import pytest
 
-from hallmark.core.errors import HallmarkError, Inconclusive, SpecError, UsageError
-from hallmark.core.records import Waiver, record_from_plain
+from hallmark.core.errors import HallmarkError, Inconclusive, NotOffered, SpecError, UsageError
+from hallmark.core.records import ManifestEntry, Waiver, record_from_plain
 from hallmark.core.verdict import Verdict
 from hallmark.plugin.cell_servers import CellServers
 from hallmark.plugin.cells import REF
 from hallmark.plugin.checks import CheckRef
 from hallmark.plugin.drafts import unacceptable
 from hallmark.plugin.item_record import note, plain_record, record_of
-from hallmark.plugin.outcome import NotMeasured, outcome_of, speaks_for_itself
+from hallmark.plugin.outcome import NotMeasured, Outcome, outcome_of, speaks_for_itself
 from hallmark.plugin.run_folders import RunFolders
 from hallmark.plugin.session import AcceptanceSession
 from hallmark.report.judge import NO_EVIDENCE
@@ -32,6 +32,8 @@ UNDECIDED = "hallmark_undecided"
 """On a report of a check that gave too little evidence: its one line."""
 OPEN = "hallmark_open"
 """On a report of a check that ran and says why it decides nothing: no fault in a smoke run."""
+ABSENT = "hallmark_not_offered"
+"""On a report of a check of what the server does not have."""
 MISUSE = "hallmark_misuse"
 """On a report that ended with what only a person's other words can mend: an option, a spec."""
 
@@ -85,6 +87,9 @@ class Recorder:
         if missed and (waiver := self._waiver(ref)):
             # pytest's own word for a failure that is known; the report weighs it anew.
             report.outcome, report.wasxfail = "skipped", str(waiver)
+        if isinstance(exc, NotOffered):
+            self._tell_absence(ref, report, outcome)
+            return
         if isinstance(exc, UsageError | SpecError):
             setattr(report, MISUSE, self._session.redactor(str(exc)))
         if outcome.verdict is Verdict.INCONCLUSIVE and outcome.measured and NO_EVIDENCE not in outcome.reason and report.failed:
@@ -98,6 +103,19 @@ class Recorder:
         elif speaks_for_itself(exc) and not self._session.config.option.verbose > 0:
             report.longrepr = str(exc)
 
+    def _tell_absence(self, ref: CheckRef, report: pytest.TestReport, outcome: Outcome) -> None:
+        """What nobody demands is no failure of the session either."""
+        report.longrepr = reason = self._session.redactor(outcome.reason)
+        if self._entry(ref) is None:
+            report.outcome = "skipped"
+            report.longrepr = (report.fspath, report.location[1] or 0, reason)  # as pytest's own JUnit file wants it
+            setattr(report, ABSENT, True)
+
+    def _entry(self, ref: CheckRef) -> ManifestEntry | None:
+        """How the manifest demands the check; None where it does not."""
+        entries = demanded(self._session.cells[ref.cell], guarded=self._session.options.guarded)
+        return next((entry for entry in entries if entry.check == ref.check), None)
+
     def _waiver(self, ref: CheckRef) -> Waiver | None:
         """The waiver of that check, where it has one that holds in this run."""
         entries = demanded(self._session.cells[ref.cell], guarded=True)
@@ -106,6 +124,8 @@ class Recorder:
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """One cause fills the terminal once: what it kept from being measured is counted, not listed."""
+        if getattr(report, ABSENT, False):
+            return "not offered", "n", "NOT OFFERED"
         if getattr(report, REPEATS, False):
             return "not measured", "-", "NOT MEASURED"
         if hasattr(report, UNDECIDED):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ from hallmark.core.verdict import Verdict
 from hallmark.core.wording import moment, plural
 from hallmark.environment.document import ENVIRONMENT_FILE
 from hallmark.report.decide import Findings, decide
-from hallmark.report.document import Attachment, Report, Row
+from hallmark.report.document import Absence, Attachment, Report, Row
 from hallmark.report.judge import NO_RECORD, Judged, judge, waived
 from hallmark.report.load_history import read_history
 from hallmark.specs.gaps import draft_line
@@ -52,7 +52,8 @@ def build(
 ) -> Report:
     """What the records show of what the manifest demands. A missing document is noted, never made up."""
     waivers = {entry.check: entry.waiver for entry in manifest.entries}
-    own = [_of_this_cell(record, manifest.cell) for record in records]
+    of_cell = [_as_demanded(_of_this_cell(record, manifest.cell), waivers) for record in records]
+    own = [record for record in of_cell if record.offered]
     judged = [waived(judge(record), waivers.get(record.check), started_at=manifest.started_at) for record in own]
     rows = tuple(_rows(manifest, judged))
     finished_at, duration_s = _ending(manifest, records)
@@ -82,6 +83,7 @@ def build(
         samples=sum(row.samples for row in rows),
         rows=rows,
         missing=tuple(row.check for row in rows if row.missing),
+        not_offered=tuple(_absences(of_cell, {record.check for record in own})),
         partial=manifest.partial,
         draft=draft,
         notes=manifest.notes,
@@ -103,6 +105,20 @@ def _of_this_cell(record: Record, cell: str) -> Record:
         verdict=Verdict.ERROR,
         reason=f"a record of another cell, {record.cell}, in this run",
     )
+
+
+def _as_demanded(record: Record, entries: Container[str]) -> Record:
+    """A check of what the server does not have is failed where the manifest demands it."""
+    if record.offered or record.check not in entries:
+        return record
+    reason = f"the spec demands it: {record.reason}"
+    return replace(record, offered=True, measured=True, verdict=Verdict.FAIL, reason=reason)
+
+
+def _absences(records: Sequence[Record], measured: Container[str]) -> Iterator[Absence]:
+    """Each once; a second try that measured something speaks for the check."""
+    absent = {record.check: record.reason for record in records if not record.offered and record.check not in measured}
+    return (Absence(check=check, reason=reason) for check, reason in absent.items())
 
 
 def _rows(manifest: Manifest, judged: Sequence[Judged]) -> Iterator[Row]:

@@ -79,6 +79,14 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Absence:
+    """A check that the server has nothing for, and that its spec does not demand: neither good nor bad."""
+
+    check: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
     """A JSON document of the run's folder, or why there is none."""
 
@@ -110,6 +118,8 @@ class Report:
     """In the order of the manifest, then whatever else was recorded."""
     missing: tuple[str, ...]
     """Checks on the manifest that no record measured."""
+    not_offered: tuple[Absence, ...] = ()
+    """What the server does not have, and the spec does not say that it has."""
     partial: tuple[str, ...]
     environment: Attachment
     launch_plan: Attachment

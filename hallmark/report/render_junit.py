@@ -1,4 +1,7 @@
-"""Report -> JUnit XML for CI servers. It is green exactly when the run is accepted: a gap is an error, never a skip."""
+"""Report -> JUnit XML for CI servers. It is green exactly when the run is accepted: a gap is an error, never a skip.
+
+Only what the server does not offer, and nobody demands, is skipped.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Sequence
 
 from hallmark.core.verdict import Verdict
 from hallmark.core.wording import clean, finding, limit_text, one_line, scalar
-from hallmark.report.document import Decision, Report, Row
+from hallmark.report.document import Absence, Decision, Report, Row
 
 
 def render_junit(report: Report) -> str:
@@ -18,11 +21,13 @@ def render_junit(report: Report) -> str:
     _decision(suite, report.decision)
     for row in report.rows:
         _case(suite, row)
+    for absence in report.not_offered:
+        _skipped(suite, absence)
     cases = suite.findall("testcase")
     suite.set("tests", str(len(cases)))
     suite.set("failures", str(len(suite.findall("testcase/failure"))))
     suite.set("errors", str(len(suite.findall("testcase/error"))))
-    suite.set("skipped", "0")
+    suite.set("skipped", str(len(report.not_offered)))
     suite.set("time", f"{report.duration_s:.3f}")
     root = ET.Element("testsuites", name="hallmark")
     root.append(suite)
@@ -64,6 +69,11 @@ def _case(suite: ET.Element, row: Row) -> None:
         problem.text = clean("\n".join([told, *(f"{item.name}: {finding(item)}" for item in row.evidence)]))
     if row.log:
         ET.SubElement(case, "system-out").text = clean(row.log)
+
+
+def _skipped(suite: ET.Element, absence: Absence) -> None:
+    case = ET.SubElement(suite, "testcase", classname="hallmark.server", name=clean(absence.check), time="0")
+    ET.SubElement(case, "skipped", message=one_line(f"not offered: {absence.reason}"))
 
 
 def _numbers(row: Row) -> list[tuple[str, str]]:

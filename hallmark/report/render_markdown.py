@@ -98,7 +98,14 @@ def _evidence_cells(item: Evidence) -> tuple[str, str, str, str]:
 
 def _manifest(report: Report) -> str:
     missing = "\n".join(f"- {_text(check)}" for check in report.missing)
-    return f"## Manifest\n\n{manifest_line(report)}" + (f"\n\n{missing}" if missing else "")
+    absent = "\n".join(f"- {_text(absence.check)}: {_text(absence.reason)}" for absence in report.not_offered)
+    return "\n\n".join(
+        [
+            f"## Manifest\n\n{manifest_line(report)}",
+            *([missing] if missing else []),
+            *([f"Not offered by this server, and demanded of nobody:\n\n{absent}"] if absent else []),
+        ]
+    )
 
 
 def _environment(environment: Attachment) -> Iterator[str]:

@@ -1,4 +1,7 @@
-"""Is a server ready? Healthy, listing its model, and able to generate one token - in that order."""
+"""Is a server ready? Healthy, listing its model, and able to generate one token - in that order.
+
+Only OpenAI's routes are needed: a server without `/health` has nothing to say of it, and one without completions answers a chat.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ _PROBE_TIMEOUT_S = 5.0
 _LEAST_PATIENCE_S = 0.5
 """A last question asked shortly before the end still gets its answer: `/health answers 503` says more than a time-out."""
 _FIRST_TOKEN_TIMEOUT_S = 120.0
+_NO_SUCH_ROUTE = (404, 405, 501)
 
 
 def headers(endpoint: Endpoint) -> dict[str, str]:
@@ -51,7 +55,7 @@ def not_ready_because(client: httpx.Client, *, patience_s: float) -> str:
 
     try:
         health = client.get("/health", timeout=min(_PROBE_TIMEOUT_S, patience_s))
-        if health.status_code != 200:
+        if health.status_code not in (200, *_NO_SUCH_ROUTE):
             return f"/health answers {health.status_code}"
         models = client.get("/v1/models", timeout=min(_PROBE_TIMEOUT_S, patience_s))
         if models.status_code != 200:
@@ -60,11 +64,19 @@ def not_ready_because(client: httpx.Client, *, patience_s: float) -> str:
         name = _first_model(models.json())
         if not name:
             return "/v1/models lists no model"
-        body = {"model": name, "prompt": "1", "max_tokens": 1}
-        first = client.post("/v1/completions", json=body, timeout=min(_FIRST_TOKEN_TIMEOUT_S, patience_s))
+        first = _first_token(client, name, timeout_s=min(_FIRST_TOKEN_TIMEOUT_S, patience_s))
     except (httpx.HTTPError, ValueError) as exc:
         return f"{type(exc).__name__}: {exc}"
     return "" if first.status_code == 200 else f"the first token: status {first.status_code}"
+
+
+def _first_token(client: httpx.Client, model: str, *, timeout_s: float) -> httpx.Response:
+    body = {"model": model, "max_tokens": 1}
+    first = client.post("/v1/completions", json={**body, "prompt": "1"}, timeout=timeout_s)
+    if first.status_code not in _NO_SUCH_ROUTE:
+        return first
+    messages = [{"role": "user", "content": "1"}]
+    return client.post("/v1/chat/completions", json={**body, "messages": messages}, timeout=timeout_s)
 
 
 def _first_model(listed: Any) -> str:

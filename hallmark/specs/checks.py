@@ -18,7 +18,7 @@ from hallmark.core.records import ManifestEntry, Waiver
 from hallmark.core.redact import MASK, is_secret_name
 from hallmark.specs.cell import Cell
 from hallmark.specs.model import Feature, LoraAdapter
-from hallmark.specs.needs import binds
+from hallmark.specs.needs import binds, to_find_out
 from hallmark.specs.suites import KINDS, DeclaredCheck, Suite, kind_of
 
 
@@ -71,12 +71,16 @@ def _of_spec(check: str) -> ManifestEntry:
     return ManifestEntry(check=check, kind=kind_of(check), title="the spec names this check of your own tests")
 
 
-def undeclared_checks(cell: Cell, *, guarded: bool = False) -> Iterator[str]:
-    """The checks that need what the cell has not: nothing is demanded there, so nothing is asked."""
-    for declared in declared_checks():
-        for check, _ in _expanded(declared, cell):
-            if not binds(cell, check, declared.needs, guarded=guarded):
-                yield check
+def undeclared_checks(cell: Cell, *, guarded: bool = False) -> Mapping[str, tuple[str, ...]]:
+    """The checks that need what the spec does not declare, which it does not demand -> what the server may offer of it all the
+    same; empty where only the spec could tell: such a check is not asked for at all.
+    """
+    return {
+        check: to_find_out(cell, check, declared.needs, guarded=guarded)
+        for declared in declared_checks()
+        for check, _ in _expanded(declared, cell)
+        if not binds(cell, check, declared.needs, guarded=guarded)
+    }
 
 
 def _expanded(declared: DeclaredCheck, cell: Cell) -> Iterator[tuple[str, str]]:

@@ -68,7 +68,7 @@ class DeviceEntry(Strict):
     env_vars: dict[Variable, str] = Field(default_factory=dict)
     """Variables that the server's environment must hold on this device, over those of the implementation."""
     max_context: Positive
-    """Tokens; what `/v1/models` must state as max_model_len."""
+    """Tokens; what `/v1/models` must state as max_model_len, where it states that, and what a request may fill."""
     startup_timeout_s: Positive = 1800
     """Seconds after which a server that does not answer yet is given up."""
     stall_timeout_s: Positive | None = None

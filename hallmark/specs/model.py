@@ -100,6 +100,14 @@ class Feature(StrEnum):
     """Answers that obey a JSON schema."""
     LORA = "lora"
     """Adapters come and go while it serves; checked with those that the weights name."""
+    TOOLS = "tools"
+    """Calls of functions that a chat offers."""
+    REASONING = "reasoning"
+    """What the model thinks stands apart from what it answers."""
+    RESPONSES = "responses"
+    """`/v1/responses`, streamed too."""
+    EMBEDDINGS = "embeddings"
+    """`/v1/embeddings`."""
 
 
 USUAL_FEATURES = (Feature.COMPLETIONS, Feature.CHAT, Feature.LOGPROBS, Feature.STRUCTURED_OUTPUT, Feature.LORA)
@@ -109,8 +117,8 @@ USUAL_FEATURES = (Feature.COMPLETIONS, Feature.CHAT, Feature.LOGPROBS, Feature.S
 class Engine(Strict):
     """The serving engine as the spec pins it; what really runs is read back and held against it."""
 
-    name: Literal["vllm"] = "vllm"
-    """What serves; it names the engine in `commits`, too."""
+    name: Name = "vllm"
+    """What serves, in any word of yours; it names the engine in `commits`, too."""
     version: Specifier = Field(
         default="", description="What `/version` must answer: a version specifier such as `>=2.0,<3`; empty for any version."
     )
@@ -156,7 +164,7 @@ class Impl(Strict):
     """Whether the runtime sidecar is part of what is certified."""
     features: tuple[Feature, ...] = Field(default=USUAL_FEATURES)
     """What the server must be able to do; each feature brings its API checks. Unless stated: completions, chat, logprobs,
-    structured_output and lora."""
+    structured_output and lora. What else the server turns out to offer is checked, too, and is demanded of nobody."""
     checks: tuple[CheckId, ...] = Field(default=())
     """Checks of your own tests that it must pass besides, by the ids in their `check` markers."""
     tier_factors: dict[Tier, Annotated[float, Field(ge=1e-6, le=1)]] = Field(

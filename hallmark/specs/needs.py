@@ -19,11 +19,21 @@ KEY = "key"
 SPEC = "spec"
 """The spec names the check in its own `checks`."""
 FEATURES = frozenset(feature.value for feature in Feature)
+_BY_ASKING = FEATURES - {Feature.LORA.value}
+"""Features that can be found out by asking the server; adapters are those that the weights name."""
+EXTENSIONS = ("field", "route")
+"""What OpenAI's reference does not have and no spec declares: `field:min_tokens` of a request, `route:/tokenize`."""
 
 
 def binds(cell: Cell, check: str, needs: tuple[str, ...], *, guarded: bool) -> bool:
     """Whether `cell` has all that the check needs; `guarded`: its server demands a key. UsageError for an unknown need."""
     return all(_has(cell, check, need, guarded=guarded) for need in needs)
+
+
+def to_find_out(cell: Cell, check: str, needs: tuple[str, ...], *, guarded: bool) -> tuple[str, ...]:
+    """What the server has to be asked about before the check applies to it; empty where nothing, or where it cannot apply."""
+    lacking = tuple(need for need in needs if not _has(cell, check, need, guarded=guarded))
+    return lacking if all(need in _BY_ASKING or need.partition(":")[0] in EXTENSIONS for need in lacking) else ()
 
 
 def _has(cell: Cell, check: str, need: str, *, guarded: bool) -> bool:
@@ -37,6 +47,8 @@ def _has(cell: Cell, check: str, need: str, *, guarded: bool) -> bool:
             return guarded
         case _ if need == SPEC:
             return check in cell.impl.checks
+        case _ if what in EXTENSIONS and name:
+            return False
         case "device":
             return cell.device == name
         case "vendor":
@@ -44,4 +56,7 @@ def _has(cell: Cell, check: str, need: str, *, guarded: bool) -> bool:
         case "impl":
             return cell.impl.name == name
     known = ", ".join(sorted({*FEATURES, *_OF_CELL, KEY, SPEC}))
-    raise UsageError(f"the check {check} needs '{need}', which is unknown", hint=f"known: {known}, device:X, vendor:X, impl:X")
+    raise UsageError(
+        f"the check {check} needs '{need}', which is unknown",
+        hint=f"known: {known}, field:X, route:/X, device:X, vendor:X, impl:X",
+    )

@@ -14,13 +14,22 @@ from selftests.faulty.jobs import Refused
 OPEN = ("/health", "/version", "/metrics")
 COMPLETIONS = ("/v1/completions", "/invocations", "/generate", "/vendor/run")
 CHATS = ("/v1/chat/completions",)
+EXTENSIONS = ("ignore_eos", "min_tokens", "top_k", "response_format")
+"""Fields of a request that it obeys and OpenAI's reference does not have for each endpoint."""
+_BODY = {"properties": {name: {} for name in EXTENSIONS}}
 LISTED = {
+    "components": {"schemas": {"Request": _BODY}},
     "paths": {
         "/health": {"get": {}},
         "/vendor/run": {"post": {}},
         "/vendor/things/{name}": {"get": {}, "parameters": []},
-        **{path: {"post": {}} for path in (*COMPLETIONS[:1], *CHATS)},
-    }
+        **{
+            path: {
+                "post": {"requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Request"}}}}}
+            }
+            for path in (*COMPLETIONS[:1], *CHATS)
+        },
+    },
 }
 """As /openapi.json tells; engines leave some of their routes out, and so does this one."""
 

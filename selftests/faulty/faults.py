@@ -93,6 +93,8 @@ FAULTS: Mapping[str, Fault] = {
     "seed-decides": Fault(
         "what a seed decides: 'nothing' (all of them give one text), 'first-token' (the rest is chance)", "nothing"
     ),
+    "only-openai": Fault("no fault, but a server that has OpenAI's routes and fields alone, and refuses all others"),
+    "probes-fail": Fault("what is asked to find out what is offered is answered with this status: openapi.json", "500"),
     "sure": Fault("no fault, but a model that is sure of every token: whatever the seed, it says the same"),
     "temperature-ignored": Fault("every answer is sampled at temperature 1"),
     "canned": Fault("what was asked before is answered as before, from memory"),

@@ -24,7 +24,7 @@ from typing import Any
 # Run as a script or as a top-level module, the repository's root is not on the path.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from selftests.faulty import answers
+from selftests.faulty import answers, only_openai
 from selftests.faulty.door import CHATS, COMPLETIONS, LISTED, Knock, require_admission
 from selftests.faulty.faults import FAULTS, Faults
 from selftests.faulty.jobs import Job, Refused, chat_text, in_common, lenient_job, parse_body, parse_job
@@ -98,6 +98,8 @@ class StandIn:
         completions = path in (*COMPLETIONS, *CHATS) and runs
         try:
             require_admission(knock, self.options.api_key, self.faults)
+            if "only-openai" in self.faults:
+                only_openai.require_route(knock.method, path)
             if not completions:
                 return self._send(writer, self.plain(knock.method, path, knock.body), headless=knock.method == "HEAD")
             job = self._job(knock.body, chat=path in CHATS)
@@ -125,7 +127,7 @@ class StandIn:
             case "GET", "/version":
                 return Reply.json({"version": self.faults.text("wrong-version") or self.options.version})
             case "GET", "/openapi.json":
-                return Reply.json(LISTED)
+                return Reply.json(LISTED, int(self.faults.number("probes-fail")) or 200)
             case "GET", "/v1/models":
                 more = [{"id": name, "object": "model", "parent": self.name} for name in self.adapters]
                 return Reply.json({"object": "list", "data": [self._entry(), *more]})
@@ -138,12 +140,14 @@ class StandIn:
                 return self._tokenize(parse_body(body))
             case "POST", "/detokenize":
                 return Reply.json({"prompt": decode(parse_body(body).get("tokens", []))})
-        if path in (*COMPLETIONS, *CHATS, "/health", "/v1/models"):
+        if path in (*COMPLETIONS, *CHATS, "/health", "/v1/models", "/tokenize", "/detokenize"):
             return Reply.json({"detail": "Method Not Allowed"}, 405)
         return Reply.json({"detail": "Not Found"}, 404)
 
     def _entry(self) -> dict[str, Any]:
         """The model as /v1/models lists it."""
+        if "only-openai" in self.faults:
+            return {"id": self.said_name, "object": "model", "created": int(self.born), "owned_by": "stand-in"}
         length = self.options.max_model_len
         if "context-length" in self.faults:
             length = json.loads(self.faults.text("context-length"))
@@ -178,6 +182,8 @@ class StandIn:
         try:
             body = parse_body(raw)
             self._check_model(body.get("model"))
+            if "only-openai" in self.faults:
+                only_openai.require_known(body, chat=chat)
             job = parse_job(body, chat=chat, context=self.options.max_model_len)
             return replace(job, adapter=body["model"]) if body.get("model") in self.adapters else job
         except Refused:

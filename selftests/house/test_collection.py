@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from hallmark.specs.catalogue import Selection, load_catalogue
-from hallmark.specs.checks import demanded
+from hallmark.specs.cell import Cell
+from hallmark.specs.checks import demanded, undeclared_checks
 from selftests.house.rules import unmatched
 
 pytestmark = pytest.mark.e2e
@@ -52,6 +53,12 @@ def test_collection_imports_nothing_heavy(plain: dict[str, Any], t3k: dict[str, 
     assert HEAVY.intersection(t3k["modules"]) == {"lm_eval"}, "the probe would not have noticed"
 
 
+def asked(cell: Cell, *, guarded: bool = False) -> list[str]:
+    """What the manifest demands, and what the server is asked about because its spec does not say."""
+    found_out = undeclared_checks(cell, guarded=guarded)
+    return [*(entry.check for entry in demanded(cell, guarded=guarded)), *(check for check, needs in found_out.items() if needs)]
+
+
 def test_a_mismatch_is_noticed() -> None:
     assert unmatched(["a", "b"], ["b", "a"]) == []
     assert unmatched(["a", "b"], ["a"]) == ["b: no test carries it"]
@@ -64,14 +71,14 @@ def test_tests_and_manifest_are_one_to_one(plain: dict[str, Any], t3k: dict[str,
     """A check without a test could never be shown; a test without a check could fail unnoticed."""
     (cell,) = load_catalogue([ROOT / "model_specs"]).select(Selection(models=(model,), device=device))
     carried = {"cpu": plain, "t3k": t3k}[device]["checks"]
-    assert unmatched((entry.check for entry in demanded(cell)), carried) == []
+    assert unmatched(asked(cell), carried) == []
 
 
 def test_every_api_check_is_carried_by_one_test(tmp_path: Path) -> None:
-    """hallmark-tiny declares every feature, and this server a key, so each must be there."""
+    """hallmark-tiny declares the usual features, the others are found out, and this server has a key, so each must be there."""
     guarded = collected(tmp_path, HALLMARK_API_KEY="some-key")
     carried = [check for check in guarded["checks"] if check.startswith("server.")]
     (cell,) = load_catalogue([ROOT / "model_specs"]).select(Selection(models=("hallmark-tiny",), device="cpu"))
-    wanted = [entry.check for entry in demanded(cell, guarded=True) if entry.kind == "server"]
+    wanted = [check for check in asked(cell, guarded=True) if check.startswith("server.")]
     assert unmatched(wanted, carried) == []
     assert len(carried) > 15

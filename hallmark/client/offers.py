@@ -1,0 +1,270 @@
+"""What a server offers beyond what its spec declares: found out by asking it, once, and never guessed.
+
+Only a plain answer counts as "not offered": a path that is not there, a refusal in words, a document that does not name a
+field. A probe that fails (500, a time-out, a broken connection) says nothing, and must not pass for an answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from hallmark.client.wire import Answer, WireClient
+from hallmark.core.errors import CheckFailed
+
+COMPLETIONS, CHATS = "/v1/completions", "/v1/chat/completions"
+_DOCUMENTS = ("/openapi.json", "/api-doc/openapi.json")
+_ABSENT = frozenset({404, 405, 501})
+_REFUSED = frozenset({400, 404, 405, 415, 422, 501})
+"""What a server says to a request that it does not take. Not 401, 403, 408, 413, 429: those say nothing of what it can."""
+_SHOWN = 200
+
+
+class Known(Enum):
+    OFFERED = "offered"
+    ABSENT = "not offered"
+    UNKNOWN = "not known"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """Whether a server offers one thing, and how that is known."""
+
+    known: Known
+    reason: str
+
+
+def _offered(reason: str) -> Offer:
+    return Offer(known=Known.OFFERED, reason=reason)
+
+
+def _absent(reason: str) -> Offer:
+    return Offer(known=Known.ABSENT, reason=reason)
+
+
+def _unknown(reason: str) -> Offer:
+    return Offer(known=Known.UNKNOWN, reason=reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Probe:
+    """One request that only a server that has the feature answers as it should."""
+
+    path: str
+    body: Mapping[str, Any]
+    shows: Callable[[Any], bool] = lambda answer: True
+    """Whether an answer with status 200 shows the feature at work."""
+    field: str = ""
+    """The request's field that asks for it: a server that names it in its document and ignores it offers it, wrongly."""
+
+
+_ASK: Mapping[str, Any] = {"messages": [{"role": "user", "content": "a"}], "max_tokens": 1}
+_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "look",
+        "description": "Look at a place",
+        "parameters": {"type": "object", "properties": {"place": {"enum": ["A", "B"]}}, "required": ["place"]},
+    },
+}
+_CHOICE = {"type": "object", "properties": {"a": {"enum": ["b"]}}, "required": ["a"], "additionalProperties": False}
+
+
+def _at(answer: Any, *path: str | int) -> Any:
+    for step in path:
+        try:
+            answer = answer[step]
+        except (LookupError, TypeError):
+            return None
+    return answer
+
+
+def _is_choice(answer: Any) -> bool:
+    try:
+        return bool(json.loads(str(_at(answer, "choices", 0, "message", "content"))) == {"a": "b"})
+    except ValueError:
+        return False
+
+
+def _reasons(answer: Any) -> bool:
+    message = _at(answer, "choices", 0, "message")
+    return any(_at(message, name) for name in ("reasoning", "reasoning_content"))
+
+
+PROBES: Mapping[str, tuple[_Probe, ...]] = {
+    "completions": (_Probe(path=COMPLETIONS, body={"prompt": "a", "max_tokens": 1}),),
+    "chat": (_Probe(path=CHATS, body=_ASK),),
+    "logprobs": (
+        _Probe(
+            path=COMPLETIONS,
+            body={"prompt": "a", "max_tokens": 1, "logprobs": 1},
+            shows=lambda answer: bool(_at(answer, "choices", 0, "logprobs")),
+        ),
+        _Probe(
+            path=CHATS,
+            body={**_ASK, "logprobs": True, "top_logprobs": 1},
+            shows=lambda answer: bool(_at(answer, "choices", 0, "logprobs")),
+        ),
+    ),
+    "structured_output": (
+        _Probe(
+            path=CHATS,
+            body={
+                **_ASK,
+                "max_tokens": 32,
+                "temperature": 0,
+                "response_format": {"type": "json_schema", "json_schema": {"name": "choice", "schema": _CHOICE}},
+            },
+            shows=_is_choice,
+            field="response_format",
+        ),
+    ),
+    "tools": (
+        _Probe(
+            path=CHATS,
+            body={**_ASK, "max_tokens": 64, "temperature": 0, "tools": [_TOOL], "tool_choice": "required"},
+            shows=lambda answer: bool(_at(answer, "choices", 0, "message", "tool_calls")),
+            field="tools",
+        ),
+    ),
+    "reasoning": (_Probe(path=CHATS, body={**_ASK, "max_tokens": 64}, shows=_reasons),),
+    "responses": (_Probe(path="/v1/responses", body={"input": "a", "max_output_tokens": 16}),),
+    "embeddings": (_Probe(path="/v1/embeddings", body={"input": "a"}),),
+}
+"""Feature -> the requests by which it is looked for; the first that shows it is enough."""
+
+
+@dataclass(slots=True)
+class Offers:
+    """Of one server; each question is asked when it is first needed, and its answer is kept."""
+
+    client: WireClient
+    _known: dict[str, Offer] = field(default_factory=dict)
+    _document: tuple[Any, Offer] | None = None
+
+    def __call__(self, need: str) -> Offer:
+        """Of a feature (`tools`), a field of a request (`field:min_tokens`) or a route (`route:/tokenize`)."""
+        if need not in self._known:
+            self._known[need] = self._find_out(need)
+        return self._known[need]
+
+    def has(self, need: str) -> bool:
+        """Whether it is known to be offered."""
+        return self(need).known is Known.OFFERED
+
+    def only(self, **fields: Any) -> dict[str, Any]:
+        """Of these fields of a request, which OpenAI's reference does not have, those that the server offers."""
+        return {name: value for name, value in fields.items() if self.has(f"field:{name}")}
+
+    # -- asking
+
+    def _find_out(self, need: str) -> Offer:
+        kind, _, name = need.partition(":")
+        match kind:
+            case "field":
+                return self._field(name)
+            case "route":
+                return self._route(name)
+        found = [self._by(probe) for probe in PROBES[need]]
+        for known in (Known.OFFERED, Known.UNKNOWN):
+            if told := next((offer for offer in found if offer.known is known), None):
+                return told
+        return _absent("; ".join(offer.reason for offer in found))
+
+    def _by(self, probe: _Probe) -> Offer:
+        try:
+            answer = self.client.post(probe.path, self.client.body(**probe.body))
+            body = answer.json() if answer.status == 200 else None
+        except CheckFailed as exc:
+            return _unknown(str(exc))
+        if answer.status in _REFUSED and not _names_model(answer):
+            return _absent(f"{answer.what} answers {answer.status} to {_words(probe)}: {answer.body_text[:_SHOWN]}")
+        if body is None:
+            return _unknown(f"{answer.what} answers {answer.status} to {_words(probe)}: {answer.body_text[:_SHOWN]}")
+        if probe.shows(body):
+            return _offered(f"{answer.what} answers {_words(probe)}")
+        if probe.field and self._field(probe.field).known is Known.OFFERED:
+            return _offered(f"its OpenAPI document names {probe.field}")
+        return _absent(f"{answer.what} answers {_words(probe)} as if it had not been asked for it")
+
+    def _route(self, path: str) -> Offer:
+        if path in _paths(self.document[0]):
+            return _offered(f"its OpenAPI document lists {path}")
+        try:
+            status = self.client.get(path).status
+        except CheckFailed as exc:
+            return _unknown(str(exc))
+        if status in (404, 501):
+            return _absent(f"GET {path} answers {status}")
+        # Of a path that takes other methods only, GET is told so.
+        return _offered(f"GET {path} answers {status}") if status in (200, 405) else _unknown(f"GET {path} answers {status}")
+
+    def _field(self, name: str) -> Offer:
+        document, read = self.document
+        if read.known is not Known.OFFERED:
+            return read
+        if name in set(_request_fields(document)):
+            return _offered(f"its OpenAPI document names {name}")
+        return _absent(f"its OpenAPI document names no field {name} of a request for a completion")
+
+    @property
+    def document(self) -> tuple[Any, Offer]:
+        """The OpenAPI document, and whether there is one; {} where there is none."""
+        if self._document is None:
+            self._document = self._read_document()
+        return self._document
+
+    def _read_document(self) -> tuple[Any, Offer]:
+        for path in _DOCUMENTS:
+            try:
+                answer = self.client.get(path)
+                if answer.status == 200:
+                    return answer.json(), _offered(f"{path} is there")
+            except CheckFailed as exc:
+                return {}, _unknown(str(exc))
+            if answer.status not in _ABSENT:
+                return {}, _unknown(f"GET {path} answers {answer.status}")
+        return {}, _absent("it publishes no OpenAPI document, which alone tells of fields that OpenAI's reference does not have")
+
+
+def _words(probe: _Probe) -> str:
+    return f"a request with {probe.field}" if probe.field else f"a request with {', '.join(probe.body)}"
+
+
+def _names_model(answer: Answer) -> bool:
+    """Whether a refusal is about the model's name: then it says nothing of the route."""
+    try:
+        error = json.loads(answer.body_text).get("error") or {}
+    except (ValueError, AttributeError):
+        return False
+    return isinstance(error, dict) and (error.get("param") == "model" or error.get("code") == "model_not_found")
+
+
+def _paths(document: Any) -> Mapping[str, Any]:
+    found = document.get("paths") if isinstance(document, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _request_fields(document: Any) -> Iterator[str]:
+    """The names of all fields that the document gives requests for completions and chats."""
+    for path in (COMPLETIONS, CHATS):
+        content = _at(_paths(document).get(path), "post", "requestBody", "content")
+        for kind in content.values() if isinstance(content, dict) else ():
+            yield from _properties(_at(kind, "schema"), document, depth=0)
+
+
+_DEEPEST = 6
+
+
+def _properties(schema: Any, document: Any, *, depth: int) -> Iterator[str]:
+    if not isinstance(schema, dict) or depth > _DEEPEST:
+        return
+    if isinstance(reference := schema.get("$ref"), str):
+        yield from _properties(_at(document, *reference.removeprefix("#/").split("/")), document, depth=depth + 1)
+    yield from schema.get("properties") or ()
+    for word in ("allOf", "anyOf", "oneOf"):
+        for part in schema.get(word) or ():
+            yield from _properties(part, document, depth=depth + 1)
