@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+
 from hallmark_services.sidecar.metrics.scan import END, Dialect, Scanned
 
 CONTENT_TYPES = {
@@ -43,7 +46,8 @@ def encoded(scanned: Scanned) -> bytes:
     return (scanned.text[1:] + end).encode("utf-8")
 
 
-def _weights(accept: str) -> dict[Dialect, float]:
+@lru_cache(maxsize=64)  # a scraper sends the same header each time
+def _weights(accept: str) -> Mapping[Dialect, float]:
     weights = dict.fromkeys(Dialect, 0.0)
     for offer in (accept or "*/*").split(","):
         media, _, rest = offer.partition(";")
