@@ -64,6 +64,8 @@ class Testbed:
         )
         self._made: dict[str, Any] = {}
         self._failed: dict[str, Exception] = {}
+        self._on_record: object = None
+        """What the environment's file was made from."""
         self.served: dict[str, Any] = {}
         """What the server answered about itself."""
         self.server_processes = ServerProcesses(place=Place.HIDDEN)
@@ -208,11 +210,14 @@ class Testbed:
         return bool(server and server.died_within(within_s))
 
     def write_environment(self) -> None:
-        """Write runtime_environment.json with what is known by now."""
+        """Write runtime_environment.json with what is known by now, where that is more than it holds."""
         try:
             facts, findings = self.facts, self.findings
         except (HallmarkError, Inconclusive, Void):
             return  # the report says that the environment is unknown, and why
+        known = (facts, findings, dict(self.served), tuple(self.site.attempts))
+        if known == self._on_record:
+            return
         document = runtime_environment(
             ModelSpec.of(self.cell).to_dict(),
             facts,
@@ -223,6 +228,7 @@ class Testbed:
         )
         path = self.folder / ENVIRONMENT_FILE
         write_json(path, document, redact=self._redact)
+        self._on_record = known
         self._once("told", lambda: self._say(f"the environment is on record in {path}"))
 
     def look_again(self) -> None:
