@@ -13,13 +13,13 @@ _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class MetricSample:
     name: str
     labels: Mapping[str, str]
     value: float
 
 
-def read_samples(text: str) -> list[Sample]:
+def read_samples(text: str) -> list[MetricSample]:
     """Every sample of a text exposition, comments and what is no sample left out."""
     found = []
     for line in text.splitlines():
@@ -29,11 +29,11 @@ def read_samples(text: str) -> list[Sample]:
             value = float(match[3])
         except ValueError:
             continue
-        found.append(Sample(match[1], dict(_LABEL.findall(match[2] or "")), value))
+        found.append(MetricSample(match[1], dict(_LABEL.findall(match[2] or "")), value))
     return found
 
 
-def total(samples: list[Sample], name: str) -> float | None:
+def total(samples: list[MetricSample], name: str) -> float | None:
     """The sum over all label sets; None where there is no such sample."""
     values = [sample.value for sample in samples if sample.name == name]
     return math.fsum(values) if values else None
@@ -62,7 +62,7 @@ class Gain:
         return next((width for high, width in widths if value <= high), widths[-1][1] if widths else 0.0)
 
 
-def gained(before: list[Sample], after: list[Sample], histogram: str) -> Gain:
+def gained(before: list[MetricSample], after: list[MetricSample], histogram: str) -> Gain:
     """The gain of `histogram` (its family name) over all label sets."""
 
     def grown(suffix: str) -> float:

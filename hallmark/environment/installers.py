@@ -56,7 +56,7 @@ def explain(output: str) -> tuple[str, str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Order:
+class Installation:
     """What is to be installed, and where."""
 
     folder: Path
@@ -65,7 +65,7 @@ class Order:
     requirements: tuple[str, ...]
     excluded: tuple[str, ...] = ()
     index: str = ""
-    """An index to look at besides, when what pip is configured with cannot serve the order."""
+    """An index to look at besides, when what pip is configured with cannot serve the installation."""
     resolved: bool = False
     """Whether `requirements` are a lock: all there is to install, at these versions."""
     editable: str = ""
@@ -125,15 +125,17 @@ class Shell:
         """Where installers write: beside the environment, and where temporary files go."""
         return [self.output.parent, Path(self.environ.get("TMPDIR") or tempfile.gettempdir())]
 
-    def try_each(self, command: Sequence[str], order: Order, what: str, *, environ: Mapping[str, str] | None = None) -> None:
-        """Run an install command once for each of the order's attempts, until one succeeds; the last failure counts."""
-        for number, options in enumerate(order.attempts, start=1):
+    def try_each(
+        self, command: Sequence[str], installation: Installation, what: str, *, environ: Mapping[str, str] | None = None
+    ) -> None:
+        """Run an install command once for each of the installation's attempts, until one succeeds; the last failure counts."""
+        for number, options in enumerate(installation.attempts, start=1):
             try:
-                self.run([*command, *options, *order.arguments], what, environ=environ)
+                self.run([*command, *options, *installation.arguments], what, environ=environ)
             except InstallFailed as exc:
-                if number == len(order.attempts):
+                if number == len(installation.attempts):
                     raise
-                self.log(f"{what}: {exc}; trying {order.index} besides")
+                self.log(f"{what}: {exc}; trying {installation.index} besides")
             else:
                 return
 
@@ -174,23 +176,31 @@ class Shell:
             return stream.read().decode("utf-8", "replace")
 
 
-def install_with_uv(uv: str, order: Order, shell: Shell) -> None:
+def install_with_uv(uv: str, installation: Installation, shell: Shell) -> None:
     """Make the environment with uv, told of pip's settings; InstallFailed where uv cannot."""
-    options = pip_settings.settings(shell.environ, pip_config(order.base, shell.environ))
+    options = pip_settings.settings(shell.environ, pip_config(installation.base, shell.environ))
     environ = pip_settings.uv_environment(options, shell.environ)
-    what = f"uv installs {order.title}"
+    what = f"uv installs {installation.title}"
     # --allow-existing: the folder holds our marker already.
-    venv = [uv, "venv", "--quiet", "--no-project", "--allow-existing", "--python", order.base, str(order.folder)]
+    venv = [uv, "venv", "--quiet", "--no-project", "--allow-existing", "--python", installation.base, str(installation.folder)]
     shell.run(venv, "uv makes the environment", environ=environ)
-    command = [uv, "pip", "install", "--python", str(order.python), *pip_settings.uv_flags(options), *_overrides(order)]
-    shell.try_each(command, order, what, environ=environ)
+    command = [
+        uv,
+        "pip",
+        "install",
+        "--python",
+        str(installation.python),
+        *pip_settings.uv_flags(options),
+        *_overrides(installation),
+    ]
+    shell.try_each(command, installation, what, environ=environ)
 
 
-def _overrides(order: Order) -> list[str]:
-    if not order.excluded:
+def _overrides(installation: Installation) -> list[str]:
+    if not installation.excluded:
         return []
-    path = order.folder / ".hallmark-overrides.txt"
-    path.write_text("".join(f"{name} ; sys_platform == 'never'\n" for name in order.excluded), encoding="utf-8")
+    path = installation.folder / ".hallmark-overrides.txt"
+    path.write_text("".join(f"{name} ; sys_platform == 'never'\n" for name in installation.excluded), encoding="utf-8")
     return ["--overrides", str(path)]
 
 
@@ -205,34 +215,38 @@ def pip_config(python: str, environ: Mapping[str, str]) -> str:
     return done.stdout if done.returncode == 0 else ""
 
 
-def install_with_pip(order: Order, shell: Shell) -> None:
+def install_with_pip(installation: Installation, shell: Shell) -> None:
     """Make the environment with venv and pip, which reads its own settings; ProvisionError where that fails."""
-    _make_venv(order, shell)
-    pip = [str(order.python), "-m", "pip"]
+    _make_venv(installation, shell)
+    pip = [str(installation.python), "-m", "pip"]
     try:
-        shell.try_each([*pip, "install", "--no-input", "--progress-bar", "off"], order, f"pip installs {order.title}")
-        if order.excluded:
-            shell.run([*pip, "uninstall", "--yes", *order.excluded], f"pip removes {', '.join(order.excluded)}")
+        shell.try_each(
+            [*pip, "install", "--no-input", "--progress-bar", "off"], installation, f"pip installs {installation.title}"
+        )
+        if installation.excluded:
+            shell.run([*pip, "uninstall", "--yes", *installation.excluded], f"pip removes {', '.join(installation.excluded)}")
     except InstallFailed as exc:
         line, hint = explain(exc.output)
         raise ProvisionError(
-            f"cannot install {order.title}: {line}",
-            where=str(order.folder),
+            f"cannot install {installation.title}: {line}",
+            where=str(installation.folder),
             hint=f"{hint}; the whole output is in {shell.output}",
         ) from exc
 
 
-def _make_venv(order: Order, shell: Shell) -> None:
+def _make_venv(installation: Installation, shell: Shell) -> None:
     try:
-        shell.run([order.base, "-m", "venv", str(order.folder)], "venv makes the environment")
+        shell.run([installation.base, "-m", "venv", str(installation.folder)], "venv makes the environment")
     except InstallFailed as exc:
         if re.search(r"ensurepip is not available|No module named '?(ensurepip|venv)\b", exc.output):
             raise ProvisionError(
                 "this Python cannot make a virtual environment: its venv or ensurepip module is missing",
-                where=order.base,
+                where=installation.base,
                 hint="install it (Debian and Ubuntu: apt install python3-venv), or install uv, and run this again",
             ) from exc
         line, _ = explain(exc.output)
         raise ProvisionError(
-            f"cannot make a virtual environment: {line}", where=str(order.folder), hint=f"the whole output is in {shell.output}"
+            f"cannot make a virtual environment: {line}",
+            where=str(installation.folder),
+            hint=f"the whole output is in {shell.output}",
         ) from exc

@@ -37,7 +37,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Destination:
     """The environment that is installed into."""
 
     python: Path
@@ -50,29 +50,29 @@ class Target:
     """An index to look at besides, where the configured ones cannot serve a requirement."""
 
 
-def install_missing(findings: Sequence[Finding], target: Target) -> tuple[Attempt, ...]:
+def install_missing(findings: Sequence[Finding], destination: Destination) -> tuple[Attempt, ...]:
     """Try to install each distribution that is missing. Never raises for what an installer does; conflicts are left alone."""
     missing = [finding for finding in findings if finding.kind == "python" and finding.state is State.MISSING]
-    return tuple(attempt for finding in missing for attempt in _tries(finding, target))
+    return tuple(attempt for finding in missing for attempt in _tries(finding, destination))
 
 
-def _tries(finding: Finding, target: Target) -> Iterator[Attempt]:
+def _tries(finding: Finding, destination: Destination) -> Iterator[Attempt]:
     requirement = f"{finding.name} {finding.required}".strip()
-    environ = {name: value for name, value in target.environ.items() if name not in UNWANTED}
+    environ = {name: value for name, value in destination.environ.items() if name not in UNWANTED}
     environ |= {"PIP_USER": "0", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    shell = Shell(output=target.output, log=target.log, environ=environ)
-    for installer, command, settings in _commands(target, environ):
-        for options in [[], *([["--extra-index-url", target.index]] if target.index else [])]:
+    shell = Shell(output=destination.output, log=destination.log, environ=environ)
+    for installer, command, settings in _commands(destination, environ):
+        for options in [[], *([["--extra-index-url", destination.index]] if destination.index else [])]:
             attempt = _attempt(shell, requirement, installer, [*command, *options, requirement], settings)
-            target.log(f"{requirement}: {installer}: {attempt.detail}")
+            destination.log(f"{requirement}: {installer}: {attempt.detail}")
             yield attempt
             if attempt.succeeded or attempt.hopeless:
                 return
 
 
-def _commands(target: Target, environ: Mapping[str, str]) -> Iterator[tuple[str, list[str], Mapping[str, str]]]:
+def _commands(destination: Destination, environ: Mapping[str, str]) -> Iterator[tuple[str, list[str], Mapping[str, str]]]:
     """(installer, its command, its environment), the faster first."""
-    python = str(target.python)
+    python = str(destination.python)
     if uv := shutil.which("uv", path=environ.get("PATH", os.defpath)):
         options = pip_settings.settings(environ, pip_config(python, environ))
         command = [uv, "pip", "install", "--quiet", "--python", python, *pip_settings.uv_flags(options)]

@@ -24,7 +24,7 @@ from typing import Any
 
 from hallmark.core.errors import ProvisionError
 from hallmark.environment.disk import DISK_FULL, DiskFull, needed_gb, require_room
-from hallmark.environment.installers import InstallFailed, Order, Shell, install_with_pip, install_with_uv
+from hallmark.environment.installers import Installation, InstallFailed, Shell, install_with_pip, install_with_uv
 from hallmark.environment.locks import lock_path, read_lock, write_lock
 from hallmark.environment.uv import find_uv
 
@@ -84,10 +84,10 @@ class EnvironmentPlan:
     def _hashed(self) -> tuple[Path, ...]:
         return (*self.files, *((self.editable / "pyproject.toml",) if self.editable else ()))
 
-    def order(self, folder: Path, base: str) -> Order:
+    def installation(self, folder: Path, base: str) -> Installation:
         extras = f"[{','.join(self.extras)}]" if self.extras else ""
         editable = f"{self.editable}{extras}" if self.editable else ""
-        return Order(
+        return Installation(
             folder=folder, base=base, requirements=self.requirements, excluded=self.excluded, index=self.index, editable=editable
         )
 
@@ -114,7 +114,7 @@ def ensure(
     with _locked(folder, log) as lock:
         if not _holds(folder, key):
             shell = Shell(output=_beside(folder, ".log"), log=log, environ=_clean(environ), held=(lock,))
-            _build(plan.order(folder, _outside(python, folder)), shell, key=key, tools=tools)
+            _build(plan.installation(folder, _outside(python, folder)), shell, key=key, tools=tools)
     return folder / "bin" / "python"
 
 
@@ -184,55 +184,57 @@ def _clean(environ: Mapping[str, str] | None) -> dict[str, str]:
     return kept | {"PIP_USER": "0", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
-def _build(order: Order, shell: Shell, *, key: str, tools: Path | None) -> None:
+def _build(installation: Installation, shell: Shell, *, key: str, tools: Path | None) -> None:
     started = time.monotonic()
-    shell.log(f"{order.folder.name}: installing {order.title}")
+    shell.log(f"{installation.folder.name}: installing {installation.title}")
     try:
         shell.output.write_bytes(b"")
-        installer = _install_as_locked(order, shell, find_uv(shell, tools), lock_path(order.folder, key))
+        installer = _install_as_locked(installation, shell, find_uv(shell, tools), lock_path(installation.folder, key))
         seconds = round(time.monotonic() - started, 1)
-        _mark(order, key=key, installer=installer, seconds=seconds)
+        _mark(installation, key=key, installer=installer, seconds=seconds)
     except OSError as exc:
         if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(DISK_FULL, where=str(order.folder), hint="free some space, and run this again") from exc
+            raise DiskFull(DISK_FULL, where=str(installation.folder), hint="free some space, and run this again") from exc
         raise ProvisionError(
-            f"cannot be built: {exc.strerror}", where=str(order.folder), hint="is the disk full, or the folder in use?"
+            f"cannot be built: {exc.strerror}", where=str(installation.folder), hint="is the disk full, or the folder in use?"
         ) from exc
-    shell.log(f"{order.folder.name}: ready after {seconds:.0f} s")
+    shell.log(f"{installation.folder.name}: ready after {seconds:.0f} s")
 
 
-def _install_as_locked(order: Order, shell: Shell, uv: str, lock: Path) -> str:
+def _install_as_locked(installation: Installation, shell: Shell, uv: str, lock: Path) -> str:
     """Install what the lock says; where there is none, or it is not available any more, resolve and note the result."""
     if locked := read_lock(lock):
         try:
-            return _install(replace(order, requirements=locked, resolved=True), shell, uv)
+            return _install(replace(installation, requirements=locked, resolved=True), shell, uv)
         except DiskFull:
             raise
         except ProvisionError as exc:
-            shell.log(f"{order.folder.name}: as locked it cannot be built ({exc.message}); resolving anew")
-    installer = _install(order, shell, uv)
-    write_lock(lock, order.python)
+            shell.log(f"{installation.folder.name}: as locked it cannot be built ({exc.message}); resolving anew")
+    installer = _install(installation, shell, uv)
+    write_lock(lock, installation.python)
     return installer
 
 
-def _install(order: Order, shell: Shell, uv: str) -> str:
-    _empty(order)
-    require_room(order.folder, needed_gb(order.requirements, editable=bool(order.editable), environ=shell.environ))
+def _install(installation: Installation, shell: Shell, uv: str) -> str:
+    _empty(installation)
+    require_room(
+        installation.folder, needed_gb(installation.requirements, editable=bool(installation.editable), environ=shell.environ)
+    )
     if uv:
         try:
-            install_with_uv(uv, order, shell)
+            install_with_uv(uv, installation, shell)
         except InstallFailed as exc:
-            shell.log(f"{order.folder.name}: uv cannot ({exc}); trying venv and pip")
-            _empty(order)
+            shell.log(f"{installation.folder.name}: uv cannot ({exc}); trying venv and pip")
+            _empty(installation)
         else:
             return "uv"
-    install_with_pip(order, shell)
+    install_with_pip(installation, shell)
     return "pip"
 
 
-def _empty(order: Order) -> None:
+def _empty(installation: Installation) -> None:
     """Make the folder anew, marked as ours from its first moment, so that a killed build is known for what it is."""
-    folder, old = order.folder, _beside(order.folder, ".old")
+    folder, old = installation.folder, _beside(installation.folder, ".old")
     shutil.rmtree(old, ignore_errors=True)
     names = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
     if names - {PARTIAL} and MARKER not in names:
@@ -243,19 +245,19 @@ def _empty(order: Order) -> None:
         folder.rename(old)  # not rmtree alone: killed half-way, that would leave a folder without its marker
         shutil.rmtree(old, ignore_errors=True)
     folder.mkdir(parents=True)
-    _mark(order, key="", installer="", seconds=0.0)
+    _mark(installation, key="", installer="", seconds=0.0)
 
 
-def _mark(order: Order, *, key: str, installer: str, seconds: float) -> None:
+def _mark(installation: Installation, *, key: str, installer: str, seconds: float) -> None:
     stated = {
         "key": key,
-        "requirements": list(order.requirements),
-        "excluded": list(order.excluded),
-        "editable": order.editable,
-        "base": order.base,
+        "requirements": list(installation.requirements),
+        "excluded": list(installation.excluded),
+        "editable": installation.editable,
+        "base": installation.base,
         "installer": installer,
         "seconds": seconds,
     }
-    partial = order.folder / PARTIAL
+    partial = installation.folder / PARTIAL
     partial.write_text(json.dumps(stated, indent=2) + "\n", encoding="utf-8")
-    partial.replace(order.folder / MARKER)
+    partial.replace(installation.folder / MARKER)

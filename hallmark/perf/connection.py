@@ -17,7 +17,7 @@ from hallmark.client.response import Response
 
 
 @dataclass(slots=True)
-class Exchange:
+class TimedRequest:
     """One request on the wire; grows while the answer comes."""
 
     start: float
@@ -66,11 +66,11 @@ class Address:
 
 
 class Connection(asyncio.Protocol):
-    """Carries one exchange at a time."""
+    """Carries one request at a time."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._exchange: Exchange | None = None
+        self._timed: TimedRequest | None = None
         self._answered: asyncio.Future[None] | None = None
 
     @classmethod
@@ -88,12 +88,12 @@ class Connection(asyncio.Protocol):
         if self._transport:
             self._transport.abort()
 
-    async def send(self, request: bytes, exchange: Exchange) -> None:
-        """Write `request` and return when its answer has ended or was lost, which `exchange` then says."""
+    async def send(self, request: bytes, timed: TimedRequest) -> None:
+        """Write `request` and return when its answer has ended or was lost, which `timed` then says."""
         if self._transport is None or self._transport.is_closing():
-            exchange.lost = "connection lost: closed by the server"
+            timed.lost = "connection lost: closed by the server"
             return
-        self._exchange = exchange
+        self._timed = timed
         self._answered = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         await self._answered
@@ -104,36 +104,36 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         now = time.perf_counter()
-        exchange = self._exchange
-        if exchange is None:
+        timed = self._timed
+        if timed is None:
             self.close()  # bytes that nobody asked for: whatever follows on this connection could not be trusted
             return
-        exchange.begun = True
+        timed.begun = True
         try:
-            body = exchange.answer.feed(data)
+            body = timed.answer.feed(data)
         except StreamBroken as exc:
-            exchange.lost = str(exc)
+            timed.lost = str(exc)
             self._finish(now)
             self.close()
             return
         if body:
-            exchange.pieces.append((now, body))
-        if exchange.answer.whole:
+            timed.pieces.append((now, body))
+        if timed.answer.whole:
             self._finish(now)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        exchange = self._exchange
-        if exchange is None or exchange.lost:
+        timed = self._timed
+        if timed is None or timed.lost:
             return
-        if exc is not None or not exchange.answer.ends_with_connection:
-            exchange.lost = f"connection lost: {exc or 'closed by the server'}"
+        if exc is not None or not timed.answer.ends_with_connection:
+            timed.lost = f"connection lost: {exc or 'closed by the server'}"
         self._finish(time.perf_counter())
 
     def _finish(self, now: float) -> None:
-        exchange, self._exchange = self._exchange, None
-        if exchange:
-            exchange.end, exchange.completed = now, not exchange.lost
-        if exchange and exchange.answer.whole and exchange.answer.is_last:
+        timed, self._timed = self._timed, None
+        if timed:
+            timed.end, timed.completed = now, not timed.lost
+        if timed and timed.answer.whole and timed.answer.is_last:
             self.close()
         if self._answered and not self._answered.done():
             self._answered.set_result(None)

@@ -16,8 +16,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from typing import Any
 
 from hallmark.core.load import UNNOTABLE_S
-from hallmark.perf.connection import Address, Connection, Exchange
-from hallmark.perf.reading import read_exchange
+from hallmark.perf.connection import Address, Connection, TimedRequest
+from hallmark.perf.reading import read_timed
 from hallmark.perf.sample import Failed, PointResult, Sample
 from hallmark.perf.workload import COMPLETIONS, make_workload
 from hallmark.specs.model import PerfPoint
@@ -61,7 +61,7 @@ def measure(
     with _no_garbage_collection():
         asyncio.run(loop.run(workload.warmup, workload.window, progress=progress))
     warmup, window = (
-        [read_exchange(e, isl=point.isl, osl=point.osl) for e in sent] for sent in (loop.warmup_sent, loop.window_sent)
+        [read_timed(e, isl=point.isl, osl=point.osl) for e in sent] for sent in (loop.warmup_sent, loop.window_sent)
     )
     samples = tuple(s for s in window if isinstance(s, Sample))
     return PointResult(
@@ -72,7 +72,7 @@ def measure(
         stopped=loop.stopped,
         seed=workload.seed,
         salt=workload.salt,
-        sent_again=sum(exchange.sent_again for exchange in (*loop.warmup_sent, *loop.window_sent)),
+        sent_again=sum(timed.sent_again for timed in (*loop.warmup_sent, *loop.window_sent)),
         cached_by_chance=workload.cached_by_chance,
         client_delay_mean_s=sum(loop.delays) / max(1, len(loop.delays)),
         client_delay_max_s=max(loop.delays, default=0.0),
@@ -112,8 +112,8 @@ class ClosedLoop:
         self._should_stop = should_stop
         self._deadline = 0.0
         self._idle: list[Connection] = []
-        self.warmup_sent: list[Exchange] = []
-        self.window_sent: list[Exchange] = []
+        self.warmup_sent: list[TimedRequest] = []
+        self.window_sent: list[TimedRequest] = []
         self.delays: list[float] = []
         self.stopped = ""
         self._out_of_time = False
@@ -131,7 +131,7 @@ class ClosedLoop:
             for connection in self._idle:
                 connection.close()
 
-    async def _phase(self, bodies: Sequence[bytes], sent: list[Exchange], *, done: Callable[[int, int], None]) -> None:
+    async def _phase(self, bodies: Sequence[bytes], sent: list[TimedRequest], *, done: Callable[[int, int], None]) -> None:
         """Send `bodies`, `concurrency` at a time; on a stop, what is under way counts as lost."""
         ahead = iter([self._address.request(body) for body in bodies])
         answered = itertools.count(1)
@@ -148,42 +148,42 @@ class ClosedLoop:
             await watch
         with suppress(asyncio.CancelledError):
             await everyone
-        for exchange in sent:
-            if not exchange.completed and not exchange.lost:
-                exchange.lost = f"not answered when the measurement ended: {self.stopped}"
-                exchange.late = self._out_of_time
+        for timed in sent:
+            if not timed.completed and not timed.lost:
+                timed.lost = f"not answered when the measurement ended: {self.stopped}"
+                timed.late = self._out_of_time
 
-    async def _user(self, ahead: Iterator[bytes], sent: list[Exchange], done: Callable[[], None]) -> None:
+    async def _user(self, ahead: Iterator[bytes], sent: list[TimedRequest], done: Callable[[], None]) -> None:
         connection: Connection | None = self._idle.pop() if self._idle else None
         try:
             for request in ahead:
-                exchange = Exchange(time.perf_counter())
-                sent.append(exchange)
+                timed = TimedRequest(time.perf_counter())
+                sent.append(timed)
                 try:
-                    connection = await self._carry(request, exchange, kept=connection)
+                    connection = await self._carry(request, timed, kept=connection)
                 except OSError as exc:
-                    exchange.lost = f"connection lost: {exc.strerror or exc}"
+                    timed.lost = f"connection lost: {exc.strerror or exc}"
                 done()
-                if exchange.lost:
+                if timed.lost:
                     # Of a server that is gone all the rest fails at once: give the watch the time to say that it is.
                     await asyncio.sleep(POLL_S)
         finally:
             if connection:
                 self._idle.append(connection)
 
-    async def _carry(self, request: bytes, exchange: Exchange, *, kept: Connection | None) -> Connection:
-        """Have the exchange made, on the `kept` connection if it still stands; returns the connection to keep.
+    async def _carry(self, request: bytes, timed: TimedRequest, *, kept: Connection | None) -> Connection:
+        """Have the request made, on the `kept` connection if it still stands; returns the connection to keep.
 
         A server may close a kept connection at any time, and some do after every answer without saying so: a request that
         crosses that on the way says nothing about the server. It goes once more, on a new connection, and its time runs on.
         """
         if kept and kept.usable:
-            await kept.send(request, exchange)
-            if not exchange.lost or exchange.begun:
+            await kept.send(request, timed)
+            if not timed.lost or timed.begun:
                 return kept
-            exchange.lost, exchange.sent_again = "", True
+            timed.lost, timed.sent_again = "", True
         connection = await Connection.open(self._address)
-        await connection.send(request, exchange)
+        await connection.send(request, timed)
         return connection
 
     async def _watch(self) -> str:

@@ -1,4 +1,4 @@
-"""From the bytes of one exchange, and when they came, to a Sample or a Failed. Strict, pure, and after the clock."""
+"""From the bytes of one answer, and when they came, to a Sample or a Failed. Strict, pure, and after the clock."""
 
 from __future__ import annotations
 
@@ -11,26 +11,24 @@ from hallmark.client.response import Response
 from hallmark.client.sse import DONE, SseParser, body_of
 from hallmark.client.text import count
 from hallmark.core.errors import CheckFailed
-from hallmark.perf.connection import Exchange
+from hallmark.perf.connection import TimedRequest
 from hallmark.perf.sample import Failed, Sample
 
 _SHOWN = 200
 
 
-def read_exchange(exchange: Exchange, *, isl: int, osl: int) -> Sample | Failed:
+def read_timed(timed: TimedRequest, *, isl: int, osl: int) -> Sample | Failed:
     """A Sample only where the whole answer came, of `isl` prompt and `osl` output tokens by the server's own count."""
     try:
-        if exchange.lost:
-            raise StreamBroken(exchange.lost)
-        _require_stream(exchange.answer, exchange.pieces)
-        events = list(_bodies(exchange.pieces))
+        if timed.lost:
+            raise StreamBroken(timed.lost)
+        _require_stream(timed.answer, timed.pieces)
+        events = list(_bodies(timed.pieces))
         cached = _check_usage(events, isl=isl, osl=osl)
         times = _token_times(events, osl)
     except CheckFailed as exc:
-        return Failed(start=exchange.start, error=str(exc), late=exchange.late)
-    return Sample(
-        start=exchange.start, token_times=times, end=exchange.end, prompt_tokens=isl, output_tokens=osl, cached_tokens=cached
-    )
+        return Failed(start=timed.start, error=str(exc), late=timed.late)
+    return Sample(start=timed.start, token_times=times, end=timed.end, prompt_tokens=isl, output_tokens=osl, cached_tokens=cached)
 
 
 def _require_stream(answer: Response, pieces: list[tuple[float, bytes]]) -> None:

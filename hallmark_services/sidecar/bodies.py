@@ -114,7 +114,7 @@ class Health(BaseModel):
     engine: EngineHealth
 
 
-class Transfer(BaseModel):
+class DownloadAnswer(BaseModel):
     status: Literal["completed", "started"]
     message: str
     source: str

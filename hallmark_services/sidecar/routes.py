@@ -14,6 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from hallmark_services.sidecar.bodies import (
     Adapter,
+    DownloadAnswer,
     DownloadBody,
     EngineHealth,
     Health,
@@ -21,7 +22,6 @@ from hallmark_services.sidecar.bodies import (
     JobView,
     LoadBody,
     Problem,
-    Transfer,
     UnloadBody,
 )
 from hallmark_services.sidecar.downloads import DownloadRequest, Downloads, Job, JobState, Refused
@@ -153,9 +153,10 @@ def _guard(token: str) -> Any:
 
 def _download_routes(router: APIRouter) -> None:
     @router.post(
-        "/download_model", responses={202: {"model": Transfer, "description": "Started; ask for its job."}, **_problems(*_FETCH)}
+        "/download_model",
+        responses={202: {"model": DownloadAnswer, "description": "Started; ask for its job."}, **_problems(*_FETCH)},
     )
-    async def download_model(body: DownloadBody, runtime: Parts, response: Response, asked_by: Caller) -> Transfer:
+    async def download_model(body: DownloadBody, runtime: Parts, response: Response, asked_by: Caller) -> DownloadAnswer:
         """Have a model downloaded; a second request for the same joins the first.
 
         A folder that holds another whole model is left as it is (409) unless `replace` is true: then the old one stays
@@ -168,19 +169,21 @@ def _download_routes(router: APIRouter) -> None:
         if body.async_download:
             response.status_code = 202
             waiting = runtime.downloads.waits_for(job)
-            return _transfer(job, "started", f"the download is queued: {waiting}" if waiting else "the download has started")
+            return _download_answer(
+                job, "started", f"the download is queued: {waiting}" if waiting else "the download has started"
+            )
         await runtime.downloads.wait(job)
         if job.state is not JobState.COMPLETED:
             raise Refused(job.status or 409, job.error or f"the download was {job.state}")
-        return _transfer(job, "completed", "the model is there, whole")
+        return _download_answer(job, "completed", "the model is there, whole")
 
 
 def _request(source: str, output_dir: str, body: DownloadBody | LoadBody, asked_by: str) -> DownloadRequest:
     return DownloadRequest(source, output_dir, body.settings, body.max_workers, replace=body.replace, asked_by=asked_by)
 
 
-def _transfer(job: Job, status: Any, message: str) -> Transfer:
-    return Transfer(status=status, message=message, source=job.source, output_dir=job.output_dir, job_id=job.id)
+def _download_answer(job: Job, status: Any, message: str) -> DownloadAnswer:
+    return DownloadAnswer(status=status, message=message, source=job.source, output_dir=job.output_dir, job_id=job.id)
 
 
 def _lora_routes(router: APIRouter, *, forward: bool) -> None:

@@ -15,7 +15,7 @@ import pytest
 from hallmark.environment import installing
 from hallmark.environment.collect import Facts, collect, installed_versions
 from hallmark.environment.findings import Finding, State
-from hallmark.environment.installing import Attempt, Target, install_missing
+from hallmark.environment.installing import Attempt, Destination, install_missing
 from hallmark.environment.requirements import check
 from hallmark.specs.cell import Cell
 from selftests.environment import fakes
@@ -76,8 +76,8 @@ def install(
     before = look()
     of_installers = {**env, "PIP_CONFIG_FILE": os.devnull, **environ}
     log = (said if said is not None else []).append
-    target = Target(python=python, environ=of_installers, output=tmp_path / "out.log", log=log, index=index)
-    return Done(before, install_missing(before[1], target), look())
+    destination = Destination(python=python, environ=of_installers, output=tmp_path / "out.log", log=log, index=index)
+    return Done(before, install_missing(before[1], destination), look())
 
 
 def states(findings: list[Finding]) -> dict[str, State]:
@@ -131,17 +131,17 @@ def test_a_conflict_is_left_alone(venv: Path, tools: Path, tmp_path: Path) -> No
 def test_an_interpreter_that_is_gone_is_told_not_raised(tools: Path, tmp_path: Path) -> None:
     findings = check(fakes.cell(python_deps={"flash-attn": ""}), fakes.facts(), {"OMP_NUM_THREADS": "8"})
     environ = {"PATH": str(tools)}
-    target = Target(python=tmp_path / "gone", environ=environ, output=tmp_path / "out.log", log=lambda _: None)
-    (attempt,) = install_missing(findings, target)
+    destination = Destination(python=tmp_path / "gone", environ=environ, output=tmp_path / "out.log", log=lambda _: None)
+    (attempt,) = install_missing(findings, destination)
     assert (attempt.installer, attempt.succeeded) == ("pip", False)
-    unwritable = Target(python=tmp_path / "gone", environ=environ, output=tmp_path / "no" / "folder.log", log=lambda _: None)
+    unwritable = Destination(python=tmp_path / "gone", environ=environ, output=tmp_path / "no" / "folder.log", log=lambda _: None)
     assert [a.succeeded for a in install_missing(findings, unwritable)] == [False]
 
 
 def test_nothing_is_missing_nothing_is_run(tmp_path: Path) -> None:
     findings = check(fakes.cell(python_deps={"torch": ""}), fakes.facts(), {})
-    target = Target(python=tmp_path / "gone", environ={}, output=tmp_path / "out.log", log=pytest.fail)
-    assert install_missing(findings, target) == ()
+    destination = Destination(python=tmp_path / "gone", environ={}, output=tmp_path / "out.log", log=pytest.fail)
+    assert install_missing(findings, destination) == ()
 
 
 def test_only_the_named_environment_changes(venv: Path, tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hallmark.client.errors import StreamBroken
 from hallmark.client.response import Response
 from hallmark.core.errors import CheckFailed
-from hallmark.perf.connection import Exchange
-from hallmark.perf.reading import read_exchange
+from hallmark.perf.connection import TimedRequest
+from hallmark.perf.reading import read_timed
 from hallmark.perf.sample import Failed, Sample
 
 ISL, OSL = 3, 4
@@ -44,13 +44,13 @@ def answer(*events: bytes, head: bytes = HEAD, end: bytes = b"0\r\n\r\n") -> lis
 
 def read(parts: list[bytes], *, lost: str = "") -> Sample | Failed:
     """Each part comes at its own number, counted from 1; the request started at 0."""
-    exchange = Exchange(start=0.0, end=float(len(parts)), lost=lost)
+    timed = TimedRequest(start=0.0, end=float(len(parts)), lost=lost)
     for number, part in enumerate(parts, start=1):
         try:
-            exchange.pieces.append((float(number), exchange.answer.feed(part)))
+            timed.pieces.append((float(number), timed.answer.feed(part)))
         except StreamBroken as exc:
-            exchange.lost = exchange.lost or str(exc)
-    return read_exchange(exchange, isl=ISL, osl=OSL)
+            timed.lost = timed.lost or str(exc)
+    return read_timed(timed, isl=ISL, osl=OSL)
 
 
 def test_a_whole_answer_is_timed_by_its_tokens() -> None:

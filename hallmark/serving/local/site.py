@@ -16,7 +16,7 @@ from hallmark.environment.collect import (
     of_the_machine,
 )
 from hallmark.environment.commits import Build
-from hallmark.environment.installing import Attempt, Target, install_missing
+from hallmark.environment.installing import Attempt, Destination, install_missing
 from hallmark.environment.provision import EnvironmentPlan, built, ensure
 from hallmark.environment.requirements import check
 from hallmark.environment.served_weights import WeightsFiles
@@ -112,7 +112,7 @@ class LocalSite(Site):
             findings = check(self.cell, collect(python, env), env)
             index = self.cell.impl.python_index
             return install_missing(
-                findings, Target(python=python, environ=self._environ, output=output, log=self._log, index=index)
+                findings, Destination(python=python, environ=self._environ, output=output, log=self._log, index=index)
             )
         except HallmarkError as exc:
             self._log(f"nothing was installed: {exc}")

@@ -9,8 +9,8 @@ from typing import Any
 
 from hallmark.core.errors import nearest
 from hallmark_services.sidecar.downloads.addresses import is_public, within
-from hallmark_services.sidecar.downloads.endpoint import Endpoint, listed, parse_endpoint
-from hallmark_services.sidecar.downloads.order import Order
+from hallmark_services.sidecar.downloads.endpoint import StoreEndpoint, listed, parse_endpoint
+from hallmark_services.sidecar.downloads.plan import DownloadPlan
 from hallmark_services.sidecar.downloads.request import DownloadRequest, Refused
 from hallmark_services.sidecar.downloads.settings import DownloadSettings
 from hallmark_services.sidecar.downloads.source import CONTROL, Source, parse_revision, parse_source
@@ -39,8 +39,8 @@ class _Place:
     operators: bool
 
 
-def admit(request: DownloadRequest, settings: DownloadSettings) -> Order:
-    """The order that serves `request`; Refused when it may not be served. Looks at the target's path, and nothing else."""
+def admit(request: DownloadRequest, settings: DownloadSettings) -> DownloadPlan:
+    """The plan that serves `request`; Refused when it may not be served. Looks at the target's path, and nothing else."""
     source = parse_source(request.source)
     if not any(fnmatchcase(str(source), pattern) for pattern in settings.allowed_sources):
         raise Refused(403, "source: this service may not fetch from there")
@@ -48,7 +48,7 @@ def admit(request: DownloadRequest, settings: DownloadSettings) -> Order:
         raise Refused(400, f"max_workers: give 1 to {settings.max_workers}")
     config = _config(request.config)
     target, root = resolve_target(request.output_dir, settings.allowed_roots)
-    return Order(
+    return DownloadPlan(
         kind=source.kind,
         source=str(source),
         place=source.place,
@@ -142,7 +142,7 @@ def _place(name: str, config: dict[str, str], operators: str, public: str, setti
     return _Place(chosen.url, "", operators=False)
 
 
-def _require_public(endpoint: Endpoint, settings: DownloadSettings, *, name: str) -> None:
+def _require_public(endpoint: StoreEndpoint, settings: DownloadSettings, *, name: str) -> None:
     """A name is looked at when it is connected to; what is an address already is decided here."""
     address = endpoint.address
     if address and not is_public(address) and not within(address, settings.allowed_networks):

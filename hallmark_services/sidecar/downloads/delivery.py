@@ -13,8 +13,8 @@ from typing import Any
 
 from hallmark_services.sidecar.downloads.folder import Folder
 from hallmark_services.sidecar.downloads.lock import locked
-from hallmark_services.sidecar.downloads.order import Order
 from hallmark_services.sidecar.downloads.place import Place, opened
+from hallmark_services.sidecar.downloads.plan import DownloadPlan
 from hallmark_services.sidecar.downloads.publish import (
     described,
     is_complete,
@@ -30,30 +30,30 @@ _SPARE_BYTES = 1 << 20
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def deliver(order: Order, store: Store, counts: Counts, phase: Callable[[str], None]) -> None:
-    """Fill the order's target; raises TransferError, or the OSError of its disk."""
+def deliver(plan: DownloadPlan, store: Store, counts: Counts, phase: Callable[[str], None]) -> None:
+    """Fill the plan's target; raises TransferError, or the OSError of its disk."""
     with (
-        opened(Path(order.target), Path(order.root)) as place,
+        opened(Path(plan.target), Path(plan.root)) as place,
         locked(place.lock, dir_fd=place.workshop.fd, waiting=lambda: phase("locking")),
         _room_given_back(place),
     ):
         require_free_name(place)
         with place.model() as model:
-            require_same_model(model, order, ("source",))
+            require_same_model(model, plan, ("source",))
         phase("listing")
         files = require_plain(persistently(store.files))
-        _require_within_limits(files, order)
-        description = described(order, files)
+        _require_within_limits(files, plan)
+        description = described(plan, files)
         counts.files_total = len(files)
         counts.bytes_total = sum(file.size for file in files)
         with place.model() as model:
             if not (there := is_complete(model, description)):
-                require_same_model(model, order)
+                require_same_model(model, plan)
         if there:
             counts.files_done, counts.bytes_done = counts.files_total, counts.bytes_total
         else:
             with place.workshop.made(place.staging) as staging:
-                _fill(order, place, staging, store, files, description, counts, phase)
+                _fill(plan, place, staging, store, files, description, counts, phase)
         with contextlib.suppress(OSError):
             place.workshop.remove(place.staging)
 
@@ -70,16 +70,16 @@ def _room_given_back(place: Place) -> Iterator[None]:
         raise
 
 
-def _require_within_limits(files: Sequence[RemoteFile], order: Order) -> None:
+def _require_within_limits(files: Sequence[RemoteFile], plan: DownloadPlan) -> None:
     size = sum(file.size for file in files)
-    if len(files) > order.max_files or size > order.max_bytes:
+    if len(files) > plan.max_files or size > plan.max_bytes:
         raise TransferError(
-            413, f"the source has {len(files)} files of {size} bytes; {order.max_files} of {order.max_bytes} are allowed"
+            413, f"the source has {len(files)} files of {size} bytes; {plan.max_files} of {plan.max_bytes} are allowed"
         )
 
 
 def _fill(
-    order: Order,
+    plan: DownloadPlan,
     place: Place,
     staging: Folder,
     store: Store,
@@ -96,7 +96,7 @@ def _fill(
     if replaced:
         # The model that was replaced: who was killed just then left it under the name that the new one had before.
         staging.remove(tree_name)
-    transfer = Transfer(store, workshop=staging, workers=order.workers, counts=counts)
+    transfer = Transfer(store, workshop=staging, workers=plan.workers, counts=counts)
     with staging.made(tree_name) as tree:
         # Only what was checked is ever in either place.
         missing = [file for file in files if file.size not in (transfer.done.file_size(file.key), tree.file_size(file.path))]

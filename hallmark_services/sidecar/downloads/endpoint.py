@@ -22,7 +22,7 @@ _PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*/?")
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class StoreEndpoint:
     """Where a store answers: `scheme://host:port/path`, each part in its one proper form."""
 
     scheme: str
@@ -47,7 +47,7 @@ class Endpoint:
             return None
 
 
-def parse_endpoint(text: str, *, name: str) -> Endpoint:
+def parse_endpoint(text: str, *, name: str) -> StoreEndpoint:
     """The endpoint that `text` writes; Refused (400) for anything that two readers could read in two ways."""
     if _ODD.search(text) or len(text) > 512:
         raise Refused(400, f"{name}: it holds characters that no endpoint has")
@@ -62,7 +62,7 @@ def parse_endpoint(text: str, *, name: str) -> Endpoint:
         raise Refused(400, f"{name}: only scheme, host, port and a plain path are allowed")
     if port == 0:
         raise Refused(400, f"{name}: no service has port 0")
-    return Endpoint(parts.scheme, _host(host, name=name), port or _PORTS[parts.scheme], parts.path.rstrip("/"))
+    return StoreEndpoint(parts.scheme, _host(host, name=name), port or _PORTS[parts.scheme], parts.path.rstrip("/"))
 
 
 def _host(host: str, *, name: str) -> str:
@@ -83,7 +83,7 @@ def is_pattern(text: str) -> bool:
     return text == ANY_ENDPOINT or _PATTERN.fullmatch(text) is not None
 
 
-def listed(endpoint: Endpoint, patterns: tuple[str, ...]) -> bool:
+def listed(endpoint: StoreEndpoint, patterns: tuple[str, ...]) -> bool:
     """Whether one of `patterns` (`https://host`, `https://*.host`, with a port where it is no usual one) allows it."""
     for pattern in patterns:
         if pattern == ANY_ENDPOINT:

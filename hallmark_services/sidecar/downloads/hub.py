@@ -22,7 +22,7 @@ from urllib3.exceptions import LocationValueError
 from hallmark_services.sidecar.downloads.checksums import Digest
 from hallmark_services.sidecar.downloads.guard import Guard
 from hallmark_services.sidecar.downloads.hub_reader import MOST_REDIRECTS, HubReader, answered, origin, require_tls
-from hallmark_services.sidecar.downloads.order import Order
+from hallmark_services.sidecar.downloads.plan import DownloadPlan
 from hallmark_services.sidecar.downloads.remote import RemoteFile, TransferError
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -32,13 +32,13 @@ _GIT = re.compile(r"[0-9a-f]{40}")
 class Hub:
     """One repository at one commit: a branch that moves on during the download changes nothing."""
 
-    def __init__(self, order: Order, guard: Guard) -> None:
-        self._order = order
+    def __init__(self, plan: DownloadPlan, guard: Guard) -> None:
+        self._plan = plan
         self._guard = guard
-        self._token: str | bool = order.token or False
+        self._token: str | bool = plan.token or False
         self._commit = ""
         self._certificates = _certificates()
-        self._reader = HubReader(order, build_hf_headers(token=self._token, library_name="hallmark"), self._certificates)
+        self._reader = HubReader(plan, build_hf_headers(token=self._token, library_name="hallmark"), self._certificates)
         set_client_factory(self._client)
 
     def _client(self) -> httpx2.Client:
@@ -47,28 +47,28 @@ class Hub:
             event_hooks={"request": [self._require_proper]},
             follow_redirects=True,
             max_redirects=MOST_REDIRECTS,
-            timeout=httpx2.Timeout(self._order.read_timeout_s, connect=self._order.connect_timeout_s),
+            timeout=httpx2.Timeout(self._plan.read_timeout_s, connect=self._plan.connect_timeout_s),
             trust_env=False,
             verify=self._certificates,
         )
 
     def _require_proper(self, request: httpx2.Request) -> None:
         """Called for each request, each redirect too: no token to strangers, no step down from TLS."""
-        if "authorization" in request.headers and origin(str(request.url)) != origin(self._order.endpoint):
+        if "authorization" in request.headers and origin(str(request.url)) != origin(self._plan.endpoint):
             del request.headers["authorization"]
-        require_tls(str(request.url), self._order.endpoint)
+        require_tls(str(request.url), self._plan.endpoint)
 
     def files(self) -> Sequence[RemoteFile]:
-        api = HfApi(endpoint=self._order.endpoint, token=self._token)
-        with _Answers(self._guard, self._order):
+        api = HfApi(endpoint=self._plan.endpoint, token=self._token)
+        with _Answers(self._guard, self._plan):
             try:
                 info = api.model_info(
-                    self._order.place, revision=self._order.revision, files_metadata=True, timeout=self._order.read_timeout_s
+                    self._plan.place, revision=self._plan.revision, files_metadata=True, timeout=self._plan.read_timeout_s
                 )
             except (LookupError, TypeError, AttributeError) as exc:
                 # The library takes it for granted that what it is sent has the right form.
                 raise ValueError("no description of a model") from exc
-        self._commit = info.sha or self._order.revision
+        self._commit = info.sha or self._plan.revision
         return [self._file(sibling) for sibling in info.siblings or ()]
 
     def _file(self, sibling: Any) -> RemoteFile:
@@ -76,18 +76,18 @@ class Hub:
         tag = lfs.sha256 if lfs else sibling.blob_id
         if size is None or not tag:
             # A mirror that lists names only.
-            with _Answers(self._guard, self._order):
-                found = get_hf_file_metadata(self._url(path), token=self._token, timeout=self._order.read_timeout_s)
+            with _Answers(self._guard, self._plan):
+                found = get_hf_file_metadata(self._url(path), token=self._token, timeout=self._plan.read_timeout_s)
             size, tag = found.size, found.etag
         if size is None:
             raise TransferError(502, f"{path}: the hub does not say how long it is")
         return RemoteFile(path, int(size), str(tag or self._commit), _digest(str(tag)))
 
     def _url(self, path: str) -> str:
-        return hf_hub_url(self._order.place, path, revision=self._commit, endpoint=self._order.endpoint)
+        return hf_hub_url(self._plan.place, path, revision=self._commit, endpoint=self._plan.endpoint)
 
     def read(self, file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
-        with _Answers(self._guard, self._order):
+        with _Answers(self._guard, self._plan):
             yield from self._reader.read(self._url(file.path), file, start, end)
 
 
@@ -107,15 +107,15 @@ def _digest(tag: str) -> Digest | None:
 class _Answers:
     """Turns what the hub's library raises into what a transfer understands."""
 
-    def __init__(self, guard: Guard, order: Order) -> None:
+    def __init__(self, guard: Guard, plan: DownloadPlan) -> None:
         self._guard = guard
-        self._order = order
+        self._plan = plan
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: object, exc: BaseException | None, trace: object) -> None:
-        what = self._order.place
+        what = self._plan.place
         match exc:
             case GatedRepoError():
                 raise TransferError(403, f"{what}: its owner must give you access first") from exc
@@ -124,7 +124,7 @@ class _Answers:
                 hint = "the hub refuses this token, or it does not exist" if refused else "the hub has no such repository"
                 raise TransferError(403 if refused else 404, f"{what}: {hint}") from exc
             case RevisionNotFoundError():
-                raise TransferError(404, f"{what}: it has no revision {self._order.revision}") from exc
+                raise TransferError(404, f"{what}: it has no revision {self._plan.revision}") from exc
             case HfHubHTTPError():
                 raise answered(exc.response.status_code if exc.response is not None else 500, what) from exc
             case httpx2.TooManyRedirects() | httpx2.UnsupportedProtocol():

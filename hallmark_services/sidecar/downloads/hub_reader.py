@@ -14,7 +14,7 @@ from urllib.parse import urljoin
 import urllib3
 from urllib3.util import parse_url
 
-from hallmark_services.sidecar.downloads.order import Order
+from hallmark_services.sidecar.downloads.plan import DownloadPlan
 from hallmark_services.sidecar.downloads.remote import CHUNK, Interrupted, RemoteFile, TransferError, part_of
 
 MOST_REDIRECTS = 5
@@ -23,13 +23,13 @@ MOST_REDIRECTS = 5
 class HubReader:
     """Follows redirects with open eyes: no token to strangers, no step down from TLS. Threads may share it."""
 
-    def __init__(self, order: Order, headers: Mapping[str, str], certificates: SSLContext) -> None:
-        self._endpoint = order.endpoint
+    def __init__(self, plan: DownloadPlan, headers: Mapping[str, str], certificates: SSLContext) -> None:
+        self._endpoint = plan.endpoint
         self._headers = {**headers, "Accept-Encoding": "identity"}
         self._pool = urllib3.PoolManager(
-            maxsize=order.workers + 2,
+            maxsize=plan.workers + 2,
             retries=False,
-            timeout=urllib3.Timeout(connect=order.connect_timeout_s, read=order.read_timeout_s),
+            timeout=urllib3.Timeout(connect=plan.connect_timeout_s, read=plan.read_timeout_s),
             ssl_context=certificates,
         )
         self._places: dict[str, str] = {}

@@ -11,7 +11,7 @@ from typing import Any
 
 _COUNTED = ("bytes_done", "bytes_total", "bytes_fetched", "files_done", "files_total", "retries", "checksums_verified")
 INTERRUPTED = (
-    "the service ended before it; order the same source to the same output_dir again: what has come is kept, "
+    "the service ended before it; ask for the same source to the same output_dir again: what has come is kept, "
     "and is not fetched again"
 )
 

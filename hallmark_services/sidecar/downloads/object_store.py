@@ -20,7 +20,7 @@ from urllib3.exceptions import HTTPError as Urllib3Error
 
 from hallmark_services.sidecar.downloads.checksums import Digest
 from hallmark_services.sidecar.downloads.guard import Guard
-from hallmark_services.sidecar.downloads.order import Order
+from hallmark_services.sidecar.downloads.plan import DownloadPlan
 from hallmark_services.sidecar.downloads.remote import CHUNK, Interrupted, RemoteFile, TransferError, part_of
 from hallmark_services.sidecar.downloads.transfer import persistently
 
@@ -34,27 +34,27 @@ _BUSY_CODES = ("SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailabl
 class ObjectStore:
     """The objects below one prefix of one bucket; or the one object of that name."""
 
-    def __init__(self, order: Order, guard: Guard) -> None:
-        self._order = order
+    def __init__(self, plan: DownloadPlan, guard: Guard) -> None:
+        self._plan = plan
         self._guard = guard
-        self._client = _client(order, guard)
+        self._client = _client(plan, guard)
         self._prefix = ""
         """What stands before each file's path in its key; `files` finds it."""
 
     def files(self) -> Sequence[RemoteFile]:
-        prefix = f"{self._order.path}/" if self._order.path else ""
+        prefix = f"{self._plan.path}/" if self._plan.path else ""
         found = {key: listed for key, listed in self._listed(prefix) if not key.endswith("/")}
-        if not found and self._order.path:
-            folder, slash, _ = self._order.path.rpartition("/")
-            prefix, found = folder + slash, {self._order.path: None}
+        if not found and self._plan.path:
+            folder, slash, _ = self._plan.path.rpartition("/")
+            prefix, found = folder + slash, {self._plan.path: None}
         self._prefix = prefix
-        with ThreadPoolExecutor(self._order.workers, thread_name_prefix="describe") as pool:
+        with ThreadPoolExecutor(self._plan.workers, thread_name_prefix="describe") as pool:
             return [*pool.map(lambda entry: persistently(partial(self._describe, *entry)), found.items())]
 
     def _listed(self, prefix: str) -> Iterator[tuple[str, _Version | None]]:
-        most = self._order.max_files
-        with _Answers(self._guard, self._order.place):
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._order.place, Prefix=prefix)
+        most = self._plan.max_files
+        with _Answers(self._guard, self._plan.place):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._plan.place, Prefix=prefix)
             for number, entry in enumerate(entry for page in pages for entry in page.get("Contents", ())):
                 if number == most:
                     raise TransferError(413, f"the source has more than the {most} files that are allowed")
@@ -62,7 +62,7 @@ class ObjectStore:
 
     def _describe(self, key: str, listed: _Version | None) -> RemoteFile:
         with _Answers(self._guard, key, missing="the source holds nothing under that name"):
-            head = self._client.head_object(Bucket=self._order.place, Key=key, ChecksumMode="ENABLED")
+            head = self._client.head_object(Bucket=self._plan.place, Key=key, ChecksumMode="ENABLED")
         size, tag = _version(head, key)
         if listed not in (None, (size, tag)):
             # An answer that was cut within its headers looks like a whole one with less in it.
@@ -90,11 +90,11 @@ class ObjectStore:
 
     def _length_of_part(self, key: str, number: int) -> int:
         with _Answers(self._guard, key):
-            head = self._client.head_object(Bucket=self._order.place, Key=key, PartNumber=number)
+            head = self._client.head_object(Bucket=self._plan.place, Key=key, PartNumber=number)
         return _version(head, key)[0]
 
     def read(self, file: RemoteFile, start: int, end: int) -> Iterator[bytes]:
-        asked: dict[str, Any] = {"Bucket": self._order.place, "Key": self._prefix + file.path, "IfMatch": file.version}
+        asked: dict[str, Any] = {"Bucket": self._plan.place, "Key": self._prefix + file.path, "IfMatch": file.version}
         if (start, end) != (0, file.size):
             asked["Range"] = f"bytes={start}-{end - 1}"
         with _Answers(self._guard, file.path, missing=f"{file.path}: it was removed during the download"):
@@ -180,39 +180,39 @@ class _RoleCredentials:
             return getattr(self._inner, name)
 
 
-def _client(order: Order, guard: Guard) -> Any:
+def _client(plan: DownloadPlan, guard: Guard) -> Any:
     """A client that retries nothing by itself: what came before an interruption is kept, which only a transfer knows."""
     session = botocore.session.Session()
     keys = {}
     anonymous = False
-    if order.access_key:
+    if plan.access_key:
         keys = {
-            "aws_access_key_id": order.access_key,
-            "aws_secret_access_key": order.secret_key,
-            "aws_session_token": order.session_token or None,
+            "aws_access_key_id": plan.access_key,
+            "aws_secret_access_key": plan.secret_key,
+            "aws_session_token": plan.session_token or None,
         }
     else:
         with guard.lifted():
             # A session remembers what it found; what signs is found by another, through what we register there.
-            role = botocore.session.Session().get_credentials() if order.ambient else None
+            role = botocore.session.Session().get_credentials() if plan.ambient else None
         anonymous = role is None
         if role is not None:
             session.register_component("credential_provider", _RoleCredentials(role, guard))
     config = Config(
         signature_version=UNSIGNED if anonymous else None,
-        connect_timeout=order.connect_timeout_s,
-        read_timeout=order.read_timeout_s,
-        max_pool_connections=order.workers + 2,
+        connect_timeout=plan.connect_timeout_s,
+        read_timeout=plan.read_timeout_s,
+        max_pool_connections=plan.workers + 2,
         retries={"total_max_attempts": 1},
-        s3={"addressing_style": order.addressing_style},
+        s3={"addressing_style": plan.addressing_style},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         user_agent_extra="hallmark-runtime",
     )
     client = session.create_client(
         "s3",
-        region_name=_region(order),
-        endpoint_url=order.endpoint or None,
+        region_name=_region(plan),
+        endpoint_url=plan.endpoint or None,
         verify=os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE"),
         config=config,
         **keys,
@@ -226,10 +226,10 @@ def _unasked(**_: Any) -> tuple[Any, dict[str, Any]]:
     return SimpleNamespace(status_code=404), {"Error": {"Code": "404"}, "ResponseMetadata": {"HTTPHeaders": {}}}
 
 
-def _region(order: Order) -> str:
+def _region(plan: DownloadPlan) -> str:
     """As given, else as the endpoint says; AWS redirects from the default one to a bucket's own."""
-    named = re.match(r"https://s3[.-]([a-z0-9-]+)\.amazonaws\.com$", order.endpoint)
-    return order.region or (named[1] if named else "us-east-1")
+    named = re.match(r"https://s3[.-]([a-z0-9-]+)\.amazonaws\.com$", plan.endpoint)
+    return plan.region or (named[1] if named else "us-east-1")
 
 
 def _hex(encoded: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import hallmark
-from hallmark_services.sidecar.downloads.order import Order
+from hallmark_services.sidecar.downloads.plan import DownloadPlan
 
 _PASSED_ON = ("PATH", "LANG", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "AWS_CA_BUNDLE")
 _FIXED = {
@@ -51,7 +51,7 @@ class WorkerProcess:
         return self._process.pid
 
     @classmethod
-    async def start(cls, order: Order, *, ambient: Mapping[str, str]) -> WorkerProcess:
+    async def start(cls, plan: DownloadPlan, *, ambient: Mapping[str, str]) -> WorkerProcess:
         """Its environment holds no credential, but for the AWS variables where a role of this machine may sign."""
         env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         root = str(Path(hallmark.__file__).resolve().parents[1])
@@ -66,7 +66,7 @@ class WorkerProcess:
             start_new_session=True,
         )
         assert process.stdin is not None
-        process.stdin.write(json.dumps(order.to_plain()).encode() + b"\n")
+        process.stdin.write(json.dumps(plan.to_plain()).encode() + b"\n")
         return cls(process)
 
     async def follow(self, report: Callable[[dict[str, Any]], None]) -> End:

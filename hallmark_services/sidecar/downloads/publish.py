@@ -12,18 +12,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from hallmark_services.sidecar.downloads.folder import Folder
-from hallmark_services.sidecar.downloads.order import Order
 from hallmark_services.sidecar.downloads.place import Place
+from hallmark_services.sidecar.downloads.plan import DownloadPlan
 from hallmark_services.sidecar.downloads.remote import RemoteFile, TransferError
 from hallmark_services.sidecar.downloads.target import MARKER
 
 _RENAME_EXCHANGE = 2
 
 
-def described(order: Order, files: Sequence[RemoteFile]) -> dict[str, Any]:
+def described(plan: DownloadPlan, files: Sequence[RemoteFile]) -> dict[str, Any]:
     """What the marker says: where the model is from, and each file at its version."""
     listed = [{"path": f.path, "size": f.size, "version": f.version} for f in sorted(files, key=lambda f: f.path)]
-    told = {"schema_version": 1, "source": order.source, "endpoint": order.endpoint, "revision": order.revision}
+    told = {"schema_version": 1, "source": plan.source, "endpoint": plan.endpoint, "revision": plan.revision}
     return {**told, "files": listed}
 
 
@@ -58,15 +58,17 @@ def require_free_name(place: Place) -> None:
         raise TransferError(409, f"{target} is a mount point; choose a folder below it")
 
 
-def require_same_model(model: Folder | None, order: Order, parts: Sequence[str] = ("source", "endpoint", "revision")) -> None:
-    """TransferError (409) where `model`, what is at the target, is another whole one and the order does not replace it.
+def require_same_model(
+    model: Folder | None, plan: DownloadPlan, parts: Sequence[str] = ("source", "endpoint", "revision")
+) -> None:
+    """TransferError (409) where `model`, what is at the target, is another whole one and the plan does not replace it.
 
     Another by these `parts` of its marker; newer files under the same are the same model. What an older service wrote tells
     no revision.
     """
     marker = marker_of(model)
-    other = [part for part in parts if part in marker and marker[part] != getattr(order, part)]
-    if not other or order.replace:
+    other = [part for part in parts if part in marker and marker[part] != getattr(plan, part)]
+    if not other or plan.replace:
         return
     held = ", ".join(f"{part} {str(marker[part])[:200]}" for part in dict.fromkeys(("source", *other)) if marker.get(part))
     why = f"output_dir: it holds another whole model ({held}); choose another, or say replace: true to replace it"

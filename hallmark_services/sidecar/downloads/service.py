@@ -16,8 +16,8 @@ from hallmark_services.sidecar.downloads.folder import Folder
 from hallmark_services.sidecar.downloads.history import History
 from hallmark_services.sidecar.downloads.job import INTERRUPTED, Job, JobState
 from hallmark_services.sidecar.downloads.log import tell_end, tell_refusal
-from hallmark_services.sidecar.downloads.order import Order
 from hallmark_services.sidecar.downloads.pace import PaceWatch
+from hallmark_services.sidecar.downloads.plan import DownloadPlan
 from hallmark_services.sidecar.downloads.process import WorkerProcess
 from hallmark_services.sidecar.downloads.publish import require_same_model
 from hallmark_services.sidecar.downloads.remote import TransferError
@@ -33,9 +33,9 @@ _SWEEP_EVERY_S = 3600.0
 class _Run:
     """A job with what carries it out."""
 
-    def __init__(self, job: Job, order: Order) -> None:
+    def __init__(self, job: Job, plan: DownloadPlan) -> None:
         self.job = job
-        self.order = order
+        self.plan = plan
         self.worker: WorkerProcess | None = None
         self.cancelled = False
         self.interrupted = False
@@ -108,32 +108,32 @@ class Downloads:
         wrong with the request is for `submit` to say.
         """
         try:
-            order = admit(request, self.settings)
+            plan = admit(request, self.settings)
         except Refused:
             return
-        if order.target in self._runs:
+        if plan.target in self._runs:
             return
-        if why := await asyncio.to_thread(_held_by_another, order):
+        if why := await asyncio.to_thread(_held_by_another, plan):
             refused = Refused(409, why)
             tell_refusal(request, refused)
             raise refused
 
     def _submit(self, request: DownloadRequest) -> Job:
-        order = admit(request, self.settings)
-        running = self._runs.get(order.target)
+        plan = admit(request, self.settings)
+        running = self._runs.get(plan.target)
         if running is not None and not running.cancelled:
-            if running.order.identity != order.identity:
+            if running.plan.identity != plan.identity:
                 raise Refused(409, "output_dir: another source is being downloaded to it; wait for that job or cancel it")
             return running.job
         if self._closed:
             raise Refused(503, "the service is closing")
         if len(self._runs) >= self.settings.max_active + self.settings.max_queued:
             raise Refused(503, "too many downloads are queued; try again later")
-        job = Job(source=order.source, output_dir=order.target, asked_by=request.asked_by)
+        job = Job(source=plan.source, output_dir=plan.target, asked_by=request.asked_by)
         self._remember(job)
         self.history.put(job.to_plain())
-        run = _Run(job, order)
-        self._runs[order.target] = run
+        run = _Run(job, plan)
+        self._runs[plan.target] = run
         run.task = asyncio.create_task(self._carry_out(run), name=f"download-{job.id}")
         return job
 
@@ -200,8 +200,8 @@ class Downloads:
 
     def _ended(self, run: _Run) -> None:
         self._end_stopped(run)
-        if self._runs.get(run.order.target) is run:
-            del self._runs[run.order.target]
+        if self._runs.get(run.plan.target) is run:
+            del self._runs[run.plan.target]
 
     def _end_stopped(self, run: _Run) -> None:
         """By whoever asked for it, or with the service."""
@@ -217,7 +217,7 @@ class Downloads:
             self.history.put(run.job.to_plain())
 
     def _redactor(self, run: _Run) -> Redactor:
-        return Redactor([*run.order.secrets(), *self.settings.credentials.secrets()])
+        return Redactor([*run.plan.secrets(), *self.settings.credentials.secrets()])
 
     async def _watch(self, run: _Run) -> None:
         """End the download where its pace is too slow: its place is wanted by others."""
@@ -248,8 +248,8 @@ class Downloads:
     async def _work(self, run: _Run) -> None:
         run.job.start()
         self.history.put(run.job.to_plain())
-        ambient = self.settings.credentials.ambient if run.order.ambient else {}
-        run.worker = await WorkerProcess.start(run.order, ambient=ambient)
+        ambient = self.settings.credentials.ambient if run.plan.ambient else {}
+        run.worker = await WorkerProcess.start(run.plan, ambient=ambient)
         if run.cancelled:
             run.worker.kill()
         watch = asyncio.create_task(self._watch(run), name=f"pace-{run.job.id}")
@@ -269,11 +269,11 @@ class Downloads:
             self._end(run, JobState.COMPLETED)
 
 
-def _held_by_another(order: Order) -> str:
-    """Why the order must not be carried out, as far as can be told without asking its source."""
+def _held_by_another(plan: DownloadPlan) -> str:
+    """Why the plan must not be carried out, as far as can be told without asking its source."""
     try:
-        with Folder.at(Path(order.target)) as model:
-            require_same_model(model, order, ("source",))
+        with Folder.at(Path(plan.target)) as model:
+            require_same_model(model, plan, ("source",))
     except TransferError as exc:
         return exc.message if exc.status == 409 else ""
     except OSError:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from hallmark_services.sidecar.downloads.order import Order
+from hallmark_services.sidecar.downloads.plan import DownloadPlan
 from hallmark_services.sidecar.downloads.remote import CHUNK, Interrupted, RemoteFile, TransferError
 from hallmark_services.sidecar.downloads.target import WORKSHOP
 
@@ -16,10 +16,10 @@ from hallmark_services.sidecar.downloads.target import WORKSHOP
 class Volume:
     """The files below one folder. Links are followed to files, and never out of the roots."""
 
-    def __init__(self, order: Order) -> None:
-        self._roots = tuple(Path(os.path.realpath(root)) for root in order.source_roots)
-        self._folder = self._below_a_root(Path("/") / order.path)
-        self._target = Path(order.target)
+    def __init__(self, plan: DownloadPlan) -> None:
+        self._roots = tuple(Path(os.path.realpath(root)) for root in plan.source_roots)
+        self._folder = self._below_a_root(Path("/") / plan.path)
+        self._target = Path(plan.target)
         if self._folder == self._target:
             raise TransferError(400, "source and output_dir are the same folder")
 

@@ -1,4 +1,4 @@
-"""The process of one download: `python -m hallmark_services.sidecar.downloads.worker`, its order on standard input.
+"""The process of one download: `python -m hallmark_services.sidecar.downloads.worker`, its plan on standard input.
 
 It tells its progress and its end as JSON lines, and it ends when its standard input does: when the service is gone.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 from hallmark_services.sidecar.downloads.delivery import FULL, deliver
 from hallmark_services.sidecar.downloads.guard import Guard
-from hallmark_services.sidecar.downloads.order import Order
+from hallmark_services.sidecar.downloads.plan import DownloadPlan
 from hallmark_services.sidecar.downloads.remote import Store, TransferError
 from hallmark_services.sidecar.downloads.transfer import Counts
 
@@ -47,15 +47,15 @@ class Reporter:
 
 
 def main() -> None:
-    order = Order.from_plain(json.loads(sys.stdin.buffer.readline()))
+    plan = DownloadPlan.from_plain(json.loads(sys.stdin.buffer.readline()))
     threading.Thread(target=_end_with_the_service, name="lifeline", daemon=True).start()
     _stand_back()
     reporter = Reporter(counts := Counts())
-    guard = Guard(allowed_networks=order.allowed_networks, trusted_hosts=_trusted_hosts(order))
+    guard = Guard(allowed_networks=plan.allowed_networks, trusted_hosts=_trusted_hosts(plan))
     guard.install()
     error, status = "", 0
     try:
-        deliver(order, open_store(order, guard), counts, reporter.phase)
+        deliver(plan, open_store(plan, guard), counts, reporter.phase)
     except Exception as exc:
         message, status = explained(exc)
         # One line that can be read: names that the source chose may be in it.
@@ -78,28 +78,28 @@ def _stand_back() -> None:
         Path("/proc/self/autogroup").write_text(str(_NICE), encoding="ascii")
 
 
-def _trusted_hosts(order: Order) -> tuple[str, ...]:
-    host = order.trusted_host
+def _trusted_hosts(plan: DownloadPlan) -> tuple[str, ...]:
+    host = plan.trusted_host
     if not host:
         return ()
-    return (host, f"{order.place}.{host}") if order.kind in ("s3", "obs") else (host,)
+    return (host, f"{plan.place}.{host}") if plan.kind in ("s3", "obs") else (host,)
 
 
-def open_store(order: Order, guard: Guard) -> Store:
-    """What the order's kind of source is read with; each imports its client library only here."""
-    match order.kind:
+def open_store(plan: DownloadPlan, guard: Guard) -> Store:
+    """What the plan's kind of source is read with; each imports its client library only here."""
+    match plan.kind:
         case "s3" | "obs":
             from hallmark_services.sidecar.downloads.object_store import ObjectStore
 
-            return ObjectStore(order, guard)
+            return ObjectStore(plan, guard)
         case "hf":
             from hallmark_services.sidecar.downloads.hub import Hub
 
-            return Hub(order, guard)
+            return Hub(plan, guard)
         case "pvc":
             from hallmark_services.sidecar.downloads.volume import Volume
 
-            return Volume(order)
+            return Volume(plan)
 
 
 def explained(exc: BaseException) -> tuple[str, int]:

@@ -9,7 +9,7 @@ import pytest
 
 from hallmark_services.sidecar.downloads.delivery import deliver
 from hallmark_services.sidecar.downloads.folder import Folder
-from hallmark_services.sidecar.downloads.order import Order
+from hallmark_services.sidecar.downloads.plan import DownloadPlan
 from hallmark_services.sidecar.downloads.remote import TransferError
 from hallmark_services.sidecar.downloads.transfer import Counts
 from hallmark_services.sidecar.downloads.volume import Volume
@@ -29,8 +29,8 @@ def store(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def fetched(root: Path) -> dict[str, bytes]:
-    order = Order("pvc", "pvc://volume", "", f"{root}/volume", "", f"{root}/model", str(root), 2, source_roots=(str(root),))
-    deliver(order, Volume(order), Counts(), lambda _: None)
+    plan = DownloadPlan("pvc", "pvc://volume", "", f"{root}/volume", "", f"{root}/model", str(root), 2, source_roots=(str(root),))
+    deliver(plan, Volume(plan), Counts(), lambda _: None)
     return content(root / "model")
 
 
@@ -61,16 +61,16 @@ def test_the_model_that_was_replaced_is_never_taken_for_the_new_one(
     assert not (root / ".hallmark-downloads" / "model.partial").exists()
 
 
-def ordered(root: Path, name: str, *, revision: str = "", replace: bool = False) -> Order:
+def ordered(root: Path, name: str, *, revision: str = "", replace: bool = False) -> DownloadPlan:
     """An order of the volume of that name."""
     roots = (str(root),)
-    return Order(
+    return DownloadPlan(
         "pvc", f"pvc://{name}", "", f"{root}/{name}", revision, f"{root}/model", str(root), 2, source_roots=roots, replace=replace
     )
 
 
-def deliver_it(order: Order, phase: Callable[[str], None] = lambda _: None) -> None:
-    deliver(order, Volume(order), Counts(), phase)
+def deliver_it(plan: DownloadPlan, phase: Callable[[str], None] = lambda _: None) -> None:
+    deliver(plan, Volume(plan), Counts(), phase)
 
 
 @pytest.mark.parametrize(("name", "revision"), [("other", ""), ("volume", "v2")])

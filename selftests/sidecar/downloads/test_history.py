@@ -96,7 +96,7 @@ def test_jobs_that_a_kill_cut_short_are_interrupted_and_say_how_to_go_on(root: P
     with caplog.at_level(logging.INFO):
         jobs = remembered(kept(root))
     assert [(job["id"], job["state"]) for job in jobs] == [(one, "interrupted") for one in ids]
-    assert all("order the same source to the same output_dir again" in job["error"] for job in jobs)
+    assert all("ask for the same source to the same output_dir again" in job["error"] for job in jobs)
     ended = [record for record in caplog.records if getattr(record, "hallmark_fields", {}).get("state") == "interrupted"]
     assert len(ended) == 2, "each ended in its line of the log after all"
     caplog.clear()

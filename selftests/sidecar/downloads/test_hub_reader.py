@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from hallmark_services.sidecar.downloads.hub_reader import HubReader
-from hallmark_services.sidecar.downloads.order import Order
+from hallmark_services.sidecar.downloads.plan import DownloadPlan
 from hallmark_services.sidecar.downloads.remote import RemoteFile, TransferError
 from selftests.sidecar.downloads.hub_server import COMMIT, Hub, Repository
 
@@ -23,8 +23,8 @@ def hub() -> Iterator[Hub]:
 
 
 def read(hub: Hub, url: str = "") -> bytes:
-    order = Order("hf", NAME, NAME, "", "main", "/models/m", "/models", 1, endpoint=hub.url)
-    reader = HubReader(order, {"authorization": "Bearer hf_token"}, ssl.create_default_context())
+    plan = DownloadPlan("hf", NAME, NAME, "", "main", "/models/m", "/models", 1, endpoint=hub.url)
+    reader = HubReader(plan, {"authorization": "Bearer hf_token"}, ssl.create_default_context())
     return b"".join(reader.read(url or f"{hub.url}/{NAME}/resolve/{COMMIT}/{PATH}", FILE, 0, FILE.size))
 
 
@@ -62,8 +62,8 @@ def test_redirects_in_a_circle_end_and_are_called_so(hub: Hub) -> None:
 def test_a_place_that_forgot_us_is_asked_for_anew(hub: Hub) -> None:
     """As a signed address does once it has expired."""
     redirect(hub, "{cdn}/cdn/{model}/{path}")
-    order = Order("hf", NAME, NAME, "", "main", "/models/m", "/models", 1, endpoint=hub.url)
-    reader = HubReader(order, {}, ssl.create_default_context())
+    plan = DownloadPlan("hf", NAME, NAME, "", "main", "/models/m", "/models", 1, endpoint=hub.url)
+    reader = HubReader(plan, {}, ssl.create_default_context())
     url = f"{hub.url}/{NAME}/resolve/{COMMIT}/{PATH}"
     assert b"".join(reader.read(url, FILE, 0, FILE.size)) == CONTENT
     assert list(reader._places.values()) == [hub.redirect]
@@ -73,8 +73,8 @@ def test_a_place_that_forgot_us_is_asked_for_anew(hub: Hub) -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "HTTP", "ftp"])
 def test_behind_tls_nothing_is_asked_for_without_it(hub: Hub, scheme: str) -> None:
-    order = Order("hf", NAME, NAME, "", "main", "/models/m", "/models", 1, endpoint="https://hub.example")
-    reader = HubReader(order, {}, ssl.create_default_context())
+    plan = DownloadPlan("hf", NAME, NAME, "", "main", "/models/m", "/models", 1, endpoint="https://hub.example")
+    reader = HubReader(plan, {}, ssl.create_default_context())
     with pytest.raises(TransferError, match="without TLS"):
         b"".join(reader.read(f"{scheme}://{hub.url.removeprefix('http://')}/{NAME}/resolve/{COMMIT}/{PATH}", FILE, 0, FILE.size))
     assert hub.asked == []

@@ -12,7 +12,7 @@ import pytest
 
 from hallmark_services.sidecar.downloads import folder as folders
 from hallmark_services.sidecar.downloads.delivery import deliver
-from hallmark_services.sidecar.downloads.order import Order
+from hallmark_services.sidecar.downloads.plan import DownloadPlan
 from hallmark_services.sidecar.downloads.remote import RemoteFile, TransferError
 from hallmark_services.sidecar.downloads.transfer import Counts
 from selftests.sidecar.downloads.fetching import content
@@ -76,9 +76,9 @@ def delivered(root: Path, moment: str, attack: Attack) -> BaseException | None:
             attack()
 
     source = SlowSource(strike)
-    order = Order("pvc", "pvc://volume", "", "", "", f"{root}/models/model", str(root), 1)
+    plan = DownloadPlan("pvc", "pvc://volume", "", "", "", f"{root}/models/model", str(root), 1)
     try:
-        deliver(order, source, Counts(), strike)
+        deliver(plan, source, Counts(), strike)
     except (TransferError, OSError) as exc:
         return exc
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hallmark_services.sidecar.downloads import JobState
-from hallmark_services.sidecar.downloads.order import Order
+from hallmark_services.sidecar.downloads.plan import DownloadPlan
 from hallmark_services.sidecar.downloads.remote import Interrupted, TransferError
 from hallmark_services.sidecar.downloads.volume import Volume
 from selftests.sidecar.downloads.fetching import content, fetch, marked, noise, settings
@@ -26,7 +26,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def volume(source: Path, *roots: Path) -> Volume:
-    order = Order(
+    plan = DownloadPlan(
         kind="pvc",
         source="",
         place="",
@@ -37,7 +37,7 @@ def volume(source: Path, *roots: Path) -> Volume:
         workers=1,
         source_roots=tuple(map(str, roots)),
     )
-    return Volume(order)
+    return Volume(plan)
 
 
 def test_a_folder_is_copied_whole_links_as_what_they_lead_to(source: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hallmark_services.sidecar.downloads.source import Kind
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class DownloadPlan:
     """An admitted request: every choice is made, every credential is one that may go to this endpoint."""
 
     kind: Kind
@@ -55,6 +55,6 @@ class Order:
         return asdict(self)
 
     @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> Order:
+    def from_plain(cls, plain: dict[str, Any]) -> DownloadPlan:
         lists = {name: tuple(plain[name]) for name in ("allowed_networks", "source_roots")}
         return cls(**{**plain, **lists})
