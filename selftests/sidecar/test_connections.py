@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,13 +58,18 @@ def test_many_that_say_nothing_keep_nobody_out(tmp_path: Path, sent: bytes) -> N
         assert comes_true(lambda: sum(map(is_closed, crowd)) >= 50)
 
 
+def unload(name: str) -> bytes:
+    body = json.dumps({"lora_name": name}).encode()
+    head = b"POST /v1/unload_lora_adapter HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    return head % len(body) + body
+
+
 def test_callers_whose_answers_are_awaited_keep_no_probe_out(tmp_path: Path) -> None:
     """Nobody is silent here, so nobody makes room: the places kept for probes are for that."""
     with running(tmp_path) as (url, engine), contextlib.ExitStack() as stack:
-        engine.faults["/metrics"] = engine.hangs
-        waiting = b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Prometheus-Scrape-Timeout-Seconds: 30\r\n\r\n"
-        crowd = [stack.enter_context(connected(url, waiting)) for _ in range(8)]
-        assert comes_true(lambda: len(engine.asked("/metrics")) >= 8)
+        engine.faults["/v1/unload_lora_adapter"] = engine.hangs
+        crowd = [stack.enter_context(connected(url, unload(f"adapter-{number}"))) for number in range(8)]
+        assert comes_true(lambda: len(engine.asked("/v1/unload_lora_adapter")) >= 8)
         assert httpx.get(url + "/health", timeout=10, trust_env=False).status_code == 200
         refused = httpx.get(url + "/v1/jobs", timeout=10, trust_env=False)
         assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
