@@ -55,6 +55,15 @@ def explain(output: str) -> tuple[str, str]:
     return (lines[-1] if lines else "it printed nothing"), "see the log"
 
 
+PHASES = {
+    **dict.fromkeys(("Resolving", "Collecting", "Looking"), "finding versions"),
+    **dict.fromkeys(("Resolved", "Downloading", "Downloaded", "Using", "Obtaining"), "downloading"),
+    **dict.fromkeys(("Building", "Preparing", "Built"), "building"),
+    **dict.fromkeys(("Prepared", "Installing", "Uninstalling"), "installing"),
+}
+"""By the first word of a line of uv's or pip's output, what is under way after it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Installation:
     """What is to be installed, and where."""
@@ -164,8 +173,10 @@ class Shell:
                 return
 
     def _doing(self) -> str:
-        lines = [line.strip() for line in self._since(max(0, self._size() - 2000)).splitlines() if line.strip()]
-        return f" ({lines[-1][:80]})" if lines else ""
+        """The phase that the installer's last telling line is of; the line itself stays in `output`."""
+        words = [line.split()[0] for line in self._since(max(0, self._size() - 2000)).splitlines() if line.strip()]
+        phase = next((PHASES[word] for word in reversed(words) if word in PHASES), "")
+        return f", {phase}" if phase else ""
 
     def _size(self) -> int:
         return self.output.stat().st_size if self.output.exists() else 0

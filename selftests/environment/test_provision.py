@@ -164,7 +164,7 @@ class TestWithUv:
 
     def test_long_work_says_that_it_goes_on(self, tmp_path: Path, uv: FakeUv, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(installers, "HEARTBEAT_S", 0.05)
-        uv.on_install(f"echo downloading tiny; until [ -e {tmp_path}/go ]; do sleep 0.05; done")
+        uv.on_install(f"echo Downloading tiny; until [ -e {tmp_path}/go ]; do sleep 0.05; done")
         said: list[str] = []
 
         def log(line: str) -> None:
@@ -173,7 +173,7 @@ class TestWithUv:
                 (tmp_path / "go").touch()
 
         ensure(PLAN, tmp_path / "env", log=log, environ=uv.environ)
-        assert "uv installs tiny==1.0: 0 s so far (downloading tiny)" in said
+        assert "uv installs tiny==1.0: 0 s so far, downloading" in said
 
     def test_an_interrupt_takes_the_installer_along(self, tmp_path: Path, uv: FakeUv, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(installers, "HEARTBEAT_S", 0.05)
