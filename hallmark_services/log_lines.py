@@ -59,13 +59,13 @@ class JsonLines(logging.Formatter):
         self._redact = redact
 
     def format(self, record: logging.LogRecord) -> str:
-        given: Mapping[str, Any] = getattr(record, _FIELDS, {})
+        extra: Mapping[str, Any] = getattr(record, _FIELDS, {})
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
-            **{name: value for name, value in given.items() if name not in _OWN},
+            **{name: value for name, value in extra.items() if name not in _OWN},
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

@@ -69,8 +69,8 @@ class Settings:
 
 def read(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
     """The settings; Wrong, in one line, for the first one that is not valid. An empty variable is one not given."""
-    given, passed_on = _split(arguments)
-    values = {name: text.strip() for name, text in environ.items() if text.strip()} | given
+    options, passed_on = _split(arguments)
+    values = {name: text.strip() for name, text in environ.items() if text.strip()} | options
     ask = _Asker(values)
     model = ask.model()
     public_key = ask.public_key()
@@ -102,7 +102,7 @@ def read(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
 
 def _split(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """What the flags say of our variables, and the other flags as they are."""
-    given: dict[str, str] = {}
+    options: dict[str, str] = {}
     passed_on: list[str] = []
     words = iter(arguments)
     for word in words:
@@ -115,8 +115,8 @@ def _split(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         text = value if equals else next(words, "")
         if not text or (not equals and text.startswith("--")):
             raise Wrong(f"{flag}: no value follows it")
-        given[name] = text
-    return given, passed_on
+        options[name] = text
+    return options, passed_on
 
 
 def _check_ports(settings: Settings) -> None:

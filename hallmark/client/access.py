@@ -39,7 +39,7 @@ class Openings:
     also_taken: list[str] = field(default_factory=list)
     """Other places in which the key itself counts."""
 
-    def told(self, most: int = 8) -> str:
+    def summary(self, most: int = 8) -> str:
         more = f"; and {len(self.found) - most} more" if len(self.found) > most else ""
         return "; ".join(self.found[:most]) + more
 

@@ -51,9 +51,9 @@ class TokenOracle:
             "strftime_now": lambda form: datetime.now().astimezone().strftime(form),
         }
         special = {name: _text(token) for name, token in self._config.items() if name.endswith("_token") and _text(token)}
-        given = {"tools": None, "documents": None, "messages": messages, "add_generation_prompt": True}
+        variables = {"tools": None, "documents": None, "messages": messages, "add_generation_prompt": True}
         try:
-            rendered = environment.from_string(self._template).render(**special, **given)
+            rendered = environment.from_string(self._template).render(**special, **variables)
         except TemplateError as exc:
             raise InfrastructureError(f"the chat template cannot be rendered: {exc}", hint="check the weights' template") from exc
         return len(self._tokenizer.encode(rendered, add_special_tokens=False).ids)

@@ -34,8 +34,8 @@ class RunLog:
     def write(self, text: str, level: Level = "info") -> None:
         """One line, however many the text has."""
         utc = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        told = " | ".join(line.strip() for line in self._redact(text).splitlines() if line.strip())
-        line = f"{utc} {level.upper()} {told}\n".encode(errors="replace")
+        message = " | ".join(line.strip() for line in self._redact(text).splitlines() if line.strip())
+        line = f"{utc} {level.upper()} {message}\n".encode(errors="replace")
         with contextlib.suppress(OSError):
             log = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:

@@ -47,10 +47,10 @@ def normal(name: str) -> str:
 
 def build(names: Any, source: str, *, version: str = "", commit: str = "", **more: Any) -> dict[str, Any]:
     """One place that tells, or might have told, what a build is of. The first of its names is the one to show."""
-    told: dict[str, Any] = {"tags": [], "changed": [], "doubt": ""}
-    told.update(more)
+    known: dict[str, Any] = {"tags": [], "changed": [], "doubt": ""}
+    known.update(more)
     several = list(dict.fromkeys(normal(name) for name in names if name))
-    return {"names": several, "version": version, "commit": commit.lower() or UNKNOWN, "source": source, **told}
+    return {"names": several, "version": version, "commit": commit.lower() or UNKNOWN, "source": source, **known}
 
 
 # Distributions
@@ -155,15 +155,15 @@ def of_checkout(
         tags = git(folder, environ, "tag", "--points-at", "HEAD").split()
     except Unreadable as exc:
         return build(names, str(exc), version=version)
-    told: dict[str, Any] = {"version": version, "commit": commit, "tags": tags}
+    known: dict[str, Any] = {"version": version, "commit": commit, "tags": tags}
     try:
         lines = git(
             folder, environ, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=untracked"
         ).splitlines()
     except Unreadable as exc:
-        return build(names, source, doubt=f"whether its files are those of the commit is not known: {exc}", **told)
+        return build(names, source, doubt=f"whether its files are those of the commit is not known: {exc}", **known)
     more = [f"and {len(lines) - MOST_SHOWN} more"] if len(lines) > MOST_SHOWN else []
-    return build(names, source, changed=[line[3:] for line in lines[:MOST_SHOWN]] + more, **told)
+    return build(names, source, changed=[line[3:] for line in lines[:MOST_SHOWN]] + more, **known)
 
 
 def repository(url: str) -> str:

@@ -262,19 +262,19 @@ def first(*sources: tuple[str, str]) -> Version:
     return version
 
 
-def _functions(field: str, given: Mapping[str, Callable[[Machine], Any]] | None) -> dict[str, Callable[[Machine], Any]]:
-    if not isinstance(given, (Mapping, type(None))):
+def _functions(field: str, value: Mapping[str, Callable[[Machine], Any]] | None) -> dict[str, Callable[[Machine], Any]]:
+    if not isinstance(value, (Mapping, type(None))):
         raise TypeError(f"{field}: not a mapping of names to functions")
-    if wrong := [name for name, probe in (given or {}).items() if not callable(probe)]:
+    if wrong := [name for name, probe in (value or {}).items() if not callable(probe)]:
         raise TypeError(f"{field}: what stands for '{wrong[0]}' is not a function")
-    return dict(given or {})
+    return dict(value or {})
 
 
-def _texts(field: str, given: Sequence[str]) -> tuple[str, ...]:
+def _texts(field: str, value: Sequence[str]) -> tuple[str, ...]:
     # A single text would be taken for its letters.
-    if isinstance(given, str) or not all(isinstance(text, str) for text in given):
+    if isinstance(value, str) or not all(isinstance(text, str) for text in value):
         raise TypeError(f"{field}: not a tuple of texts")
-    return tuple(given)
+    return tuple(value)
 
 
 class Vendor:

@@ -179,8 +179,8 @@ def _locked(folder: Path, log: Log) -> Iterator[int]:
 
 
 def _clean(environ: Mapping[str, str] | None) -> dict[str, str]:
-    given = os.environ if environ is None else environ
-    kept = {name: value for name, value in given.items() if name not in UNWANTED}
+    inherited = os.environ if environ is None else environ
+    kept = {name: value for name, value in inherited.items() if name not in UNWANTED}
     return kept | {"PIP_USER": "0", "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 

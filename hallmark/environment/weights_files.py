@@ -91,26 +91,26 @@ def text(token: Any) -> str:
 
 def weights_files(request: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, Any]:
     """What there is of config and tokenizer; null with its reason where it cannot be read."""
-    told: dict[str, Any] = {"folder": "", "config": None, "tokenizer": None, "reasons": {}}
+    found: dict[str, Any] = {"folder": "", "config": None, "tokenizer": None, "reasons": {}}
     where = caches(environ, request.get("download_dir", ""))
     source, revision = request["source"], request.get("revision", "")
     try:
-        told["folder"] = str(folder_of(source, revision, where))
+        found["folder"] = str(folder_of(source, revision, where))
     except Unreadable as exc:
-        told["reasons"]["folder"] = str(exc)
+        found["reasons"]["folder"] = str(exc)
     try:
         folder = folder_of(request.get("config_source") or source, revision, where)
-        told["config"] = read_object(folder / "config.json")
+        found["config"] = read_object(folder / "config.json")
     except Unreadable as exc:
-        told["reasons"]["config"] = str(exc)
+        found["reasons"]["config"] = str(exc)
     try:
         folder = folder_of(request.get("tokenizer_source") or source, request.get("tokenizer_revision") or revision, where)
-        told["tokenizer"] = tokenizer(folder)
+        found["tokenizer"] = tokenizer(folder)
     except Unreadable as exc:
-        told["reasons"]["tokenizer"] = str(exc)
+        found["reasons"]["tokenizer"] = str(exc)
     except Exception as exc:  # a tokenizer of another make
-        told["reasons"]["tokenizer"] = f"tokenizer.json: {type(exc).__name__}: {exc}"
-    return told
+        found["reasons"]["tokenizer"] = f"tokenizer.json: {type(exc).__name__}: {exc}"
+    return found
 
 
 if __name__ == "__main__":

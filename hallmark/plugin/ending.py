@@ -39,7 +39,7 @@ class Ending:
     @property
     def interrupted(self) -> bool:
         """Whether the run was ended from outside, and not by what went wrong in it."""
-        return self.error is None and (self.stopped or self._interrupts.came)
+        return self.error is None and (self.stopped or self._interrupts.received)
 
     def decide(self, runs: Mapping[str, CellRun]) -> None:
         """Write each cell's report, and what run.py is told."""
@@ -57,7 +57,7 @@ class Ending:
         """
         if self.error:
             return self.error.exit_code
-        if self._interrupts.came and any(report.decision.outcome == "INTERRUPTED" for report in self.reports):
+        if self._interrupts.received and any(report.decision.outcome == "INTERRUPTED" for report in self.reports):
             return pytest.ExitCode.INTERRUPTED
         # A run that was asked for less keeps pytest's own code; a whole one of another server than the spec's is no less PARTIAL.
         allowed = ("ACCEPTED", "SMOKE PASSED", "PARTIAL") if self._options.narrowed_by else ("ACCEPTED",)

@@ -35,7 +35,7 @@ class Interrupts:
         self._workers: list[int] = []
 
     @property
-    def came(self) -> bool:
+    def received(self) -> bool:
         """Whether a signal asked for the end."""
         return self.signals.first is not None
 

@@ -36,8 +36,8 @@ class RunFolders:
 
     def folder_of(self, cell_id: str) -> Path:
         """The cell's folder; a worker is told by its controller."""
-        told: dict[str, str] | None = getattr(self._session.config, "workerinput", {}).get(_OF_WORKERS)
-        return Path(told[cell_id]) if told is not None else self.run_of(cell_id).folder
+        assigned: dict[str, str] | None = getattr(self._session.config, "workerinput", {}).get(_OF_WORKERS)
+        return Path(assigned[cell_id]) if assigned is not None else self.run_of(cell_id).folder
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:

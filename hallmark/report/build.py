@@ -87,8 +87,8 @@ def build(
         partial=manifest.partial,
         draft=draft,
         notes=manifest.notes,
-        environment=_given(environment, ENVIRONMENT_FILE),
-        launch_plan=_given(launch_plan, LAUNCH_PLAN_FILE),
+        environment=_attachment(environment, ENVIRONMENT_FILE),
+        launch_plan=_attachment(launch_plan, LAUNCH_PLAN_FILE),
         settings=manifest.settings,
         hallmark_version=hallmark.__version__,
     )
@@ -172,13 +172,13 @@ def _ending(manifest: Manifest, records: Sequence[Record]) -> tuple[str, float]:
     return finished_at, sum(record.duration_s for record in records)
 
 
-def _given(content: Mapping[str, Any] | None, name: str) -> Attachment:
+def _attachment(content: Mapping[str, Any] | None, name: str) -> Attachment:
     return Attachment(content=content) if content is not None else Attachment(absent=f"this run wrote no {name}")
 
 
 def _attached(path: Path) -> Attachment:
     if not path.exists():
-        return _given(None, path.name)
+        return _attachment(None, path.name)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as exc:

@@ -240,6 +240,6 @@ def _what(row: Row) -> str:
 def _why(row: Row) -> str:
     """The reason, with the numbers that missed where it does not state them itself."""
     missed = [item for item in row.evidence if item.target and not item.verdict.accepted]
-    told = (item for item in missed if value_text(item) not in row.reason and finding(item) not in row.reason)
-    numbers = [f"{item.name} {finding(item)}" for item in told]
+    further = (item for item in missed if value_text(item) not in row.reason and finding(item) not in row.reason)
+    numbers = [f"{item.name} {finding(item)}" for item in further]
     return one_line("; ".join([*numbers[:_MOST_NUMBERS], row.reason]))

@@ -68,8 +68,8 @@ def judge(record: Record) -> Judged:
     evidence = tuple(judge_evidence(item) for item in record.evidence)
     objections = list(_objections(record, evidence))
     verdict = worst([record.verdict, *(found for found, _ in objections)])
-    told = "; ".join(reason for found, reason in objections if found is verdict)
-    reason = record.reason or told if verdict is record.verdict else told
+    objection = "; ".join(reason for found, reason in objections if found is verdict)
+    reason = record.reason or objection if verdict is record.verdict else objection
     return Judged(record=record, verdict=verdict, reason=reason, evidence=evidence)
 
 

@@ -116,8 +116,8 @@ def ratio(evidence: Evidence) -> float | None:
 
 def ratio_text(evidence: Evidence) -> str:
     """How far from the target, or else from the limit, such as `0.62 x limit`; never rounded to it."""
-    if told := share_text(evidence):
-        return told
+    if text := share_text(evidence):
+        return text
     share = ratio(evidence)
     if share is None:
         return ""

@@ -64,9 +64,9 @@ def _case(suite: ET.Element, row: Row) -> None:
     _properties(case, _numbers(row))
     if row.missing or not row.verdict.accepted:
         tag = "failure" if row.verdict is Verdict.FAIL and not row.missing else "error"
-        told = row.reason if row.verdict is Verdict.INCONCLUSIVE or not row.missing else f"{row.verdict}: {row.reason}"
-        problem = ET.SubElement(case, tag, type="missing" if row.missing else str(row.verdict), message=one_line(told))
-        problem.text = clean("\n".join([told, *(f"{item.name}: {finding(item)}" for item in row.evidence)]))
+        reason = row.reason if row.verdict is Verdict.INCONCLUSIVE or not row.missing else f"{row.verdict}: {row.reason}"
+        problem = ET.SubElement(case, tag, type="missing" if row.missing else str(row.verdict), message=one_line(reason))
+        problem.text = clean("\n".join([reason, *(f"{item.name}: {finding(item)}" for item in row.evidence)]))
     if row.log:
         ET.SubElement(case, "system-out").text = clean(row.log)
 

@@ -55,11 +55,11 @@ class GuardedServer(RunningServer):
         return self.death is not None
 
     def on_death(self, call: Callable[[Death], None]) -> None:
-        told = threading.Event()
+        reported = threading.Event()
 
         def once(death: Death) -> None:
-            if not told.is_set():
-                told.set()
+            if not reported.is_set():
+                reported.set()
                 call(death)
 
         def watch() -> None:

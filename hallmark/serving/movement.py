@@ -100,8 +100,8 @@ class Startup:
         """
         idle_s = self._movement.idle_s()
         # A phase that was left out of the last lines by others is still the last one that is known.
-        told = phase_of(tail(self._plan.log_path, lines=_LINES_READ).splitlines())
-        self._phase = told if told != STARTING else self._phase
+        explained = phase_of(tail(self._plan.log_path, lines=_LINES_READ).splitlines())
+        self._phase = explained if explained != STARTING else self._phase
         phase = f"the server is {self._phase}" + (f" ({why})" if self._phase == STARTING and why.startswith("/") else "")
         so_far = f", {time.monotonic() - self._began:.0f} s so far"
         grown = self._movement.cached_bytes
@@ -109,7 +109,7 @@ class Startup:
         self._progress(phase + so_far + more + (f" - nothing new for {idle_s:.0f} s" if idle_s > _SHOWN_AFTER_S else ""))
         return self._plan.stall_timeout_s is None or idle_s < self._plan.stall_timeout_s
 
-    def told(self, reason: str) -> str:
+    def explained(self, reason: str) -> str:
         """`reason` with how long was waited, and whether the server stood still or was slow."""
         waited_s = min(time.monotonic() - self._began, self._plan.startup_timeout_s)
         after = f"after {waited_s:.3g} s" if waited_s < 1000 else f"after {waited_s:.0f} s"

@@ -121,10 +121,10 @@ class Site(ABC):
 
     def _weights_request(self, plan: LaunchPlan) -> dict[str, str]:
         """What the server is told of its weights."""
-        told = {value.name: value.value for value in plan.values}
+        planned = {value.name: value.value for value in plan.values}
         names = {"config_source": "hf_config_path", "tokenizer_source": "tokenizer"}
         names |= {name: name for name in ("revision", "tokenizer_revision", "download_dir")}
-        return {"source": self.cell.weights_source} | {key: told[name] for key, name in names.items() if name in told}
+        return {"source": self.cell.weights_source} | {key: planned[name] for key, name in names.items() if name in planned}
 
     @property
     def seen_here(self) -> bool:

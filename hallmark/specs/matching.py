@@ -146,18 +146,18 @@ class _Index:
             if not pattern.constraints:
                 self._always.append(pattern)
                 continue
-            telling, told = max(pattern.constraints, key=lambda constraint: (len(several[constraint[0]]), constraint[0]))
-            if telling not in self._by_telling:
-                self._by_name[telling[0]].append(telling)
+            key, value = max(pattern.constraints, key=lambda constraint: (len(several[constraint[0]]), constraint[0]))
+            if key not in self._by_telling:
+                self._by_name[key[0]].append(key)
             attributes, values = zip(*pattern.constraints, strict=True)
-            of_value = self._by_telling.setdefault(telling, {}).setdefault(told, {})
+            of_value = self._by_telling.setdefault(key, {}).setdefault(value, {})
             of_value.setdefault(attributes, {}).setdefault(values, []).append(pattern)
 
     def holding(self, view: _View) -> Iterator[Pattern]:
         """The patterns whose every attribute is as the config says."""
         yield from self._always
-        for telling in self._asked(view):
-            for attributes, by_values in self._by_telling[telling].get(view.value(telling), {}).items():
+        for key in self._asked(view):
+            for attributes, by_values in self._by_telling[key].get(view.value(key), {}).items():
                 yield from by_values.get(tuple(map(view.value, attributes)), ())
 
     def _asked(self, view: _View) -> Iterable[Attribute]:
@@ -165,7 +165,7 @@ class _Index:
         names = view.names
         if names is None or len(self._by_telling) <= len(names):
             return self._by_telling
-        return [telling for name in names for telling in self._by_name.get(name, ())]
+        return [key for name in names for key in self._by_name.get(name, ())]
 
 
 class Matcher:

@@ -46,19 +46,19 @@ def _from_1(source: YamlSource) -> YamlSource:
     if not isinstance(architecture, dict) or "model_type" in architecture or "metadata" in source.data:
         return source
     data = {("metadata" if key == "architecture" else key): value for key, value in source.data.items()}
-    return _with(source, data, moved={("metadata",): ("architecture",)})
+    return _with(source, data, renamed={("metadata",): ("architecture",)})
 
 
 STEPS: dict[int, Callable[[YamlSource], YamlSource]] = {1: _from_1}
 """From a version to the next."""
 
 
-def _with(source: YamlSource, data: Any, *, moved: dict[KeyPath, KeyPath] | None = None) -> YamlSource:
+def _with(source: YamlSource, data: Any, *, renamed: dict[KeyPath, KeyPath] | None = None) -> YamlSource:
     """The same file with other data; `moved` says new place -> old place."""
 
     def lines() -> Lines:
         found = dict(source.lines)
-        for new, old in (moved or {}).items():
+        for new, old in (renamed or {}).items():
             found |= {new + place[len(old) :]: mark for place, mark in source.lines.items() if place[: len(old)] == old}
         return found
 

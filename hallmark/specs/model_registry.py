@@ -139,7 +139,7 @@ class ModelConfigRegistry:
         """
         found = self.matcher.match(config)
         if found is None and _log.isEnabledFor(logging.INFO):
-            _log.info("no model matches; nearest: %s", "; ".join(map(_told, self.explain(config))) or "none is registered")
+            _log.info("no model matches; nearest: %s", "; ".join(map(_summary, self.explain(config))) or "none is registered")
         return found.name if found else None
 
     def explain(self, config: object, *, most: int = 5) -> tuple[Comparison, ...]:
@@ -171,7 +171,7 @@ def _patterns(models: Mapping[str, ModelConfig]) -> Iterator[Pattern]:
         yield from patterns_of(name, model.family, families)
 
 
-def _told(comparison: Comparison) -> str:
+def _summary(comparison: Comparison) -> str:
     return f"{comparison.name} ({', '.join(map(str, comparison.mismatches))})"
 
 

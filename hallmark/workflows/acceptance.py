@@ -51,8 +51,8 @@ def _decided(workflow: str, arguments: Sequence[str], root: Path) -> tuple[int, 
     """(pytest's exit code, what it decided)"""
     with tempfile.TemporaryDirectory(prefix="hallmark-") as scratch:
         decisions = Path(scratch) / "decisions.json"
-        told = ["--hallmark-workflow", workflow, "--hallmark-decisions", str(decisions)]
-        command = [sys.executable, "-m", "hallmark.plugin", *told, *arguments]
+        options = ["--hallmark-workflow", workflow, "--hallmark-decisions", str(decisions)]
+        command = [sys.executable, "-m", "hallmark.plugin", *options, *arguments]
         code = _run(command, root)
         return code, json.loads(decisions.read_text(encoding="utf-8")) if decisions.is_file() else {"cells": [], "error": None}
 

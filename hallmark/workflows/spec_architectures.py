@@ -51,8 +51,8 @@ def _confused(family: Family, pattern: Pattern) -> Iterator[Remark]:
     taken = [model for model in known_models() if not contradictions(pattern, model.config)]
     if len(taken) > 1:
         message = f"{family.spec.family}: its architecture is that of {' and of '.join(model.repos[0] for model in taken)}"
-        told = ", ".join(_differing(taken))
-        yield Remark("known-models", Severity.ERROR, _where(family), message, f"add what tells them apart: {told}")
+        differences = ", ".join(_differing(taken))
+        yield Remark("known-models", Severity.ERROR, _where(family), message, f"add what tells them apart: {differences}")
 
 
 def _differing(models: list[KnownModel]) -> Iterator[str]:

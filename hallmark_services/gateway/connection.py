@@ -148,8 +148,8 @@ class ClientConnection(asyncio.Protocol):
     def _admit(self, head: RequestHead) -> None:
         assert self._place is not None
         self._head = head
-        given = head.value(b"x-request-id")
-        self.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex.encode()
+        request_id = head.value(b"x-request-id")
+        self.request_id = request_id if _REQUEST_ID.fullmatch(request_id) else uuid.uuid4().hex.encode()
         self.closes_after_answer = not head.keep_alive or self._gateway.draining or self._place.refusal is not None
         probes = head.path in OPEN_PATHS
         if self._place.refusal and not probes:

@@ -50,11 +50,11 @@ class Intake:
 
     def next_deadline_s(self, now_s: float) -> float:
         """When to ask again; Refusal (408) where too little has come since the last time, or the body takes too long."""
-        settings, had = self._settings, self._counted
+        settings, counted = self._settings, self._counted
         self._counted = self._held
         if now_s >= self._until_s:
             raise Refusal(408, "request_timeout", f"the body was not whole after {settings.body_timeout_s:g} s")
-        if self._held - had < settings.body_rate_kib_s * 1024 * settings.body_window_s:
+        if self._held - counted < settings.body_rate_kib_s * 1024 * settings.body_window_s:
             slow = f"the body came more slowly than {settings.body_rate_kib_s:g} KiB/s over {settings.body_window_s:g} s"
             raise Refusal(408, "request_timeout", slow)
         return min(now_s + settings.body_window_s, self._until_s)

@@ -37,10 +37,10 @@ def reply(status: int, body: bytes, *, fields: Fields = (), close: bool = False,
         reason = HTTPStatus(status).phrase
     except ValueError:
         reason = ""
-    given = {name for name, _ in fields}
+    names = {name for name, _ in fields}
     lines = [b"HTTP/1.1 %d %b" % (status, reason.encode())]
     lines += [b"%b: %b" % field for field in fields if field[0] not in (b"content-length", b"connection")]
-    if b"content-type" not in given:
+    if b"content-type" not in names:
         lines.append(b"content-type: application/json")
     lines.append(b"content-length: %d" % len(body))
     if close:

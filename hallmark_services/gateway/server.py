@@ -49,8 +49,8 @@ class Gateway:
         self.draining = False
         self._connections: set[ClientConnection] = set()
         self._emptied = asyncio.Event()
-        self._told = (0, 0)
-        self._told_s = -inf
+        self._logged = (0, 0)
+        self._logged_s = -inf
         self._told_to_end = asyncio.Event()
 
     def admit(self, connection: ClientConnection) -> Place | None:
@@ -132,6 +132,6 @@ class Gateway:
     def _tell_of_crowds(self, now_s: float) -> None:
         """A line now and then, and not one for each connection of an attack."""
         shed, turned_away = self.places.shed, self.places.turned_away
-        if (shed, turned_away) != self._told and now_s - self._told_s > _TELL_EVERY_S:
+        if (shed, turned_away) != self._logged and now_s - self._logged_s > _TELL_EVERY_S:
             log.warning("too many connections: %d silent ones made room, %d were turned away", shed, turned_away)
-            self._told, self._told_s = (shed, turned_away), now_s
+            self._logged, self._logged_s = (shed, turned_away), now_s

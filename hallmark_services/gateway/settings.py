@@ -157,13 +157,13 @@ def make_parser() -> argparse.ArgumentParser:
 
 def read_settings(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
     """The effective settings, checked; UsageError says which one is wrong and where it came from. Empty means not given."""
-    given = vars(make_parser().parse_args(arguments))
+    options = vars(make_parser().parse_args(arguments))
     for former, present in _RENAMED.items():
         if environ.get(former):
             raise UsageError(f"this setting is now {present}", where=f"${former}", hint="the gateway's README.md has them all")
     types = get_type_hints(Settings)
     values: dict[str, Any] = {}
-    for name, text in given.items():
+    for name, text in options.items():
         where = f"--{name.replace('_', '-')}" if text else f"${variable_of(name)}"
         if chosen := text or environ.get(variable_of(name), ""):
             values[name] = _converted(chosen, types[name], where)

@@ -48,7 +48,7 @@ class Asked:
             raise
 
     @contextmanager
-    def told(self) -> Iterator[Outcome]:
+    def logged(self) -> Iterator[Outcome]:
         """The line is written when the block ends, however it does."""
         began_s = time.monotonic()
         outcome = Outcome()
@@ -70,6 +70,6 @@ class Asked:
         where = {name: redact(value)[:_LONGEST_TOLD] for name, value in (("source", self.source), ("path", self.path))}
         seconds = round(time.monotonic() - began_s, 3) if began_s else 0.0
         known: dict[str, Any] = {**where, "asked_by": self.by, "seconds": seconds, "status": status, "error": redact(error)}
-        told = ", ".join(f"{name} {value}" for name, value in known.items() if value)
+        parts = ", ".join(f"{name} {value}" for name, value in known.items() if value)
         event = fields(event="adapter", verb=self.verb, adapter=self.name, outcome=outcome, **known)
-        _log.log(level, "%s of adapter %s: %s; %s", self.verb, self.name, outcome, told, extra=event)
+        _log.log(level, "%s of adapter %s: %s; %s", self.verb, self.name, outcome, parts, extra=event)

@@ -135,10 +135,10 @@ class Adapters:
 
     async def load(self, order: LoadOrder) -> Done:
         """The adapter is loaded when this returns; Refused with the status that fits where it cannot be."""
-        with order.asked.told() as told:
+        with order.asked.logged() as line:
             job = self._downloads.submit(order.download) if order.download else None
             done = await self._load(order, job)
-            told.outcome = done.outcome
+            line.outcome = done.outcome
             return done
 
     def start(self, order: LoadOrder) -> LoadJob:
@@ -169,9 +169,9 @@ class Adapters:
 
     async def unload(self, name: str, options: Mapping[str, Any], *, authorization: str = "", asked_by: str = "") -> Done:
         """The adapter is not loaded when this returns. A name that never was one is the engine's to refuse."""
-        with Asked("unload", name, by=asked_by, secrets=(authorization,)).told() as told:
+        with Asked("unload", name, by=asked_by, secrets=(authorization,)).logged() as line:
             done = await self._unload(name, options, authorization)
-            told.outcome = done.outcome
+            line.outcome = done.outcome
             return done
 
     async def _unload(self, name: str, options: Mapping[str, Any], authorization: str) -> Done:
@@ -190,8 +190,8 @@ class Adapters:
     async def _run(self, job: LoadJob) -> None:
         order = job.order
         try:
-            with order.asked.told() as told:
-                told.outcome = (await self._load(order, job.download)).outcome
+            with order.asked.logged() as line:
+                line.outcome = (await self._load(order, job.download)).outcome
             job.state = "completed"
         except Refused as refused:
             cut = job.download is not None and job.download.state is JobState.INTERRUPTED

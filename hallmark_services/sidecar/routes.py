@@ -103,14 +103,14 @@ def open_routes() -> APIRouter:
         why = await runtime.engine.not_healthy_because()
         return Health(status="healthy", service="runtime", engine=EngineHealth(status="down" if why else "up", detail=why))
 
-    told: dict[int | str, dict[str, Any]] = {
+    documented: dict[int | str, dict[str, Any]] = {
         200: {
             "description": "The engine's metrics and the standard ones; engine_up is 0 where it gave none.",
             "content": _EXPOSITION,
         }
     }
 
-    @router.get("/metrics", response_class=Response, responses=told)
+    @router.get("/metrics", response_class=Response, responses=documented)
     async def metrics(request: Request) -> Response:
         """Prometheus text or OpenMetrics, as the Accept header wants."""
         patience = _seconds(request.headers.get("x-prometheus-scrape-timeout-seconds", ""))
@@ -143,9 +143,9 @@ def work_routes(settings: SidecarSettings) -> APIRouter:
 def _guard(token: str) -> Any:
     wanted = os.fsencode(token)
 
-    def check(given: Bearer) -> None:
+    def check(credentials: Bearer) -> None:
         # A header is bytes, which the framework shows as Latin-1.
-        if given is None or not hmac.compare_digest(given.credentials.encode("latin-1"), wanted):
+        if credentials is None or not hmac.compare_digest(credentials.credentials.encode("latin-1"), wanted):
             raise HTTPException(401, "a valid bearer token is required", headers={"WWW-Authenticate": "Bearer"})
 
     return check
@@ -197,7 +197,7 @@ def _lora_routes(router: APIRouter, *, forward: bool) -> None:
     ) -> Adapter:
         """Download an adapter if it has a source, and have the engine load it. A repeat does no harm."""
         order = _load_order(body, runtime, authorization if forward else "", asked_by)
-        told = {"source": body.source or "", "output_dir": body.output_dir or ""}
+        where = {"source": body.source or "", "output_dir": body.output_dir or ""}
         if order.download:
             with order.asked.told_if_refused():
                 await runtime.downloads.require_replaceable(order.download)
@@ -206,8 +206,8 @@ def _lora_routes(router: APIRouter, *, forward: bool) -> None:
             _log.info("load %s: %s from %s", job.id, order.name, order.path)
             response.status_code = 202
             message = "the adapter is being loaded"
-            return Adapter(status="started", message=message, lora_name=order.name, lora_path=order.path, job_id=job.id, **told)
-        return _adapter(await runtime.adapters.load(order), **told)
+            return Adapter(status="started", message=message, lora_name=order.name, lora_path=order.path, job_id=job.id, **where)
+        return _adapter(await runtime.adapters.load(order), **where)
 
     @router.post("/unload_lora_adapter", responses=_problems(*_BODY, 404, 502, 504, engine=True))
     async def unload_lora_adapter(
@@ -232,8 +232,8 @@ def _load_order(body: LoadBody, runtime: Runtime, authorization: str, asked_by: 
         return replace(order, path=runtime.adapters.admitted(path, label))
 
 
-def _adapter(done: Done, **told: str) -> Adapter:
-    return Adapter(status=done.outcome, message=done.message, lora_name=done.name, lora_path=done.path, **told)
+def _adapter(done: Done, **where: str) -> Adapter:
+    return Adapter(status=done.outcome, message=done.message, lora_name=done.name, lora_path=done.path, **where)
 
 
 def _view(job: Job | LoadJob, runtime: Runtime) -> JobView:

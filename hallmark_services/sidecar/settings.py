@@ -195,11 +195,11 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> SidecarSettings:
     parser.epilog, parser.formatter_class = _EPILOG, argparse.RawDescriptionHelpFormatter
     for option in _OPTIONS:
         parser.add_argument(*option.flags, dest=option.field, metavar="VALUE", help=option.help)
-    given = vars(parser.parse_args(argv))
+    arguments = vars(parser.parse_args(argv))
     values: dict[str, Any] = {}
     origins = []
     for option in _OPTIONS:
-        setting = _effective(option, given[option.field], environ)
+        setting = _effective(option, arguments[option.field], environ)
         if setting.value:
             values[option.field] = _read(option, setting)
             origins.append(setting)

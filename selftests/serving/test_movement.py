@@ -77,8 +77,8 @@ def test_a_time_out_says_which_it_was(
         assert startup.waited("/health answers 503")
     idle = "" if logs else " - nothing new for 60 s"
     assert said[-1] == f"the server is starting (/health answers 503), 60 s so far{idle}", "no line of the log is shown"
-    assert word in startup.told("/health answers 503")
-    assert "after 60 s" in startup.told("x")
+    assert word in startup.explained("/health answers 503")
+    assert "after 60 s" in startup.explained("x")
 
 
 def test_a_stall_ends_the_start_long_before_its_time(tmp_path: Path) -> None:

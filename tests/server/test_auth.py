@@ -39,7 +39,7 @@ def test_only_the_key_admits(server, client, offers, check):
             n=openings.asked,
             target=Target(relation="==", limit=0),
             verdict=Verdict.FAIL if openings.found else Verdict.PASS,
-            reason=openings.told(),
+            reason=openings.summary(),
             detail={"openings": openings.found},
         )
     )

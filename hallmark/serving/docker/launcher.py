@@ -98,7 +98,7 @@ def _wait(plan: LaunchPlan, server: DockerServer, progress: Callable[[str], None
     if not reason:
         return
     death = server.death
-    message = f"{death} before it was ready" if death else f"the server was not ready {startup.told(reason)}"
+    message = f"{death} before it was ready" if death else f"the server was not ready {startup.explained(reason)}"
     with contextlib.suppress(InfrastructureError):
         server.stop()
     hint = f"read {plan.log_path.name} in the run's folder"

@@ -72,17 +72,17 @@ class DockerSite(Site):
             return of_the_machine({**self._environ, **plan.env}, unknown)
 
     def builds(self, plan: LaunchPlan) -> tuple[Build, ...]:
-        told = self._ask(BUILDS_FILE.read_text(encoding="utf-8"), plan.env, *self.cell.impl.pinned_commits)
+        output = self._ask(BUILDS_FILE.read_text(encoding="utf-8"), plan.env, *self.cell.impl.pinned_commits)
         labels: Mapping[str, str] = self.served_from()["image"]["labels"]
-        return (*parse_builds(told, where=self.container.image), *of_labels(labels))
+        return (*parse_builds(output, where=self.container.image), *of_labels(labels))
 
     def weights_files(self, plan: LaunchPlan) -> WeightsFiles:
         from hallmark.serving.docker.once import run_beside  # brings the Docker SDK
 
         # In the very container: what the server has fetched may lie in no volume.
         program, request = WEIGHTS_FILE.read_text(encoding="utf-8"), json.dumps(self._weights_request(plan))
-        told = run_beside(plan.cell, ["python3", "-I", "-c", program, request])
-        return parse_weights(told, where=self.container.image)
+        output = run_beside(plan.cell, ["python3", "-I", "-c", program, request])
+        return parse_weights(output, where=self.container.image)
 
     def prepared(self, plan: LaunchPlan, write_environment: Callable[[], None]) -> LaunchPlan:
         """With the spec and the environment of the run mounted."""
@@ -110,8 +110,8 @@ class DockerSite(Site):
         # Which interpreter starts it is the image's business.
         plan = self._make_plan(inside, Path("python3"), ask)
         others = {name: self._environ.get(name, "") for name in ("HF_TOKEN", STOP_GRACE_VARIABLE)}
-        given = {name: value for name, value in {**secrets, **others}.items() if value}
-        return in_container(plan, self.container, cell=self.cell, host=launch.host, port=launch.port, others=given)
+        variables = {name: value for name, value in {**secrets, **others}.items() if value}
+        return in_container(plan, self.container, cell=self.cell, host=launch.host, port=launch.port, others=variables)
 
     def _ask(self, program: str, env: Mapping[str, str], *names: str) -> str:
         """What the text of a collector prints inside, with the devices of the server's container where they are here."""

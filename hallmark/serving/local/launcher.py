@@ -87,7 +87,7 @@ class LocalLauncher(Launcher):
             process.stop()
             raise
         if reason:
-            raise _failure(plan, process, startup.told(reason))
+            raise _failure(plan, process, startup.explained(reason))
         require_own_listener(plan.endpoint.base_url, process)
         return LocalServer(plan, process, time.monotonic() - began, lease)
 

@@ -230,7 +230,7 @@ def named_secrets(places: Iterable[str]) -> Iterator[str]:
 def _lines(source: YamlSource, device: str) -> Lines:
     """Where in the document each part of the native data stands."""
     entry: KeyPath = ("impls", 0, "devices", device)
-    moved: Mapping[KeyPath, KeyPath] = {
+    renamed: Mapping[KeyPath, KeyPath] = {
         **{("impls", 0, key): (key,) for key in ("system_deps", "python_deps", "env_vars", "status")},
         ("impls", 0, "image"): ("docker_image",),
         ("weights", 0, "repo"): ("hf_model_repo",),
@@ -239,7 +239,7 @@ def _lines(source: YamlSource, device: str) -> Lines:
         (*entry, "max_context"): ("device_model_spec", "max_context"),
     }
     whole = source.mark(("model_id",))
-    found: Lines = {new[:depth]: whole for new in moved for depth in range(len(new))}
-    for new, old in moved.items():
+    found: Lines = {new[:depth]: whole for new in renamed for depth in range(len(new))}
+    for new, old in renamed.items():
         found |= {new + place[len(old) :]: mark for place, mark in source.lines.items() if place[: len(old)] == old}
     return found

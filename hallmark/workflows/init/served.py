@@ -124,8 +124,8 @@ def _chats(client: WireClient) -> bool:
 
 def _tells_logprobs(client: WireClient) -> bool:
     body = client.body(prompt="1 2 3", max_tokens=2, temperature=0, logprobs=1)
-    told = client.post("/v1/completions", body).require(200).json()["choices"][0]["logprobs"]
-    return bool(told["token_logprobs"])
+    logprobs = client.post("/v1/completions", body).require(200).json()["choices"][0]["logprobs"]
+    return bool(logprobs["token_logprobs"])
 
 
 def _obeys_a_schema(client: WireClient) -> bool:

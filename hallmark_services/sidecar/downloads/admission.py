@@ -67,14 +67,14 @@ def admit(request: DownloadRequest, settings: DownloadSettings) -> DownloadPlan:
     )
 
 
-def _config(given: Mapping[str, str]) -> dict[str, str]:
+def _config(config: Mapping[str, str]) -> dict[str, str]:
     """The caller's configuration without its empty values; Refused for a key that nobody knows."""
-    for key, value in given.items():
+    for key, value in config.items():
         if key not in KEYS:
             raise Refused(400, f"config: {str(key)[:40]!r} is no key of it; {nearest(str(key)[:40], KEYS)}")
         if not isinstance(value, str) or CONTROL.search(value) or len(value) > 4096:
             raise Refused(400, f"config: {key} must be a text of one line")
-    return {key: value for key, value in given.items() if value}
+    return {key: value for key, value in config.items() if value}
 
 
 def _by_kind(source: Source, config: dict[str, str], settings: DownloadSettings) -> dict[str, Any]:

@@ -35,11 +35,11 @@ def tell_end(job: Job) -> None:
         error=job.error,
     )
     what = f"download {job.id} {job.state.value}: {job.source} -> {job.output_dir}"
-    came = f"{job.bytes_fetched} of {job.bytes_total} bytes fetched in {seconds:.1f} s ({job.rate_bytes_per_s / 1e6:.1f} MB/s)"
+    fetched = f"{job.bytes_fetched} of {job.bytes_total} bytes fetched in {seconds:.1f} s ({job.rate_bytes_per_s / 1e6:.1f} MB/s)"
     checked = f"{job.checksums_verified} checksums verified, {job.files_done} of {job.files_total} files there"
     why = f"; {job.error}" if job.error else ""
     level = logging.WARNING if job.state is JobState.FAILED else logging.INFO
-    _log.log(level, "%s: %s, %s%s", what, came, checked, why, extra=known)
+    _log.log(level, "%s: %s, %s%s", what, fetched, checked, why, extra=known)
 
 
 def tell_refusal(request: DownloadRequest, refused: Refused) -> None:

@@ -42,11 +42,11 @@ class PaceWatch:
         while len(self._seen) > 1 and self._seen[1][0] <= window_begins_s:
             self._seen.popleft()
         first_s, before = self._seen[0]
-        came = bytes_fetched - before
-        if first_s > window_begins_s or came >= self._pace.least_bytes_per_s * self._pace.window_s:
+        gained = bytes_fetched - before
+        if first_s > window_begins_s or gained >= self._pace.least_bytes_per_s * self._pace.window_s:
             return ""
         return (
-            f"the source sent {came} bytes in {now_s - first_s:.0f} s; "
+            f"the source sent {gained} bytes in {now_s - first_s:.0f} s; "
             f"at least {self._pace.least_bytes_per_s} a second are wanted (RUNTIME_DOWNLOAD_MIN_RATE)"
         )
 

@@ -31,7 +31,7 @@ class Partial:
         self._name = name
         self._segment = segment
         self._counts_name = name + ".counts"
-        self._moved = threading.Condition()
+        self._advanced = threading.Condition()
         self._file: tuple[int, int] | None = None
         """Which file it is, on the disk."""
         self._done = self._read_counts()
@@ -86,7 +86,7 @@ class Partial:
 
     def reset(self) -> None:
         """Forget all of it."""
-        with self._moved:
+        with self._advanced:
             self._done = [0] * len(self.segments)
             self._first_open = 0
             self.resumed_bytes = 0
@@ -110,15 +110,15 @@ class Partial:
 
     def advance(self, index: int, position: int) -> None:
         """The segment is there up to `position`."""
-        with self._moved:
+        with self._advanced:
             self._done[index] = position - index * self._segment
-            self._moved.notify_all()
+            self._advanced.notify_all()
 
     def contiguous(self, beyond: int, *, wait_s: float) -> int:
         """How many bytes from the beginning are there; waits up to `wait_s` for more than `beyond`."""
-        with self._moved:
+        with self._advanced:
             if (there := self._from_start()) <= beyond:
-                self._moved.wait(wait_s)
+                self._advanced.wait(wait_s)
                 there = self._from_start()
             return there
 

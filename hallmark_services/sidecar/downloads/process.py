@@ -74,13 +74,13 @@ class WorkerProcess:
         assert self._process.stdout is not None
         end: End | None = None
         while line := await self._line(self._process.stdout):
-            told = _told(line)
-            if told is None:
+            message = _message(line)
+            if message is None:
                 self._tail.append(line.decode(errors="replace").rstrip())
                 continue
-            report(told)
-            if "end" in told:
-                end = End(str(told.get("error") or ""), int(told.get("status") or 0))
+            report(message)
+            if "end" in message:
+                end = End(str(message.get("error") or ""), int(message.get("status") or 0))
         code = await self._process.wait()
         if end is not None and (end.error or code == 0):
             return end
@@ -101,9 +101,9 @@ class WorkerProcess:
             self._process.kill()
 
 
-def _told(line: bytes) -> dict[str, Any] | None:
+def _message(line: bytes) -> dict[str, Any] | None:
     try:
-        told = json.loads(line)
+        message = json.loads(line)
     except ValueError:
         return None
-    return told if isinstance(told, dict) else None
+    return message if isinstance(message, dict) else None

@@ -23,8 +23,8 @@ _RENAME_EXCHANGE = 2
 def described(plan: DownloadPlan, files: Sequence[RemoteFile]) -> dict[str, Any]:
     """What the marker says: where the model is from, and each file at its version."""
     listed = [{"path": f.path, "size": f.size, "version": f.version} for f in sorted(files, key=lambda f: f.path)]
-    told = {"schema_version": 1, "source": plan.source, "endpoint": plan.endpoint, "revision": plan.revision}
-    return {**told, "files": listed}
+    description = {"schema_version": 1, "source": plan.source, "endpoint": plan.endpoint, "revision": plan.revision}
+    return {**description, "files": listed}
 
 
 def marker_of(folder: Folder | None) -> dict[str, Any]:

@@ -160,12 +160,12 @@ _LISTS = {
 
 def _state_dir(environ: Mapping[str, str], roots: tuple[str, ...]) -> str:
     """On the first volume that downloads write to, unless another place is named; `none` for none."""
-    given = environ.get("RUNTIME_STATE_DIR", "")
-    if given.lower() == "none":
+    configured = environ.get("RUNTIME_STATE_DIR", "")
+    if configured.lower() == "none":
         return ""
-    if given and not given.startswith("/"):
-        raise UsageError(f"{given!r} is no absolute path", where="RUNTIME_STATE_DIR", hint="write one, or none")
-    return given or f"{roots[0].rstrip('/')}/.hallmark-runtime"
+    if configured and not configured.startswith("/"):
+        raise UsageError(f"{configured!r} is no absolute path", where="RUNTIME_STATE_DIR", hint="write one, or none")
+    return configured or f"{roots[0].rstrip('/')}/.hallmark-runtime"
 
 
 def _pace(environ: Mapping[str, str]) -> Pace:

@@ -48,7 +48,7 @@ class Patience:
         self._stop = stop
         self.failures = 0
 
-    def came(self) -> None:
+    def progressed(self) -> None:
         self.failures = 0
 
     def failed(self, exc: Interrupted) -> None:
@@ -167,7 +167,7 @@ class Transfer:
             self._parts.require_in_place()
             writer.write(piece)
             self._count(fetched=len(piece))
-            patience.came()
+            patience.progressed()
         if position < end:
             raise Interrupted(f"{file.path}: it ended early")
 
