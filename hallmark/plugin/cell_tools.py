@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from hallmark.client.long_answers import LongAnswers
 from hallmark.client.offers import Offers
 from hallmark.client.oracle import TokenOracle
+from hallmark.client.same_answers import SameAnswers
 from hallmark.client.wire import WireClient
 from hallmark.core.load import LOAD_FILE
 from hallmark.core.redact import Redactor
@@ -26,6 +27,9 @@ from hallmark.serving.server import Death, RunningServer
 from hallmark.serving.site import TestbedSettings
 from hallmark.serving.testbed import Testbed
 from hallmark.specs.cell import Cell
+
+BATCH_INVARIANT = "VLLM_BATCH_INVARIANT"
+"""A spec that sets this variable declares that an answer does not depend on what is computed beside it."""
 
 
 class CellTools:
@@ -54,6 +58,11 @@ class CellTools:
     def long_answers(self) -> LongAnswers:
         """How to ask the running server for an answer of any length."""
         return LongAnswers(self.offers)
+
+    @cached_property
+    def same_answers(self) -> SameAnswers:
+        """The judge of whether two answers of the running server are the same; it measures the server's noise once."""
+        return SameAnswers(self.offers, exact=self.cell.env_vars.get(BATCH_INVARIANT) == "1")
 
     @cached_property
     def harness(self) -> Harness:

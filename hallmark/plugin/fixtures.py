@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     # Imported where they are used: collection should not pay for HTTP and tokenizer libraries.
     from hallmark.client.offers import Offers
     from hallmark.client.oracle import TokenOracle
+    from hallmark.client.same_answers import SameAnswers
     from hallmark.client.wire import WireClient
     from hallmark.environment.load_watch import LoadWatch
     from hallmark.environment.requirements import Finding
@@ -96,6 +97,12 @@ def unending(
     """Tokens -> the fields of a greedy completion that goes on for so many at least."""
     answers = _servers(request.config).tools(cell.id).long_answers
     return lambda tokens: answers.of(client, tokens)
+
+
+@pytest.fixture
+def same_answers(cell: Cell, server: RunningServer, request: pytest.FixtureRequest) -> SameAnswers:
+    """The judge of "the same answer", with this server's noise: `check.add(judge_same(..., same_answers.noise))`."""
+    return _servers(request.config).tools(cell.id).same_answers
 
 
 @pytest.fixture
