@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from hallmark.client.wire import WireClient
 
 COMPLETIONS, CHATS = "/v1/completions", "/v1/chat/completions"
+PATHS: Mapping[str, str] = {"completions": COMPLETIONS, "chat": CHATS}
+"""Feature -> its route."""
 AT_ONCE = 16
 Found = TypeVar("Found")
 
@@ -26,6 +28,21 @@ def chat(client: WireClient, **fields: Any) -> dict[str, Any]:
 def _whole(client: WireClient, path: str, fields: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = client.post(path, client.body(**{"temperature": 0, **fields})).require(200).json()
     return answer
+
+
+def saying(endpoint: str, text: str) -> dict[str, Any]:
+    """The fields of a request that say `text` to a model, as the endpoint wants them."""
+    return {"prompt": text} if endpoint == "completions" else {"messages": [{"role": "user", "content": text}]}
+
+
+def ask(client: WireClient, endpoint: str, **fields: Any) -> dict[str, Any]:
+    """What `endpoint` (`completions`, `chat`) answers, greedy unless asked otherwise; CheckFailed for another status than 200."""
+    return _whole(client, PATHS[endpoint], fields)
+
+
+def text_of(choice: Mapping[str, Any]) -> str:
+    """The text of a choice of a completion or of a chat; "" where it is null."""
+    return str(choice.get("text") or (choice.get("message") or {}).get("content") or "")
 
 
 def streamed(client: WireClient, path: str, **fields: Any) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hallmark.client.asking import complete
+from hallmark.client.asking import ask, saying
 from hallmark.client.offers import Offers
 from hallmark.client.text import part
 from hallmark.client.wire import WireClient
@@ -29,19 +29,19 @@ class LongAnswers:
     """Of one server; what was found is kept."""
 
     offers: Offers
-    _found: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    _found: dict[tuple[int, str], Mapping[str, Any]] = field(default_factory=dict)
 
-    def of(self, client: WireClient, tokens: int) -> dict[str, Any]:
-        """The fields of a greedy completion that goes on for `tokens` tokens at least; Inconclusive where none is found."""
-        if tokens not in self._found:
-            self._found[tokens] = self._look(client, tokens)
-        return dict(self._found[tokens])
+    def of(self, client: WireClient, tokens: int, endpoint: str = "completions") -> dict[str, Any]:
+        """The fields of a greedy request whose answer has `tokens` tokens at least; Inconclusive where none is found."""
+        if (tokens, endpoint) not in self._found:
+            self._found[tokens, endpoint] = self._look(client, tokens, endpoint)
+        return dict(self._found[tokens, endpoint])
 
-    def _look(self, client: WireClient, tokens: int) -> Mapping[str, Any]:
+    def _look(self, client: WireClient, tokens: int, endpoint: str) -> Mapping[str, Any]:
         if self.offers.has("field:ignore_eos"):
-            return {"prompt": PROMPT, "ignore_eos": True}
+            return {**saying(endpoint, PROMPT), "ignore_eos": True}
         for opening in OPENINGS:
-            answer = complete(client, prompt=opening, max_tokens=tokens)
-            if part(answer, "choices", 0, "finish_reason") == "length":
-                return {"prompt": opening}
+            asked = saying(endpoint, opening)
+            if part(ask(client, endpoint, **asked, max_tokens=tokens), "choices", 0, "finish_reason") == "length":
+                return asked
         raise Inconclusive(f"every answer ended by itself before {tokens} tokens, and the server offers no ignore_eos")

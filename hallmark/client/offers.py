@@ -94,6 +94,11 @@ def _reasons(answer: Any) -> bool:
     return any(_at(message, name) for name in ("reasoning", "reasoning_content"))
 
 
+def _tells_cached(answer: Any) -> bool:
+    return isinstance(_at(answer, "usage", "prompt_tokens_details", "cached_tokens"), int)
+
+
+_TWICE = {"prompt": "What was read before need not be read again. " * 8, "max_tokens": 1}
 PROBES: Mapping[str, tuple[_Probe, ...]] = {
     "completions": (_Probe(path=COMPLETIONS, body={"prompt": "a", "max_tokens": 1}),),
     "chat": (_Probe(path=CHATS, body=_ASK),),
@@ -131,6 +136,11 @@ PROBES: Mapping[str, tuple[_Probe, ...]] = {
         ),
     ),
     "reasoning": (_Probe(path=CHATS, body={**_ASK, "max_tokens": 64}, shows=_reasons),),
+    # Counted where the same prompt comes a second time.
+    "extension:cached_tokens": (
+        _Probe(path=COMPLETIONS, body=_TWICE, shows=_tells_cached),
+        _Probe(path=COMPLETIONS, body=_TWICE, shows=_tells_cached),
+    ),
     "responses": (_Probe(path="/v1/responses", body={"input": "a", "max_output_tokens": 16}),),
     "embeddings": (_Probe(path="/v1/embeddings", body={"input": "a"}),),
 }
@@ -168,7 +178,9 @@ class Offers:
                 return self._field(name)
             case "route":
                 return self._route(name)
-        found = [self._by(probe) for probe in PROBES[need]]
+        found = [self._by(probe) for probe in PROBES.get(need, ())]
+        if not found:
+            return _unknown(f"nobody knows how to look for {need}")
         for known in (Known.OFFERED, Known.UNKNOWN):
             if told := next((offer for offer in found if offer.known is known), None):
                 return told
@@ -259,12 +271,17 @@ def _request_fields(document: Any) -> Iterator[str]:
 _DEEPEST = 6
 
 
-def _properties(schema: Any, document: Any, *, depth: int) -> Iterator[str]:
+def _properties(schema: Any, document: Any, *, depth: int, within: bool = False) -> Iterator[str]:
+    """Names of a schema's properties, and `name.part` of theirs; `within`: one of those."""
     if not isinstance(schema, dict) or depth > _DEEPEST:
         return
     if isinstance(reference := schema.get("$ref"), str):
-        yield from _properties(_at(document, *reference.removeprefix("#/").split("/")), document, depth=depth + 1)
-    yield from schema.get("properties") or ()
+        yield from _properties(_at(document, *reference.removeprefix("#/").split("/")), document, depth=depth + 1, within=within)
+    named = schema.get("properties") or {}
+    yield from named
+    if not within:
+        for name, inner in named.items():
+            yield from (f"{name}.{part}" for part in _properties(inner, document, depth=depth + 1, within=True))
     for word in ("allOf", "anyOf", "oneOf"):
         for part in schema.get(word) or ():
-            yield from _properties(part, document, depth=depth + 1)
+            yield from _properties(part, document, depth=depth + 1, within=within)

@@ -38,9 +38,13 @@ class TokenOracle:
         text = template.read_text(encoding="utf-8") if template.is_file() else _default(config.get("chat_template", ""))
         return cls(tokenizer, config, text)
 
+    def ids(self, text: str) -> list[int]:
+        """`text` as a completion prompt, special tokens that the tokenizer adds included."""
+        return list(self._tokenizer.encode(text).ids)
+
     def count(self, text: str) -> int:
-        """Tokens of `text` as a completion prompt, special tokens that the tokenizer adds included."""
-        return len(self._tokenizer.encode(text).ids)
+        """How many tokens `ids` gives."""
+        return len(self.ids(text))
 
     def count_chat(self, messages: Sequence[Mapping[str, str]]) -> int:
         """Tokens of `messages` rendered by the chat template with the generation prompt, as `transformers` renders it."""

@@ -10,7 +10,7 @@ from typing import Any
 from hallmark.client.asking import COMPLETIONS, complete, streamed, together
 from hallmark.client.long_answers import OPENINGS, PROMPT
 from hallmark.client.offers import Offers
-from hallmark.client.text import finish_reason, joined_text, part
+from hallmark.client.text import part
 from hallmark.client.wire import WireClient
 from hallmark.stats.sameness import Noise, Said, noise_of
 
@@ -67,11 +67,12 @@ def said(choice: Mapping[str, Any]) -> Said:
     return _said(str(part(choice, "text")), str(choice.get("finish_reason")), [choice.get("logprobs") or {}])
 
 
-def said_in(events: Iterable[Mapping[str, Any]]) -> Said:
-    """The first choice of a streamed completion."""
-    events = list(events)
-    choices = [choice for event in events for choice in (event.get("choices") or []) if choice.get("index", 0) == 0]
-    return _said(joined_text(events), finish_reason(events), [choice.get("logprobs") or {} for choice in choices])
+def said_in(events: Iterable[Mapping[str, Any]], index: int = 0) -> Said:
+    """One choice of a streamed completion."""
+    choices = [choice for event in events for choice in (event.get("choices") or []) if choice.get("index", 0) == index]
+    reasons = [str(choice["finish_reason"]) for choice in choices if choice.get("finish_reason")]
+    text = "".join(str(choice.get("text") or "") for choice in choices)
+    return _said(text, (reasons or ["None"])[-1], [choice.get("logprobs") or {} for choice in choices])
 
 
 def _said(text: str, reason: str, told: Iterable[Mapping[str, Any]]) -> Said:

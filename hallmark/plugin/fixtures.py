@@ -93,10 +93,10 @@ def offers(cell: Cell, server: RunningServer, request: pytest.FixtureRequest) ->
 @pytest.fixture
 def unending(
     cell: Cell, client: WireClient, server: RunningServer, request: pytest.FixtureRequest
-) -> Callable[[int], dict[str, Any]]:
-    """Tokens -> the fields of a greedy completion that goes on for so many at least."""
+) -> Callable[..., dict[str, Any]]:
+    """(tokens, endpoint="completions") -> the fields of a greedy request whose answer goes on for so many at least."""
     answers = _servers(request.config).tools(cell.id).long_answers
-    return lambda tokens: answers.of(client, tokens)
+    return lambda tokens, endpoint="completions": answers.of(client, tokens, endpoint)
 
 
 @pytest.fixture

@@ -54,8 +54,8 @@ def demanded(cell: Cell, *, guarded: bool = False) -> tuple[ManifestEntry, ...]:
     entries = [
         ManifestEntry(check=check, kind=declared.kind, title=title)
         for declared in declared_checks()
-        for check, title in _expanded(declared, cell)
-        if binds(cell, check, declared.needs, guarded=guarded)
+        for check, title, needs in _expanded(declared, cell)
+        if binds(cell, check, needs, guarded=guarded)
     ]
     known = {entry.check for entry in entries}
     entries += [_of_spec(check) for check in cell.impl.checks if check not in known]
@@ -76,15 +76,15 @@ def undeclared_checks(cell: Cell, *, guarded: bool = False) -> Mapping[str, tupl
     same; empty where only the spec could tell: such a check is not asked for at all.
     """
     return {
-        check: to_find_out(cell, check, declared.needs, guarded=guarded)
+        check: to_find_out(cell, check, needs, guarded=guarded)
         for declared in declared_checks()
-        for check, _ in _expanded(declared, cell)
-        if not binds(cell, check, declared.needs, guarded=guarded)
+        for check, _, needs in _expanded(declared, cell)
+        if not binds(cell, check, needs, guarded=guarded)
     }
 
 
-def _expanded(declared: DeclaredCheck, cell: Cell) -> Iterator[tuple[str, str]]:
-    """(id, title) of a declared check for each value of the parameter that its id has; once where it has none."""
+def _expanded(declared: DeclaredCheck, cell: Cell) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """(id, title, needs) of a declared check for each value of the parameter that its id has; once where it has none."""
     parameter = next(iter(re.findall(r"\{(\w+)", declared.id)), "")
     if parameter in PER_CELL:
         values: Iterable[Any] = (value for value, _ in PER_CELL[parameter](cell))
@@ -92,13 +92,13 @@ def _expanded(declared: DeclaredCheck, cell: Cell) -> Iterator[tuple[str, str]]:
         values = declared.values[parameter]
     elif parameter:
         # Its test is gone, and with it the values: it is demanded under its bare name.
-        yield declared.id, declared.title
+        yield declared.id, declared.title, declared.needs
         return
     else:
         values = ("",)
     for value in values:
         words = {"cell": cell, parameter: value}
-        yield declared.id.format(**words), declared.title.format(**words)
+        yield declared.id.format(**words), declared.title.format(**words), tuple(need.format(**words) for need in declared.needs)
 
 
 def system_demands(cell: Cell) -> Iterator[SystemDemand]:

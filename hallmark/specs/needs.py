@@ -21,8 +21,9 @@ SPEC = "spec"
 FEATURES = frozenset(feature.value for feature in Feature)
 _BY_ASKING = FEATURES - {Feature.LORA.value}
 """Features that can be found out by asking the server; adapters are those that the weights name."""
-EXTENSIONS = ("field", "route")
-"""What OpenAI's reference does not have and no spec declares: `field:min_tokens` of a request, `route:/tokenize`."""
+EXTENSIONS = ("field", "route", "extension")
+"""What OpenAI's reference does not have and no spec declares: `field:min_tokens` of a request, `route:/tokenize`,
+`extension:cached_tokens` (`client/offers.py` says how those are looked for)."""
 
 
 def binds(cell: Cell, check: str, needs: tuple[str, ...], *, guarded: bool) -> bool:
@@ -58,5 +59,5 @@ def _has(cell: Cell, check: str, need: str, *, guarded: bool) -> bool:
     known = ", ".join(sorted({*FEATURES, *_OF_CELL, KEY, SPEC}))
     raise UsageError(
         f"the check {check} needs '{need}', which is unknown",
-        hint=f"known: {known}, field:X, route:/X, device:X, vendor:X, impl:X",
+        hint=f"known: {known}, field:X, route:/X, extension:X, device:X, vendor:X, impl:X",
     )

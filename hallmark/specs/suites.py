@@ -49,7 +49,7 @@ class DeclaredCheck:
     title: str
     """What is required, in a sentence; it may have the id's parameters and `{cell}`."""
     needs: tuple[str, ...] = ()
-    """What a cell must have for the check to be demanded of it (`needs.py`)."""
+    """What a cell must have for the check to be demanded of it (`needs.py`); it may have the id's parameter, too."""
     kind: Kind = "extra"
     source: str = ""
     """Where the requirement comes from."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from selftests.faulty import streaming_faults
 from selftests.faulty.faults import Faults
 from selftests.faulty.jobs import Job
 from selftests.faulty.model import END, Model, decode, token_bytes, token_text
@@ -132,25 +133,25 @@ def whole(job: Job, outputs: Sequence[Output], *, name: str, model: Model, fault
     """The body of an answer that is not streamed."""
     choices: list[dict[str, Any]] = []
     for index, output in enumerate(outputs):
-        text = (decode(output.prompt) if job.echo else "") + output.text
+        text = (streaming_faults.echoed(decode(output.prompt), faults.chosen) if job.echo else "") + output.text
         said: dict[str, Any] = {"message": {"role": "assistant", "content": text}} if job.chat else {"text": text}
         logprobs = _logprobs(job, output, model=model, faults=faults)
         choices.append({"index": index, **said, "logprobs": logprobs, "finish_reason": output.finish_reason})
     counted = {} if "no-usage" in faults else {"usage": usage(job, outputs, faults)}
-    return {**envelope(job, name, chunk=False), "choices": choices, **counted}
+    return streaming_faults.whole_of({**envelope(job, name, chunk=False), "choices": choices, **counted}, faults.chosen)
 
 
 def chunks(
-    job: Job, outputs: Sequence[Output], *, name: str, faults: Faults, per_event: int = 1
+    job: Job, outputs: Sequence[Output], *, name: str, model: Model, faults: Faults, per_event: int = 1
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """(tokens in it, body) of each event of a streamed answer; 0 tokens for what goes out at once."""
     head = envelope(job, name, chunk=True)
     with_usage = job.include_usage and "no-usage" not in faults
     blank = {"usage": None} if with_usage else {}
     for index, output in enumerate(outputs):
-        if job.chat:
-            first = {"index": index, "delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
-            yield 0, {**head, "choices": [first], **blank}
+        for first in _opening(job, output, faults):
+            yield 0, {**head, "choices": [{"index": index, **first, "logprobs": None, "finish_reason": None}], **blank}
+        told = _logprobs(job, output, model=model, faults=faults)
         per_event = len(output.pieces) if "whole-at-once" in faults else per_event
         for start in range(0, len(output.pieces), per_event):
             group = output.pieces[start : start + per_event]
@@ -160,14 +161,17 @@ def chunks(
             done = start + per_event >= len(output.pieces)
             said: dict[str, Any] = {"delta": {"content": text}} if job.chat else {"text": text}
             reason = (faults.text("stream-finish") or output.finish_reason) if done else None
-            yield len(group), {**head, "choices": [{"index": index, **said, "logprobs": None, "finish_reason": reason}], **blank}
+            its = {name: values[start : start + per_event] for name, values in told.items()} if told else None
+            yield len(group), {**head, "choices": [{"index": index, **said, "logprobs": its, "finish_reason": reason}], **blank}
     if with_usage:
         counts = usage(job, outputs, faults)
-        yield (
-            0,
-            {
-                **head,
-                "choices": [],
-                "usage": counts | {"prompt_tokens": counts["prompt_tokens"] + int(faults.number("stream-usage-off"))},
-            },
-        )
+        more = {"prompt_tokens": counts["prompt_tokens"] + int(faults.number("stream-usage-off"))}
+        yield 0, {**head, "choices": [], "usage": counts | more}
+
+
+def _opening(job: Job, output: Output, faults: Faults) -> Iterator[dict[str, Any]]:
+    """What a stream says before the answer: the role, or the prompt that is echoed."""
+    if job.chat:
+        yield {"delta": {"role": "assistant", "content": ""}}
+    elif job.echo:
+        yield {"text": streaming_faults.echoed(decode(output.prompt), faults.chosen)}

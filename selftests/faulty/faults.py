@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from selftests.faulty import streaming_faults
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -102,6 +104,8 @@ FAULTS: Mapping[str, Fault] = {
     "no-stop": Fault("stop sequences are ignored"),
     "no-logprobs": Fault("log-probabilities are left out"),
     "structured-ignored": Fault("response_format is ignored"),
+    # one file for each area of the suite
+    **{name: Fault(what, default) for name, (what, default) in streaming_faults.WHAT.items()},
 }
 
 

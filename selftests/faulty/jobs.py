@@ -40,6 +40,8 @@ class Job:
     """Text that a schema demands."""
     adapter: str = ""
     """The LoRA adapter that is asked for; empty for the model itself."""
+    compressed: bool = False
+    """Whether the client takes compressed answers."""
     cached: int = 0
     """How many tokens of its prompt are in the prefix cache."""
 

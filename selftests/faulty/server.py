@@ -24,7 +24,7 @@ from typing import Any
 # Run as a script or as a top-level module, the repository's root is not on the path.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from selftests.faulty import answers, only_openai
+from selftests.faulty import answers, only_openai, streaming_faults
 from selftests.faulty.door import CHATS, COMPLETIONS, LISTED, Knock, require_admission
 from selftests.faulty.faults import FAULTS, Faults
 from selftests.faulty.jobs import Job, Refused, chat_text, in_common, lenient_job, parse_body, parse_job
@@ -103,6 +103,7 @@ class StandIn:
             if not completions:
                 return self._send(writer, self.plain(knock.method, path, knock.body), headless=knock.method == "HEAD")
             job = self._job(knock.body, chat=path in CHATS)
+            job = replace(job, compressed="gzip" in knock.headers.get("accept-encoding", ""))
             await self.complete(self._cached(job) if "prefix-cache" in self.faults else job, writer)
         except Refused as refused:
             if "dies-on-bad-request" in self.faults and completions and refused.status < 500:
@@ -185,6 +186,7 @@ class StandIn:
             if "only-openai" in self.faults:
                 only_openai.require_known(body, chat=chat)
             job = parse_job(body, chat=chat, context=self.options.max_model_len)
+            job = streaming_faults.job_of(job, body, self.faults.chosen)
             return replace(job, adapter=body["model"]) if body.get("model") in self.adapters else job
         except Refused:
             if "accepts-bad-requests" in self.faults:
@@ -253,9 +255,15 @@ class StandIn:
         writer.write(STREAM_HEAD)
         if self.faults.text("truncate-stream") == "head":
             raise ConnectionError("closed on purpose")
-        bodies = answers.chunks(
-            job, outputs, name=self.answering_name, faults=self.faults, per_event=self.options.tokens_per_event
+        right = answers.chunks(
+            job,
+            outputs,
+            name=self.answering_name,
+            model=self.model,
+            faults=self.faults,
+            per_event=self.options.tokens_per_event,
         )
+        bodies = streaming_faults.stream_of(right, job, self.faults.chosen)
         total = sum(len(o.ids) for o in outputs)
         sent, first = 0, 0.0
         moments: list[float] = []
@@ -269,7 +277,8 @@ class StandIn:
             moments += [time.monotonic()] * tokens
             if sent % 64 == 0:
                 await writer.drain()
-        writer.write(chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+        late = (chunk(b"data: " + data + b"\n\n") for data in streaming_faults.after_done(self.faults.chosen))
+        writer.write(b"".join([chunk(b"data: [DONE]\n\n"), *late, b"0\r\n\r\n"]))
         self.metrics.answered(began=began, moments=moments, ended=time.monotonic())
         self._log_times(began=began, first=first, last=time.monotonic(), tokens=total)
         await writer.drain()
