@@ -100,7 +100,7 @@ def make_plan(
         cell=cell.id,
         endpoint=Endpoint(
             base_url=settings.server_url.rstrip("/") or f"http://{settings.host}:{settings.port}",
-            model=cell.model,
+            model=cell.served_model,
             api_key=settings.api_key,
         ),
         argv=() if settings.server_url or python is None else _argv(cell, settings, python=python, arguments=arguments.values),
@@ -191,7 +191,7 @@ def _text(value: object) -> str:
 def _argv(cell: Cell, settings: LaunchSettings, *, python: Path, arguments: tuple[PlanValue, ...]) -> tuple[str, ...]:
     return (
         *(str(python), "-m", cell.impl.engine.module),
-        *("--model", cell.weights_source, "--served-model-name", cell.model),
+        *("--model", cell.weights_source, "--served-model-name", cell.served_model),
         *("--host", settings.host, "--port", str(settings.port)),
         *(word for argument in arguments for word in _flag(argument)),
     )

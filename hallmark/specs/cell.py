@@ -67,6 +67,11 @@ class Cell:
         return self.weights.name
 
     @property
+    def served_model(self) -> str:
+        """The name by which clients ask for the model."""
+        return self.weights.served_as or self.model
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What whoever reads a result of it must know of its spec."""
         replaced = [f"{self.spec_file} stands in the place of {self.in_place_of}"] if self.in_place_of else []

@@ -104,6 +104,10 @@ def _commit(text: str) -> str:
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+ServedName = Annotated[
+    str,
+    Field(pattern=r"^([A-Za-z0-9/][!-~]*)?$", max_length=400, description="A model's name as clients write it."),
+]
 CheckId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=100, description="the id of a check")]
 SHORTEST_COMMIT = 7
 """Digits; fewer may be those of several commits."""

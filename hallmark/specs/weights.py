@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from hallmark.specs.architecture import Architecture
 from hallmark.specs.gaps import Gaps
-from hallmark.specs.strict import Contradiction, EngineArguments, Name, Positive, Repository, Strict, Text, second
+from hallmark.specs.strict import Contradiction, EngineArguments, Name, Positive, Repository, ServedName, Strict, Text, second
 
 
 class LoraCheck(Strict):
@@ -75,7 +75,9 @@ class Weights(Strict):
     """One set of weights: a folder beside the spec (`path`), or a Hugging Face repository (`repo`)."""
 
     name: Name
-    """What `--model` names and what the server serves it as."""
+    """What `--model` names, and what the server serves it as unless `served_as` says otherwise."""
+    served_as: ServedName = ""
+    """The name by which clients ask for it, where that is another one."""
     repo: Repository = ""
     path: str = ""
     """Relative to the spec file."""

@@ -55,7 +55,7 @@ def test_of_a_running_server_it_ends_in_a_run_that_measures(place: Place) -> Non
     folder = place.folder / "own"
     folder.mkdir()
     port = this_port_or_a_free_one(8000)
-    serving = {"model": WEIGHTS, "served_model_name": MODEL, "ttft_ms": 5, "itl_ms": 1}
+    serving = {"model": WEIGHTS, "served_model_name": f"owner/{MODEL}", "ttft_ms": 5, "itl_ms": 1}
     with running(**serving, port=port, environ=place.environ):
         made = place.start(COMMAND.replace("8000", str(port)).split(), cwd=folder).end()
         assert made.code == 0, made.said
@@ -64,6 +64,7 @@ def test_of_a_running_server_it_ends_in_a_run_that_measures(place: Place) -> Non
         place.artifacts = folder / "artifacts"
         ended = place.start(["pytest"], cwd=folder).end().must_end(0, "ACCEPTED")
     assert {"evals.questions", "perf.isl64-osl32-c1", "perf.isl64-osl32-c8", "server.structured-output"} <= set(ended.rows)
+    assert spec_in(folder)["weights"][0]["served_as"] == f"owner/{MODEL}"
     (entry,) = spec_in(folder)["impls"][0]["devices"].values()
     targets = [set(point["targets"]) for point in entry["perf"]]
     assert targets == [{"ttft_mean_ms", "tpot_mean_ms"}, {"ttft_mean_ms", "tokens_per_s"}]
@@ -143,9 +144,9 @@ def test_settings_of_pytest_elsewhere_are_not_put_out_of_force(tmp_path: Path, c
 
 
 def test_a_name_that_no_spec_can_hold_is_said_with_its_remedy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with running(model="owner/model") as server:
+    with running(model="a model") as server:
         assert cli.main(["init", f"--url={server.base_url}", f"--folder={tmp_path}"]) == 2
-    assert "start it with --served-model-name model" in capsys.readouterr().err
+    assert "start it with --served-model-name and a name of" in capsys.readouterr().err
     assert files_in(tmp_path) == []
 
 

@@ -103,13 +103,13 @@ def test_served_model_is_the_specs(cell, client, testbed, check):
     """`/v1/models` lists the spec's model, with its context length and weights; the engine has the spec's arguments."""
     served = served_models(client)
     check.observe("served models", ", ".join(served))
-    if cell.model not in served:
-        raise CheckFailed(f"the server serves {', '.join(served) or 'nothing'}, the spec says {cell.model}")
-    if "max_model_len" in served[cell.model]:
-        check.equal("max_model_len", served[cell.model]["max_model_len"], cell.entry.max_context)
+    if cell.served_model not in served:
+        raise CheckFailed(f"the server serves {', '.join(served) or 'nothing'}, the spec says {cell.served_model}")
+    if "max_model_len" in served[cell.served_model]:
+        check.equal("max_model_len", served[cell.served_model]["max_model_len"], cell.entry.max_context)
     else:
         fills_the_context(cell, client, check)
-    root = served[cell.model].get("root")
+    root = served[cell.served_model].get("root")
     if root:
         check.equal("weights", root, cell.weights_source)
     differences = testbed.argument_differences
@@ -148,7 +148,7 @@ def test_weights_have_the_architecture_of_the_spec(cell, client, testbed, check)
     for wrong in compare(pattern, files.config).mismatches:
         check.add(held(wrong.attribute, wrong.found, "==", wrong.wanted, f"the weights are not this model: {wrong}"))
     dimensions = {**files.config, **(files.config.get("text_config") or {})}
-    stated = served_models(client).get(cell.model, {}).get("meta")
+    stated = served_models(client).get(cell.served_model, {}).get("meta")
     for name, attribute in STATED.items() if isinstance(stated, dict) else ():
         if name in stated and attribute in dimensions:
             value, limit = stated[name], dimensions[attribute]

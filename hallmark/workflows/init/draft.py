@@ -90,7 +90,7 @@ def make_draft(wanted: Wanted, catalogue: Catalogue, say: Say) -> Draft:
             where=source,
             hint="add max_position_embeddings to config.json",
         )
-    model, device = served.model if served else weights.name, _device(wanted, catalogue, say)
+    model, device = served.name if served else weights.name, _device(wanted, catalogue, say)
     impl, replaces = _in_place_of(model, device, catalogue)
     specs = {family.spec.family: family.spec for family in catalogue.families if family.spec.family not in replaces}
     known = Matcher(pattern for name, spec in specs.items() for pattern in patterns_of(name, spec, specs))

@@ -48,7 +48,7 @@ def score(served: Served, *, tokenizer: str, task_dir: Path, api_key: str, say: 
     environ = straight_to(urlsplit(served.url).hostname or "", os.environ) | ({"OPENAI_API_KEY": api_key} if api_key else {})
     harness = Harness(environ=environ, log_path=task_dir / "lm_eval.log")
     request = EvalRequest(
-        task=task_name(served.model),
+        task=task_name(served.name),
         task_dir=str(task_dir),
         model_type="local-completions",
         model_args={

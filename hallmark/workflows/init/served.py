@@ -20,7 +20,7 @@ from hallmark.serving.listener import Listener, listeners_at
 from hallmark.specs.model import Feature
 from hallmark.specs.strict import ENGINE_ARGUMENT, Scalar
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SERVED_AS = re.compile(r"[A-Za-z0-9/][!-~]{0,399}")
 _TIMEOUT_S = 120.0
 _PERSON = {
     "type": "object",
@@ -37,6 +37,8 @@ class Served:
     url: str
     model: str
     """The name that requests call it by."""
+    name: str
+    """What a spec can call it: that name without its folder or owner."""
     root: str = ""
     """What the server says that it loaded: a folder or a repository; empty where it does not say."""
     max_context: int | None = None
@@ -53,7 +55,7 @@ class Served:
 
 
 def look_at(url: str, *, api_key: str) -> Served:
-    """Ask the server at `url`; InfrastructureError where nothing answers, UsageError for a name that no spec can hold."""
+    """Ask the server at `url`; InfrastructureError where nothing answers, UsageError for a name that no client could write."""
     with WireClient(url, api_key=api_key, timeout_s=_TIMEOUT_S) as client:
         try:
             entry = _first_model(client.get("/v1/models").require(200).json())
@@ -61,18 +63,17 @@ def look_at(url: str, *, api_key: str) -> Served:
             hint = "start it, correct --url, or set HALLMARK_API_KEY if it demands a key"
             raise InfrastructureError(str(exc), where=url, hint=hint) from exc
         name = str(entry["id"])
-        if not _NAME.fullmatch(name):
-            short = re.sub(r"[^A-Za-z0-9._-]", "-", name.rpartition("/")[2]).lstrip("-._")
-            hint = f"start it with --served-model-name {short or 'NAME'}"
-            raise UsageError(
-                f"the server calls its model '{name}': a spec's name has letters, digits, . _ -", where=url, hint=hint
-            )
+        short = re.sub(r"[^A-Za-z0-9._-]+", "-", name.rstrip("/").rpartition("/")[2]).strip("-._")[:100]
+        if not short or not _SERVED_AS.fullmatch(name):
+            hint = "start it with --served-model-name and a name of letters, digits, . _ - /"
+            raise UsageError(f"the server calls its model '{name}'", where=url, hint=hint)
         client.model = name
         length = entry.get("max_model_len")
         process = _process(url)
         return Served(
             url=url,
             model=name,
+            name=short,
             root=str(entry.get("root") or ""),
             max_context=length if isinstance(length, int) and length > 0 else None,
             version=_version(client),

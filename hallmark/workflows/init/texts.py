@@ -81,6 +81,8 @@ def gaps(draft: Draft) -> tuple[Gap, ...]:
 
 def _weights(draft: Draft, folder: Path) -> dict[str, Any]:
     said: dict[str, Any] = {"name": draft.model}
+    if draft.served and draft.served.model != draft.model:
+        said["served_as"] = draft.served.model
     path, specs = draft.weights.path, folder.absolute() / SPECS
     if path:
         inside = path.resolve().is_relative_to(folder.resolve())
