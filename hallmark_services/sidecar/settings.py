@@ -177,7 +177,7 @@ Only by environment: RUNTIME_API_TOKEN (callers of /v1 must send it as a bearer 
 (sent to the engine), and what downloads may do and use: RUNTIME_DOWNLOAD_ROOTS, RUNTIME_PVC_ROOTS, RUNTIME_ALLOWED_SOURCES,
 RUNTIME_ALLOWED_ENDPOINTS, RUNTIME_MAX_DOWNLOADS (4), RUNTIME_DOWNLOAD_MIN_RATE (bytes a second, 65536; 0: any) over each
 RUNTIME_DOWNLOAD_RATE_WINDOW (120 s), RUNTIME_DOWNLOAD_DEADLINE (86400 s), RUNTIME_PARTIAL_HOURS (168; what a failed
-download left is resumed by the next order for its folder, and removed when nothing has come for so long; 0: never),
+download left is resumed by the next download into its folder, and removed when nothing has come for so long; 0: never),
 RUNTIME_STATE_DIR (where the history of jobs is kept over a restart; by default .hallmark-runtime below the first download
 root; none: nowhere), HF_AUTH_TOKEN,
 HF_ENDPOINT, HF_REVISION, ACCESS_KEY, SECRET_KEY, ENDPOINT.
