@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,8 +74,11 @@ class SseParser:
         return Event(data="\n".join(data), name=name) if data else None
 
 
-def json_events(pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    """The bodies of an OpenAI stream up to `[DONE]`; StreamBroken, StreamTruncated or StreamedError otherwise."""
+def json_events(pieces: Iterable[bytes], *, on_done: Callable[[], None] = lambda: None) -> Iterator[dict[str, Any]]:
+    """The bodies of an OpenAI stream up to `[DONE]`; StreamBroken, StreamTruncated or StreamedError otherwise.
+
+    `on_done` is called as soon as that has come: the end of the answer has to follow.
+    """
     parser = SseParser()
     done = False
     for piece in pieces:
@@ -83,7 +86,9 @@ def json_events(pieces: Iterable[bytes]) -> Iterator[dict[str, Any]]:
             if done:
                 raise StreamBroken(f"the stream goes on after [DONE]: {event.data[:_SHOWN]!r}")
             done = event.data == DONE
-            if not done:
+            if done:
+                on_done()
+            else:
                 yield body_of(event)
     if not done:
         raise StreamTruncated("the stream ended inside an event" if parser.unfinished else "the stream ended without [DONE]")

@@ -12,6 +12,7 @@ from typing import Any, Self
 import httpx
 
 from hallmark.client.credentials import Credential
+from hallmark.client.deadlines import AFTER_DONE_S, Deadline, Patience, timeouts, transport, until
 from hallmark.client.errors import ConnectionLost, NoAnswerInTime, StreamBroken
 from hallmark.client.sse import json_events
 from hallmark.client.strict_json import read_json
@@ -93,19 +94,19 @@ class Answer:
 class WireClient:
     """Speaks to one server. Paths are absolute (`/v1/models`); nothing is retried, redirected or repaired."""
 
-    def __init__(self, base_url: str, model: str = "", *, api_key: str = "", timeout_s: float = 60.0) -> None:
+    def __init__(
+        self, base_url: str, model: str = "", *, api_key: str = "", timeout_s: float = 60.0, patience: Patience | None = None
+    ) -> None:
+        """`timeout_s`: how long each exchange may last, where `patience` does not say it for each."""
         self.base_url = base_url.rstrip("/")
         self.model = model
         self._api_key = api_key
-        self._timeout_s = timeout_s
+        self._patience = patience or Patience(first_s=timeout_s, token_s=0.0)
         self._http = httpx.Client(
-            timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, 10.0)),
             # A proxy or a .netrc of this machine must not come between the check and the server.
             trust_env=False,
             # Trusted certificates take 25 ms of CPU to read, for each client; where no TLS is spoken, nobody asks for them.
-            verify=not self.base_url.lower().startswith("http:"),
-            # A connection for each request: a server may close a kept one at any moment, and this client sends nothing twice.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+            transport=transport(verify=not self.base_url.lower().startswith("http:")),
             headers={"accept-encoding": "identity"},
         )
 
@@ -129,7 +130,7 @@ class WireClient:
         self, path: str, body: Any = None, *, content: bytes | str | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
         """POST `body` as JSON (NaN and all; None is sent as null), or `content` exactly as it is."""
-        return self._answer(self._request("POST", path, content=_encoded(body, content), headers=headers))
+        return self._answer(self._request("POST", path, content=_encoded(body, content), headers=headers), body)
 
     def ask(self, method: str, path: str, credential: Credential, *, body: Any = None, target: bytes = b"") -> Answer:
         """A request that shows `credential` and not the key; `target` stands in the place of the path, to the letter."""
@@ -138,7 +139,7 @@ class WireClient:
         request = self._request(method, where, content=content, headers=credential.headers, keyed=False)
         if target:
             request.extensions["target"] = target
-        return self._answer(request)
+        return self._answer(request, body)
 
     def stream(
         self, path: str, body: Mapping[str, Any], *, headers: Mapping[str, str] | None = None
@@ -149,8 +150,10 @@ class WireClient:
         iterator early drops the connection, as a user who goes away does.
         """
         request = self._request("POST", path, content=_encoded(body, None), headers=headers)
-        with self._watched(request):
-            response = self._http.send(request, stream=True)
+        deadline = self._deadline(request, body)
+        with self._watched(request, deadline):
+            with until(deadline):
+                response = self._http.send(request, stream=True)
             try:
                 if response.status_code != 200:
                     response.read()
@@ -158,7 +161,7 @@ class WireClient:
                 kind = response.headers.get("content-type", "")
                 if not kind.startswith("text/event-stream"):
                     raise StreamBroken(f"POST {path} asked for a stream and got content-type {kind!r}")
-                yield from json_events(response.iter_bytes())
+                yield from json_events(response.iter_bytes(), on_done=lambda: deadline.all_is_there(AFTER_DONE_S))
             finally:
                 response.close()
 
@@ -180,9 +183,15 @@ class WireClient:
         fields = [(name.encode(), value.encode("latin-1")) for name, value in given.items()]
         return self._http.build_request(method, self.base_url + path, content=content, headers=fields)
 
-    def _answer(self, request: httpx.Request) -> Answer:
-        with self._watched(request):
+    def _answer(self, request: httpx.Request, body: Any = None) -> Answer:
+        deadline = self._deadline(request, body)
+        with self._watched(request, deadline), until(deadline):
             return self._read(self._http.send(request), request)
+
+    def _deadline(self, request: httpx.Request, body: Any) -> Deadline:
+        deadline = Deadline(self._patience.of(body))
+        request.extensions["timeout"] = timeouts(deadline.limit_s).as_dict()
+        return deadline
 
     def _read(self, response: httpx.Response, request: httpx.Request) -> Answer:
         return Answer(
@@ -205,12 +214,12 @@ class WireClient:
         return Sent(method=request.method, url=url, headers=headers, content=content)
 
     @contextmanager
-    def _watched(self, request: httpx.Request) -> Iterator[None]:
+    def _watched(self, request: httpx.Request, deadline: Deadline) -> Iterator[None]:
         what = f"{request.method} {request.url.path}"
         try:
             yield
         except httpx.TimeoutException as exc:
-            raise NoAnswerInTime(f"{what}: no answer in time ({type(exc).__name__})", waited_s=self._timeout_s) from exc
+            raise NoAnswerInTime(f"{what}: {deadline.told} ({type(exc).__name__})", waited_s=deadline.limit_s) from exc
         except httpx.RequestError as exc:
             raise ConnectionLost(f"{what}: connection lost ({exc or type(exc).__name__})") from exc
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from hallmark.client.deadlines import patience_of
 from hallmark.client.long_answers import LongAnswers
 from hallmark.client.offers import Offers
 from hallmark.client.oracle import TokenOracle
@@ -52,7 +53,8 @@ class CellTools:
     def offers(self) -> Offers:
         """What the running server offers, found out when first asked for."""
         endpoint = self.server.endpoint
-        return Offers(WireClient(endpoint.base_url, endpoint.model, api_key=endpoint.api_key))
+        patience = patience_of(self.cell)
+        return Offers(WireClient(endpoint.base_url, endpoint.model, api_key=endpoint.api_key, patience=patience))
 
     @cached_property
     def long_answers(self) -> LongAnswers:

@@ -76,11 +76,13 @@ def server(cell: Cell, request: pytest.FixtureRequest) -> RunningServer:
 
 
 @pytest.fixture
-def client(server: RunningServer) -> Iterator[WireClient]:
-    """Our own wire client, able to send wrong things."""
+def client(cell: Cell, server: RunningServer) -> Iterator[WireClient]:
+    """Our own wire client, able to send wrong things; no exchange lasts longer than the cell gives it cause to."""
+    from hallmark.client.deadlines import patience_of
     from hallmark.client.wire import WireClient
 
-    with WireClient(server.endpoint.base_url, server.endpoint.model, api_key=server.endpoint.api_key) as wire:
+    endpoint = server.endpoint
+    with WireClient(endpoint.base_url, endpoint.model, api_key=endpoint.api_key, patience=patience_of(cell)) as wire:
         yield wire
 
 

@@ -247,12 +247,18 @@ class StandIn:
         if self._dies_now:
             writer.write(reply.head() + reply.body[: len(reply.body) // 2])
             await _crash(writer)
+        if "body-trickles" in self.faults:
+            await _trickle(writer, reply.head(), b" ", every_s=0.5)
         self._send(writer, reply)
         moments = [began + self.ttft_s + self.itl_s * place for place in range(sum(len(o.ids) for o in outputs))]
         self.metrics.answered(began=began, moments=moments, ended=time.monotonic())
 
     async def _stream(self, job: Job, outputs: Sequence[answers.Output], *, writer: asyncio.StreamWriter, began: float) -> None:
+        if "head-trickles" in self.faults:
+            await _trickle(writer, b"HTTP/1.1 200 OK\r\nx-slow: ", b"x")
         writer.write(STREAM_HEAD)
+        if "trickles" in self.faults:
+            await _trickle(writer, b"", chunk(b": wait\n\n"))
         if self.faults.text("truncate-stream") == "head":
             raise ConnectionError("closed on purpose")
         right = answers.chunks(
@@ -277,8 +283,13 @@ class StandIn:
             moments += [time.monotonic()] * tokens
             if sent % 64 == 0:
                 await writer.drain()
+        if "trickles-late" in self.faults:
+            await _trickle(writer, b"", chunk(b": wait\n\n"))
         late = (chunk(b"data: " + data + b"\n\n") for data in streaming_faults.after_done(self.faults.chosen))
-        writer.write(b"".join([chunk(b"data: [DONE]\n\n"), *late, b"0\r\n\r\n"]))
+        writer.write(b"".join([chunk(b"data: [DONE]\n\n"), *late]))
+        if "stays-open" in self.faults:
+            await asyncio.Event().wait()
+        writer.write(b"0\r\n\r\n")
         self.metrics.answered(began=began, moments=moments, ended=time.monotonic())
         self._log_times(began=began, first=first, last=time.monotonic(), tokens=total)
         await writer.drain()
@@ -310,6 +321,15 @@ async def _until(moment: float) -> None:
     delay = moment - time.monotonic()
     if delay > 0:
         await asyncio.sleep(delay)
+
+
+async def _trickle(writer: asyncio.StreamWriter, first: bytes, then: bytes, *, every_s: float = 0.02) -> None:
+    """Until the client is gone."""
+    writer.write(first)
+    while True:
+        writer.write(then)
+        await writer.drain()
+        await asyncio.sleep(every_s)
 
 
 async def _crash(writer: asyncio.StreamWriter) -> None:

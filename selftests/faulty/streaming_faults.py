@@ -40,6 +40,11 @@ WHAT: Mapping[str, tuple[str, str]] = {
     "prompts-swapped": ("several prompts are answered in the wrong order", ""),
     "ids-cut": ("a prompt given as token ids loses its first token", ""),
     "echo-trimmed": ("an echoed prompt loses the blanks at its ends, and of several between words all but one", ""),
+    "stays-open": ("a connection stays open after [DONE]", ""),
+    "trickles": ("a stream is comments for ever", ""),
+    "trickles-late": ("a stream goes on with comments for ever, in place of [DONE]", ""),
+    "head-trickles": ("the head of a stream comes byte by byte and never ends", ""),
+    "body-trickles": ("whole answers come byte by byte, with half a second between them", ""),
     "lost-first-piece": ("a stream loses its first piece of text", ""),
     "lost-last-piece": ("a stream loses its last piece of text", ""),
 }

@@ -110,8 +110,8 @@ def tokenizer() -> TokenOracle:
 class Suite:
     """The checks of some files, against one server."""
 
-    def __init__(self, base_url: str, *, model: str = "stand-in", key: str = "") -> None:
-        self.client = WireClient(base_url, model, api_key=key)
+    def __init__(self, base_url: str, *, model: str = "stand-in", key: str = "", timeout_s: float = 60.0) -> None:
+        self.client = WireClient(base_url, model, api_key=key, timeout_s=timeout_s)
         self.offers = Offers(self.client)
         entry = SimpleNamespace(max_context=CONTEXT)
         answers = LongAnswers(self.offers)
@@ -148,7 +148,7 @@ class Suite:
         return {id_: f"{found.verdict}: {found.reason}" for id_, found in outcomes.items() if found.verdict is not Verdict.PASS}
 
 
-def bad(*faults: str, checks: Mapping[str, OneCheck], **options: object) -> dict[str, str]:
+def bad(*faults: str, checks: Mapping[str, OneCheck], timeout_s: float = 60.0, **options: object) -> dict[str, str]:
     """Check -> verdict and reason, of those checks that did not pass against a stand-in that has the faults."""
     with served(*faults, **options) as base_url:
-        return Suite(base_url).red(checks)
+        return Suite(base_url, timeout_s=timeout_s).red(checks)

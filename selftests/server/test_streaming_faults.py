@@ -94,6 +94,31 @@ def test_a_stream_that_is_held_back(fault: str) -> None:
     assert all(reason in told for told in found.values()), found
 
 
+ENDLESS = {
+    "stays-open": "did not end within 0.2 s after [DONE]: its connection stays open",
+    "trickles": "it was not over after 1 s",
+    "trickles-late": "it was not over after 1 s",
+    "head-trickles": "it was not over after 1 s",
+}
+
+
+@pytest.mark.parametrize("fault", ENDLESS)
+def test_a_stream_without_an_end_fails_the_check_that_meets_it_and_the_next_check_runs(
+    fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hallmark.client.wire.AFTER_DONE_S", 0.2)
+    streams = {check: CHECKS[check] for check in ("server.stream-done.completions", "server.created.completions")}
+    found = bad(fault, checks=streams, timeout_s=1)
+    assert set(found) == {"server.stream-done.completions"}, found
+    assert found["server.stream-done.completions"].startswith("FAIL")
+    assert ENDLESS[fault] in found["server.stream-done.completions"]
+
+
+def test_a_whole_answer_without_an_end() -> None:
+    found = bad("body-trickles", checks={"server.created.chat": CHECKS["server.created.chat"]}, timeout_s=1)
+    assert "POST /v1/chat/completions: no answer in time: it was not over after 1 s" in found["server.created.chat"]
+
+
 @pytest.mark.parametrize("server", ["", "only-openai"])
 def test_a_right_server_has_none_of_them_red(server: str) -> None:
     assert bad(*([server] if server else []), checks=EVERY) == {}
@@ -104,7 +129,7 @@ def test_a_right_server_that_takes_its_time_has_none_of_them_red() -> None:
 
 
 def test_every_fault_of_the_table_is_planted_and_every_check_has_its_fault() -> None:
-    planted = {fault.partition("=")[0] for fault in (*FAULTS, *PACED)}
+    planted = {"body-trickles", *(fault.partition("=")[0] for fault in (*FAULTS, *PACED, *ENDLESS))}
     assert set(WHAT) <= planted
     red = set().union(*(checks for checks, _ in (*FAULTS.values(), *PACED.values())))
     assert set(EVERY) - red == {"server.completions"}, "its fault is in the tests of whole runs"
