@@ -102,6 +102,24 @@ def unending(
 
 
 @pytest.fixture
+def longest(
+    cell: Cell, client: WireClient, server: RunningServer, request: pytest.FixtureRequest
+) -> Callable[..., tuple[dict[str, Any], int]]:
+    """(lengths, endpoint="completions") -> the fields of such a request, and the first of the lengths that can be had."""
+    answers = _servers(request.config).tools(cell.id).long_answers
+    return lambda lengths, endpoint="completions": answers.longest(client, lengths, endpoint)
+
+
+@pytest.fixture
+def wordy(
+    cell: Cell, client: WireClient, server: RunningServer, request: pytest.FixtureRequest
+) -> Callable[..., tuple[dict[str, Any], str]]:
+    """(tokens, endpoint="completions") -> the fields of a greedy request, and the text that it is answered with."""
+    answers = _servers(request.config).tools(cell.id).long_answers
+    return lambda tokens, endpoint="completions": answers.with_text(client, tokens, endpoint)
+
+
+@pytest.fixture
 def same_answers(cell: Cell, server: RunningServer, request: pytest.FixtureRequest) -> SameAnswers:
     """The judge of "the same answer", with this server's noise: `check.add(judge_same(..., same_answers.noise))`."""
     return _servers(request.config).tools(cell.id).same_answers

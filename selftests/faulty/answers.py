@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from selftests.faulty import streaming_faults
+from selftests.faulty import stop_faults, streaming_faults, usage_faults
 from selftests.faulty.faults import Faults
 from selftests.faulty.jobs import Job
-from selftests.faulty.model import END, Model, decode, token_bytes, token_text
+from selftests.faulty.model import END, Model, Sampling, decode, token_bytes, token_text
 
 _numbers = itertools.count(1)
 
@@ -33,20 +33,21 @@ class Output:
         return "".join(self.pieces)
 
 
-def _cut(text: str, stop: Sequence[str]) -> int | None:
-    return min((place for s in stop if (place := text.find(s)) >= 0), default=None)
-
-
-def produce(job: Job, *, prompt: tuple[int, ...], index: int, model: Model, faults: Faults) -> Output:
-    sampling = job.sampling
+def _sampling(sampling: Sampling, faults: Faults) -> Sampling:
     if "short-output" in faults:
         sampling = replace(sampling, max_tokens=max(1, sampling.max_tokens // 2))
     if "over-by-one" in faults:
         sampling = replace(sampling, max_tokens=sampling.max_tokens + 1)
     if "temperature-ignored" in faults:
         sampling = replace(sampling, temperature=1.0, top_k=0, top_p=1.0)
+    return sampling
+
+
+def produce(job: Job, *, prompt: tuple[int, ...], index: int, model: Model, faults: Faults) -> Output:
+    sampling = _sampling(job.sampling, faults)
     forced = None if "structured-ignored" in faults else job.forced
-    stop = () if "no-stop" in faults or ("stream-stop-leaks" in faults and job.stream) else job.stop
+    if "no-stop" in faults or ("stream-stop-leaks" in faults and job.stream):
+        job = replace(job, stop=())
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     ids: list[int] = []
     pieces: list[str] = []
@@ -57,12 +58,16 @@ def produce(job: Job, *, prompt: tuple[int, ...], index: int, model: Model, faul
         piece = "" if token == END else decoder.decode(token_bytes(token), "half-characters" in faults and job.stream)
         ids.append(token)
         pieces.append(piece)
-        if stop:
-            text += piece
-            if (cut := _cut(text, stop)) is not None:
-                return Output(prompt, tuple(ids), tuple(_clipped(pieces, cut)), "stop")
+        text += piece
+        if (cut := stop_faults.cut_at(text, job, faults.chosen)) is not None:
+            return Output(prompt, tuple(ids), tuple(_clipped(pieces, cut)), "stop")
+        if token in job.stop_ids:
+            return Output(prompt, tuple(ids), (*pieces[:-1], ""), "stop")
         if token == END and not sampling.ignore_eos:
             reason = "stop"
+    if (cut := stop_faults.near_lost(text, job, faults.chosen)) is not None:
+        pieces = list(_clipped(pieces, cut))
+    reason = stop_faults.reason_of(reason, faults.chosen)
     return Output(prompt, tuple(ids), tuple(pieces), "stop" if "short-output" in faults else reason)
 
 
@@ -79,7 +84,8 @@ def usage(job: Job, outputs: Sequence[Output], faults: Faults) -> dict[str, Any]
         made -= len(outputs)
     said = json.loads(faults.text("usage-is")) if "usage-is" in faults else made
     details = {"prompt_tokens_details": {"cached_tokens": job.cached}} if "prefix-cache" in faults else {}
-    return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + made, **details}
+    counted = {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + made, **details}
+    return usage_faults.counts_of(counted, job, [len(o.ids) for o in outputs], faults.chosen)
 
 
 def completion_logprobs(job: Job, output: Output, *, model: Model) -> dict[str, Any]:
@@ -162,11 +168,21 @@ def chunks(
             said: dict[str, Any] = {"delta": {"content": text}} if job.chat else {"text": text}
             reason = (faults.text("stream-finish") or output.finish_reason) if done else None
             its = {name: values[start : start + per_event] for name, values in told.items()} if told else None
-            yield len(group), {**head, "choices": [{"index": index, **said, "logprobs": its, "finish_reason": reason}], **blank}
+            counted = _counts_by_now(job, output, faults, until=start + len(group))
+            choice = {"index": index, **said, "logprobs": its, "finish_reason": reason}
+            yield len(group), {**head, "choices": [choice], **blank, **counted}
     if with_usage:
         counts = usage(job, outputs, faults)
         more = {"prompt_tokens": counts["prompt_tokens"] + int(faults.number("stream-usage-off"))}
         yield 0, {**head, "choices": [], "usage": counts | more}
+
+
+def _counts_by_now(job: Job, output: Output, faults: Faults, *, until: int) -> dict[str, Any]:
+    if not job.continuous_usage:
+        return {}
+    made = usage_faults.so_far(until, len(output.ids), faults.chosen)
+    prompt = len(output.prompt)
+    return {"usage": {"prompt_tokens": prompt, "completion_tokens": made, "total_tokens": prompt + made}}
 
 
 def _opening(job: Job, output: Output, faults: Faults) -> Iterator[dict[str, Any]]:

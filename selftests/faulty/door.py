@@ -14,9 +14,14 @@ from selftests.faulty.jobs import Refused
 OPEN = ("/health", "/version", "/metrics")
 COMPLETIONS = ("/v1/completions", "/invocations", "/generate", "/vendor/run")
 CHATS = ("/v1/chat/completions",)
-EXTENSIONS = ("ignore_eos", "min_tokens", "top_k", "response_format")
+EXTENSIONS = ("ignore_eos", "min_tokens", "top_k", "response_format", "stop_token_ids", "include_stop_str_in_output")
 """Fields of a request that it obeys and OpenAI's reference does not have for each endpoint."""
-_BODY = {"properties": {name: {} for name in EXTENSIONS}}
+_BODY = {
+    "properties": {
+        **{name: {} for name in EXTENSIONS},
+        "stream_options": {"properties": {"include_usage": {}, "continuous_usage_stats": {}}},
+    }
+}
 LISTED = {
     "components": {"schemas": {"Request": _BODY}},
     "paths": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from selftests.faulty import streaming_faults
+from selftests.faulty import stop_faults, streaming_faults, usage_faults
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,11 @@ FAULTS: Mapping[str, Fault] = {
     "no-logprobs": Fault("log-probabilities are left out"),
     "structured-ignored": Fault("response_format is ignored"),
     # one file for each area of the suite
-    **{name: Fault(what, default) for name, (what, default) in streaming_faults.WHAT.items()},
+    **{
+        name: Fault(what, default)
+        for area in (streaming_faults, stop_faults, usage_faults)
+        for name, (what, default) in area.WHAT.items()
+    },
 }
 
 

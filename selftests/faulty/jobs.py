@@ -40,6 +40,10 @@ class Job:
     """Text that a schema demands."""
     adapter: str = ""
     """The LoRA adapter that is asked for; empty for the model itself."""
+    stop_ids: tuple[int, ...] = ()
+    include_stop: bool = False
+    """Whether the stop is part of the text."""
+    continuous_usage: bool = False
     compressed: bool = False
     """Whether the client takes compressed answers."""
     cached: int = 0
@@ -224,6 +228,9 @@ def parse_job(body: dict[str, Any], *, chat: bool, context: int) -> Job:
         stop=_stop(body),
         stream=_flag(body, "stream"),
         include_usage=_flag(options, "include_usage"),
+        continuous_usage=_flag(options, "continuous_usage_stats"),
+        stop_ids=tuple(body.get("stop_token_ids") or ()),
+        include_stop=_flag(body, "include_stop_str_in_output"),
         echo=_flag(body, "echo"),
         logprobs=_logprobs(body, chat),
         forced=_forced(body),

@@ -24,7 +24,7 @@ from typing import Any
 # Run as a script or as a top-level module, the repository's root is not on the path.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from selftests.faulty import answers, only_openai, streaming_faults
+from selftests.faulty import answers, only_openai, stop_faults, streaming_faults
 from selftests.faulty.door import CHATS, COMPLETIONS, LISTED, Knock, require_admission
 from selftests.faulty.faults import FAULTS, Faults
 from selftests.faulty.jobs import Job, Refused, chat_text, in_common, lenient_job, parse_body, parse_job
@@ -62,6 +62,8 @@ class StandIn:
         self.leaked = False
         self.asked = 0
         self.running = 0
+        self.limits: list[int] = []
+        """How long the answers may be that are under way."""
 
     @property
     def said_name(self) -> str:
@@ -187,6 +189,7 @@ class StandIn:
                 only_openai.require_known(body, chat=chat)
             job = parse_job(body, chat=chat, context=self.options.max_model_len)
             job = streaming_faults.job_of(job, body, self.faults.chosen)
+            job = stop_faults.job_of(job, body, self.faults.chosen, others=self.limits)
             return replace(job, adapter=body["model"]) if body.get("model") in self.adapters else job
         except Refused:
             if "accepts-bad-requests" in self.faults:
@@ -227,10 +230,12 @@ class StandIn:
             for index in range(job.n)
         ]
         self.running += 1
+        self.limits.append(job.sampling.max_tokens)
         try:
             await (self._stream if job.stream else self._whole)(job, outputs, writer=writer, began=began)
         finally:
             self.running -= 1
+            self.limits.remove(job.sampling.max_tokens)
 
     @property
     def _dies_now(self) -> bool:

@@ -119,6 +119,8 @@ class Suite:
             "client": self.client,
             "offers": self.offers,
             "unending": lambda tokens, endpoint="completions": answers.of(self.client, tokens, endpoint),
+            "longest": lambda lengths, endpoint="completions": answers.longest(self.client, lengths, endpoint),
+            "wordy": lambda tokens, endpoint="completions": answers.with_text(self.client, tokens, endpoint),
             "same_answers": SameAnswers(self.offers),
             "tokenizer": tokenizer(),
             "cell": SimpleNamespace(entry=entry, model=model, id="cell"),
@@ -145,7 +147,11 @@ class Suite:
     def red(self, checks: Mapping[str, OneCheck]) -> dict[str, str]:
         """Check -> verdict and reason, of those that did not pass."""
         outcomes = {id_: self.run(one)[0] for id_, one in checks.items()}
-        return {id_: f"{found.verdict}: {found.reason}" for id_, found in outcomes.items() if found.verdict is not Verdict.PASS}
+        return {
+            id_: f"{found.verdict}: {found.reason}"
+            for id_, found in outcomes.items()
+            if found.offered and found.verdict is not Verdict.PASS
+        }
 
 
 def bad(*faults: str, checks: Mapping[str, OneCheck], timeout_s: float = 60.0, **options: object) -> dict[str, str]:

@@ -211,19 +211,10 @@ def arrivals(client, endpoint, asked, headers=None):
     ]
 
 
-def long_answer(endpoint, unending):
-    """The longest answer that the server can be made to give."""
-    for tokens in (200, 64):
-        try:
-            return {**unending(tokens, endpoint), "max_tokens": tokens}
-        except Inconclusive:
-            continue
-    return {**unending(16, endpoint), "max_tokens": 16}
-
-
-def require_incremental(client, endpoint, unending, check, headers=None):
+def require_incremental(client, endpoint, longest, check, headers=None):
     """The first text long before the last, in one of three tries: a client without a core sees everything late."""
-    asked = long_answer(endpoint, unending)
+    fields, tokens = longest((200, 64, 16), endpoint)
+    asked = {**fields, "max_tokens": tokens}
     for _ in range(3):
         moments = arrivals(client, endpoint, asked, headers)
         assert moments, "the stream holds no text"
@@ -247,8 +238,8 @@ def require_incremental(client, endpoint, unending, check, headers=None):
     source="OpenAI API, 2026-08-21: stream; NVIDIA/OpenShell #261, sub2api #4691",
     fault="holds-back",
 )
-def test_text_comes_while_it_is_made(endpoint, client, unending, check):
-    require_incremental(client, endpoint, unending, check)
+def test_text_comes_while_it_is_made(endpoint, client, longest, check):
+    require_incremental(client, endpoint, longest, check)
 
 
 @pytest.mark.parametrize("endpoint", ["completions", "chat"])
@@ -259,8 +250,8 @@ def test_text_comes_while_it_is_made(endpoint, client, unending, check):
     source="RFC 9110, section 12.5.3; sub2api #4691",
     fault="compressed-at-once",
 )
-def test_a_stream_is_not_held_back_to_be_compressed(endpoint, client, unending, check):
-    require_incremental(client, endpoint, unending, check, headers={"accept-encoding": "gzip, deflate"})
+def test_a_stream_is_not_held_back_to_be_compressed(endpoint, client, longest, check):
+    require_incremental(client, endpoint, longest, check, headers={"accept-encoding": "gzip, deflate"})
 
 
 @pytest.mark.parametrize("endpoint", ["completions", "chat"])
