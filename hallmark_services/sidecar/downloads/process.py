@@ -16,14 +16,17 @@ from typing import Any
 import hallmark
 from hallmark_services.sidecar.downloads.plan import DownloadPlan
 
-_PASSED_ON = ("PATH", "LANG", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "AWS_CA_BUNDLE")
+_PASSED_ON = (
+    *("PATH", "LANG", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "AWS_CA_BUNDLE"),
+    # Else it would compile anew what it imports, where modules are not kept compiled beside their sources.
+    *("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"),
+)
 _FIXED = {
     # Its downloads do not pass through Python's sockets, where the guard stands.
     "HF_HUB_DISABLE_XET": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",
 }
 _NO_ROLE = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true"}
 """Where no role of this machine may sign, none is looked for."""
