@@ -84,24 +84,24 @@ def test_pip_installs_and_removes_what_is_excluded(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
-def test_the_specs_index_is_asked_when_the_configured_ones_cannot(tmp_path: Path) -> None:
+def test_the_specs_index_is_asked_when_the_configured_ones_cannot(tmp_path: Path, quick_python: str) -> None:
     """As for the +cpu build of torch on a machine that knows PyPI alone; the clean twin above never asks it."""
     wheel(tmp_path / "simple" / "tiny", "tiny", "1.0")
     (tmp_path / "simple" / "tiny" / "index.html").write_text('<a href="tiny-1.0-py3-none-any.whl">tiny</a>', encoding="utf-8")
     index = (tmp_path / "simple").as_uri()
     plan, said = EnvironmentPlan(("tiny==1.0",), index=index), list[str]()
     configured = {"PATH": "/bin:/usr/bin", "PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": (tmp_path / "empty").as_uri()}
-    python = ensure(plan, tmp_path / "env", log=said.append, environ=configured)
+    python = ensure(plan, tmp_path / "env", python=quick_python, log=said.append, environ=configured)
     assert importable(python, "tiny")
     assert any(f"No matching distribution found for tiny==1.0; trying {index} besides" in line for line in said)
 
 
 @pytest.mark.e2e
-def test_a_package_that_is_not_there_is_named_in_one_line(tmp_path: Path, uv: FakeUv) -> None:
+def test_a_package_that_is_not_there_is_named_in_one_line(tmp_path: Path, uv: FakeUv, quick_python: str) -> None:
     uv.on_install("echo 'Because tiny was not found in the package registry'; exit 1")
     said: list[str] = []
     with pytest.raises(ProvisionError) as caught:
-        ensure(PLAN, tmp_path / "env", log=said.append, environ=uv.environ | {"PIP_NO_INDEX": "1"})
+        ensure(PLAN, tmp_path / "env", python=quick_python, log=said.append, environ=uv.environ | {"PIP_NO_INDEX": "1"})
     line = str(caught.value)
     assert "cannot install tiny==1.0: No matching distribution found for tiny==1.0" in line
     assert "find-links of pip?" in line
@@ -319,9 +319,13 @@ def test_the_telling_line(output: str, line: str) -> None:
 class TestLock:
     """What was resolved once is installed again as it was, and resolved anew only where that cannot be had."""
 
+    @pytest.fixture(autouse=True)
+    def _quickly(self, quick_python: str) -> None:
+        self.python = quick_python
+
     def build(self, folder: Path, wheels: Path, said: list[str]) -> Path:
         plan = EnvironmentPlan(("tiny",))
-        return ensure(plan, folder / "env", log=said.append, environ=NO_UV | {"PIP_FIND_LINKS": str(wheels)})
+        return ensure(plan, folder / "env", python=self.python, log=said.append, environ=NO_UV | {"PIP_FIND_LINKS": str(wheels)})
 
     def version(self, python: Path) -> str:
         return subprocess.run([python, "-c", "import tiny; print(tiny.version)"], capture_output=True, text=True).stdout.strip()
@@ -351,7 +355,7 @@ class TestLock:
 
 
 @pytest.mark.e2e
-def test_uv_is_fetched_once_and_used(tmp_path: Path, uv: FakeUv) -> None:
+def test_uv_is_fetched_once_and_used(tmp_path: Path, uv: FakeUv, quick_python: str) -> None:
     """From a wheel that brings the fake one; a machine without any uv on PATH."""
     wheels = tmp_path / "wheels"
     wheel(wheels, "tiny", "1.0")
@@ -362,16 +366,18 @@ def test_uv_is_fetched_once_and_used(tmp_path: Path, uv: FakeUv) -> None:
         archive.writestr(script, (uv.folder / "uv").read_text())
     environ = NO_UV | {"PIP_FIND_LINKS": str(wheels)}
     for name in ("one", "two"):
-        ensure(EnvironmentPlan(("tiny",)), tmp_path / name, log=lambda _: None, environ=environ, tools=tmp_path / "tools")
+        plan, tools = EnvironmentPlan(("tiny",)), tmp_path / "tools"
+        ensure(plan, tmp_path / name, python=quick_python, log=lambda _: None, environ=environ, tools=tools)
     assert uv.calls == ["venv", "pip install"] * 2
     assert (tmp_path / "tools" / "uv.log").read_text().count("pip install") == 1
 
 
 @pytest.mark.e2e
-def test_where_uv_cannot_be_had_pip_does_it_and_is_not_asked_again(tmp_path: Path) -> None:
+def test_where_uv_cannot_be_had_pip_does_it_and_is_not_asked_again(tmp_path: Path, quick_python: str) -> None:
     wheel(tmp_path / "wheels", "tiny", "1.0")
     environ, said = NO_UV | {"PIP_FIND_LINKS": str(tmp_path / "wheels")}, list[str]()
     for name in ("one", "two"):
-        python = ensure(EnvironmentPlan(("tiny",)), tmp_path / name, log=said.append, environ=environ, tools=tmp_path / "tools")
+        plan, tools = EnvironmentPlan(("tiny",)), tmp_path / "tools"
+        python = ensure(plan, tmp_path / name, python=quick_python, log=said.append, environ=environ, tools=tools)
         assert importable(python, "tiny")
     assert len([line for line in said if line.startswith("uv is not available")]) == 1
