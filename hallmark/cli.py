@@ -135,10 +135,10 @@ def _carry_out(parser: argparse.ArgumentParser, words: Sequence[str], run: Calla
 
 
 def _self_test(options: argparse.Namespace) -> Ended:
-    # Side by side, where there is more than one core, and in runs of neighbours, which share their module's servers; what the
-    # user says after -- comes later and wins.
+    # Side by side, where there is more than one core; `selftests/distribution.py` says which tests go together. What the user
+    # says after -- comes later and wins.
     count = min(os.cpu_count() or 1, _MOST_WORKERS)
-    workers = ["-n", str(count), "--dist", "worksteal"] if count > 1 else []
+    workers = ["-n", str(count), "--dist", "loadscope"] if count > 1 else []
     command = [sys.executable, "-m", "pytest", "selftests", *workers, "-m", _PYTHON_ALONE, *options.pytest_args]
     code = subprocess.run(command, cwd=ROOT, env=_with_bytecode(os.environ), check=False).returncode
     return Ended(exit_code=code, lines=())

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from selftests.distribution import LongFirst, place_in_order
+
 # A busy machine is no fault of what is tested.
 settings.register_profile("any-machine", deadline=None)
 settings.load_profile("any-machine")
@@ -29,6 +31,18 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("server") and not os.environ.get("HALLMARK_SERVER_PYTHON"):
         pytest.skip("not tested: HALLMARK_SERVER_PYTHON names no interpreter with vLLM")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: place_in_order(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    if config.getoption("dist") != "loadscope":
+        return None
+    return LongFirst(config, log)
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:

@@ -96,6 +96,7 @@ FAULTS: Mapping[str, Fault] = {
         "what a seed decides: 'nothing' (all of them give one text), 'first-token' (the rest is chance)", "nothing"
     ),
     "only-openai": Fault("no fault, but a server that has OpenAI's routes and fields alone, and refuses all others"),
+    "offers-only": Fault("no fault, but a server that has these features alone, parted by +", "completions"),
     "probes-fail": Fault("what is asked to find out what is offered is answered with this status: openapi.json", "500"),
     "sure": Fault("no fault, but a model that is sure of every token: whatever the seed, it says the same"),
     "temperature-ignored": Fault("every answer is sampled at temperature 1"),

@@ -30,6 +30,7 @@ from selftests.faulty.faults import FAULTS, Faults
 from selftests.faulty.jobs import Job, Refused, chat_text, in_common, lenient_job, parse_body, parse_job
 from selftests.faulty.metrics import Metrics
 from selftests.faulty.model import Model, decode, encode, token_text
+from selftests.faulty.offered import require_offered
 from selftests.faulty.wire import STREAM_HEAD, Reply, chunk, event
 
 CRASH = 17
@@ -187,6 +188,8 @@ class StandIn:
             self._check_model(body.get("model"))
             if "only-openai" in self.faults:
                 only_openai.require_known(body, chat=chat)
+            if "offers-only" in self.faults:
+                require_offered(body, chat=chat, offered=frozenset(self.faults.text("offers-only").split("+")))
             job = parse_job(body, chat=chat, context=self.options.max_model_len)
             job = streaming_faults.job_of(job, body, self.faults.chosen)
             job = stop_faults.job_of(job, body, self.faults.chosen, others=self.limits)

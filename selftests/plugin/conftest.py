@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import sys
 import uuid
@@ -12,8 +13,20 @@ from typing import Any
 
 import pytest
 
+from selftests.once import alone_in, shared_folder
 from selftests.plugin.commands import Command, Ended, processes_with, wait_for
-from selftests.plugin.stand_in_spec import DEVICE, MODEL, ROOT, eval_target, family, perf_point, write_spec, write_task
+from selftests.plugin.stand_in_spec import (
+    DEVICE,
+    EVALS,
+    EVERY,
+    MODEL,
+    ROOT,
+    eval_target,
+    family,
+    perf_point,
+    write_spec,
+    write_task,
+)
 
 SEVERAL = "stand-in-*"
 _FOREIGN = ("PYTEST_", "HALLMARK_", "STAND_IN_", "HF_", "COV_", "COVERAGE_")
@@ -24,13 +37,19 @@ _NO_STRANGERS = "-p no:schemathesis -p no:hypothesispytest -p no:anyio"
 class Place:
     """A folder with specs, tasks, plugins and artifacts of its own, and the commands that use them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, real_evals: bool = False) -> None:
+        """`real_evals`: with lm-eval itself, whose imports take longer than all the rest; else with its stand-in."""
         self.folder = folder
+        self.real_evals = real_evals
         self.specs, self.artifacts, self.plugins = folder / "specs", folder / "artifacts", folder / "plugins"
         self.plugins.mkdir(parents=True)
         self.specs.mkdir()
         self.mark = f"HALLMARK_SELFTEST_MARK={uuid.uuid4()}"
-        self._python_path = f"{ROOT}{os.pathsep}{self.plugins}"
+        self._offered = EVERY
+
+    @property
+    def _python_path(self) -> str:
+        return os.pathsep.join(map(str, [ROOT, self.plugins, *([] if self.real_evals else [EVALS])]))
 
     @property
     def environ(self) -> dict[str, str]:
@@ -43,13 +62,21 @@ class Place:
             "PYTEST_DEBUG_TEMPROOT": str(self.folder),  # pytest ends by sweeping it, which takes seconds where others share it
             "HALLMARK_LEASES": f"{self.folder}/leases",
             mark: value,
+            **({} if self._offered == EVERY else {"STAND_IN_FAULTS": f"offers-only={'+'.join(self._offered) or 'nothing'}"}),
         }
 
-    def spec(self, *, items: int = 60, task: dict[str, Any] | None = None, **fields: Any) -> Path:
-        """Write the spec; without fields it has no fault, and neither evals nor perf points."""
+    def spec(
+        self, *, items: int = 60, task: dict[str, Any] | None = None, offered: Sequence[str] | None = None, **fields: Any
+    ) -> Path:
+        """Write the spec; without fields it has no fault, few features, and neither evals nor perf points.
+
+        The stand-in offers what its spec demands, so that nothing else is checked; or the features `offered`.
+        """
         if fields.get("evals"):
             write_task(self.folder / "tasks", items=items, **(task or {}))
-        return write_spec(self.specs, family(environment={"PYTHONPATH": self._python_path}, **fields))
+        data = family(environment={"PYTHONPATH": self._python_path}, **fields)
+        self._offered = tuple(data["impls"][0]["features"] if offered is None else offered)
+        return write_spec(self.specs, data)
 
     def whole_spec(self, *, items: int = 60, task: dict[str, Any] | None = None, **fields: Any) -> Path:
         """Write a spec with one eval and one perf point, which a clean server fulfils."""
@@ -100,21 +127,28 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    made = Place(tmp_path / "place")
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
+    made = Place(tmp_path / "place", real_evals=request.node.get_closest_marker("real_evals") is not None)
     yield made
     for pid in processes_with(made.mark):
         os.kill(pid, 9)
 
 
 @pytest.fixture(scope="session")
-def clean_place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return Place(tmp_path_factory.mktemp("clean") / "place")
+def clean_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the clean run is: one for all workers of xdist."""
+    return shared_folder(tmp_path_factory, "clean")
 
 
 @pytest.fixture(scope="session")
-def clean(clean_place: Place) -> Ended:
-    """The clean twin: a whole release run of a server without faults, with a secret in its environment."""
-    clean_place.whole_spec()
-    book = clean_place.folder / "benchmark.json"
-    return clean_place.release("--", f"--benchmark-json={book}").end()
+def clean(clean_folder: Path) -> Ended:
+    """The clean twin: a whole release run of a server without faults, made by whichever worker needs it first."""
+    kept = clean_folder / "ended"
+    with alone_in(clean_folder):
+        if not kept.exists():
+            place = Place(clean_folder / "place", real_evals=True)
+            place.whole_spec(features=EVERY)
+            ended = place.release("--", f"--benchmark-json={clean_folder / 'benchmark.json'}").end()
+            kept.write_bytes(pickle.dumps(ended))
+        found: Ended = pickle.loads(kept.read_bytes())
+        return found

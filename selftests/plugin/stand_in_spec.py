@@ -12,11 +12,17 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = ROOT / "fixtures" / "hallmark_tiny"
+EVALS = ROOT / "selftests" / "stand_in_evals"
+"""A folder of modules, with what stands in for lm-eval."""
 DEVICE = "cpu"
 IMPL = "stand-in-server"
 TASK = "stand_in_addition"
 POINT = "isl16-osl8-c2"
 MODEL = "stand-in"
+FEW = ("completions", "logprobs")
+"""Features of a spec that is not about them: fewer checks end sooner. Without log-probabilities a seed is left undecided."""
+EVERY = ("completions", "chat", "logprobs", "structured_output", "lora")
+"""What a spec demands that says nothing of features."""
 ARCHITECTURE = {"model_type": "llama", "num_hidden_layers": 4, "hidden_size": 128, "vocab_size": 261}
 """As the config.json of WEIGHTS has it."""
 
@@ -61,6 +67,7 @@ def family(
     evals: Sequence[Mapping[str, Any]] = (),
     perf: Sequence[Mapping[str, Any]] = (),
     status: str = "complete",
+    features: Sequence[str] = FEW,
     impl: Mapping[str, Any] | None = None,
     weights: Mapping[str, Any] | None = None,
     architecture: Mapping[str, Any] | None = None,
@@ -87,6 +94,7 @@ def family(
                 "engine": {"name": "vllm", "version": "==0.32.0", "module": "selftests.faulty.server"},
                 "python_deps": {"pytest": ">=8"},
                 "env_vars": dict(environment),
+                "features": list(features),
                 **(impl or {}),
                 "devices": {
                     device: {

@@ -13,6 +13,7 @@ import pytest
 from hallmark.specs.checks import declared_checks
 from selftests.plugin.commands import LONGEST_S, Ended
 from selftests.plugin.conftest import SEVERAL, Place
+from selftests.plugin.stand_in_spec import EVERY
 
 pytestmark = pytest.mark.e2e
 
@@ -95,7 +96,7 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Ended]:
     @cache
     def ended(group: tuple[str, ...]) -> dict[str, Ended]:
         place = Place(tmp_path_factory.mktemp("faults") / "place")
-        models = place.specs_of(group)
+        models = place.specs_of(group, features=EVERY)
         whole = place.release(model=SEVERAL).end(deadline_s=TOGETHER * LONGEST_S)
         assert whole.code == 1, whole.said
         return {fault: whole.of(model) for fault, model in models.items()}

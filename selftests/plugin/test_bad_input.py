@@ -157,7 +157,7 @@ def test_a_path_after_a_blank_is_refused_with_what_to_write(place: Place) -> Non
 
 def test_a_python_without_assertions_is_refused(place: Place) -> None:
     """Most checks are assertions: under -O, and unless pytest rewrites them, they are not there."""
-    place.spec(faults="accepts-bad-requests", impl={"features": ["completions"]})
+    place.spec(faults="accepts-bad-requests")
     ended = place.release("--", "--assert=plain", "-p", "no:schemathesis", PYTHONOPTIMIZE="1").end()
     assert ended.code == 2, ended.said
     assert "assertions are switched off" in ended.err

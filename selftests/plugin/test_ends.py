@@ -56,7 +56,7 @@ def is_held(port: int) -> bool:
 
 
 def test_a_death_is_told_within_a_second_and_once(place: Place) -> None:
-    place.whole_spec(faults="die-after=20")
+    place.whole_spec(faults="die-after=3")
     command = place.release()
     ended = command.end().must_end(1, "REJECTED")
     (told,) = command.arrived("SERVER LOST")
@@ -69,7 +69,7 @@ def test_a_death_is_told_within_a_second_and_once(place: Place) -> None:
 
 
 def test_after_a_death_the_other_checks_do_not_wait(place: Place) -> None:
-    place.whole_spec(faults="die-after=20")
+    place.whole_spec(faults="die-after=3")
     ended = place.release().end().must_end(1, "REJECTED")
     (blamed,) = [row for row in ended.rows.values() if row["verdict"] == "FAIL"]
     assert blamed["log"].strip()
@@ -106,7 +106,7 @@ def listening_on(port: int) -> int | None:
 
 def test_an_attached_server_that_goes_away_is_told(place: Place) -> None:
     place.spec(perf=[perf_point()])
-    with running("die-after=20", model=MODEL) as server:
+    with running("die-after=3", model=MODEL) as server:
         command = place.release(f"--server-url={server.base_url}")
         ended = command.end().must_end(1, "REJECTED")
     assert len(command.arrived("SERVER LOST")) == 1
@@ -184,6 +184,7 @@ def test_an_interrupted_run_ends_a_server_that_ignores_sigterm(place: Place) -> 
     assert not is_held(port_of(folder))
 
 
+@pytest.mark.real_evals
 def test_an_interruption_while_lm_eval_works(place: Place) -> None:
     place.whole_spec(evals=[eval_target(num_concurrent=1, batch_size=1)], impl={"features": []}, engine_args=SLOW)
     command = place.release()

@@ -12,15 +12,13 @@ from hallmark.serving.listener import listeners
 from selftests.faulty import free_port, running
 from selftests.plugin.commands import Ended, wait_for
 from selftests.plugin.conftest import Place
-from selftests.plugin.stand_in_spec import DEVICE, IMPL, MODEL, POINT, WEIGHTS, eval_target, perf_point
+from selftests.plugin.stand_in_spec import DEVICE, EVERY, IMPL, MODEL, POINT, WEIGHTS, eval_target, perf_point
 
 pytestmark = pytest.mark.e2e
 
 CELL = f"id_{IMPL}_{MODEL}_{DEVICE}"
 EVAL, PERF = "evals.addition", f"perf.{POINT}"
 NO_FEATURES = {"features": []}
-ONE_FEATURE = {"features": ["completions"]}
-"""The least that a certificate asks for, and so the quickest to check."""
 BEFORE_EVALS = 1
 """Completions that a server without features is asked for before the first eval: one to see that it is ready."""
 
@@ -39,6 +37,7 @@ def test_the_clean_twin_is_accepted(clean: Ended) -> None:
 # -- the server is lost or never there -------------------------------------------------------------------------------
 
 
+@pytest.mark.real_evals
 def test_a_server_that_dies_in_the_middle_of_an_eval(place: Place) -> None:
     target = eval_target(num_concurrent=1)
     place.whole_spec(evals=[target], impl=NO_FEATURES, faults=f"die-after={BEFORE_EVALS + 2}")
@@ -62,7 +61,7 @@ def test_a_server_that_dies_at_start(place: Place) -> None:
 
 
 def test_a_server_that_hangs_at_start(place: Place) -> None:
-    place.whole_spec(faults="hang-at-start", startup_timeout_s=2)
+    place.whole_spec(features=EVERY, faults="hang-at-start", startup_timeout_s=2)
     ended = place.release().end().must_end(3, "ERROR")
     assert "the server was not ready after 2 s" in ended.causes
     assert {EVAL, PERF, "server.chat"} <= set(ended.report["missing"])
@@ -86,6 +85,7 @@ def test_a_server_that_closes_every_connection_after_its_answer_is_no_worse(plac
 # -- evals -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.real_evals
 def test_lm_eval_itself_raises(place: Place) -> None:
     place.whole_spec(task={"output_type": "no_such_type"})
     ended = place.release().end().must_end(3, "ERROR")
@@ -126,12 +126,12 @@ def test_old_results_in_the_artifacts_folder_count_for_nothing(place: Place, cle
 @pytest.mark.parametrize(
     ("forgotten", "checks"),
     [
-        ("server/test_chat.py", {"server.chat", "server.stream-chat", "server.usage-chat", "server.structured-output"}),
+        ("server/test_chat.py", {"server.chat", "server.structured-output"}),
         ("evals/test_accuracy.py", {EVAL}),
     ],
 )
 def test_a_check_of_the_manifest_that_no_test_makes(place: Place, forgotten: str, checks: set[str]) -> None:
-    place.whole_spec()
+    place.whole_spec(features=EVERY)
     checkout = place.checkout()
     (checkout / "tests" / forgotten).unlink()
     ended = place.pytest(cwd=checkout).end().must_end(1, "INCOMPLETE")
@@ -141,12 +141,13 @@ def test_a_check_of_the_manifest_that_no_test_makes(place: Place, forgotten: str
 
 
 def test_a_check_that_is_deselected(place: Place) -> None:
-    place.whole_spec()
+    place.whole_spec(features=EVERY)
     ended = place.release("--", "-k", "not logprobs").end().must_end(4, "PARTIAL")
     assert ended.report["missing"] == ["server.logprobs"]
     assert "narrowed: -k 'not logprobs'" in ended.causes
 
 
+@pytest.mark.real_evals
 def test_a_limit_on_samples(place: Place) -> None:
     place.whole_spec(evals=[eval_target(tolerance=0.6)])
     ended = place.release("--limit=30").end().must_end(4, "PARTIAL")
@@ -156,7 +157,7 @@ def test_a_limit_on_samples(place: Place) -> None:
 
 
 def test_a_test_that_is_skipped_as_it_runs(place: Place) -> None:
-    place.spec(impl=ONE_FEATURE)
+    place.spec()
     skips = (
         "import pytest\ndef pytest_runtest_setup(item):\n    if 'max_tokens' in item.name:\n        pytest.skip('not today')\n"
     )
@@ -181,7 +182,7 @@ def test_a_cell_that_a_conftest_leaves_no_test_of(place: Place, kept: str, outco
 
 
 def test_a_test_that_is_expected_to_fail_and_not_run(place: Place) -> None:
-    place.spec(impl=ONE_FEATURE)
+    place.spec()
     marks = (
         "import pytest\ndef pytest_collection_modifyitems(items):\n    for item in items:\n"
         "        if 'max_tokens' in item.name:\n            item.add_marker(pytest.mark.xfail(run=False, reason='known'))\n"
@@ -192,7 +193,7 @@ def test_a_test_that_is_expected_to_fail_and_not_run(place: Place) -> None:
 
 
 def test_a_failure_that_was_expected_is_one(place: Place) -> None:
-    place.spec(impl={"features": ["completions"]}, faults="no-stop")
+    place.spec(faults="no-stop")
     marks = (
         "import pytest\ndef pytest_collection_modifyitems(items):\n    for item in items:\n"
         "        item.add_marker(pytest.mark.xfail(reason='known'))\n"
@@ -248,7 +249,7 @@ def test_an_attached_server_with_other_variables(place: Place) -> None:
 
 def test_an_attached_server_that_somebody_started_anew(place: Place) -> None:
     """Quicker than anybody looks: each check is answered, but by two servers."""
-    place.spec(perf=[perf_point()], impl={"features": ["completions"]}, engine_args={"ttft_ms": 100})
+    place.spec(perf=[perf_point()], engine_args={"ttft_ms": 100})
     environ = place.environ | {"STAND_IN_FAULTS": "reuse-port"}
     asked = {"model": WEIGHTS, "served_model_name": MODEL, "ttft_ms": 100, "port": free_port(), "environ": environ}
     with running(**asked) as first:
@@ -280,7 +281,7 @@ def test_a_point_that_meets_a_lower_tier(place: Place, status: str, code: int, o
     """400 ms to the first token: functional is up to 1,600 ms, complete up to 16 ms. No busy machine explains so much."""
     factors = {"functional": 0.005, "complete": 0.5, "target": 1.0}
     point = perf_point(targets={"ttft_mean_ms": 8})
-    place.whole_spec(perf=[point], status=status, impl=ONE_FEATURE | {"tier_factors": factors}, engine_args={"ttft_ms": 400})
+    place.whole_spec(perf=[point], status=status, impl={"tier_factors": factors}, engine_args={"ttft_ms": 400})
     ended = place.release().end().must_end(code, outcome)
     if outcome == "REJECTED":
         assert ended.bad == {PERF: "FAIL"}
@@ -292,7 +293,7 @@ def test_a_point_that_meets_a_lower_tier(place: Place, status: str, code: int, o
 
 
 def with_test(place: Place, source: str) -> Ended:
-    place.whole_spec(impl=ONE_FEATURE)
+    place.whole_spec()
     checkout = place.checkout()
     (checkout / "tests" / "test_own.py").write_text(source, encoding="utf-8")
     return place.pytest(cwd=checkout).end()
@@ -326,7 +327,7 @@ def test_a_plugin_that_was_switched_off_is_not_the_servers_fault(place: Place) -
 
 def test_a_record_that_could_not_be_written_is_missed(place: Place) -> None:
     """The last one, of a check that nobody demands: without it all the others would make an accepted run."""
-    place.whole_spec(impl=ONE_FEATURE)
+    place.whole_spec()
     checkout = place.checkout()
     (checkout / "tests" / "test_own.py").write_text("def test_mine(cell, check):\n    assert False, 'my own demand'\n")
     full = (

@@ -9,7 +9,7 @@ import pytest
 from selftests.faulty import running
 from selftests.plugin.commands import Ended
 from selftests.plugin.conftest import Place
-from selftests.plugin.stand_in_spec import MODEL, WEIGHTS
+from selftests.plugin.stand_in_spec import EVERY, MODEL, WEIGHTS
 
 pytestmark = pytest.mark.e2e
 
@@ -42,7 +42,7 @@ def test_five_lines_are_enough_for_a_right_server_of_any_engine(place: Place) ->
 
 
 def test_what_is_offered_and_not_declared_is_checked(place: Place) -> None:
-    place.spec(impl={"features": ["completions"]}, faults="half-characters")
+    place.spec(offered=EVERY, faults="half-characters")
     ended = place.release("--", "-k", "chat or structured").end()
     manifest = {row["check"] for row in ended.rows.values() if row["demanded"]}
     assert not CHATS & manifest
@@ -56,7 +56,7 @@ def test_what_is_offered_and_not_declared_is_checked(place: Place) -> None:
 def test_what_is_not_offered(place: Place, declared: bool) -> None:
     """Neither good nor bad where nobody declares it; a failure where the spec does."""
     features = ["completions", *(["logprobs"] if declared else [])]
-    place.spec(impl={"features": features}, faults="no-logprobs")
+    place.spec(features=features, offered=EVERY, faults="no-logprobs")
     junit = place.folder / "own.xml"
     ended = place.release("--", "-k", "logprobs or max_tokens", f"--junitxml={junit}").end()
     if declared:
@@ -75,7 +75,7 @@ def test_what_is_not_offered(place: Place, declared: bool) -> None:
 
 def test_a_probe_that_fails_is_not_taken_for_a_no(place: Place) -> None:
     """Each chat is answered 500: whether chats are offered is not known, so their checks run, and meet it."""
-    place.spec(impl={"features": ["completions"]}, faults="error-after=2")
+    place.spec(offered=EVERY, faults="error-after=2")
     ended = place.release("--", "-k", "sentence").end()
     assert ended.rows["server.chat"]["verdict"] == "FAIL"
     assert "answered 500" in ended.rows["server.chat"]["reason"]

@@ -17,6 +17,8 @@ ADAPTER = {
     "checks": [{"prompt": "57+23=", "expected": "34", "without": "80", "max_tokens": 8}],
 }
 METRICS, LORA = "server.runtime-metrics", "server.lora.subtract"
+NONE = ""
+"""In the place of a fault: the clean twin."""
 FAULTS = {
     "miscounts-tokens": (METRICS, "tokens counted is"),
     "slow-clock": (METRICS, "the client measured"),
@@ -40,18 +42,17 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
     place = Place(tmp_path_factory.mktemp("faults") / "place")
     of_all = fields(place)
     # At this pace the checks of other features take half a minute for each server.
-    models = place.specs_of([*FAULTS, "no-metrics"], **of_all | {"impl": {"runtime": True, "features": ["lora"]}})
+    models = place.specs_of([*FAULTS, NONE, "no-metrics"], features=["lora"], **of_all)
     whole = place.release(model=SEVERAL).end(deadline_s=len(models) * LONGEST_S)
     assert whole.code == 1, whole.said
+    place.require_nobody_left()
     return {fault: whole.of(model) for fault, model in models.items()}
 
 
-def test_the_clean_twin_has_none_of_them_red(place: Place) -> None:
-    place.spec(**fields(place))
-    ended = place.release().end()
+def test_the_clean_twin_has_none_of_them_red(faulty: dict[str, Ended]) -> None:
+    ended = faulty[NONE]
     assert ended.bad == {"spec.targets": "INCONCLUSIVE"}
     assert {METRICS, LORA, "server.runtime-series"} <= set(ended.rows)
-    place.require_nobody_left()
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -65,7 +66,7 @@ def test_a_fault_turns_its_check_red(faulty: dict[str, Ended], fault: str) -> No
 
 def test_an_adapter_that_is_asked_for_what_the_model_says_anyway_shows_nothing(place: Place) -> None:
     adapter = ADAPTER | {"checks": [{"prompt": "57+23=", "expected": "80"}]}
-    place.spec(faults="lora-ignored", **fields(place, adapter) | {"impl": {"runtime": True, "features": ["lora"]}})
+    place.spec(faults="lora-ignored", features=["lora"], **fields(place, adapter))
     ended = place.release().end().must_end(4, "INCONCLUSIVE")
     assert ended.bad == {"spec.targets": "INCONCLUSIVE", LORA: "INCONCLUSIVE"}
     assert "without subtract, too" in ended.rows[LORA]["reason"]

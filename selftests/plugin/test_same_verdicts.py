@@ -6,6 +6,7 @@ import pytest
 
 from selftests.plugin.commands import Ended
 from selftests.plugin.conftest import Place
+from selftests.plugin.stand_in_spec import EVERY
 from selftests.workflows.test_serve import serving
 
 pytestmark = pytest.mark.e2e
@@ -18,7 +19,7 @@ def verdicts(ended: Ended) -> dict[str, str]:
 
 @pytest.mark.parametrize("faults", ["", "no-stop"])
 def test_started_here_and_attached_to(place: Place, faults: str) -> None:
-    place.whole_spec(faults=faults)
+    place.whole_spec(features=EVERY, faults=faults)
     local = place.release().end()
     command, url = serving(place)
     attached = place.release(f"--server-url={url}").end()

@@ -14,7 +14,7 @@ from hallmark.specs.catalogue import load_catalogue
 from hallmark.specs.foreign.convert import Completion, convert
 from selftests.plugin.commands import Ended
 from selftests.plugin.conftest import Place
-from selftests.plugin.stand_in_spec import POINT, ROOT
+from selftests.plugin.stand_in_spec import EVERY, POINT, ROOT
 
 pytestmark = pytest.mark.e2e
 
@@ -89,8 +89,8 @@ def test_collecting_leaves_no_folder(place: Place) -> None:
     assert not place.artifacts.exists()
 
 
-def test_pytest_benchmark_books_the_perf_points(clean: Ended, clean_place: Place) -> None:
-    book = json.loads((clean_place.folder / "benchmark.json").read_text(encoding="utf-8"))
+def test_pytest_benchmark_books_the_perf_points(clean: Ended, clean_folder: Path) -> None:
+    book = json.loads((clean_folder / "benchmark.json").read_text(encoding="utf-8"))
     (booked,) = book["benchmarks"]
     assert booked["params"] == {"cell": clean.report["cell"], "point": POINT}
     assert booked["stats"]["rounds"] == 8, "one round for each request"
@@ -99,6 +99,7 @@ def test_pytest_benchmark_books_the_perf_points(clean: Ended, clean_place: Place
     assert booked["stats"]["mean"] * 1000 == pytest.approx(measured["e2e_mean_ms"], rel=0.05)
 
 
+@pytest.mark.real_evals
 def test_secrets_are_in_no_file_and_on_no_screen(place: Place) -> None:
     """The server, the harness and a failing test each try to give them away."""
     token, key = "canary-of-the-hub-1234567890", "canary-of-the-api-0987654321"
@@ -156,7 +157,7 @@ def essence(ended: Ended, *, kinds: tuple[str, ...]) -> dict[str, Any]:
 
 
 def test_workers_of_xdist_record_the_same_and_refuse_perf(place: Place, clean: Ended) -> None:
-    place.whole_spec()
+    place.whole_spec(features=EVERY)
     ended = place.release("--", "-n", "2").end().must_end(4, "INCOMPLETE")
     kinds = ("spec", "server", "evals")
     assert essence(ended, kinds=kinds) == essence(clean, kinds=kinds)
@@ -167,7 +168,7 @@ def test_workers_of_xdist_record_the_same_and_refuse_perf(place: Place, clean: E
 
 
 def test_workers_that_stop_at_the_first_failure_were_not_interrupted(place: Place) -> None:
-    place.spec(impl={"features": ["completions"]})
+    place.spec()
     ended = place.release("--", "-n", "2", "-x").end().must_end(4, "INCOMPLETE")
     assert "extra.interrupted" not in ended.rows
     assert "spec.targets" not in ended.report["missing"], "the one that stopped it"

@@ -12,7 +12,7 @@ import pytest
 
 from selftests.plugin.commands import Ended
 from selftests.plugin.conftest import Place
-from selftests.plugin.stand_in_spec import POINT
+from selftests.plugin.stand_in_spec import EVERY, POINT
 
 pytestmark = pytest.mark.e2e
 
@@ -40,7 +40,7 @@ def test_an_accepted_run_ends_with_what_it_rests_on(clean: Ended) -> None:
 
 
 def test_one_cause_of_many_checks_is_said_once(place: Place) -> None:
-    place.whole_spec(faults="exit-at-start=3")
+    place.whole_spec(features=EVERY, faults="exit-at-start=3")
     ended = place.release().end().must_end(3, "ERROR")
     assert ended.out.count("ERROR at setup of") == 1
     assert ended.out.count("before it was ready") == 2, "once where it happened, once as the cause at the end"
@@ -110,6 +110,7 @@ def on_a_terminal(place: Place, argv: list[str]) -> str:
     return said.decode("utf-8", errors="replace")
 
 
+@pytest.mark.real_evals
 def test_the_live_line_gives_the_terminal_back(place: Place) -> None:
     place.whole_spec(engine_args={"ttft_ms": 10})
     command = place.release().argv

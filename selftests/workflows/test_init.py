@@ -50,6 +50,7 @@ COMMAND = "hallmark init --url http://127.0.0.1:8000"
 
 
 @pytest.mark.e2e
+@pytest.mark.real_evals
 def test_of_a_running_server_it_ends_in_a_run_that_measures(place: Place) -> None:
     """`hallmark init --url`, then a bare `pytest` there: accepted; and rejected once the server answers wrongly."""
     folder = place.folder / "own"

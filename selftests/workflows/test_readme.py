@@ -155,6 +155,7 @@ def test_a_server_that_runs_is_measured(command: str, place: Place) -> None:
 
 
 @pytest.mark.server
+@pytest.mark.real_evals
 @pytest.mark.parametrize("command", given_to(REAL))
 def test_on_a_real_engine(command: str, place: Place) -> None:
     storage = f"--benchmark-storage={place.folder}/benchmarks"
