@@ -46,8 +46,17 @@ class TokenOracle:
         """How many tokens `ids` gives."""
         return len(self.ids(text))
 
+    @property
+    def size(self) -> int:
+        """Entries of the vocabulary, special ones included."""
+        return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+
     def count_chat(self, messages: Sequence[Mapping[str, str]]) -> int:
         """Tokens of `messages` rendered by the chat template with the generation prompt, as `transformers` renders it."""
+        return len(self.chat_ids(messages))
+
+    def chat_ids(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+        """The token ids of `messages` in the chat template with the generation prompt."""
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
         environment.filters["tojson"] = _tojson
         environment.globals |= {
@@ -60,7 +69,12 @@ class TokenOracle:
             rendered = environment.from_string(self._template).render(**special, **variables)
         except TemplateError as exc:
             raise InfrastructureError(f"the chat template cannot be rendered: {exc}", hint="check the weights' template") from exc
-        return len(self._tokenizer.encode(rendered, add_special_tokens=False).ids)
+        return list(self._tokenizer.encode(rendered, add_special_tokens=False).ids)
+
+    def special_texts(self) -> list[str]:
+        """The texts of the special tokens: what marks roles and ends, and must not come from a user."""
+        added = self._tokenizer.get_added_tokens_decoder().values()
+        return sorted(token.content for token in added if token.special)
 
     def ordinary_ids(self) -> list[int]:
         """Token ids of printable ASCII, for random prompts: halves of characters would be answered with such."""

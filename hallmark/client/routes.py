@@ -76,6 +76,13 @@ _CHANGING = """
 /scale_elastic_ep /is_scaling_elastic_ep /fault_tolerance/apply /pd_role_switch /set_internal_state /set_trace_level
 /configure_logging /add_external_corpus /remove_external_corpus
 """
+DEVELOPMENT = (
+    *("/sleep", "/wake_up", "/is_sleeping", "/reset_prefix_cache", "/reset_mm_cache", "/reset_encoder_cache", "/collective_rpc"),
+    *("/start_profile", "/stop_profile", "/init_weight_transfer_engine", "/update_weights", "/update_weights_from_disk"),
+    *("/update_weights_from_tensor", "/release_memory_occupation", "/resume_memory_occupation", "/abort_requests"),
+    *("/set_internal_state", "/configure_logging", "/debug", "/debug/pprof", "/__debug__"),
+)
+"""What is for those who build an engine and not for those who ask it: each works a lever, or tells what only they may know."""
 _TELLING = """
 /v1/models /models /server_info /get_server_info /model_info /get_model_info /info /tokenizer_info /weight_info
 /get_weights_by_name /slots /props /lora-adapters /tools /cors-proxy /is_sleeping /is_paused /get_world_size

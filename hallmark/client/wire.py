@@ -20,6 +20,10 @@ from hallmark.core.errors import CheckFailed
 from hallmark.core.redact import MASK
 
 _SHOWN = 300
+_PASTED = 2000
+"""So many bytes of a request's body stand in a curl line; one of megabytes is told by its length."""
+_ANSWERED = 1000
+"""So many characters of an answer are told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,9 @@ class Sent:
         for name, value in self.headers:
             # Double quotes, so that the shell fills in $API_KEY; no other header needs the shell.
             words += ["-H", '"authorization: Bearer $API_KEY"' if name == "authorization" else shlex.quote(f"{name}: {value}")]
+        if len(self.content) > _PASTED:
+            beginning = _shell_quote(self.content[: _PASTED // 10])
+            return " ".join([*words, "--data-binary", beginning, f"# ... {len(self.content)} bytes in all"])
         if self.content:
             words += ["--data-binary", _shell_quote(self.content)]
         return " ".join(words)
@@ -66,12 +73,12 @@ class Answer:
     def json(self) -> Any:
         """The body as JSON, which is UTF-8 and knows no NaN; or CheckFailed."""
         if not self.utf8:
-            raise CheckFailed(f"{self.what} answered {self.status} with a body that is not UTF-8: {self.excerpt!r}")
+            raise self.failure(f"{self.what} answered {self.status} with a body that is not UTF-8: {self.excerpt!r}")
         try:
             return read_json(self.body_text)
         except ValueError as exc:
             why = f"{self.what} answered {self.status} with a body that is not JSON ({exc}): {self.excerpt!r}"
-            raise CheckFailed(why) from exc
+            raise self.failure(why) from exc
 
     @property
     def what(self) -> str:
@@ -84,11 +91,19 @@ class Answer:
     def require(self, status: int = 200) -> Answer:
         """Itself, or CheckFailed when the status is another."""
         if self.status != status:
-            raise CheckFailed(f"{self.what} answered {self.status} instead of {status}: {self.excerpt}")
+            raise self.failure(f"{self.what} answered {self.status} instead of {status}: {self.excerpt}")
         return self
 
     def curl(self) -> str:
         return self.sent.curl()
+
+    def told(self) -> str:
+        """Two lines for whoever wants to see it happen: the request to paste, and what came."""
+        return f"request: {self.curl()}\nanswer: {self.status} {self.body_text[:_ANSWERED]}"
+
+    def failure(self, why: str) -> CheckFailed:
+        """What to raise where this answer is wrong: `why`, and below it the request and the answer."""
+        return CheckFailed(f"{why}\n{self.told()}")
 
 
 class WireClient:
@@ -102,6 +117,7 @@ class WireClient:
         self.model = model
         self._api_key = api_key
         self._patience = patience or Patience(first_s=timeout_s, token_s=0.0)
+        self._last: tuple[httpx.Request, Answer | None] | None = None
         self._http = httpx.Client(
             # A proxy or a .netrc of this machine must not come between the check and the server.
             trust_env=False,
@@ -119,12 +135,22 @@ class WireClient:
     def close(self) -> None:
         self._http.close()
 
+    def last_told(self) -> str:
+        """The newest request of this client, and its answer where that was read whole; empty before the first one."""
+        if self._last is None:
+            return ""
+        request, answer = self._last
+        return answer.told() if answer else f"request: {self._sent(request).curl()}"
+
     def body(self, **fields: Any) -> dict[str, Any]:
         """A request's body for the served model."""
         return {"model": self.model, **fields}
 
     def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> Answer:
         return self._answer(self._request("GET", path, headers=headers))
+
+    def head(self, path: str) -> Answer:
+        return self._answer(self._request("HEAD", path))
 
     def post(
         self, path: str, body: Any = None, *, content: bytes | str | None = None, headers: Mapping[str, str] | None = None
@@ -194,7 +220,7 @@ class WireClient:
         return deadline
 
     def _read(self, response: httpx.Response, request: httpx.Request) -> Answer:
-        return Answer(
+        answer = Answer(
             status=response.status_code,
             headers=dict(response.headers),
             body_text=response.content.decode("utf-8", errors="replace"),
@@ -202,6 +228,8 @@ class WireClient:
             sent=self._sent(request),
             elapsed_s=response.elapsed.total_seconds(),
         )
+        self._last = request, answer
+        return answer
 
     def _sent(self, request: httpx.Request) -> Sent:
         shown = ("content-type", "authorization")
@@ -216,6 +244,7 @@ class WireClient:
     @contextmanager
     def _watched(self, request: httpx.Request, deadline: Deadline) -> Iterator[None]:
         what = f"{request.method} {request.url.path}"
+        self._last = request, None
         try:
             yield
         except httpx.TimeoutException as exc:

@@ -78,7 +78,7 @@ class Recorder:
         self, item: pytest.Item, ref: CheckRef, report: pytest.TestReport, *, exc: BaseException, during_call: bool
     ) -> None:
         """Note what `exc` means for the check, and say it on the terminal in one line, once."""
-        outcome = outcome_of(exc, during_call=during_call)
+        outcome = _with_request(outcome_of(exc, during_call=during_call), item)
         first = self._servers.first_to_meet(exc, ref)
         if first != ref.check:
             outcome = replace(outcome, reason=f"same cause as {first}", log="")
@@ -101,7 +101,7 @@ class Recorder:
             setattr(report, UNDECIDED, f"{ref.check}: {self._session.redactor(outcome.reason)}")
             report.longrepr = outcome.reason
         elif speaks_for_itself(exc) and not self._session.config.option.verbose > 0:
-            report.longrepr = str(exc)
+            report.longrepr = "\n".join(filter(None, [outcome.reason, outcome.log])) if missed else str(exc)
 
     def _tell_absence(self, ref: CheckRef, report: pytest.TestReport, outcome: Outcome) -> None:
         """What nobody demands is no failure of the session either."""
@@ -207,3 +207,12 @@ class Recorder:
         for report in self._session.ending.reports:
             folder = None if self._session.options.decisions else self._folders.opened[report.cell].folder
             summarise(terminalreporter, report, folder=folder, redact=self._session.redactor)
+
+
+def _with_request(outcome: Outcome, item: pytest.Item) -> Outcome:
+    """Below a failure stand the request and the answer that it is about: what it names itself, else the newest of its client."""
+    client = getattr(item, "funcargs", {}).get("client")
+    if outcome.verdict is not Verdict.FAIL or client is None or outcome.server_lost or "request: " in outcome.log:
+        return outcome
+    told: str = client.last_told()
+    return replace(outcome, log="\n".join(filter(None, [outcome.log, told])))

@@ -44,8 +44,17 @@ def scripted(answer: Ask) -> Offers:
 
 def test_a_server_with_extensions(offers_of: Callable[[str], Offers]) -> None:
     offers = offers_of("")
-    has = {"completions", "chat", "logprobs", "structured_output", "field:ignore_eos", "route:/tokenize", "route:/health"}
-    has_not = {"tools", "reasoning", "responses", "embeddings", "field:prompt_logprobs", "route:/v1/audio/speech"}
+    has = {
+        "completions",
+        "chat",
+        "logprobs",
+        "structured_output",
+        "tools",
+        "field:ignore_eos",
+        "route:/tokenize",
+        "route:/health",
+    }
+    has_not = {"reasoning", "responses", "embeddings", "field:prompt_logprobs", "route:/v1/audio/speech"}
     assert {need: offers(need).known for need in has | has_not} == {
         **dict.fromkeys(has, Known.OFFERED),
         **dict.fromkeys(has_not, Known.ABSENT),

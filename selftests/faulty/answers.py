@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from selftests.faulty import stop_faults, streaming_faults, usage_faults
+from selftests.faulty import stop_faults, streaming_faults, structured_faults, tools, usage_faults
 from selftests.faulty.faults import Faults
 from selftests.faulty.jobs import Job
 from selftests.faulty.model import END, Model, Sampling, decode, token_bytes, token_text
@@ -45,7 +45,8 @@ def _sampling(sampling: Sampling, faults: Faults) -> Sampling:
 
 def produce(job: Job, *, prompt: tuple[int, ...], index: int, model: Model, faults: Faults) -> Output:
     sampling = _sampling(job.sampling, faults)
-    forced = None if "structured-ignored" in faults else job.forced
+    ignored = "structured-ignored" in faults or ("constrains-first-choice" in faults and index)
+    forced = None if ignored else job.forced
     if "no-stop" in faults or ("stream-stop-leaks" in faults and job.stream):
         job = replace(job, stop=())
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -68,6 +69,8 @@ def produce(job: Job, *, prompt: tuple[int, ...], index: int, model: Model, faul
     if (cut := stop_faults.near_lost(text, job, faults.chosen)) is not None:
         pieces = list(_clipped(pieces, cut))
     reason = stop_faults.reason_of(reason, faults.chosen)
+    more, reason = structured_faults.ended(job, "".join(pieces), reason, faults)
+    pieces[-1] += more
     return Output(prompt, tuple(ids), tuple(pieces), "stop" if "short-output" in faults else reason)
 
 
@@ -141,8 +144,12 @@ def whole(job: Job, outputs: Sequence[Output], *, name: str, model: Model, fault
     for index, output in enumerate(outputs):
         text = (streaming_faults.echoed(decode(output.prompt), faults.chosen) if job.echo else "") + output.text
         said: dict[str, Any] = {"message": {"role": "assistant", "content": text}} if job.chat else {"text": text}
+        if job.calls:
+            said = {"message": tools.message(job.calls, output.text, faults)}
         logprobs = _logprobs(job, output, model=model, faults=faults)
-        choices.append({"index": index, **said, "logprobs": logprobs, "finish_reason": output.finish_reason})
+        choices.append(
+            {"index": index, **said, "logprobs": logprobs, "finish_reason": tools.finish(job.calls, output.finish_reason, faults)}
+        )
     counted = {} if "no-usage" in faults else {"usage": usage(job, outputs, faults)}
     return streaming_faults.whole_of({**envelope(job, name, chunk=False), "choices": choices, **counted}, faults.chosen)
 
@@ -166,7 +173,10 @@ def chunks(
                 text = "~" + text[1:]
             done = start + per_event >= len(output.pieces)
             said: dict[str, Any] = {"delta": {"content": text}} if job.chat else {"text": text}
-            reason = (faults.text("stream-finish") or output.finish_reason) if done else None
+            if job.calls:
+                said = {"delta": tools.delta(job.calls, text, start // per_event, faults)}
+            ended = tools.finish(job.calls, output.finish_reason, faults)
+            reason = (faults.text("stream-finish") or ended) if done else None
             its = {name: values[start : start + per_event] for name, values in told.items()} if told else None
             counted = _counts_by_now(job, output, faults, until=start + len(group))
             choice = {"index": index, **said, "logprobs": its, "finish_reason": reason}

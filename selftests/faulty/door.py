@@ -68,7 +68,7 @@ class Knock:
     def streams(self) -> bool:
         try:
             return bool(json.loads(self.body).get("stream"))
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             return False
 
 

@@ -6,6 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from selftests.faulty import stop_faults, streaming_faults, usage_faults
+from selftests.faulty.error_faults import ERRORS
+from selftests.faulty.security_faults import SECURITY
+from selftests.faulty.structured_faults import STRUCTURED
+from selftests.faulty.tools import TOOL_FAULTS
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ FAULTS: Mapping[str, Fault] = {
         for area in (streaming_faults, stop_faults, usage_faults)
         for name, (what, default) in area.WHAT.items()
     },
+    **{name: Fault(*told) for name, told in {**ERRORS, **SECURITY, **STRUCTURED, **TOOL_FAULTS}.items()},
 }
 
 

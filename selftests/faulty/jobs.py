@@ -7,9 +7,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from selftests.faulty.model import VOCABULARY, Sampling, encode, render_chat
+from selftests.faulty.model import VOCABULARY, Sampling, encode, encode_plain, render_chat
 
 MOST_LOGPROBS = 20
+LONGEST_BODY = 2**21
 
 
 class Refused(Exception):
@@ -18,6 +19,7 @@ class Refused(Exception):
     def __init__(self, message: str, status: int = 400, param: str | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.param = param
         kind = {404: "NotFoundError", 401: "AuthenticationError", 500: "InternalServerError"}.get(status, "BadRequestError")
         self.body = {"error": {"message": message, "type": kind, "param": param, "code": status}}
 
@@ -38,6 +40,8 @@ class Job:
     """How many alternatives; None for no log-probabilities."""
     forced: str | None = None
     """Text that a schema demands."""
+    calls: Any = None
+    """The tool calls that are made (`tools.Calls`); None for an answer in words."""
     adapter: str = ""
     """The LoRA adapter that is asked for; empty for the model itself."""
     stop_ids: tuple[int, ...] = ()
@@ -51,9 +55,11 @@ class Job:
 
 
 def parse_body(raw: bytes) -> dict[str, Any]:
+    if len(raw) > LONGEST_BODY:
+        raise Refused("the body is too long", 413)
     try:
         body = json.loads(raw)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise Refused(f"the body is not JSON: {exc}") from exc
     if not isinstance(body, dict):
         raise Refused("the body must be a JSON object")
@@ -69,6 +75,8 @@ def _number(body: dict[str, Any], name: str, default: float, *, low: float, high
     value = body.get(name)
     if value is None:
         return default
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise Refused(f"{name} is too large a number", param=name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise Refused(f"{name} must be a number, got {value!r}", param=name)
     if not low <= value <= high:
@@ -109,23 +117,45 @@ def _prompts(prompt: object) -> tuple[tuple[int, ...], ...]:
     return ids
 
 
+def _is_text_part(part: object) -> bool:
+    return isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
+
+
 def _content(content: object) -> str:
     if isinstance(content, str):
         return content
-    if isinstance(content, list) and all(isinstance(p, dict) and isinstance(p.get("text"), str) for p in content):
+    if isinstance(content, list) and all(
+        isinstance(p, dict) and p.get("type") == "text" and isinstance(p.get("text"), str) for p in content
+    ):
         return "".join(p["text"] for p in content)
     raise Refused("content must be a string or a list of text parts", param="messages")
 
 
-def chat_text(messages: object) -> str:
+def chat_turns(messages: object) -> list[tuple[str, str]]:
     if not isinstance(messages, list) or not messages:
         raise Refused("messages is missing or empty", param="messages")
     turns = []
     for message in messages:
-        if not isinstance(message, dict) or message.get("role") not in ("system", "user", "assistant"):
-            raise Refused("each message needs a role: system, user or assistant", param="messages")
-        turns.append((message["role"], _content(message.get("content"))))
-    return render_chat(turns)
+        if not isinstance(message, dict) or message.get("role") not in ("system", "user", "assistant", "tool"):
+            raise Refused("each message needs a role: system, user, assistant or tool", param="messages")
+        calls = json.dumps(message["tool_calls"]) if message.get("tool_calls") else ""
+        role = "user" if message["role"] == "tool" else message["role"]
+        turns.append((role, calls + ("" if calls and message.get("content") is None else _content(message.get("content")))))
+    return turns
+
+
+def chat_text(messages: object) -> str:
+    return render_chat(chat_turns(messages))
+
+
+def chat_ids(messages: object) -> list[int]:
+    """What users wrote is text, whatever it looks like."""
+    ids = [
+        token
+        for role, text in chat_turns(messages)
+        for token in (*encode(f"<|{role}|>"), *encode_plain(text), *encode("<|end|>"))
+    ]
+    return [*ids, *encode("<|assistant|>")]
 
 
 def _stop(body: dict[str, Any]) -> tuple[str, ...]:
@@ -145,54 +175,11 @@ def _logprobs(body: dict[str, Any], chat: bool) -> int | None:
     return count if _flag(body, "logprobs") else None
 
 
-def example(schema: dict[str, Any], root: dict[str, Any] | None = None) -> Any:
-    """The least instance of a simple JSON schema."""
-    root = root or schema
-    if "$ref" in schema:
-        name = schema["$ref"].rsplit("/", 1)[-1]
-        return example((root.get("$defs") or root.get("definitions") or {})[name], root)
-    for key in ("const", "default"):
-        if key in schema:
-            return schema[key]
-    if "enum" in schema:
-        return schema["enum"][0]
-    for key in ("anyOf", "oneOf", "allOf"):
-        if key in schema:
-            return example(schema[key][0], root)
-    kind = schema.get("type", "object" if "properties" in schema else "string")
-    return _example_of(kind[0] if isinstance(kind, list) else kind, schema, root)
-
-
-def _example_of(kind: str, schema: dict[str, Any], root: dict[str, Any]) -> Any:
-    match kind:
-        case "object":
-            wanted = schema.get("required", list(schema.get("properties", {})))
-            return {name: example(schema.get("properties", {}).get(name, {}), root) for name in wanted}
-        case "array":
-            return [example(schema.get("items", {}), root)] * schema.get("minItems", 1)
-        case "integer" | "number":
-            return schema.get("minimum", min(schema.get("maximum", 7), 7))
-        case "boolean":
-            return True
-        case "null":
-            return None
-    return "text".ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength")]
-
-
-def _forced(body: dict[str, Any]) -> str | None:
-    form = body.get("response_format") or {}
-    if not isinstance(form, dict) or form.get("type", "text") not in ("text", "json_object", "json_schema"):
-        raise Refused("response_format is not known", param="response_format")
-    structured = body.get("structured_outputs") or {}
-    if form.get("type") == "json_schema":
-        if not isinstance(form.get("json_schema"), dict):
-            raise Refused("response_format json_schema needs json_schema", param="response_format")
-        return json.dumps(example(form["json_schema"].get("schema") or {}))
-    if structured.get("json"):
-        return json.dumps(example(structured["json"]))
-    if structured.get("choice"):
-        return str(structured["choice"][0])
-    return "{}" if form.get("type") == "json_object" else None
+def _bias(bias: object) -> None:
+    if bias is not None and not isinstance(bias, dict):
+        raise Refused(f"logit_bias must be a map, got {bias!r}", param="logit_bias")
+    if not all(token.isdigit() and int(token) < VOCABULARY for token in bias or {}):
+        raise Refused("logit_bias names a token that is none", param="logit_bias")
 
 
 def _sampling(body: dict[str, Any], *, longest: int, default: int) -> Sampling:
@@ -213,10 +200,13 @@ def _sampling(body: dict[str, Any], *, longest: int, default: int) -> Sampling:
 
 def parse_job(body: dict[str, Any], *, chat: bool, context: int) -> Job:
     """A Job, or Refused with what is wrong."""
-    prompts = (tuple(encode(chat_text(body.get("messages")))),) if chat else _prompts(body.get("prompt"))
+    prompts = (tuple(chat_ids(body.get("messages"))),) if chat else _prompts(body.get("prompt"))
     longest = context - max(map(len, prompts))
     if longest < 1:
         raise Refused(f"the prompt fills the context of {context} tokens", param="messages" if chat else "prompt")
+    _number(body, "presence_penalty", 0, low=-2, high=2)
+    _number(body, "frequency_penalty", 0, low=-2, high=2)
+    _bias(body.get("logit_bias"))
     options = body.get("stream_options") or {}
     if not isinstance(options, dict):
         raise Refused("stream_options must be an object", param="stream_options")
@@ -233,7 +223,6 @@ def parse_job(body: dict[str, Any], *, chat: bool, context: int) -> Job:
         include_stop=_flag(body, "include_stop_str_in_output"),
         echo=_flag(body, "echo"),
         logprobs=_logprobs(body, chat),
-        forced=_forced(body),
     )
 
 

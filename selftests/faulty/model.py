@@ -38,6 +38,11 @@ def encode(text: str) -> list[int]:
     return ids
 
 
+def encode_plain(text: str) -> list[int]:
+    """As `encode`, but marks of roles in it stay text."""
+    return [_ID_OF_BYTE[b] for b in text.encode("utf-8", errors="surrogatepass")]
+
+
 def token_bytes(token: int) -> bytes:
     return SPECIALS[token].encode() if token < len(SPECIALS) else bytes([_BYTE_OF_ID[token]])
 

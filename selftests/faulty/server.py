@@ -24,7 +24,16 @@ from typing import Any
 # Run as a script or as a top-level module, the repository's root is not on the path.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from selftests.faulty import answers, only_openai, stop_faults, streaming_faults
+from selftests.faulty import (
+    answers,
+    error_faults,
+    only_openai,
+    security_faults,
+    stop_faults,
+    streaming_faults,
+    structured_faults,
+    tools,
+)
 from selftests.faulty.door import CHATS, COMPLETIONS, LISTED, Knock, require_admission
 from selftests.faulty.faults import FAULTS, Faults
 from selftests.faulty.jobs import Job, Refused, chat_text, in_common, lenient_job, parse_body, parse_job
@@ -60,6 +69,12 @@ class StandIn:
         self.born = time.time()
         self.cans: dict[str, Reply] = {}
         self.prompts: list[tuple[int, ...]] = []
+        self.jobs: list[Job] = []
+        """What is being answered."""
+        self.requests: set[str] = set()
+        """The X-Request-Ids that came."""
+        self.streams: set[asyncio.StreamWriter] = set()
+        """Where something is being streamed to."""
         self.leaked = False
         self.asked = 0
         self.running = 0
@@ -105,13 +120,36 @@ class StandIn:
                 only_openai.require_route(knock.method, path)
             if not completions:
                 return self._send(writer, self.plain(knock.method, path, knock.body), headless=knock.method == "HEAD")
+            if reply := error_faults.broken(knock.headers, knock.body, self.faults):
+                return self._send(writer, reply)
+            if await security_faults.fetch_media(knock.body, self.faults):
+                return await self.complete(lenient_job(chat=True), writer)
+            self._require_first(knock.headers.get("x-request-id", ""))
             job = self._job(knock.body, chat=path in CHATS)
             job = replace(job, compressed="gzip" in knock.headers.get("accept-encoding", ""))
             await self.complete(self._cached(job) if "prefix-cache" in self.faults else job, writer)
         except Refused as refused:
             if "dies-on-bad-request" in self.faults and completions and refused.status < 500:
                 os._exit(CRASH)
+            self._after_refusal()
+            if "streams-errors" in self.faults and completions and knock.streams:
+                writer.write(STREAM_HEAD + event(refused.body) + b"0\r\n\r\n")
+                return None
+            if "echoes-key" in self.faults and refused.status != 401:
+                refused.body["error"]["message"] += f" (asked with {knock.headers.get('authorization')})"
             self._send(writer, self._refusal(refused), headless=knock.method == "HEAD")
+
+    def _require_first(self, request: str) -> None:
+        if request in self.requests and "loses-same-request-ids" in self.faults:
+            raise Refused("a request of that id is running", 500)
+        self.requests.update([request] if request else [])
+
+    def _after_refusal(self) -> None:
+        if "bad-requests-stick" in self.faults:
+            self.model = replace(self.model, wrong_share=1.0)
+        if "bad-requests-cut-streams" in self.faults:
+            for stream in self.streams:
+                stream.transport.abort()
 
     def _send(self, writer: asyncio.StreamWriter, reply: Reply, *, headless: bool = False) -> None:
         """`headless`: an answer to HEAD, which has no body."""
@@ -121,7 +159,7 @@ class StandIn:
         if "plain-text-errors" in self.faults:
             return Reply(refused.status, str(refused).encode(), "text/plain; charset=utf-8")
         counts = {"usage": {"completion_tokens": 1}} if refused.status == 401 and "refusal-counts" in self.faults else {}
-        return Reply.json({**refused.body, **counts}, refused.status)
+        return Reply.json({**error_faults.refusal(refused.body, self.faults), **counts}, refused.status)
 
     def plain(self, method: str, path: str, body: bytes) -> Reply:
         """Every endpoint that generates nothing."""
@@ -144,7 +182,8 @@ class StandIn:
                 return self._tokenize(parse_body(body))
             case "POST", "/detokenize":
                 return Reply.json({"prompt": decode(parse_body(body).get("tokens", []))})
-        if path in (*COMPLETIONS, *CHATS, "/health", "/v1/models", "/tokenize", "/detokenize"):
+        levers = security_faults.LEVERS if "development-routes" in self.faults else ()
+        if path in (*COMPLETIONS, *CHATS, *levers, "/health", "/v1/models", "/tokenize", "/detokenize"):
             return Reply.json({"detail": "Method Not Allowed"}, 405)
         return Reply.json({"detail": "Not Found"}, 404)
 
@@ -185,19 +224,30 @@ class StandIn:
     def _job(self, raw: bytes, *, chat: bool) -> Job:
         try:
             body = parse_body(raw)
+            if "tool-results-dropped" in self.faults and isinstance(body.get("messages"), list):
+                body["messages"] = [one for one in body["messages"] if not (isinstance(one, dict) and one.get("role") == "tool")]
             self._check_model(body.get("model"))
             if "only-openai" in self.faults:
                 only_openai.require_known(body, chat=chat)
             if "offers-only" in self.faults:
                 require_offered(body, chat=chat, offered=frozenset(self.faults.text("offers-only").split("+")))
-            job = parse_job(body, chat=chat, context=self.options.max_model_len)
+            job = parse_job(body, chat=chat, context=error_faults.context(self.options.max_model_len, self.faults))
             job = streaming_faults.job_of(job, body, self.faults.chosen)
             job = stop_faults.job_of(job, body, self.faults.chosen, others=self.limits)
+            job = replace(job, forced=structured_faults.forced(body, self.faults))
+            if chat and (made := tools.planned(body, self.faults)):
+                job = replace(job, calls=made[0], forced=made[1])
+            job = security_faults.read(error_faults.read(job, self.faults), self.faults)
             return replace(job, adapter=body["model"]) if body.get("model") in self.adapters else job
-        except Refused:
-            if "accepts-bad-requests" in self.faults:
+        except Refused as refused:
+            if "accepts-bad-requests" in self.faults or self._forgives(refused):
                 return lenient_job(chat)
             raise
+
+    def _forgives(self, refused: Refused) -> bool:
+        if structured_faults.breaks(refused, self.faults):
+            refused.status = 500
+        return any(area.forgiven(refused, self.faults) for area in (error_faults, structured_faults, tools))
 
     def _check_model(self, asked: object) -> None:
         if asked is not None and not isinstance(asked, str):
@@ -225,6 +275,7 @@ class StandIn:
         if "stuck" in self.faults and self.asked > self.faults.number("stuck"):
             await asyncio.Event().wait()
         began = time.monotonic()
+        job = structured_faults.at_once(job, self.jobs, self.faults)
         subtracts = (bool(job.adapter) and "lora-ignored" not in self.faults) or self.leaked
         model = replace(self.model, subtracts=subtracts)
         outputs = [
@@ -234,11 +285,15 @@ class StandIn:
         ]
         self.running += 1
         self.limits.append(job.sampling.max_tokens)
+        self.jobs.append(job)
+        self.streams.update([writer] if job.stream else [])
         try:
             await (self._stream if job.stream else self._whole)(job, outputs, writer=writer, began=began)
         finally:
             self.running -= 1
             self.limits.remove(job.sampling.max_tokens)
+            self.jobs.remove(job)
+            self.streams.discard(writer)
 
     @property
     def _dies_now(self) -> bool:

@@ -24,6 +24,7 @@ from hallmark.core.errors import NotOffered
 from hallmark.core.verdict import Verdict
 from hallmark.plugin.checks import Check, CheckRef
 from hallmark.plugin.outcome import Outcome, outcome_of
+from hallmark.specs.cell import Cell
 from selftests.faulty.faults import Faults
 from selftests.faulty.server import StandIn, parse_arguments
 
@@ -110,7 +111,9 @@ def tokenizer() -> TokenOracle:
 class Suite:
     """The checks of some files, against one server."""
 
-    def __init__(self, base_url: str, *, model: str = "stand-in", key: str = "", timeout_s: float = 60.0) -> None:
+    def __init__(
+        self, base_url: str, *, model: str = "stand-in", key: str = "", timeout_s: float = 60.0, cell: Cell | None = None
+    ) -> None:
         self.client = WireClient(base_url, model, api_key=key, timeout_s=timeout_s)
         self.offers = Offers(self.client)
         entry = SimpleNamespace(max_context=CONTEXT)
@@ -123,8 +126,8 @@ class Suite:
             "wordy": lambda tokens, endpoint="completions": answers.with_text(self.client, tokens, endpoint),
             "same_answers": SameAnswers(self.offers),
             "tokenizer": tokenizer(),
-            "cell": SimpleNamespace(entry=entry, model=model, id="cell"),
-            "server": SimpleNamespace(endpoint=Endpoint(base_url=base_url, model=model)),
+            "cell": cell or SimpleNamespace(entry=entry, model=model, id="cell"),
+            "server": SimpleNamespace(endpoint=Endpoint(base_url=base_url, model=model, api_key=key)),
         }
 
     def _require(self, needs: tuple[str, ...]) -> None:
