@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from selftests.faulty import stop_faults, streaming_faults, structured_faults, tools, usage_faults
+from selftests.faulty import sampling_faults, stop_faults, streaming_faults, structured_faults, tools, usage_faults
 from selftests.faulty.faults import Faults
 from selftests.faulty.jobs import Job
 from selftests.faulty.model import END, Model, Sampling, decode, token_bytes, token_text
@@ -53,7 +53,11 @@ def produce(job: Job, *, prompt: tuple[int, ...], index: int, model: Model, faul
     ids: list[int] = []
     pieces: list[str] = []
     text, reason = "", "length"
-    for token in model.generate(decode(prompt), sampling, index=index, forced=forced):
+    drawn = sampling_faults.index_of(index, job, faults.chosen)
+    if drawn is None:
+        sampling, drawn = replace(sampling, seed=None), index
+    made = model.generate(decode(prompt), sampling, index=drawn, forced=forced)
+    for token in sampling_faults.tokens_of(made, job, drawn, faults.chosen):
         if "half-characters" in faults and job.stream:
             decoder.reset()
         piece = "" if token == END else decoder.decode(token_bytes(token), "half-characters" in faults and job.stream)

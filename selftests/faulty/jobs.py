@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from selftests.faulty.model import VOCABULARY, Sampling, encode, encode_plain, render_chat
@@ -44,6 +45,10 @@ class Job:
     """The tool calls that are made (`tools.Calls`); None for an answer in words."""
     adapter: str = ""
     """The LoRA adapter that is asked for; empty for the model itself."""
+    bias: Mapping[int, float] = field(default_factory=dict)
+    penalty: float = 0.0
+    wavers: bool = False
+    """Whether it begins with another letter than it should."""
     stop_ids: tuple[int, ...] = ()
     include_stop: bool = False
     """Whether the stop is part of the text."""

@@ -28,6 +28,7 @@ from selftests.faulty import (
     answers,
     error_faults,
     only_openai,
+    sampling_faults,
     security_faults,
     stop_faults,
     streaming_faults,
@@ -78,8 +79,6 @@ class StandIn:
         self.leaked = False
         self.asked = 0
         self.running = 0
-        self.limits: list[int] = []
-        """How long the answers may be that are under way."""
 
     @property
     def said_name(self) -> str:
@@ -231,9 +230,11 @@ class StandIn:
                 only_openai.require_known(body, chat=chat)
             if "offers-only" in self.faults:
                 require_offered(body, chat=chat, offered=frozenset(self.faults.text("offers-only").split("+")))
+            body = sampling_faults.checked(body, self.faults.chosen)
             job = parse_job(body, chat=chat, context=error_faults.context(self.options.max_model_len, self.faults))
             job = streaming_faults.job_of(job, body, self.faults.chosen)
-            job = stop_faults.job_of(job, body, self.faults.chosen, others=self.limits)
+            job = stop_faults.job_of(job, body, self.faults.chosen, others=self.jobs)
+            job = sampling_faults.job_of(job, body, self.faults.chosen, others=self.jobs, number=self.asked)
             job = replace(job, forced=structured_faults.forced(body, self.faults))
             if chat and (made := tools.planned(body, self.faults)):
                 job = replace(job, calls=made[0], forced=made[1])
@@ -284,14 +285,12 @@ class StandIn:
             for index in range(job.n)
         ]
         self.running += 1
-        self.limits.append(job.sampling.max_tokens)
         self.jobs.append(job)
         self.streams.update([writer] if job.stream else [])
         try:
             await (self._stream if job.stream else self._whole)(job, outputs, writer=writer, began=began)
         finally:
             self.running -= 1
-            self.limits.remove(job.sampling.max_tokens)
             self.jobs.remove(job)
             self.streams.discard(writer)
 
