@@ -29,13 +29,13 @@ WHAT: Mapping[str, tuple[str, str]] = {
 }
 
 
-def job_of(job: Job, body: Mapping[str, Any], chosen: Mapping[str, str], *, others: Sequence[int]) -> Job:
-    """What the server takes a request for; `others`: the limits of the answers that are under way."""
+def job_of(job: Job, body: Mapping[str, Any], chosen: Mapping[str, str], *, others: Sequence[Job]) -> Job:
+    """What the server takes a request for; `others`: what else is under way."""
     sampling = job.sampling
     if "max-completion-ignored" in chosen and body.get("max_completion_tokens"):
         sampling = replace(sampling, max_tokens=12)
     if "limits-shared" in chosen:
-        sampling = replace(sampling, max_tokens=max([sampling.max_tokens, *others]))
+        sampling = replace(sampling, max_tokens=max([sampling.max_tokens, *(other.sampling.max_tokens for other in others)]))
     if "min-tokens-ignored" in chosen:
         sampling = replace(sampling, min_tokens=0)
     if "ignore-eos-ignored" in chosen:

@@ -47,7 +47,7 @@ _CHANGED = {"choices-uncounted", "prompt-for-each-choice", "prompts-uncounted", 
 def _of_cache(details: dict[str, Any], usage: Mapping[str, Any], job: Job, chosen: Mapping[str, str]) -> None:
     if "cached-cold" in chosen and details["cached_tokens"] < 16:
         details["cached_tokens"] = int(chosen["cached-cold"])
-    if "cached-more" in chosen and details["cached_tokens"]:
+    if "cached-more" in chosen and details["cached_tokens"] >= 16:
         details["cached_tokens"] = usage["prompt_tokens"] + 1
     if "cached-untold-in-streams" in chosen and job.stream:
         details["cached_tokens"] = 0
