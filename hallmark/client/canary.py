@@ -11,7 +11,8 @@ from hallmark.core.errors import Inconclusive
 COMPLETIONS, CHAT = "/v1/completions", "/v1/chat/completions"
 REPEATS = 3
 PROMPT = "12+34="
-_TOKENS = 12
+SPOKEN = "repeat: golden lamps"
+_TOKENS = 16
 
 
 def text_of(answer: Answer) -> str:
@@ -32,7 +33,7 @@ class Canary:
             raise Inconclusive(f"the same greedy request was answered in {REPEATS} ways before anything happened: {self.known}")
 
     def body(self) -> dict[str, Any]:
-        asked = {"messages": [{"role": "user", "content": PROMPT}]} if self._path == CHAT else {"prompt": PROMPT}
+        asked = {"messages": [{"role": "user", "content": SPOKEN}]} if self._path == CHAT else {"prompt": PROMPT}
         return self._client.body(**asked, temperature=0, max_tokens=_TOKENS)
 
     def _ask(self) -> Answer:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
 from selftests.faulty.faults import Faults
-from selftests.faulty.jobs import Refused
+from selftests.faulty.jobs import Refused, too_deep
 
 OPEN = ("/health", "/version", "/metrics")
 COMPLETIONS = ("/v1/completions", "/invocations", "/generate", "/vendor/run")
@@ -67,7 +67,7 @@ class Knock:
     @property
     def streams(self) -> bool:
         try:
-            return bool(json.loads(self.body).get("stream"))
+            return not too_deep(self.body) and bool(json.loads(self.body).get("stream"))
         except (ValueError, AttributeError, RecursionError):
             return False
 

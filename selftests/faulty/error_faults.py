@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from selftests.faulty.jobs import Job, Refused
+from selftests.faulty.jobs import Job, Refused, too_deep
 from selftests.faulty.wire import Reply
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ def broken(headers: Mapping[str, str], body: bytes, faults: Faults) -> Reply | N
 
 
 def _json(body: bytes) -> Any:
+    if too_deep(body):
+        return ValueError()
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

@@ -59,9 +59,16 @@ class Job:
     """How many tokens of its prompt are in the prefix cache."""
 
 
+def too_deep(raw: bytes) -> bool:
+    """Whether Python's own reader would run out of stack, which leaves little of it to whoever handles that."""
+    return b"[" * 500 in raw
+
+
 def parse_body(raw: bytes) -> dict[str, Any]:
     if len(raw) > LONGEST_BODY:
         raise Refused("the body is too long", 413)
+    if too_deep(raw):
+        raise Refused("the body is nested too deeply")
     try:
         body = json.loads(raw)
     except (ValueError, RecursionError) as exc:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from selftests.faulty.jobs import Job
+from selftests.faulty.jobs import Job, too_deep
 from selftests.faulty.model import decode, encode
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _addresses(value: Any) -> Iterator[str]:
 
 async def fetch_media(body: bytes, faults: Faults) -> bool:
     """Connect to what the messages point to, where the fault says so; whether the request is then to be answered."""
-    if "fetches-media" not in faults:
+    if "fetches-media" not in faults or too_deep(body):
         return False
     try:
         addresses = list(_addresses(json.loads(body)))

@@ -26,7 +26,10 @@ BEFORE_EVALS = 1
 def test_the_clean_twin_is_accepted(clean: Ended) -> None:
     clean.must_end(0, "ACCEPTED")
     report = clean.report
-    assert report["demanded"] == len(report["rows"]) == len(clean.records)
+    demanded = json.loads((clean.folder / "manifest.json").read_text(encoding="utf-8"))["entries"]
+    assert report["demanded"] == len(demanded)
+    assert {entry["check"] for entry in demanded} <= clean.rows.keys()
+    assert len(report["rows"]) == len(clean.records), "what is offered besides is told, too"
     assert not report["missing"]
     assert not report["partial"]
     assert {EVAL, PERF, "server.chat", "spec.device"} <= clean.rows.keys()

@@ -16,7 +16,7 @@ from hallmark.client.canary import CHAT, COMPLETIONS, Canary, text_of
 from hallmark.client.errors import ConnectionLost, NoAnswerInTime
 from hallmark.client.refusal import require_discreet, require_form, require_no_breakdown, require_refused
 from hallmark.client.text import count, joined_text, part
-from hallmark.core.errors import CheckFailed, Inconclusive
+from hallmark.core.errors import CheckFailed
 
 pytestmark = pytest.mark.server
 
@@ -53,14 +53,6 @@ WRONG_MESSAGES = {
 LONG = 4 * 2**20
 
 
-def asked(cell):
-    """The paths that generate, of those that the cell's spec declares."""
-    features = {feature.value for feature in cell.impl.features}
-    if not (paths := [path for feature, path in PATHS.items() if feature in features]):
-        raise Inconclusive("the spec declares neither completions nor chat, so nothing can be asked")
-    return paths
-
-
 def bad_bodies(client, path):
     """What is wrong -> a body that has to be refused, for checks that need some."""
     good = client.body(**GOOD[path])
@@ -80,52 +72,58 @@ def post_each(client, path, bodies):
     return list(zip(bodies, together(calls), strict=True))
 
 
+@pytest.mark.parametrize("endpoint", ["completions", "chat"])
 @pytest.mark.check(
-    "server.errors.form",
-    title="Every error is OpenAI's error object: a message, a type, a param and a code of their types",
+    "server.errors.form.{endpoint}",
+    title="Every error is OpenAI's error object: a message, a type, a param and a code of their types: {endpoint}",
+    needs="{endpoint}",
     source="OpenAI API reference: ErrorResponse (openapi.yaml of 2026-08-21)",
     fault="errors-without-type",
 )
-def test_errors_have_the_form_of_the_reference(client, cell, check):
+def test_errors_have_the_form_of_the_reference(endpoint, client, check):
     """The reference makes `code` a text or null; that many servers put the status there, as a number, is let pass and noted."""
     codes = set()
-    for path in asked(cell):
-        for what, answer in post_each(client, path, bad_bodies(client, path)):
-            if answer.status // 100 == 4:  # that it has to be is the matter of other checks
-                error = require_refused(answer, f"{what} to {path}")
-                require_form(answer, error, f"{what} to {path}")
-                codes.add(type(error.get("code")).__name__)
+    path = PATHS[endpoint]
+    for what, answer in post_each(client, path, bad_bodies(client, path)):
+        if answer.status // 100 == 4:  # that it has to be is the matter of other checks
+            error = require_refused(answer, f"{what} to {path}")
+            require_form(answer, error, f"{what} to {path}")
+            codes.add(type(error.get("code")).__name__)
     if not codes:
         raise CheckFailed("no bad request is refused, so no error shows its form")
     check.observe("types of error.code", ", ".join(sorted(codes)))
 
 
+@pytest.mark.parametrize("endpoint", ["completions", "chat"])
 @pytest.mark.check(
-    "server.errors.not-an-object",
-    title="A body that is JSON but no object is refused with a 4xx",
+    "server.errors.not-an-object.{endpoint}",
+    title="A body that is JSON but no object is refused with a 4xx: {endpoint}",
+    needs="{endpoint}",
     source="vLLM tests: non-object bodies (v0.32, 2026-08); OpenAI API reference: request bodies are objects",
     fault="breaks-on-lists",
 )
-def test_a_body_that_is_no_object_is_refused(client, cell, check):
-    for path in asked(cell):
-        for what, answer in post_each(client, path, {text: text.encode() for text in NO_OBJECT}):
-            require_refused(answer, f"the body {what!r} to {path}")
-        check.observe(f"the same answer on {path} after it", Canary(client, path).same_after("bodies that are no objects"))
+def test_a_body_that_is_no_object_is_refused(endpoint, client, check):
+    path = PATHS[endpoint]
+    for what, answer in post_each(client, path, {text: text.encode() for text in NO_OBJECT}):
+        require_refused(answer, f"the body {what!r} to {path}")
+    check.observe(f"the same answer on {path} after it", Canary(client, path).same_after("bodies that are no objects"))
 
 
+@pytest.mark.parametrize("endpoint", ["completions", "chat"])
 @pytest.mark.check(
-    "server.errors.not-json",
-    title="A body that is no JSON is refused with a 4xx, and does no harm",
+    "server.errors.not-json.{endpoint}",
+    title="A body that is no JSON is refused with a 4xx, and does no harm: {endpoint}",
+    needs="{endpoint}",
     source="RFC 8259, section 2; OpenAI API reference: errors (openapi.yaml of 2026-08-21)",
     fault="breaks-on-bytes",
 )
-def test_a_body_that_is_no_json_is_refused(client, cell, check):
-    for path in asked(cell):
-        canary = Canary(client, path)
-        for what, content in NO_JSON.items():
-            require_refused(client.post(path, content=content), f"{what} to {path}")
-            said = canary.same_after(what)
-        check.observe(f"the same answer on {path} after each", said)
+def test_a_body_that_is_no_json_is_refused(endpoint, client, check):
+    path = PATHS[endpoint]
+    canary = Canary(client, path)
+    for what, content in NO_JSON.items():
+        require_refused(client.post(path, content=content), f"{what} to {path}")
+        said = canary.same_after(what)
+    check.observe(f"the same answer on {path} after each", said)
 
 
 def strange_bodies(client, path):
@@ -143,49 +141,55 @@ def strange_bodies(client, path):
     }
 
 
+@pytest.mark.parametrize("endpoint", ["completions", "chat"])
 @pytest.mark.check(
-    "server.errors.strange-json",
-    title="JSON that nobody expects is answered or refused, and never breaks the server",
+    "server.errors.strange-json.{endpoint}",
+    title="JSON that nobody expects is answered or refused, and never breaks the server: {endpoint}",
+    needs="{endpoint}",
     source="RFC 8259, sections 4, 6, 8.2, 9; vLLM issue 17248 (2025)",
     fault="breaks-on-surrogates",
 )
-def test_strange_json_does_no_harm(client, cell, check):
-    for path in asked(cell):
-        canary = Canary(client, path)
-        for what, text in strange_bodies(client, path).items():
-            taken = require_no_breakdown(client.post(path, content=text), f"{what} to {path}")
-            canary.same_after(what)
-            check.observe(f"{what} to {path}", "answered" if taken else "refused")
+def test_strange_json_does_no_harm(endpoint, client, check):
+    path = PATHS[endpoint]
+    canary = Canary(client, path)
+    for what, text in strange_bodies(client, path).items():
+        taken = require_no_breakdown(client.post(path, content=text), f"{what} to {path}")
+        canary.same_after(what)
+        check.observe(f"{what} to {path}", "answered" if taken else "refused")
 
 
+@pytest.mark.parametrize("endpoint", ["completions", "chat"])
 @pytest.mark.check(
-    "server.errors.huge-body",
-    title="A prompt of megabytes is refused with a 4xx in time, and the server goes on",
+    "server.errors.huge-body.{endpoint}",
+    title="A prompt of megabytes is refused with a 4xx in time, and the server goes on: {endpoint}",
+    needs="{endpoint}",
     source="OpenAI API reference: errors; CVE-2025-48956 (2025-08-21)",
     fault="takes-huge-bodies",
 )
-def test_a_huge_body_is_refused(client, cell, check):
-    for path in asked(cell):
-        canary = Canary(client, path)
-        text = "lorem ipsum " * (LONG // 12)
-        body = client.body(
-            **{**GOOD[path], **({"messages": [{"role": "user", "content": text}]} if path == CHAT else {"prompt": text})}
-        )
-        answer = client.post(path, body)
-        require_refused(answer, f"a prompt of {LONG} characters to {path}")
-        check.observe(
-            f"time to refuse it on {path}", round(answer.elapsed_s, 3), unit="s", detail={"after it": canary.same_after("it")}
-        )
+def test_a_huge_body_is_refused(endpoint, client, check):
+    path = PATHS[endpoint]
+    canary = Canary(client, path)
+    text = "lorem ipsum " * (LONG // 12)
+    body = client.body(
+        **{**GOOD[path], **({"messages": [{"role": "user", "content": text}]} if path == CHAT else {"prompt": text})}
+    )
+    answer = client.post(path, body)
+    require_refused(answer, f"a prompt of {LONG} characters to {path}")
+    check.observe(
+        f"time to refuse it on {path}", round(answer.elapsed_s, 3), unit="s", detail={"after it": canary.same_after("it")}
+    )
 
 
+@pytest.mark.parametrize("endpoint", ["completions", "chat"])
 @pytest.mark.check(
-    "server.errors.long-header",
-    title="A header of a megabyte is refused or cut off in time, and the server goes on",
+    "server.errors.long-header.{endpoint}",
+    title="A header of a megabyte is refused or cut off in time, and the server goes on: {endpoint}",
+    needs="{endpoint}",
     source="CVE-2025-48956 (2025-08-21)",
     fault="breaks-on-long-headers",
 )
-def test_a_long_header_does_no_harm(client, cell, check):
-    path = asked(cell)[0]
+def test_a_long_header_does_no_harm(endpoint, client, check):
+    path = PATHS[endpoint]
     canary = Canary(client, path)
     try:
         answer = client.post(path, client.body(**GOOD[path]), headers={"x-long": "a" * 2**20})
@@ -199,22 +203,24 @@ def test_a_long_header_does_no_harm(client, cell, check):
     check.observe("a header of a megabyte", outcome, detail={"after it": canary.same_after("a header of a megabyte")})
 
 
+@pytest.mark.parametrize("endpoint", ["completions", "chat"])
 @pytest.mark.check(
-    "server.errors.wrong-types",
-    title="A field of another type than the reference's is refused with a 4xx, streamed or not",
+    "server.errors.wrong-types.{endpoint}",
+    title="A field of another type than the reference's is refused with a 4xx, streamed or not: {endpoint}",
+    needs="{endpoint}",
     source="OpenAI API reference: CreateChatCompletionRequest, CreateCompletionRequest (openapi.yaml of 2026-08-21)",
     fault="lenient-types",
 )
-def test_a_field_of_a_wrong_type_is_refused(client, cell, check):
-    for path in asked(cell):
-        bodies = {
-            f"{name}={json.dumps(value)}": json.dumps(client.body(**{**GOOD[path], name: value})).encode()
-            for name, values in WRONG_TYPES.items()
-            for value in values
-        }
-        for what, answer in post_each(client, path, bodies):
-            require_refused(answer, f"{what} to {path}")
-        check.observe(f"fields refused by {path}", len(bodies))
+def test_a_field_of_a_wrong_type_is_refused(endpoint, client, check):
+    path = PATHS[endpoint]
+    bodies = {
+        f"{name}={json.dumps(value)}": json.dumps(client.body(**{**GOOD[path], name: value})).encode()
+        for name, values in WRONG_TYPES.items()
+        for value in values
+    }
+    for what, answer in post_each(client, path, bodies):
+        require_refused(answer, f"{what} to {path}")
+    check.observe(f"fields refused by {path}", len(bodies))
 
 
 @pytest.mark.check(
@@ -232,41 +238,45 @@ def test_messages_that_are_none_are_refused(client, check):
     check.observe("the same answer after them", canary.same_after("messages that are none"), detail={"refused": len(bodies)})
 
 
+@pytest.mark.parametrize("endpoint", ["completions", "chat"])
 @pytest.mark.check(
-    "server.errors.nothing-asked",
-    title="No messages and no prompts are refused; an empty text is answered or refused",
+    "server.errors.nothing-asked.{endpoint}",
+    title="No messages and no prompts are refused; an empty text is answered or refused: {endpoint}",
+    needs="{endpoint}",
     source="OpenAI API reference: messages has at least one item; vLLM issue 7283 (2024)",
     fault="answers-empty-lists",
 )
-def test_nothing_is_asked(client, cell, check):
-    for path in asked(cell):
-        canary = Canary(client, path)
-        name = "messages" if path == CHAT else "prompt"
-        require_refused(client.post(path, client.body(**{name: [], "max_tokens": 1})), f"{name}=[] to {path}")
-        empty = [{"role": "user", "content": ""}] if path == CHAT else ""
-        taken = require_no_breakdown(client.post(path, client.body(**{name: empty, "max_tokens": 1})), f"an empty text to {path}")
-        canary.same_after("an empty prompt")
-        check.observe(f"an empty text to {path}", "answered" if taken else "refused")
+def test_nothing_is_asked(endpoint, client, check):
+    path = PATHS[endpoint]
+    canary = Canary(client, path)
+    name = "messages" if path == CHAT else "prompt"
+    require_refused(client.post(path, client.body(**{name: [], "max_tokens": 1})), f"{name}=[] to {path}")
+    empty = [{"role": "user", "content": ""}] if path == CHAT else ""
+    taken = require_no_breakdown(client.post(path, client.body(**{name: empty, "max_tokens": 1})), f"an empty text to {path}")
+    canary.same_after("an empty prompt")
+    check.observe(f"an empty text to {path}", "answered" if taken else "refused")
 
 
+@pytest.mark.parametrize("endpoint", ["completions", "chat"])
 @pytest.mark.check(
-    "server.errors.absurd-counts",
-    title="Counts that no server can serve are refused with a 4xx in time",
+    "server.errors.absurd-counts.{endpoint}",
+    title="Counts that no server can serve are refused with a 4xx in time: {endpoint}",
+    needs="{endpoint}",
     source="OpenAI API reference: n is 1 to 128, logprobs at most 5, top_logprobs at most 20 (openapi.yaml of 2026-08-21)",
     fault="takes-absurd-counts",
 )
-def test_absurd_counts_are_refused(client, cell, check):
+def test_absurd_counts_are_refused(endpoint, client, check):
     """A server may offer more than the reference; a million of anything it may not, and neither none nor fewer."""
-    for path in asked(cell):
-        canary = Canary(client, path)
-        counts = {"n": [0, -1, 10**6], "max_tokens": [-1, -(2**40)]}
-        wanted = [{name: value} for name, values in counts.items() for value in values]
-        wanted += [{"logprobs": True, "top_logprobs": 10**6}, {"logprobs": True, "top_logprobs": -5}] if path == CHAT else []
-        wanted += [{"logprobs": 10**6}, {"logprobs": -5}] if path == COMPLETIONS else []
-        bodies = {json.dumps(one): json.dumps(client.body(**{**GOOD[path], **one})).encode() for one in wanted}
-        for what, answer in post_each(client, path, bodies):
-            require_refused(answer, f"{what} to {path}")
-        check.observe(f"the same answer on {path} after them", canary.same_after("absurd counts"), detail={"asked": list(bodies)})
+    path = PATHS[endpoint]
+    canary = Canary(client, path)
+    counts = {"n": [0, -1, 10**6], "max_tokens": [-1, -(2**40)]}
+    wanted = [{name: value} for name, values in counts.items() for value in values]
+    wanted += [{"logprobs": True, "top_logprobs": 10**6}, {"logprobs": True, "top_logprobs": -5}] if path == CHAT else []
+    wanted += [{"logprobs": 10**6}, {"logprobs": -5}] if path == COMPLETIONS else []
+    bodies = {json.dumps(one): json.dumps(client.body(**{**GOOD[path], **one})).encode() for one in wanted}
+    for what, answer in post_each(client, path, bodies):
+        require_refused(answer, f"{what} to {path}")
+    check.observe(f"the same answer on {path} after them", canary.same_after("absurd counts"), detail={"asked": list(bodies)})
 
 
 def one_id(tokenizer):
@@ -365,108 +375,116 @@ def test_foreign_token_ids_are_refused(client, cell, tokenizer, check):
     check.observe("token ids refused", ", ".join(map(str, foreign)), detail={"after it": canary.same_after("a mixed prompt")})
 
 
+@pytest.mark.parametrize("endpoint", ["completions", "chat"])
 @pytest.mark.check(
-    "server.errors.logit-bias-ids",
-    title="A logit bias for a token that is none is refused or has no effect, and does no harm",
+    "server.errors.logit-bias-ids.{endpoint}",
+    title="A logit bias for a token that is none is refused or has no effect, and does no harm: {endpoint}",
+    needs="{endpoint}",
     source="OpenAI API reference: logit_bias (openapi.yaml of 2026-08-21); vLLM issue 16529 (2025)",
     fault="breaks-on-foreign-bias",
 )
-def test_a_bias_for_no_token_does_no_harm(client, cell, check):
-    for path in asked(cell):
-        canary = Canary(client, path)
-        for token in ("-1", "1000000000", "word", ""):
-            answer = client.post(path, client.body(**GOOD[path], logit_bias={token: 5}))
-            require_no_breakdown(answer, f"logit_bias for {token!r} to {path}")
-            said = canary.same_after(f"logit_bias for {token!r}")
-        check.observe(f"the same answer on {path} after each", said)
+def test_a_bias_for_no_token_does_no_harm(endpoint, client, check):
+    path = PATHS[endpoint]
+    canary = Canary(client, path)
+    for token in ("-1", "1000000000", "word", ""):
+        answer = client.post(path, client.body(**GOOD[path], logit_bias={token: 5}))
+        require_no_breakdown(answer, f"logit_bias for {token!r} to {path}")
+        said = canary.same_after(f"logit_bias for {token!r}")
+    check.observe(f"the same answer on {path} after each", said)
 
 
+@pytest.mark.parametrize("endpoint", ["completions", "chat"])
 @pytest.mark.check(
-    "server.errors.streamed",
-    title="A bad request is refused with the same status whether a stream was asked for or not",
+    "server.errors.streamed.{endpoint}",
+    title="A bad request is refused with the same status whether a stream was asked for or not: {endpoint}",
+    needs="{endpoint}",
     source="vLLM issue 40986 (2026); OpenAI API reference: errors",
     fault="streams-errors",
 )
-def test_a_stream_is_refused_like_a_whole_answer(client, cell, check):
-    for path in asked(cell):
-        wrong = {
-            "a negative max_tokens": {"max_tokens": -1},
-            "a temperature of -5": {"temperature": -5},
-            "an unknown model": {"model": "no-such-model"},
-            "n=0": {"n": 0},
-        }
-        for what, fields in wrong.items():
-            body = client.body(**{**GOOD[path], **fields})
-            whole, streamed = together([partial(client.post, path, body), partial(client.post, path, {**body, "stream": True})])
-            require_refused(whole, f"{what} to {path}")
-            if streamed.status != whole.status:
-                raise streamed.failure(f"{what} to {path}: refused with {whole.status}, as a stream answered {streamed.status}")
-            require_refused(streamed, f"{what} to {path}, streamed")
-        check.observe(f"refused alike on {path}", len(wrong))
+def test_a_stream_is_refused_like_a_whole_answer(endpoint, client, check):
+    path = PATHS[endpoint]
+    wrong = {
+        "a negative max_tokens": {"max_tokens": -1},
+        "a temperature of -5": {"temperature": -5},
+        "an unknown model": {"model": "no-such-model"},
+        "n=0": {"n": 0},
+    }
+    for what, fields in wrong.items():
+        body = client.body(**{**GOOD[path], **fields})
+        whole, streamed = together([partial(client.post, path, body), partial(client.post, path, {**body, "stream": True})])
+        require_refused(whole, f"{what} to {path}")
+        if streamed.status != whole.status:
+            raise streamed.failure(f"{what} to {path}: refused with {whole.status}, as a stream answered {streamed.status}")
+        require_refused(streamed, f"{what} to {path}, streamed")
+    check.observe(f"refused alike on {path}", len(wrong))
 
 
+@pytest.mark.parametrize("endpoint", ["completions", "chat"])
 @pytest.mark.check(
-    "server.errors.discreet",
-    title="No error tells of the server's inside: no stack, no path, no source file, not the key",
+    "server.errors.discreet.{endpoint}",
+    title="No error tells of the server's inside: no stack, no path, no source file, not the key: {endpoint}",
+    needs="{endpoint}",
     source="vLLM tests: error sanitization (v0.32, 2026-08); CWE-209",
     fault="errors-show-stack",
 )
-def test_errors_tell_nothing_of_the_inside(client, cell, server, check):
+def test_errors_tell_nothing_of_the_inside(endpoint, client, server, check):
     seen = 0
     key = server.endpoint.api_key
-    for path in asked(cell):
-        bodies = {
-            **bad_bodies(client, path),
-            **NO_JSON,
-            "deep": strange_bodies(client, path)["10,000 nested lists in an unknown field"],
-        }
-        for what, answer in [*post_each(client, path, bodies), ("no such path", client.get(f"/v1/{uuid.uuid4().hex}"))]:
-            if answer.status == 200:
-                continue
-            seen += 1
-            require_discreet(answer, f"{what} to {path}")
-            if key and key in answer.body_text:
-                raise CheckFailed(f"{what} to {path}: the error shows the key")
+    path = PATHS[endpoint]
+    bodies = {
+        **bad_bodies(client, path),
+        **NO_JSON,
+        "deep": strange_bodies(client, path)["10,000 nested lists in an unknown field"],
+    }
+    for what, answer in [*post_each(client, path, bodies), ("no such path", client.get(f"/v1/{uuid.uuid4().hex}"))]:
+        if answer.status == 200:
+            continue
+        seen += 1
+        require_discreet(answer, f"{what} to {path}")
+        if key and key in answer.body_text:
+            raise CheckFailed(f"{what} to {path}: the error shows the key")
     check.observe("errors that tell nothing of the inside", seen)
 
 
+@pytest.mark.parametrize("endpoint", ["completions", "chat"])
 @pytest.mark.check(
-    "server.errors.neighbours",
-    title="Bad requests leave the streams that are running as they are",
+    "server.errors.neighbours.{endpoint}",
+    title="Bad requests leave the streams that are running as they are: {endpoint}",
+    needs="{endpoint}",
     source="vLLM issues 17248, 17313 (2025): one bad request ended all",
     fault="bad-requests-cut-streams",
 )
-def test_streams_go_on_while_bad_requests_come(client, cell, check):
+def test_streams_go_on_while_bad_requests_come(endpoint, client, check):
     """The greedy text of each stream is the one that it has alone."""
-    for path in asked(cell):
-        body = Canary(client, path).body()
-        alone = text_of(client.post(path, body))
+    path = PATHS[endpoint]
+    body = Canary(client, path).body()
+    alone = text_of(client.post(path, body))
 
-        def stream(path=path, body=body):
-            return joined_text(client.stream(path, {**body, "stream": True}))
+    def stream(path=path, body=body):
+        return joined_text(client.stream(path, {**body, "stream": True}))
 
-        bad = [partial(client.post, path, content=content) for content in bad_bodies(client, path).values()]
-        calls = [*[stream] * 4, *bad * 2]
-        texts = together(calls, at_once=len(calls))[:4]
-        if texts.count(alone) * 2 < len(texts):  # in a batch a near-tie may fall otherwise
-            raise CheckFailed(f"4 streams beside bad requests to {path} said {texts}, alone {alone!r}")
-        check.observe(f"streams on {path} that came whole beside {len(bad) * 2} bad requests", len(texts))
+    bad = [partial(client.post, path, content=content) for content in bad_bodies(client, path).values()]
+    calls = [*[stream] * 4, *bad * 2]
+    texts = together(calls, at_once=len(calls))[:4]
+    if texts.count(alone) * 2 < len(texts):  # in a batch a near-tie may fall otherwise
+        raise CheckFailed(f"4 streams beside bad requests to {path} said {texts}, alone {alone!r}")
+    check.observe(f"streams on {path} that came whole beside {len(bad) * 2} bad requests", len(texts))
 
 
+@pytest.mark.parametrize("endpoint", ["completions", "chat"])
 @pytest.mark.check(
-    "server.errors.same-request-id",
-    title="Requests that carry the same X-Request-Id at the same time are each answered",
+    "server.errors.same-request-id.{endpoint}",
+    title="Requests that carry the same X-Request-Id at the same time are each answered: {endpoint}",
+    needs="{endpoint}",
     source="vLLM issues 10583, 15041, 27987 (2024, 2025)",
     fault="loses-same-request-ids",
 )
-def test_the_same_request_id_twice(client, cell, check):
-    for path in asked(cell):
-        body = Canary(client, path).body()
-        name = uuid.uuid4().hex
-        calls = [partial(client.post, path, body, headers={"x-request-id": name}) for _ in range(8)]
-        for answer in together(calls):
-            if answer.status != 200:
-                raise answer.failure(
-                    f"8 requests to {path} with one X-Request-Id: one is answered {answer.status}: {answer.excerpt}"
-                )
-        check.observe(f"requests to {path} with one X-Request-Id that were answered", len(calls))
+def test_the_same_request_id_twice(endpoint, client, check):
+    path = PATHS[endpoint]
+    body = Canary(client, path).body()
+    name = uuid.uuid4().hex
+    calls = [partial(client.post, path, body, headers={"x-request-id": name}) for _ in range(8)]
+    for answer in together(calls):
+        if answer.status != 200:
+            raise answer.failure(f"8 requests to {path} with one X-Request-Id: one is answered {answer.status}: {answer.excerpt}")
+    check.observe(f"requests to {path} with one X-Request-Id that were answered", len(calls))
