@@ -10,7 +10,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from selftests.faulty import sampling_faults, stop_faults, streaming_faults, structured_faults, tools, usage_faults
+from selftests.faulty import (
+    logprob_faults,
+    sampling_faults,
+    stop_faults,
+    streaming_faults,
+    structured_faults,
+    tools,
+    usage_faults,
+)
 from selftests.faulty.faults import Faults
 from selftests.faulty.jobs import Job
 from selftests.faulty.model import END, Model, Sampling, decode, token_bytes, token_text
@@ -127,8 +135,8 @@ def _logprobs(job: Job, output: Output, *, model: Model, faults: Faults) -> dict
     if job.logprobs is None or "no-logprobs" in faults:
         return None
     if job.chat:
-        return chat_logprobs(job, output, model=model)
-    told = completion_logprobs(job, output, model=model)
+        return logprob_faults.told_of(chat_logprobs(job, output, model=model), job, faults.chosen)
+    told = logprob_faults.told_of(completion_logprobs(job, output, model=model), job, faults.chosen)
     if "logprobs-are" in faults:
         same = json.loads(faults.text("logprobs-are"))
         told["token_logprobs"] = [same for _ in told["tokens"]]

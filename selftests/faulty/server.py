@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from selftests.faulty import (
     answers,
     error_faults,
+    logprob_faults,
     only_openai,
     sampling_faults,
     security_faults,
@@ -230,11 +231,12 @@ class StandIn:
                 only_openai.require_known(body, chat=chat)
             if "offers-only" in self.faults:
                 require_offered(body, chat=chat, offered=frozenset(self.faults.text("offers-only").split("+")))
-            body = sampling_faults.checked(body, self.faults.chosen)
+            body = logprob_faults.checked(sampling_faults.checked(body, self.faults.chosen), self.faults.chosen)
             job = parse_job(body, chat=chat, context=error_faults.context(self.options.max_model_len, self.faults))
             job = streaming_faults.job_of(job, body, self.faults.chosen)
             job = stop_faults.job_of(job, body, self.faults.chosen, others=self.jobs)
             job = sampling_faults.job_of(job, body, self.faults.chosen, others=self.jobs, number=self.asked)
+            job = logprob_faults.job_of(job, self.faults.chosen)
             job = replace(job, forced=structured_faults.forced(body, self.faults))
             if chat and (made := tools.planned(body, self.faults)):
                 job = replace(job, calls=made[0], forced=made[1])
@@ -331,7 +333,7 @@ class StandIn:
             faults=self.faults,
             per_event=self.options.tokens_per_event,
         )
-        bodies = streaming_faults.stream_of(right, job, self.faults.chosen)
+        bodies = streaming_faults.stream_of(logprob_faults.stream_of(right, self.faults.chosen), job, self.faults.chosen)
         total = sum(len(o.ids) for o in outputs)
         sent, first = 0, 0.0
         moments: list[float] = []
