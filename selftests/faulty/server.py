@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from selftests.faulty import (
     answers,
     error_faults,
+    isolation_faults,
     logprob_faults,
     only_openai,
     sampling_faults,
@@ -71,6 +72,7 @@ class StandIn:
         self.born = time.time()
         self.cans: dict[str, Reply] = {}
         self.prompts: list[tuple[int, ...]] = []
+        self.past = isolation_faults.Past()
         self.jobs: list[Job] = []
         """What is being answered."""
         self.requests: set[str] = set()
@@ -237,6 +239,7 @@ class StandIn:
             job = stop_faults.job_of(job, body, self.faults.chosen, others=self.jobs)
             job = sampling_faults.job_of(job, body, self.faults.chosen, others=self.jobs, number=self.asked)
             job = logprob_faults.job_of(job, self.faults.chosen)
+            job = isolation_faults.job_of(job, self.faults.chosen, others=self.jobs, past=self.past, number=self.asked)
             job = replace(job, forced=structured_faults.forced(body, self.faults))
             if chat and (made := tools.planned(body, self.faults)):
                 job = replace(job, calls=made[0], forced=made[1])
@@ -294,6 +297,7 @@ class StandIn:
         finally:
             self.running -= 1
             self.jobs.remove(job)
+            self.past.aborted = writer.is_closing()
             self.streams.discard(writer)
 
     @property
@@ -341,6 +345,8 @@ class StandIn:
             await _until(began + self.ttft_s + self.itl_s * (sent + tokens - 1) if tokens else 0)
             if sent * 2 >= total and sent and await self._spoils(writer):
                 return
+            if writer.is_closing():
+                return  # nobody reads it any more
             writer.write(event(body))
             first = first or (time.monotonic() if tokens else 0.0)
             sent += tokens
