@@ -55,14 +55,16 @@ class Place:
     def environ(self) -> dict[str, str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
         mark, _, value = self.mark.partition("=")
+        is_whole = self._offered == EVERY
+        few_checks = "" if is_whole else " -p selftests.plugin.few_checks"
         return own | {
             "PYTHONPATH": self._python_path,
-            "PYTEST_ADDOPTS": f"-o cache_dir={self.folder}/cache {_NO_STRANGERS}",
+            "PYTEST_ADDOPTS": f"-o cache_dir={self.folder}/cache {_NO_STRANGERS}{few_checks}",
             "HF_HOME": f"{self.folder}/hf",
             "PYTEST_DEBUG_TEMPROOT": str(self.folder),  # pytest ends by sweeping it, which takes seconds where others share it
             "HALLMARK_LEASES": f"{self.folder}/leases",
             mark: value,
-            **({} if self._offered == EVERY else {"STAND_IN_FAULTS": f"offers-only={'+'.join(self._offered) or 'nothing'}"}),
+            **({} if is_whole else {"STAND_IN_FAULTS": f"offers-only={'+'.join(self._offered) or 'nothing'}"}),
         }
 
     def spec(
@@ -70,7 +72,8 @@ class Place:
     ) -> Path:
         """Write the spec; without fields it has no fault, few features, and neither evals nor perf points.
 
-        The stand-in offers what its spec demands, so that nothing else is checked; or the features `offered`.
+        The stand-in offers what its spec demands, so that nothing else is checked; or the features `offered`. Where that is
+        EVERY one, commands have all checks of the suite, else those of `few_checks.py`.
         """
         if fields.get("evals"):
             write_task(self.folder / "tasks", items=items, **(task or {}))
