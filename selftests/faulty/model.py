@@ -212,7 +212,7 @@ class Model:
     def drawn_logprob(self, before: str, token: int, sampling: Sampling) -> float:
         """The log-probability of a sampled `token`: any letter, or now and then any in place of the right one."""
         if sampling.greedy or self.sure:
-            return -0.02
+            return -1e-5 if self.sure else -0.02  # never anything else, of a thousand draws either
         question = self.question(before)
         slip = 1 / len(_LETTERS)
         if not question or not question.given.startswith(question.said) or question.given == question.said:
