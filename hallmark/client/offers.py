@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from hallmark.client.asking import CHATS, COMPLETIONS
 from hallmark.client.wire import Answer, WireClient
 from hallmark.core.errors import CheckFailed
 
-COMPLETIONS, CHATS = "/v1/completions", "/v1/chat/completions"
 _DOCUMENTS = ("/openapi.json", "/api-doc/openapi.json")
 _ABSENT = frozenset({404, 405, 501})
 _REFUSED = frozenset({400, 404, 405, 415, 422, 501})

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from hallmark.client.long_answers import LongAnswers
-from hallmark.client.offers import COMPLETIONS, PROBES, Known, Offers
+from hallmark.client.asking import COMPLETIONS
+from hallmark.client.offers import PROBES, Known, Offers
 from hallmark.client.wire import WireClient
 from hallmark.core.errors import Inconclusive
 from selftests.faulty import running

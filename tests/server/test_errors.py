@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from hallmark.client.asking import together
+from hallmark.client.asking import PATHS, together
 from hallmark.client.canary import CHAT, COMPLETIONS, Canary, text_of
 from hallmark.client.errors import ConnectionLost, NoAnswerInTime
 from hallmark.client.refusal import require_discreet, require_form, require_no_breakdown, require_refused
@@ -21,7 +21,6 @@ from hallmark.core.errors import CheckFailed
 pytestmark = pytest.mark.server
 
 SAID = [{"role": "user", "content": "a"}]
-PATHS = {"completions": COMPLETIONS, "chat": CHAT}
 GOOD = {COMPLETIONS: {"prompt": "a", "max_tokens": 1}, CHAT: {"messages": SAID, "max_tokens": 1}}
 NO_OBJECT = ("[]", '"x"', "1", "null", "true", "")
 NO_JSON = {
