@@ -8,8 +8,8 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from hallmark.client.long_answers import LongAnswers
 from hallmark.client.asking import COMPLETIONS
+from hallmark.client.long_answers import LongAnswers
 from hallmark.client.offers import PROBES, Known, Offers
 from hallmark.client.wire import WireClient
 from hallmark.core.errors import Inconclusive
