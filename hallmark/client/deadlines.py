@@ -9,7 +9,6 @@ import contextlib
 import ssl
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,19 +90,6 @@ class Deadline:
         return self._at - time.monotonic()
 
 
-_DEADLINE: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
-
-
-@contextlib.contextmanager
-def until(deadline: Deadline) -> Iterator[None]:
-    """The connection that is made inside keeps the deadline."""
-    token = _DEADLINE.set(deadline)
-    try:
-        yield
-    finally:
-        _DEADLINE.reset(token)
-
-
 class _Stream(httpcore.NetworkStream):
     def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline) -> None:
         self._stream = stream
@@ -134,6 +120,12 @@ class _Stream(httpcore.NetworkStream):
 
 
 class _Network(httpcore.SyncBackend):
+    """Makes the connection of one exchange."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        super().__init__()
+        self._deadline = deadline
+
     def connect_tcp(
         self,
         host: str,
@@ -142,21 +134,70 @@ class _Network(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        stream = super().connect_tcp(host, port, timeout, local_address, socket_options)
-        deadline = _DEADLINE.get()
-        return _Stream(stream, deadline) if deadline else stream
+        return _Stream(super().connect_tcp(host, port, timeout, local_address, socket_options), self._deadline)
 
 
-def transport(*, verify: bool) -> httpx.HTTPTransport:
-    """A connection for each request, which keeps the request's deadline."""
-    # A server may close a kept connection at any moment, and this client sends nothing twice.
-    made = httpx.HTTPTransport(
-        verify=verify, trust_env=False, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0)
-    )
-    made._pool._network_backend = _Network()  # noqa: SLF001 - httpx has no other door to it
-    return made
+class OneConnectionEach(httpx.BaseTransport):
+    """A connection of its own for each request, which keeps the deadline that `with_deadline` gave it.
+
+    A server may close a kept connection at any moment, and this client sends nothing twice. And no pool: httpcore's, told to keep
+    none, can close a connection that another thread was handed a moment before; that one then waits for an answer until its
+    deadline (seen once in some 50 runs on a busy machine).
+    """
+
+    def __init__(self, *, verify: bool) -> None:
+        # Trusted certificates take 25 ms of CPU to read: not where no TLS is spoken.
+        self._tls = httpx.create_ssl_context(verify=True, trust_env=False) if verify else None
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        origin = httpcore.Origin(url.raw_scheme, url.raw_host, url.port or (443 if url.scheme == "https" else 80))
+        connection = httpcore.HTTPConnection(
+            origin, ssl_context=self._tls, network_backend=_Network(request.extensions[_DEADLINE])
+        )
+        sent = httpcore.Request(
+            method=request.method,
+            url=httpcore.URL(scheme=origin.scheme, host=origin.host, port=url.port, target=url.raw_path),
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=request.extensions,
+        )
+        with contextlib.ExitStack() as opened:
+            opened.callback(connection.close)
+            with _as_httpx_says_it():
+                response = connection.handle_request(sent)
+            body = _Body(response, opened.pop_all())
+        return httpx.Response(response.status, headers=response.headers, stream=body, extensions=response.extensions)
 
 
-def timeouts(limit_s: float) -> httpx.Timeout:
-    """Of each single step; the deadline is for all of them."""
-    return httpx.Timeout(limit_s, connect=min(limit_s, _CONNECTS_WITHIN_S))
+class _Body(httpx.SyncByteStream):
+    def __init__(self, response: httpcore.Response, opened: contextlib.ExitStack) -> None:
+        self._response = response
+        self._opened = opened
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _as_httpx_says_it():
+            yield from self._response.iter_stream()
+
+    def close(self) -> None:
+        self._opened.close()
+
+
+@contextlib.contextmanager
+def _as_httpx_says_it() -> Iterator[None]:
+    """httpx has every error of httpcore under the same name."""
+    try:
+        yield
+    except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as exc:
+        raise getattr(httpx, type(exc).__name__)(str(exc)) from exc
+
+
+_DEADLINE = "deadline"
+
+
+def with_deadline(request: httpx.Request, limit_s: float) -> Deadline:
+    """The deadline of this exchange, from now on."""
+    deadline = Deadline(limit_s)
+    steps = httpx.Timeout(limit_s, connect=min(limit_s, _CONNECTS_WITHIN_S))
+    request.extensions |= {_DEADLINE: deadline, "timeout": steps.as_dict()}
+    return deadline

@@ -12,7 +12,7 @@ from typing import Any, Self
 import httpx
 
 from hallmark.client.credentials import Credential
-from hallmark.client.deadlines import AFTER_DONE_S, Deadline, Patience, timeouts, transport, until
+from hallmark.client.deadlines import AFTER_DONE_S, Deadline, OneConnectionEach, Patience, with_deadline
 from hallmark.client.errors import ConnectionLost, NoAnswerInTime, StreamBroken
 from hallmark.client.sse import json_events
 from hallmark.client.strict_json import read_json
@@ -121,8 +121,7 @@ class WireClient:
         self._http = httpx.Client(
             # A proxy or a .netrc of this machine must not come between the check and the server.
             trust_env=False,
-            # Trusted certificates take 25 ms of CPU to read, for each client; where no TLS is spoken, nobody asks for them.
-            transport=transport(verify=not self.base_url.lower().startswith("http:")),
+            transport=OneConnectionEach(verify=not self.base_url.lower().startswith("http:")),
             headers={"accept-encoding": "identity"},
         )
 
@@ -176,10 +175,9 @@ class WireClient:
         iterator early drops the connection, as a user who goes away does.
         """
         request = self._request("POST", path, content=_encoded(body, None), headers=headers)
-        deadline = self._deadline(request, body)
+        deadline = with_deadline(request, self._patience.of(body))
         with self._watched(request, deadline):
-            with until(deadline):
-                response = self._http.send(request, stream=True)
+            response = self._http.send(request, stream=True)
             try:
                 if response.status_code != 200:
                     response.read()
@@ -210,14 +208,8 @@ class WireClient:
         return self._http.build_request(method, self.base_url + path, content=content, headers=fields)
 
     def _answer(self, request: httpx.Request, body: Any = None) -> Answer:
-        deadline = self._deadline(request, body)
-        with self._watched(request, deadline), until(deadline):
+        with self._watched(request, with_deadline(request, self._patience.of(body))):
             return self._read(self._http.send(request), request)
-
-    def _deadline(self, request: httpx.Request, body: Any) -> Deadline:
-        deadline = Deadline(self._patience.of(body))
-        request.extensions["timeout"] = timeouts(deadline.limit_s).as_dict()
-        return deadline
 
     def _read(self, response: httpx.Response, request: httpx.Request) -> Answer:
         answer = Answer(

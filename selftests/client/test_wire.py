@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import shlex
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from hallmark.client.asking import together
 from hallmark.client.errors import ConnectionLost, StreamBroken, StreamedError, StreamTruncated
 from hallmark.client.strict_json import read_json
 from hallmark.client.wire import WireClient
@@ -149,3 +152,36 @@ def test_an_answer_that_is_not_utf8_is_told(client: WireClient) -> None:
         answer = other.post(PATH, body)
     with pytest.raises(CheckFailed, match="not UTF-8"):
         answer.json()
+
+
+def test_no_two_requests_share_a_connection_however_many_there_are_at_once() -> None:
+    """A pool that closes what another thread was just handed leaves that one waiting until its deadline."""
+    connections = []
+
+    class Keeping(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            super().setup()
+            connections.append(self.client_address)
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 512
+
+    asked = 1000
+    with Server(("127.0.0.1", 0), Keeping) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with WireClient(f"http://127.0.0.1:{server.server_port}") as client:
+            answers = together([lambda: client.get("/kept") for _ in range(asked)], at_once=64)
+        server.shutdown()
+    assert {answer.status for answer in answers} == {200}
+    assert len(set(connections)) == len(connections) == asked

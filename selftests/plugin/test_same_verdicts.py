@@ -25,5 +25,5 @@ def test_started_here_and_attached_to(place: Place, faults: str) -> None:
     attached = place.release(f"--server-url={url}").end()
     command.process.terminate()
     command.end()
-    assert verdicts(attached) == verdicts(local)
+    assert verdicts(attached) == verdicts(local), f"{local.causes}\nattached: {attached.causes}"
     assert attached.code == local.code == (1 if faults else 0)
