@@ -7,7 +7,7 @@ a line for each, so that a check whose test is gone is still demanded.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ INDEX = "checks.txt"
 KINDS: tuple[Kind, ...] = ("spec", "server", "evals", "perf")
 _MARKER = "mark.check"
 _PARAMETRIZE = "mark.parametrize"
-_WORDS = ("title", "needs", "kind", "source", "fault")
+_WORDS = ("title", "needs", "kind", "source", "covers", "fault")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,8 @@ class DeclaredCheck:
     kind: Kind = "extra"
     source: str = ""
     """Where the requirement comes from."""
+    covers: tuple[str, ...] = ()
+    """Ids of requirements that a suite lists beside its tests (`requirements.yaml`)."""
     fault: str = ""
     """What turns it red."""
     file: str
@@ -133,17 +135,21 @@ def _from_words(
         raise UsageError(f"the check marker does not know '{unknown[0]}'", where=where, hint=f"it takes {', '.join(_WORDS)}")
     if not words.get("title"):
         raise UsageError(f"the check {id_} has no title", where=where, hint="title='what is required, in a sentence'")
-    needs = words.get("needs", ())
     return DeclaredCheck(
         id=id_,
         title=words["title"],
-        needs=(needs,) if isinstance(needs, str) else tuple(needs),
+        needs=_texts(words.get("needs", ())),
         kind=words.get("kind") or kind_of(id_),
         source=words.get("source", ""),
+        covers=_texts(words.get("covers", ())),
         fault=words.get("fault", ""),
         file=file,
         values=values,
     )
+
+
+def _texts(word: str | Iterable[str]) -> tuple[str, ...]:
+    return (word,) if isinstance(word, str) else tuple(word)
 
 
 def _parameter(call: ast.Call) -> tuple[str, tuple[str, ...]] | None:

@@ -25,12 +25,12 @@ def make_cell(folder: Path, **fields: Any) -> Cell:
 
 
 def run_checks(
-    file: str, cell: Cell, *faults: str, only: Sequence[str] = (), key: str = "", **options: object
+    files: str | Sequence[str], cell: Cell, *faults: str, only: Sequence[str] = (), key: str = "", **options: object
 ) -> dict[str, Outcome]:
-    """Check id -> what became of it, of every check in `file` (of `only` those, where they are named), whatever it needs."""
+    """Check id -> what became of it, of every check in `files` (of `only` those, where they are named), whatever it needs."""
     shown = {"api_key": key} if key else {}
     found = {}
-    for id_, one in checks_in(file).items():
+    for id_, one in checks_in(*([files] if isinstance(files, str) else files)).items():
         if only and id_ not in only:
             continue
         with served(*faults, **shown, **options) as url:

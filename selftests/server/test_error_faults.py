@@ -10,7 +10,7 @@ from hallmark.specs.cell import Cell
 from selftests.server.checking import checks_in
 from selftests.server.running_checks import not_passed, red, run_checks
 
-FILE = "test_errors.py"
+FILES = ("test_errors.py", "test_context.py")
 NOT_REFUSED = "answered 200, not refused with a 4xx"
 CHANGED = "the same greedy request says"
 FAULTS = {
@@ -45,17 +45,17 @@ FAULTS = {
 
 def ids(names: Iterable[str]) -> set[str]:
     """The checks of these names, of each endpoint."""
-    return {id_ for id_ in checks_in(FILE) if id_.split(".")[2] in names}
+    return {id_ for id_ in checks_in(*FILES) if id_.split(".")[2] in names}
 
 
 def test_a_right_server_passes_them_all(cell: Cell) -> None:
-    assert not_passed(run_checks(FILE, cell)) == {}
+    assert not_passed(run_checks(FILES, cell)) == {}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_turns_its_checks_red(cell: Cell, fault: str) -> None:
     checks, reason = FAULTS[fault]
-    found = red(run_checks(FILE, cell, fault))
+    found = red(run_checks(FILES, cell, fault))
     assert set(found) == ids(checks)
     assert reason in " ".join(found.values())
 
@@ -69,7 +69,7 @@ STUCK = (
 def test_a_canary_follows_hostile_requests(cell: Cell) -> None:
     """Each of these checks by itself sees that the answers are other ones now."""
     only = sorted(ids(STUCK))
-    found = red(run_checks(FILE, cell, "bad-requests-stick", only=only))
+    found = red(run_checks(FILES, cell, "bad-requests-stick", only=only))
     assert set(found) == set(only)
     assert all(CHANGED in reason for reason in found.values())
 
@@ -77,14 +77,14 @@ def test_a_canary_follows_hostile_requests(cell: Cell) -> None:
 def test_streams_that_a_bad_request_ends(cell: Cell) -> None:
     """Slow enough to be running when it comes."""
     only = sorted(ids(["neighbours"]))
-    assert not_passed(run_checks(FILE, cell, only=only, itl_ms=40)) == {}
-    found = run_checks(FILE, cell, "bad-requests-cut-streams", only=only, itl_ms=500)
+    assert not_passed(run_checks(FILES, cell, only=only, itl_ms=40)) == {}
+    found = run_checks(FILES, cell, "bad-requests-cut-streams", only=only, itl_ms=500)
     assert "connection lost" in red(found)["server.errors.neighbours.chat"]
 
 
 def test_a_failure_tells_the_request_and_the_answer(cell: Cell) -> None:
     one = "server.errors.not-an-object.completions"
-    found = run_checks(FILE, cell, "breaks-on-lists", only=(one,))[one]
+    found = run_checks(FILES, cell, "breaks-on-lists", only=(one,))[one]
     request, answer = found.log.splitlines()[-2:]
     assert request.startswith("request: curl -sS -X POST http://127.0.0.1:")
     assert request.endswith("/v1/completions -H 'content-type: application/json' --data-binary '[]'")

@@ -19,7 +19,9 @@ import pytest
 raise RuntimeError("nothing here is ever run")
 
 
-@pytest.mark.check("acme.link", title="Each link is up", needs=["vendor:acme", "chat"], source="the manual", fault="a cut")
+@pytest.mark.check(
+    "acme.link", title="Each link is up", needs=["vendor:acme", "chat"], source="the manual", covers="L1", fault="a cut"
+)
 def test_link(cell, check): ...
 
 
@@ -45,6 +47,7 @@ def test_what_the_markers_say_is_read(tmp_path: Path) -> None:
         needs=("vendor:acme", "chat"),
         kind="extra",
         source="the manual",
+        covers=("L1",),
         fault="a cut",
         file="test_one.py",
     )

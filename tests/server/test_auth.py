@@ -19,6 +19,7 @@ pytestmark = pytest.mark.server
     title="No route runs the model without the key, nor with one that is nearly right",
     needs="key",
     source="OpenAI API: Authorization: Bearer",
+    covers=["Z01", "Z02"],
     fault="open-door",
 )
 def test_only_the_key_admits(server, client, offers, check):

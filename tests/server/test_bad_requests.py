@@ -31,6 +31,7 @@ def bodies(client, cell):
     title="A bad request is refused with a 4xx and an OpenAI error: {case}",
     needs="completions",
     source="OpenAI API: errors",
+    covers="E01",
     fault="accepts-bad-requests",
 )
 def test_a_bad_request_is_refused(case, client, cell, offers, check):

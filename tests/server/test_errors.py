@@ -15,7 +15,7 @@ from hallmark.client.asking import PATHS, together
 from hallmark.client.canary import CHAT, COMPLETIONS, Canary, text_of
 from hallmark.client.errors import ConnectionLost, NoAnswerInTime
 from hallmark.client.refusal import require_discreet, require_form, require_no_breakdown, require_refused
-from hallmark.client.text import count, joined_text, part
+from hallmark.client.text import joined_text
 from hallmark.core.errors import CheckFailed
 
 pytestmark = pytest.mark.server
@@ -77,6 +77,7 @@ def post_each(client, path, bodies):
     title="Every error is OpenAI's error object: a message, a type, a param and a code of their types: {endpoint}",
     needs="{endpoint}",
     source="OpenAI API reference: ErrorResponse (openapi.yaml of 2026-08-21)",
+    covers="E01",
     fault="errors-without-type",
 )
 def test_errors_have_the_form_of_the_reference(endpoint, client, check):
@@ -99,6 +100,7 @@ def test_errors_have_the_form_of_the_reference(endpoint, client, check):
     title="A body that is JSON but no object is refused with a 4xx: {endpoint}",
     needs="{endpoint}",
     source="vLLM tests: non-object bodies (v0.32, 2026-08); OpenAI API reference: request bodies are objects",
+    covers="E02",
     fault="breaks-on-lists",
 )
 def test_a_body_that_is_no_object_is_refused(endpoint, client, check):
@@ -114,6 +116,7 @@ def test_a_body_that_is_no_object_is_refused(endpoint, client, check):
     title="A body that is no JSON is refused with a 4xx, and does no harm: {endpoint}",
     needs="{endpoint}",
     source="RFC 8259, section 2; OpenAI API reference: errors (openapi.yaml of 2026-08-21)",
+    covers=["E03", "E12"],
     fault="breaks-on-bytes",
 )
 def test_a_body_that_is_no_json_is_refused(endpoint, client, check):
@@ -146,6 +149,7 @@ def strange_bodies(client, path):
     title="JSON that nobody expects is answered or refused, and never breaks the server: {endpoint}",
     needs="{endpoint}",
     source="RFC 8259, sections 4, 6, 8.2, 9; vLLM issue 17248 (2025)",
+    covers=["E03", "E12"],
     fault="breaks-on-surrogates",
 )
 def test_strange_json_does_no_harm(endpoint, client, check):
@@ -163,6 +167,7 @@ def test_strange_json_does_no_harm(endpoint, client, check):
     title="A prompt of megabytes is refused with a 4xx in time, and the server goes on: {endpoint}",
     needs="{endpoint}",
     source="OpenAI API reference: errors; CVE-2025-48956 (2025-08-21)",
+    covers=["E03", "E12"],
     fault="takes-huge-bodies",
 )
 def test_a_huge_body_is_refused(endpoint, client, check):
@@ -185,6 +190,7 @@ def test_a_huge_body_is_refused(endpoint, client, check):
     title="A header of a megabyte is refused or cut off in time, and the server goes on: {endpoint}",
     needs="{endpoint}",
     source="CVE-2025-48956 (2025-08-21)",
+    covers="E10",
     fault="breaks-on-long-headers",
 )
 def test_a_long_header_does_no_harm(endpoint, client, check):
@@ -208,6 +214,7 @@ def test_a_long_header_does_no_harm(endpoint, client, check):
     title="A field of another type than the reference's is refused with a 4xx, streamed or not: {endpoint}",
     needs="{endpoint}",
     source="OpenAI API reference: CreateChatCompletionRequest, CreateCompletionRequest (openapi.yaml of 2026-08-21)",
+    covers="G11",
     fault="lenient-types",
 )
 def test_a_field_of_a_wrong_type_is_refused(endpoint, client, check):
@@ -243,6 +250,7 @@ def test_messages_that_are_none_are_refused(client, check):
     title="No messages and no prompts are refused; an empty text is answered or refused: {endpoint}",
     needs="{endpoint}",
     source="OpenAI API reference: messages has at least one item; vLLM issue 7283 (2024)",
+    covers=["E07", "E12"],
     fault="answers-empty-lists",
 )
 def test_nothing_is_asked(endpoint, client, check):
@@ -262,6 +270,7 @@ def test_nothing_is_asked(endpoint, client, check):
     title="Counts that no server can serve are refused with a 4xx in time: {endpoint}",
     needs="{endpoint}",
     source="OpenAI API reference: n is 1 to 128, logprobs at most 5, top_logprobs at most 20 (openapi.yaml of 2026-08-21)",
+    covers=["E09", "E12"],
     fault="takes-absurd-counts",
 )
 def test_absurd_counts_are_refused(endpoint, client, check):
@@ -278,90 +287,17 @@ def test_absurd_counts_are_refused(endpoint, client, check):
     check.observe(f"the same answer on {path} after them", canary.same_after("absurd counts"), detail={"asked": list(bodies)})
 
 
-def one_id(tokenizer):
-    return tokenizer.ordinary_ids()[0]
-
-
-@pytest.mark.check(
-    "server.errors.context-limit",
-    title="A prompt that just fits the context is served, one token more is refused, and the message names the limit",
-    needs="completions",
-    source="OpenAI API reference: the model's context length; vLLM issue 33418 (2026)",
-    fault="context-off-by-one",
-)
-def test_the_context_limit_is_exact_and_named(client, cell, tokenizer, check):
-    """Of a prompt that is too long by itself the message has to name the limit; where only the answer has no room, it may speak
-    of max_tokens alone (so does vLLM 0.32)."""
-    limit, token = cell.entry.max_context, one_id(tokenizer)
-    canary = Canary(client, COMPLETIONS)
-    fits = client.post(COMPLETIONS, client.body(prompt=[token] * (limit - 1), max_tokens=1, temperature=0))
-    if fits.status != 200:
-        raise fits.failure(
-            f"{limit - 1} tokens and one to come fit a context of {limit}, and are answered {fits.status}: {fits.excerpt}"
-        )
-    check.equal("prompt_tokens of a prompt that just fits", part(fits.json(), "usage", "prompt_tokens"), limit - 1)
-    over = client.post(COMPLETIONS, client.body(prompt=[token] * limit, max_tokens=1, temperature=0))
-    edge = require_refused(over, f"a prompt of {limit} tokens and one to come, for a context of {limit}")["message"]
-    over = client.post(COMPLETIONS, client.body(prompt=[token] * (limit + 1), max_tokens=1, temperature=0))
-    message = require_refused(over, f"a prompt of {limit + 1} tokens for a context of {limit}")["message"]
-    if str(limit) not in message.replace(",", ""):
-        raise over.failure(f"the error does not name the context's limit of {limit} tokens: {message!r}")
-    check.observe("what is said where only the answer has no room", edge[:200])
-    check.observe("what is said of one token too many", message[:200], detail={"after it": canary.same_after("it")})
-
-
-@pytest.mark.check(
-    "server.errors.never-beyond-context",
-    title="Prompt and answer together stay within the context: refused, or cut with finish_reason length",
-    needs="completions",
-    source="OpenAI API reference: max_tokens and the context length; lm-evaluation-harness issue 2880 (2025)",
-    fault="context-off-by-one=100",
-)
-def test_an_answer_ends_at_the_context(client, cell, tokenizer, check):
-    limit, token = cell.entry.max_context, one_id(tokenizer)
-    body = client.body(prompt=[token] * (limit - 4), max_tokens=64, temperature=0)
-    answer = client.post(COMPLETIONS, body)
-    if not require_no_breakdown(answer, f"{limit - 4} tokens and 64 to come, for a context of {limit}"):
-        check.observe("an answer that would not fit", "refused", detail={"message": answer.excerpt})
-        return
-    told = answer.json()
-    total = count(part(told, "usage", "total_tokens"), "total_tokens")
-    check.at_most("tokens of prompt and answer together", total, limit)
-    if total == limit:
-        check.equal("finish_reason", part(told, "choices", 0, "finish_reason"), "length")
-
-
-@pytest.mark.check(
-    "server.errors.never-truncated",
-    title="A prompt is read whole: every length up to the limit is counted as it was sent",
-    needs="completions",
-    source="DJL Serving issue 2773 (2025): prompts cut without a word",
-    fault="cuts-prompts",
-)
-def test_no_prompt_is_cut(client, cell, tokenizer, check):
-    limit, token = cell.entry.max_context, one_id(tokenizer)
-    lengths = sorted({limit // 4, limit // 2, limit * 3 // 4, limit - 2})
-
-    def counted(length):
-        answer = client.post(COMPLETIONS, client.body(prompt=[token] * length, max_tokens=1, temperature=0))
-        return answer, part(answer.require(200).json(), "usage", "prompt_tokens")
-
-    for length, (answer, found) in zip(lengths, together([partial(counted, length) for length in lengths]), strict=True):
-        if found != length:
-            raise answer.failure(f"a prompt of {length} tokens was read as {found}")
-    check.observe("lengths that were read whole", ", ".join(map(str, lengths)))
-
-
 @pytest.mark.check(
     "server.errors.token-ids",
     title="Token ids that the vocabulary has not are refused with a 4xx, and do no harm",
     needs="completions",
     source="vLLM tests: prompt validation (v0.32, 2026-08); vLLM issue 9634 (2024)",
+    covers=["E06", "E12"],
     fault="takes-any-token-id",
 )
 def test_foreign_token_ids_are_refused(client, cell, tokenizer, check):
     canary = Canary(client, COMPLETIONS)
-    first = one_id(tokenizer)
+    first = tokenizer.ordinary_ids()[0]
     foreign = [-1, 2**31 - 1, 2**31, 2**63, 10**30]
     if (size := cell.architecture.get("vocab_size")) and isinstance(size, int) and size >= tokenizer.size:
         foreign.append(size)
@@ -380,6 +316,7 @@ def test_foreign_token_ids_are_refused(client, cell, tokenizer, check):
     title="A logit bias for a token that is none is refused or has no effect, and does no harm: {endpoint}",
     needs="{endpoint}",
     source="OpenAI API reference: logit_bias (openapi.yaml of 2026-08-21); vLLM issue 16529 (2025)",
+    covers=["E06", "E12", "G06"],
     fault="breaks-on-foreign-bias",
 )
 def test_a_bias_for_no_token_does_no_harm(endpoint, client, check):
@@ -398,6 +335,7 @@ def test_a_bias_for_no_token_does_no_harm(endpoint, client, check):
     title="A bad request is refused with the same status whether a stream was asked for or not: {endpoint}",
     needs="{endpoint}",
     source="vLLM issue 40986 (2026); OpenAI API reference: errors",
+    covers="E08",
     fault="streams-errors",
 )
 def test_a_stream_is_refused_like_a_whole_answer(endpoint, client, check):
@@ -424,6 +362,7 @@ def test_a_stream_is_refused_like_a_whole_answer(endpoint, client, check):
     title="No error tells of the server's inside: no stack, no path, no source file, not the key: {endpoint}",
     needs="{endpoint}",
     source="vLLM tests: error sanitization (v0.32, 2026-08); CWE-209",
+    covers="E11",
     fault="errors-show-stack",
 )
 def test_errors_tell_nothing_of_the_inside(endpoint, client, server, check):
@@ -451,6 +390,7 @@ def test_errors_tell_nothing_of_the_inside(endpoint, client, server, check):
     title="Bad requests leave the streams that are running as they are: {endpoint}",
     needs="{endpoint}",
     source="vLLM issues 17248, 17313 (2025): one bad request ended all",
+    covers="E12",
     fault="bad-requests-cut-streams",
 )
 def test_streams_go_on_while_bad_requests_come(endpoint, client, check):
@@ -476,6 +416,7 @@ def test_streams_go_on_while_bad_requests_come(endpoint, client, check):
     title="Requests that carry the same X-Request-Id at the same time are each answered: {endpoint}",
     needs="{endpoint}",
     source="vLLM issues 10583, 15041, 27987 (2024, 2025)",
+    covers="E13",
     fault="loses-same-request-ids",
 )
 def test_the_same_request_id_twice(endpoint, client, check):

@@ -57,6 +57,7 @@ def same_commit(one, other):
     "server.version",
     title="The engine that runs is the one that the spec pins",
     source="the spec: engine.version, commits",
+    covers="M09",
     fault="wrong-version",
 )
 def test_version_is_the_pinned_one(cell, client, offers, check):
@@ -97,6 +98,7 @@ def fills_the_context(cell, client, check):
     "server.model",
     title="The served model and its context length are those of the spec",
     source="OpenAI API: GET /v1/models; the spec: weights, max_context",
+    covers="M09",
     fault="wrong-model-name",
 )
 def test_served_model_is_the_specs(cell, client, testbed, check):

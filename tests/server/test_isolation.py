@@ -27,6 +27,7 @@ def asked_alone(client, same_answers, prompts):
     title="Each of many requests at the same time gets the answer that it gets alone",
     needs="completions",
     source="OpenAI API, 2026-08-21: a completion depends on its own request; vllm #13408, sglang #4593, llama.cpp #10072",
+    covers=["I01", "I03"],
     fault="answers-swapped",
 )
 def test_requests_get_their_own_answers(client, same_answers, check):
@@ -46,6 +47,7 @@ SIZES = (2, 4, 8, 15, 16, 17, 31, 32, 33)
     title="An answer does not depend on how many others are computed beside it",
     needs="completions",
     source="TensorRT-LLM #17964 (right at 4, wrong at 8), vllm #20426, #28830",
+    covers=["I02", "I03", "I16"],
     fault="large-batches-break",
 )
 def test_no_size_of_a_batch_changes_an_answer(client, same_answers, check):
@@ -63,6 +65,7 @@ def test_no_size_of_a_batch_changes_an_answer(client, same_answers, check):
     title="A prompt that was read before is answered as it was the first time",
     needs="completions",
     source="vllm #40896, #5543, #7845; LMCache #4247",
+    covers=["I03", "I04"],
     fault="warm-prompts-break",
 )
 def test_a_known_prompt_is_answered_as_before(client, same_answers, check):
@@ -83,6 +86,7 @@ def test_a_known_prompt_is_answered_as_before(client, same_answers, check):
     title="Short requests are answered among long ones as alone, and long ones among short",
     needs="completions",
     source="vllm #10336",
+    covers=["I03", "I11"],
     fault="long-prompts-spoil",
 )
 def test_long_and_short_prompts_do_not_mix(client, same_answers, check):
@@ -102,6 +106,7 @@ def test_long_and_short_prompts_do_not_mix(client, same_answers, check):
     title="The request after one that its client gave up is answered as always",
     needs="completions",
     source="sglang #36475 (5 of 5), tenstorrent/vllm #145, LMCache #3688",
+    covers=["I03", "I09", "I10"],
     fault="aborts-spoil",
 )
 def test_the_request_after_an_abort_is_intact(client, longest, same_answers, check):

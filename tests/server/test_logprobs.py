@@ -20,6 +20,7 @@ pytestmark = pytest.mark.server
     title="Log-probabilities are there, and agree with each other",
     needs="logprobs",
     source="OpenAI API: logprobs",
+    covers="L02",
     fault="no-logprobs",
 )
 def test_logprobs_are_there_and_consistent(client, unending, check):
@@ -49,6 +50,7 @@ def told_of(client, **fields):
     title="A chat tells a log-probability for each token, whose bytes together are the text",
     needs=["chat", "logprobs"],
     source="OpenAI API, 2026-08-21: logprobs.content, bytes; vllm #31135, #34875",
+    covers=["L01", "L04"],
     fault="bytes-broken",
 )
 def test_a_chat_tells_its_tokens(client, wordy, check):
@@ -77,6 +79,7 @@ BROKEN = "\N{REPLACEMENT CHARACTER}"
     title="A stream tells the log-probabilities of a whole answer, each with the text that it is of: {endpoint}",
     needs=["{endpoint}", "logprobs"],
     source="OpenAI API, 2026-08-21: logprobs, stream; vllm #31135",
+    covers=["L06", "P11"],
     fault="stream-logprobs-late",
 )
 def test_streamed_log_probabilities(endpoint, client, wordy, same_answers, check):
@@ -115,6 +118,7 @@ SHAPES = (({}, None), ({"logprobs": False}, None), ({"logprobs": True}, 0), ({"l
     title="What is told of log-probabilities is what was asked for: none, the token's own, or so many others",
     needs=["chat", "logprobs"],
     source="OpenAI API, 2026-08-21: logprobs, top_logprobs",
+    covers="L03",
     fault="top-logprobs-extra",
 )
 def test_shapes_of_log_probabilities(client, check):
@@ -136,6 +140,7 @@ def test_shapes_of_log_probabilities(client, check):
     title="The offset of a token is where it stands in the text, also behind an echoed prompt",
     needs=["completions", "logprobs"],
     source="OpenAI API, 2026-08-21: logprobs.text_offset; vllm #47815, #19379",
+    covers="L05",
     fault="offsets-shifted",
 )
 def test_offsets_are_places_in_the_text(client, wordy, check):
@@ -158,6 +163,7 @@ def test_offsets_are_places_in_the_text(client, wordy, check):
     title="Asking for log-probabilities does not change what is said",
     needs=["completions", "logprobs"],
     source="OpenAI API, 2026-08-21: logprobs; vllm #17876",
+    covers="L11",
     fault="logprobs-change-text",
 )
 def test_asking_for_log_probabilities_changes_nothing(client, same_answers, check):
@@ -180,6 +186,7 @@ def test_asking_for_log_probabilities_changes_nothing(client, same_answers, chec
     title="Where a stop ends the text, it ends the log-probabilities too",
     needs=["completions", "logprobs"],
     source="OpenAI API, 2026-08-21: logprobs, stop; vllm #47616",
+    covers="L07",
     fault="logprobs-past-stop",
 )
 def test_log_probabilities_end_with_the_text(client, wordy, check):
@@ -200,6 +207,7 @@ def test_log_probabilities_end_with_the_text(client, wordy, check):
     title="More alternatives than the API allows are refused or answered whole, never by a breakdown",
     needs=["chat", "logprobs"],
     source="OpenAI API, 2026-08-21: top_logprobs, 0 to 20; vLLM's own tests",
+    covers="L12",
     fault="many-logprobs-break",
 )
 def test_too_many_alternatives(client, check):
@@ -224,6 +232,7 @@ def test_too_many_alternatives(client, check):
     title="A token's log-probability is the model's, whatever the temperature it is drawn at",
     needs=["completions", "logprobs"],
     source="OpenAI API, 2026-08-21: logprobs; vLLM: logprobs-mode, raw by default",
+    covers="L10",
     fault="logprobs-scaled",
 )
 def test_log_probabilities_do_not_move_with_temperature(client, same_answers, check):

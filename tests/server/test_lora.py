@@ -36,6 +36,7 @@ def unloaded(runtime_client, lora_adapter):
     title="The adapter {lora_adapter.name} loads, is listed, changes the answers, and leaves the model as it was",
     needs="lora",
     source="vLLM: /v1/load_lora_adapter",
+    covers=["A01", "A02", "A04"],
     fault="lora-ignored",
 )
 @pytest.mark.usefixtures("unloaded")

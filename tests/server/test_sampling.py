@@ -51,6 +51,7 @@ def freest(client, offers):
     title="The same seed gives the same text, another seed gives another",
     needs="completions",
     source="OpenAI API: seed",
+    covers=["G01", "I14"],
     fault="nondeterministic",
 )
 def test_a_seed_repeats_a_sample(client, offers, check):
@@ -78,6 +79,7 @@ def drawn_text(client, asked, **fields):
     title="The same request at temperature 0 is answered the same each time",
     needs="completions",
     source="OpenAI API, 2026-08-21: temperature",
+    covers=["G01", "I03"],
     fault="greedy-wavers",
 )
 def test_greedy_answers_repeat(client, same_answers, check):
@@ -93,6 +95,7 @@ def test_greedy_answers_repeat(client, same_answers, check):
     title="The likeliest token alone is drawn at temperature 0, and where top_p or top_k leaves no other",
     needs="completions",
     source="OpenAI API, 2026-08-21: temperature, top_p",
+    covers="G05",
     fault="top-p-ignored",
 )
 def test_ways_to_be_greedy(client, offers, same_answers, check):
@@ -111,6 +114,7 @@ def test_ways_to_be_greedy(client, offers, same_answers, check):
     title="A seed gives its text also among requests without a seed",
     needs="completions",
     source="OpenAI API, 2026-08-21: seed; vllm #51226, tt-metal #53802",
+    covers="G02",
     fault="seed-lost-in-batch",
 )
 def test_a_seed_counts_among_others(client, offers, check):
@@ -136,6 +140,7 @@ def test_a_seed_counts_among_others(client, offers, check):
     title="At the same time, one seed gives one text and other seeds give others",
     needs="completions",
     source="OpenAI API, 2026-08-21: seed; tt-metal #53802, tensorrtllm_backend #468",
+    covers="G03",
     fault="seed-shared",
 )
 def test_seeds_at_the_same_time(client, offers, check):
@@ -153,6 +158,7 @@ def test_seeds_at_the_same_time(client, offers, check):
     title="With one seed, n choices differ from each other, and all come again",
     needs="completions",
     source="OpenAI API, 2026-08-21: n, seed; vllm #12584, #14280",
+    covers="G04",
     fault="choices-alike",
 )
 def test_a_seed_repeats_all_choices(client, offers, check):
@@ -170,6 +176,7 @@ def test_a_seed_repeats_all_choices(client, offers, check):
     title="A bias of +100 forces a token, and one of -100 bans it",
     needs="completions",
     source="OpenAI API, 2026-08-21: logit_bias, -100 to 100",
+    covers="G06",
     fault="bias-ignored",
 )
 def test_a_bias_forces_and_bans(client, tokenizer, wordy, check):
@@ -193,6 +200,7 @@ def test_a_bias_forces_and_bans(client, tokenizer, wordy, check):
     title="A penalty on what was said makes an answer repeat itself less, among others as alone",
     needs="completions",
     source="OpenAI API, 2026-08-21: frequency_penalty; vllm #27878, #26467",
+    covers="G07",
     fault="penalties-ignored",
 )
 def test_penalties_have_their_effect(client, tokenizer, same_answers, check):
@@ -219,6 +227,7 @@ EACH = 25
     title="At temperature 1 tokens are drawn as often as their probabilities say",
     needs=["completions", "logprobs"],
     source="OpenAI API, 2026-08-21: temperature, logprobs; arXiv 2511.20621",
+    covers="G09",
     fault="sampling-sharpened",
 )
 def test_tokens_are_drawn_as_often_as_told(client, offers, check):
@@ -253,6 +262,7 @@ RANGES = {
     title="A value that {field} cannot have is refused, and the server goes on",
     needs="completions",
     source="OpenAI API, 2026-08-21: ranges of parameters; vllm #4529, #57018",
+    covers=["G11", "G12"],
     fault="ranges-ignored",
 )
 def test_values_out_of_range_are_refused(field, client, check):

@@ -61,6 +61,7 @@ def with_media(client, kind, url):
     title="No media are read from the server's files or fetched from addresses that only it can reach",
     needs="chat",
     source="llama.cpp server tests: local media files (b7500, 2026); CWE-918; vLLM documentation: --allowed-media-domains",
+    covers="Z04",
     fault="fetches-media",
 )
 def test_media_of_inside_addresses_are_refused(client, check):
@@ -92,6 +93,7 @@ def test_media_of_inside_addresses_are_refused(client, check):
     "server.security.development-routes",
     title="The levers of development are not there: no route puts to sleep, profiles, resets or calls into the engine",
     source="vLLM issue 29922 (2025); vLLM documentation: VLLM_SERVER_DEV_MODE (v0.32)",
+    covers="Z03",
     fault="development-routes",
 )
 def test_development_routes_are_absent(client, check):
@@ -117,6 +119,7 @@ def listed_paths(client):
     title="The marks of roles in what a user writes are text: nobody speaks as the assistant or the system by writing them",
     needs=("chat", "spec"),
     source="transformers issues 47822, 47853 (2026); vLLM issue 31735 (2026)",
+    covers="Z05",
     fault="forges-roles",
 )
 def test_special_tokens_of_a_user_are_text(client, tokenizer, check):
@@ -142,6 +145,7 @@ def test_special_tokens_of_a_user_are_text(client, tokenizer, check):
     title="A chat is its rendered template, token by token: nothing is put before it, no beginning twice",
     needs=("chat", "completions"),
     source="vLLM issues 9519, 27486, 55288 (2024 to 2026): the beginning mark twice",
+    covers="Z06",
     fault="doubles-bos",
 )
 def test_a_chat_is_its_rendered_template(client, tokenizer, check):

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.server
     title="An answer has max_tokens tokens at most, and finish_reason says that it was cut",
     needs="completions",
     source="OpenAI API: max_tokens, finish_reason",
+    covers="S01",
     fault="over-by-one",
 )
 def test_max_tokens_is_kept(client, unending, check):
@@ -79,6 +80,7 @@ def require_stopped(client, check, asked, free, stops, ask_one):
     title="Any piece of the text can be the stop: one character, part of a token, or across several",
     needs="completions",
     source="OpenAI API, 2026-08-21: stop; vllm #3672, #8468, #3574",
+    covers="S03",
     fault="stops-at-tokens",
 )
 def test_any_piece_of_the_text_can_stop_it(client, wordy, check):
@@ -91,6 +93,7 @@ def test_any_piece_of_the_text_can_stop_it(client, wordy, check):
     title="Of up to four stops the one that comes first ends the text",
     needs="completions",
     source="OpenAI API, 2026-08-21: stop, up to 4 sequences",
+    covers="S04",
     fault="first-stop-only",
 )
 def test_the_first_of_several_stops_ends_the_text(client, wordy, check):
@@ -109,6 +112,7 @@ def streamed_stop(client, asked, stop):
     title="A stream holds nothing of the stop, and all of the text before it",
     needs="completions",
     source="OpenAI API, 2026-08-21: stop, stream; vllm #45636, #13087, #11089",
+    covers="S05",
     fault="stop-begins-in-stream",
 )
 def test_a_stream_holds_nothing_of_its_stop(client, wordy, check):
@@ -121,6 +125,7 @@ def test_a_stream_holds_nothing_of_its_stop(client, wordy, check):
     title="Text that only begins like the stop is not lost, streamed or not",
     needs="completions",
     source="OpenAI API, 2026-08-21: stop; vllm #45636",
+    covers="S05",
     fault="near-stop-lost",
 )
 def test_text_that_resembles_the_stop_is_kept(client, wordy, check):
@@ -155,6 +160,7 @@ def test_a_stop_ends_a_chat(client, wordy, check):
     title="A chat keeps to max_completion_tokens, and says that it was cut",
     needs="chat",
     source="OpenAI API, 2026-08-21: max_completion_tokens; vllm #19861",
+    covers="S02",
     fault="max-completion-ignored",
 )
 def test_max_completion_tokens_is_kept(client, unending, check):
@@ -172,6 +178,7 @@ ENDING = ("12+34=", "repeat: one two three", "Answer with yes or no: is water we
     title="An answer cut before its end says length, and one that came to its end says stop",
     needs="chat",
     source="OpenAI API, 2026-08-21: finish_reason; method of vllm #53269",
+    covers="S10",
     fault="cut-says-stop",
 )
 def test_the_end_is_told_from_a_cut(client, check):
@@ -203,6 +210,7 @@ def test_the_end_is_told_from_a_cut(client, check):
     title="Each of many requests at the same time keeps to its own limit",
     needs="completions",
     source="OpenAI API, 2026-08-21: max_tokens; vllm #27922",
+    covers="S11",
     fault="limits-shared",
 )
 def test_each_request_keeps_to_its_own_limit(client, longest, check):
@@ -219,6 +227,7 @@ def test_each_request_keeps_to_its_own_limit(client, longest, check):
     title="A stop given as a token's id ends the text",
     needs=["completions", "field:stop_token_ids"],
     source="vLLM: stop_token_ids",
+    covers="S07",
     fault="stop-ids-ignored",
 )
 def test_a_token_id_stops_the_text(client, wordy, tokenizer, check):
@@ -237,6 +246,7 @@ def test_a_token_id_stops_the_text(client, wordy, tokenizer, check):
     title="Where it is asked for, the stop is part of the text",
     needs=["completions", "field:include_stop_str_in_output"],
     source="vLLM: include_stop_str_in_output; vllm #1973",
+    covers="S08",
     fault="include-stop-ignored",
 )
 def test_the_stop_is_part_of_the_text_where_asked(client, wordy, check):
@@ -253,6 +263,7 @@ def test_the_stop_is_part_of_the_text_where_asked(client, wordy, check):
     title="An answer that would end sooner has min_tokens tokens at least",
     needs=["completions", "field:min_tokens"],
     source="vLLM: min_tokens",
+    covers="S09",
     fault="min-tokens-ignored",
 )
 def test_min_tokens_is_kept(client, check):
@@ -266,6 +277,7 @@ def test_min_tokens_is_kept(client, check):
     title="With ignore_eos an answer goes on to its limit",
     needs=["completions", "field:ignore_eos"],
     source="vLLM: ignore_eos",
+    covers="S09",
     fault="ignore-eos-ignored",
 )
 def test_ignore_eos_goes_on_to_the_limit(client, check):

@@ -53,6 +53,7 @@ def same_end_and_counts(client, check, whole, events):
     title="A streamed completion has the text, usage and end of one that is not streamed",
     needs="completions",
     source="OpenAI API: stream, stream_options",
+    covers=["P01", "P11"],
     fault="stream-differs",
 )
 def test_a_streamed_completion_equals_a_whole_one(client, offers, unending, check):
@@ -71,6 +72,7 @@ def test_a_streamed_completion_equals_a_whole_one(client, offers, unending, chec
     title="A streamed chat answer has the text, usage and end of one that is not streamed",
     needs="chat",
     source="OpenAI API: stream, stream_options",
+    covers=["P01", "P11"],
     fault="stream-differs",
 )
 def test_a_streamed_chat_equals_a_whole_one(client, check):
@@ -114,6 +116,7 @@ def adds(choice):
     title="All chunks of one stream have one id, one time of creation and the object of a chunk: {endpoint}",
     needs="{endpoint}",
     source="OpenAI API, 2026-08-21: chunk objects, each with the same id and timestamp; litellm #37792",
+    covers="P01",
     fault="chunk-ids",
 )
 def test_chunks_belong_to_one_answer(endpoint, client, unending, check):
@@ -144,6 +147,7 @@ def test_created_is_a_time_in_seconds(endpoint, client, check):
     title="A stream ends with [DONE], once and last: {endpoint}",
     needs="{endpoint}",
     source="OpenAI API, 2026-08-21: stream, terminated by data: [DONE]; vllm #52852",
+    covers="P03",
     fault="events-after-done",
 )
 def test_done_comes_once_and_last(endpoint, client, unending, check):
@@ -157,6 +161,7 @@ def test_done_comes_once_and_last(endpoint, client, unending, check):
     title="Each choice of a stream says once why it ended, in one of the API's words: {endpoint}",
     needs="{endpoint}",
     source="OpenAI API, 2026-08-21: finish_reason; vllm #27572, #57082",
+    covers="P02",
     fault="finish-twice",
 )
 def test_a_stream_says_once_why_it_ended(endpoint, client, unending, check):
@@ -175,6 +180,7 @@ def test_a_stream_says_once_why_it_ended(endpoint, client, unending, check):
     title="Nothing is added to a choice after the chunk that ends it: {endpoint}",
     needs="{endpoint}",
     source="OpenAI API, 2026-08-21: finish_reason; vllm #35705",
+    covers="P05",
     fault="text-after-finish",
 )
 def test_nothing_comes_after_the_end(endpoint, client, unending, check):
@@ -190,6 +196,7 @@ def test_nothing_comes_after_the_end(endpoint, client, unending, check):
     title="A streamed chat names the assistant's role in its first delta, and no other role later",
     needs="chat",
     source="OpenAI API, 2026-08-21: chat.completion.chunk, delta.role",
+    covers="P06",
     fault="no-role",
 )
 def test_the_role_comes_first(client, unending, check):
@@ -237,6 +244,7 @@ def require_incremental(client, endpoint, longest, check, headers=None):
     title="A stream sends text while it is made, and does not hold it back: {endpoint}",
     needs="{endpoint}",
     source="OpenAI API, 2026-08-21: stream; NVIDIA/OpenShell #261, sub2api #4691",
+    covers="P07",
     fault="holds-back",
 )
 def test_text_comes_while_it_is_made(endpoint, client, longest, check):
@@ -249,6 +257,7 @@ def test_text_comes_while_it_is_made(endpoint, client, longest, check):
     title="A client that takes compressed answers gets its stream as early: {endpoint}",
     needs="{endpoint}",
     source="RFC 9110, section 12.5.3; sub2api #4691",
+    covers="P08",
     fault="compressed-at-once",
 )
 def test_a_stream_is_not_held_back_to_be_compressed(endpoint, client, longest, check):
@@ -261,6 +270,7 @@ def test_a_stream_is_not_held_back_to_be_compressed(endpoint, client, longest, c
     title="Options of a stream, sent without one, are refused or do nothing: {endpoint}",
     needs="{endpoint}",
     source="OpenAI API, 2026-08-21: stream_options, only with stream; vLLM's own tests",
+    covers="P12",
     fault="options-break",
 )
 def test_stream_options_without_a_stream(endpoint, client, check):
@@ -277,6 +287,7 @@ def test_stream_options_without_a_stream(endpoint, client, check):
     title="The usage that a stream was asked for comes once, last, in a chunk without choices: {endpoint}",
     needs="{endpoint}",
     source="OpenAI API, 2026-08-21: stream_options.include_usage; vllm #6705",
+    covers="P13",
     fault="usage-in-each",
 )
 def test_usage_of_a_stream_comes_last(endpoint, client, unending, check):
@@ -292,6 +303,7 @@ def test_usage_of_a_stream_comes_last(endpoint, client, unending, check):
     title="No two answers have the same id, also of requests at the same time",
     needs="completions",
     source="OpenAI API, 2026-08-21: id, a unique identifier; vllm #27723",
+    covers="P14",
     fault="same-ids",
 )
 def test_ids_are_unique(client, check):
@@ -314,6 +326,7 @@ def by_index(events):
     title="Of n choices all are there, each whole and in its place, streamed as well",
     needs="completions",
     source="OpenAI API, 2026-08-21: n, index; vllm #16863, #14280",
+    covers=["P02", "P11", "P15"],
     fault="choices-mixed",
 )
 def test_choices_are_all_there(client, unending, check):
@@ -343,6 +356,7 @@ PROMPTS = ("12+34=", "5+5=", "next: 3 6 9 ->", "The capital of France is")
     title="Several prompts in one request are answered each, in their order",
     needs="completions",
     source="OpenAI API, 2026-08-21: prompt, an array of strings",
+    covers="P16",
     fault="prompts-swapped",
 )
 def test_several_prompts_are_answered_in_order(client, same_answers, check):
@@ -360,6 +374,7 @@ def test_several_prompts_are_answered_in_order(client, same_answers, check):
     title="A prompt given as token ids is the prompt given as text",
     needs="completions",
     source="OpenAI API, 2026-08-21: prompt, an array of tokens",
+    covers="P17",
     fault="ids-cut",
 )
 def test_a_prompt_may_be_token_ids(client, same_answers, tokenizer, check):
@@ -378,6 +393,7 @@ def test_a_prompt_may_be_token_ids(client, same_answers, tokenizer, check):
     title="With echo, an answer gives the prompt back to the letter, and goes on behind it",
     needs="completions",
     source="OpenAI API, 2026-08-21: echo",
+    covers="P18",
     fault="echo-trimmed",
 )
 def test_echo_gives_the_prompt_back(client, same_answers, check):
@@ -400,6 +416,7 @@ BROKEN = "\N{REPLACEMENT CHARACTER}"
     title="Characters of several bytes are whole in a stream, whatever they are made of",
     needs="chat",
     source="OpenAI API, 2026-08-21: delta.content; ai-dynamo/dynamo #12630, exo #1691",
+    covers="P10",
     fault="half-characters",
 )
 def test_characters_are_never_cut(client, offers, tokenizer, check):
@@ -445,6 +462,7 @@ CASES = {
     title="Streamed and whole answers are the same, choice by choice: {case}",
     needs="completions",
     source="OpenAI API, 2026-08-21: stream; vLLM's and llama.cpp's own tests",
+    covers="P11",
     fault="stream-differs",
 )
 def test_streams_say_what_whole_answers_say(case, client, unending, same_answers, check):

@@ -164,6 +164,7 @@ def require_some(check, name, lists, *, of):
     title="An answer obeys its schema, greedy, sampled and streamed: {case}",
     needs=("chat", "structured_output"),
     source="OpenAI guide: structured outputs, supported schemas (2026-08); arXiv 2501.10868 (JSONSchemaBench)",
+    covers=["J01", "J12"],
     fault="schema-ignores",
 )
 def test_an_answer_obeys_its_schema(case, client, check):
@@ -195,6 +196,7 @@ def test_an_answer_obeys_its_schema(case, client, check):
     title="A keyword of JSON Schema is obeyed, or refused by a 4xx, and never ignored: {keyword}",
     needs=("chat", "structured_output"),
     source="OpenAI guide: structured outputs, an error for unsupported schemas (2026-08); vLLM issue 11363 (2024)",
+    covers=["J01", "J11"],
     fault="unknown-keywords-ignored",
 )
 def test_no_keyword_is_ignored(keyword, client, check):
@@ -214,6 +216,7 @@ def test_no_keyword_is_ignored(keyword, client, check):
     title="A schema that one value alone obeys is answered with that value, whatever the model would say",
     needs=("chat", "structured_output"),
     source="OpenAI guide: structured outputs, const and enum (2026-08); arXiv 2501.10868 (over-constrained schemas)",
+    covers="J02",
     fault="garbles-constants",
 )
 def test_the_only_instance_is_the_answer(client, check):
@@ -272,6 +275,7 @@ def test_each_choice_obeys(client, check):
     title="Schemas are obeyed by 32 answers at once as by one alone",
     needs=("chat", "structured_output"),
     source="vLLM issue 19493 (2025); omlx issue 691 (2026): 57 % valid at two at once",
+    covers=["J04", "J12"],
     fault="constrains-few",
 )
 def test_schemas_are_obeyed_at_once(client, check):
@@ -285,6 +289,7 @@ def test_schemas_are_obeyed_at_once(client, check):
     title="Answers without a schema are free beside answers with one, and after them",
     needs=("chat", "structured_output"),
     source="vLLM issue 19493 (2025): one request's grammar bound others",
+    covers="J08",
     fault="grammar-leaks",
 )
 def test_free_answers_stay_free(client, check):
@@ -306,6 +311,7 @@ def test_free_answers_stay_free(client, check):
     title="An answer that is cut says length, and is the beginning of a valid one",
     needs=("chat", "structured_output"),
     source="OpenAI API reference: finish_reason length (openapi.yaml of 2026-08-21); vLLM issue 52011 (2026)",
+    covers="J06",
     fault="cut-json-says-stop",
 )
 def test_a_cut_answer_is_a_beginning(client, check):
@@ -331,6 +337,7 @@ def test_a_cut_answer_is_a_beginning(client, check):
     title="A schema with endless instances ends at max_tokens at the latest, and leaves the server free",
     needs=("chat", "structured_output"),
     source="vLLM issues 52011, 13260, 55313 (2025, 2026): endless blanks",
+    covers="J05",
     fault="endless-json",
 )
 def test_endless_instances_end(client, check):
@@ -352,6 +359,7 @@ def test_endless_instances_end(client, check):
     title="A schema that is none is refused with a 4xx, and does no harm",
     needs=("chat", "structured_output"),
     source="vLLM issues 17248, 17313, 19270 (2025): a bad schema ended the engine",
+    covers=["J03", "E12"],
     fault="breaks-on-schemas",
 )
 def test_broken_schemas_are_refused(client, check):
@@ -371,6 +379,7 @@ def test_broken_schemas_are_refused(client, check):
     title="A response_format that is none is refused with a 4xx",
     needs=("chat", "structured_output"),
     source="OpenAI API reference: response_format (openapi.yaml of 2026-08-21)",
+    covers="J03",
     fault="lenient-formats",
 )
 def test_broken_formats_are_refused(client, check):
@@ -414,6 +423,7 @@ def test_an_answer_obeys_its_grammar(case, client, check):
     title="A constraint that is none is refused with a 4xx, and does no harm",
     needs=("chat", "field:structured_outputs"),
     source="vLLM issues 17313, 17894 (2025): a bad expression ended the engine",
+    covers=["J03", "E12"],
     fault="breaks-on-grammars",
 )
 def test_broken_grammars_are_refused(client, check):

@@ -82,6 +82,7 @@ def require_clean(answer, content):
     title="A function that the request names is called, with arguments that obey its schema",
     needs="tools",
     source="OpenAI API reference: tool_choice (openapi.yaml of 2026-08-21); MoonshotAI K2-Vendor-Verifier (2026)",
+    covers=["T01", "T04", "T10"],
     fault="tool-arguments-invalid",
 )
 def test_a_named_function_is_called(client, check):
@@ -102,6 +103,7 @@ def test_a_named_function_is_called(client, check):
     title="Where a call is required there is one, of a function that was offered, and finish_reason is tool_calls",
     needs="tools",
     source="OpenAI API reference: tool_choice required, finish_reason (openapi.yaml of 2026-08-21); vLLM issue 25054 (2025)",
+    covers=["T01", "T04", "T10"],
     fault="tool-choice-ignored",
 )
 def test_a_required_call_is_made(client, check):
@@ -122,6 +124,7 @@ def test_a_required_call_is_made(client, check):
     title="Where no call is wanted there is none, whole or streamed",
     needs="tools",
     source="OpenAI API reference: tool_choice none (openapi.yaml of 2026-08-21)",
+    covers="T04",
     fault="tool-choice-none-ignored",
 )
 def test_no_call_is_made_where_none_is_wanted(client, check):
@@ -141,6 +144,7 @@ def test_no_call_is_made_where_none_is_wanted(client, check):
     title="Left to the model, finish_reason is tool_calls where it calls, and nothing else where it does not",
     needs="tools",
     source="OpenAI API reference: tool_choice auto, the default with tools (openapi.yaml of 2026-08-21); vLLM issue 9209 (2024)",
+    covers=["T04", "T10"],
     fault="tool-finish-always",
 )
 def test_the_model_decides(client, check):
@@ -158,6 +162,7 @@ def test_the_model_decides(client, check):
     title="The pieces of a streamed call make the call that is answered whole; index, id and name fit",
     needs="tools",
     source="OpenAI API reference: ChatCompletionMessageToolCallChunk (openapi.yaml of 2026-08-21); vLLM issue 10781 (2024)",
+    covers=["T02", "T10"],
     fault="tool-pieces-lost",
 )
 def test_a_streamed_call_is_the_whole_one(client, check):
@@ -186,6 +191,7 @@ def test_a_streamed_call_is_the_whole_one(client, check):
     title="A call that max_tokens cuts says length, and is never passed off as a whole one",
     needs="tools",
     source="OpenAI API reference: finish_reason length (openapi.yaml of 2026-08-21); vLLM issues 53269, 47963 (2026)",
+    covers="T03",
     fault="cut-call-says-tool-calls",
 )
 def test_a_cut_call_says_so(client, check):
@@ -229,6 +235,7 @@ def ended(client, body):
     title="With parallel_tool_calls false there is one call at most",
     needs="tools",
     source="OpenAI API reference: parallel_tool_calls (openapi.yaml of 2026-08-21); vLLM issues 9451, 26233 (2024, 2025)",
+    covers="T05",
     fault="parallel-calls",
 )
 def test_one_call_at_most(client, check):
@@ -251,6 +258,7 @@ def test_one_call_at_most(client, check):
     title="Each call has an id of its own, in one answer and over all",
     needs="tools",
     source="MoonshotAI K2-Vendor-Verifier (2026); vLLM issue 27723 (2025)",
+    covers=["P14", "T01"],
     fault="tool-ids-repeat",
 )
 def test_ids_are_unique(client, check):
@@ -269,6 +277,7 @@ def test_ids_are_unique(client, check):
     title="The same question gets the same call each time, also from a warm prefix",
     needs="tools",
     source="vLLM tests: tool calls from the prefix cache (v0.32, 2026-08)",
+    covers="T08",
     fault="tool-arguments-drift",
 )
 def test_the_same_call_again(client, check):
@@ -287,6 +296,7 @@ def test_the_same_call_again(client, check):
     title="A schema with definitions is obeyed, the second time as the first",
     needs="tools",
     source="vLLM tests: definitions in a tool's schema (v0.32, 2026-08)",
+    covers="T09",
     fault="tool-definitions-lost",
 )
 def test_definitions_are_obeyed_twice(client, check):
@@ -308,6 +318,7 @@ def test_definitions_are_obeyed_twice(client, check):
     title="A conversation with calls and their results is read, all of it",
     needs="tools",
     source="OpenAI API reference: tool messages (openapi.yaml of 2026-08-21)",
+    covers="T06",
     fault="tool-results-dropped",
 )
 def test_results_are_read(client, check):
@@ -334,6 +345,7 @@ def test_results_are_read(client, check):
     title="Tools and choices that are none are refused with a 4xx, and do no harm",
     needs="tools",
     source="OpenAI API reference: tools, tool_choice (openapi.yaml of 2026-08-21); vLLM tests: null tool_choice (v0.32)",
+    covers=["T11", "E12"],
     fault="lenient-tools",
 )
 def test_broken_tools_are_refused(client, check):

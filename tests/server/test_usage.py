@@ -22,6 +22,7 @@ MESSAGES = [{"role": "user", "content": "repeat: The deep lake kept 42 golden la
     title="Usage counts of completions match the model's tokenizer",
     needs="completions",
     source="OpenAI API: usage",
+    covers="U01",
     fault="prompt-usage-off",
 )
 def test_usage_agrees_with_the_tokenizer(client, tokenizer, offers, check):
@@ -44,6 +45,7 @@ def test_usage_agrees_with_the_tokenizer(client, tokenizer, offers, check):
     title="Usage counts of chats match the chat template and the tokenizer",
     needs="chat",
     source="OpenAI API: usage",
+    covers="U01",
     fault="prompt-usage-off",
 )
 def test_usage_of_chats_agrees_with_template_and_tokenizer(client, tokenizer, check):
@@ -60,6 +62,7 @@ def test_usage_of_chats_agrees_with_template_and_tokenizer(client, tokenizer, ch
     title="As many tokens are counted as were sent, streamed and whole: {endpoint}",
     needs=["{endpoint}", "logprobs"],
     source="OpenAI API, 2026-08-21: usage.completion_tokens; vllm #8625, litellm #1304",
+    covers=["U02", "L01"],
     fault="stream-completions-off",
 )
 def test_as_many_tokens_are_counted_as_were_sent(endpoint, client, unending, check):
@@ -95,6 +98,7 @@ def test_the_total_is_the_sum(endpoint, client, check):
     title="Of n choices the prompt is counted once and each answer's tokens",
     needs="completions",
     source="OpenAI API, 2026-08-21: usage; vllm #56361",
+    covers="U03",
     fault="choices-uncounted",
 )
 def test_usage_of_several_choices(client, unending, tokenizer, check):
@@ -129,6 +133,7 @@ def test_usage_of_several_prompts(client, tokenizer, check):
     title="Tokens from the prefix cache are counted: none of a new prompt, some of a known one, the same streamed",
     needs=["completions", "extension:cached_tokens"],
     source="OpenAI API, 2026-08-21: usage.prompt_tokens_details.cached_tokens; vllm #50895",
+    covers="U05",
     fault="cached-cold",
 )
 def test_cached_tokens_are_counted(client, check):
@@ -157,6 +162,7 @@ def cached(usage):
     title="Counts that come with each chunk never fall, and end at the last one",
     needs=["completions", "field:stream_options.continuous_usage_stats"],
     source="vLLM: stream_options.continuous_usage_stats",
+    covers="U04",
     fault="continuous-resets",
 )
 def test_continuous_counts_grow(client, unending, check):
@@ -172,6 +178,7 @@ def test_continuous_counts_grow(client, unending, check):
     title="Nothing is counted that comes after the stop",
     needs=["completions", "logprobs"],
     source="OpenAI API, 2026-08-21: stop, usage; vllm #47616",
+    covers="U07",
     fault="counts-past-stop",
 )
 def test_nothing_is_counted_past_the_stop(client, wordy, check):
