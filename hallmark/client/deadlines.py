@@ -85,6 +85,10 @@ class Deadline:
             self.told = f"the answer did not end within {within_s:g} s after [DONE]: its connection stays open"
             self._at = time.monotonic() + within_s
 
+    def end_in(self, within_s: float) -> None:
+        """It is over so much later than now."""
+        self._at = time.monotonic() + within_s
+
     @property
     def left_s(self) -> float:
         return self._at - time.monotonic()

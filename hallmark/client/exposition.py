@@ -33,6 +33,14 @@ def read_samples(text: str) -> list[MetricSample]:
     return found
 
 
+_TYPE = re.compile(r"^# TYPE (\S+) (\w+)")
+
+
+def kinds(text: str) -> dict[str, str]:
+    """Name of a family -> `counter`, `gauge`, `histogram`, as the exposition says it."""
+    return {match[1]: match[2] for line in text.splitlines() if (match := _TYPE.match(line))}
+
+
 def total(samples: list[MetricSample], name: str) -> float | None:
     """The sum over all label sets; None where there is no such sample."""
     values = [sample.value for sample in samples if sample.name == name]

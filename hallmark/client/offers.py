@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 from hallmark.client.asking import CHATS, COMPLETIONS
+from hallmark.client.counters import names_in
 from hallmark.client.wire import Answer, WireClient
 from hallmark.core.errors import CheckFailed
 
@@ -178,6 +179,8 @@ class Offers:
                 return self._field(name)
             case "route":
                 return self._route(name)
+            case "extension" if name == "counters":
+                return self._counters()
         found = [self._by(probe) for probe in PROBES.get(need, ())]
         if not found:
             return _unknown(f"nobody knows how to look for {need}")
@@ -213,6 +216,20 @@ class Offers:
             return _absent(f"GET {path} answers {status}")
         # Of a path that takes other methods only, GET is told so.
         return _offered(f"GET {path} answers {status}") if status in (200, 405) else _unknown(f"GET {path} answers {status}")
+
+    def _counters(self) -> Offer:
+        """Whether it counts its requests and tokens on /metrics, under names that are known."""
+        try:
+            answer = self.client.get("/metrics")
+        except CheckFailed as exc:
+            return _unknown(str(exc))
+        if answer.status in (401, 403, 404, 405, 501):
+            return _absent(f"GET /metrics answers {answer.status}")
+        if answer.status != 200:
+            return _unknown(f"GET /metrics answers {answer.status}")
+        if names := names_in(answer.body_text):
+            return _offered(f"its /metrics has the counters of {names.engine}")
+        return _absent("its /metrics has none of the counters of vLLM or SGLang")
 
     def _field(self, name: str) -> Offer:
         document, read = self.document

@@ -22,6 +22,8 @@ from hallmark.core.redact import MASK
 _SHOWN = 300
 _PASTED = 2000
 """So many bytes of a request's body stand in a curl line; one of megabytes is told by its length."""
+_SENT = "http11.send_request_body.complete"
+"""What httpcore calls the moment at which a request is out."""
 _ANSWERED = 1000
 """So many characters of an answer are told."""
 
@@ -141,6 +143,11 @@ class WireClient:
         request, answer = self._last
         return answer.told() if answer else f"request: {self._sent(request).curl()}"
 
+    @property
+    def first_s(self) -> float:
+        """How long a first token may take."""
+        return self._patience.first_s
+
     def body(self, **fields: Any) -> dict[str, Any]:
         """A request's body for the served model."""
         return {"model": self.model, **fields}
@@ -189,6 +196,25 @@ class WireClient:
             finally:
                 response.close()
 
+    def give_up(self, path: str, body: Mapping[str, Any], *, after_s: float) -> bool:
+        """POST `body` and go away so long after it was sent, as users do who wait no longer; False where all came before.
+
+        CheckFailed for an answer with another status than 200.
+        """
+        request = self._request("POST", path, content=_encoded(body, None))
+        deadline = with_deadline(request, self._patience.of(body))
+
+        def sent(event: str, _: object) -> None:
+            if event == _SENT:
+                deadline.end_in(after_s)
+
+        request.extensions["trace"] = sent
+        try:
+            self._send(request, deadline).require(200)
+        except NoAnswerInTime:
+            return True
+        return False
+
     def _request(
         self,
         method: str,
@@ -208,7 +234,10 @@ class WireClient:
         return self._http.build_request(method, self.base_url + path, content=content, headers=fields)
 
     def _answer(self, request: httpx.Request, body: Any = None) -> Answer:
-        with self._watched(request, with_deadline(request, self._patience.of(body))):
+        return self._send(request, with_deadline(request, self._patience.of(body)))
+
+    def _send(self, request: httpx.Request, deadline: Deadline) -> Answer:
+        with self._watched(request, deadline):
             return self._read(self._http.send(request), request)
 
     def _read(self, response: httpx.Response, request: httpx.Request) -> Answer:

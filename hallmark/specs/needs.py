@@ -23,7 +23,7 @@ _BY_ASKING = FEATURES - {Feature.LORA.value}
 """Features that can be found out by asking the server; adapters are those that the weights name."""
 EXTENSIONS = ("field", "route", "extension")
 """What OpenAI's reference does not have and no spec declares: `field:min_tokens` of a request, `route:/tokenize`,
-`extension:cached_tokens` (`client/offers.py` says how those are looked for)."""
+`extension:cached_tokens`, `extension:counters` (`client/offers.py` says how those are looked for)."""
 
 
 def binds(cell: Cell, check: str, needs: tuple[str, ...], *, guarded: bool) -> bool:

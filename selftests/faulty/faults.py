@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from selftests.faulty import isolation_faults, logprob_faults, sampling_faults, stop_faults, streaming_faults, usage_faults
+from selftests.faulty import (
+    isolation_faults,
+    logprob_faults,
+    metrics_faults,
+    sampling_faults,
+    stop_faults,
+    streaming_faults,
+    usage_faults,
+)
 from selftests.faulty.error_faults import ERRORS
 from selftests.faulty.security_faults import SECURITY
 from selftests.faulty.structured_faults import STRUCTURED
@@ -112,7 +120,15 @@ FAULTS: Mapping[str, Fault] = {
     # one file for each area of the suite
     **{
         name: Fault(what, default)
-        for area in (streaming_faults, stop_faults, usage_faults, sampling_faults, logprob_faults, isolation_faults)
+        for area in (
+            streaming_faults,
+            stop_faults,
+            usage_faults,
+            sampling_faults,
+            logprob_faults,
+            isolation_faults,
+            metrics_faults,
+        )
         for name, (what, default) in area.WHAT.items()
     },
     **{name: Fault(*told) for name, told in {**ERRORS, **SECURITY, **STRUCTURED, **TOOL_FAULTS}.items()},

@@ -1,43 +1,86 @@
-"""The stand-in's counters, in vLLM's names: what it generated, and how long that took."""
+"""The stand-in's counters, in vLLM's names: what was asked, what it generated, why it ended, and how long that took."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
+
+from selftests.faulty.jobs import Job
 
 BOUNDS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0)
 TTFT, ITL, E2E = "time_to_first_token_seconds", "inter_token_latency_seconds", "e2e_request_latency_seconds"
+REASONS = ("stop", "length", "abort")
 
 
+@dataclass
 class Metrics:
-    """`slower` multiplies each time that is told; `extra_tokens` are counted for each answer though nobody got them."""
+    """Of one server. Each choice of a request counts as a request, as vLLM counts it."""
 
-    def __init__(self, *, slower: float = 1.0, extra_tokens: int = 0) -> None:
-        self._slower = slower
-        self._extra = extra_tokens
-        self.tokens = 0
-        self._seen: dict[str, list[float]] = {TTFT: [], ITL: [], E2E: []}
+    slower: float = 1.0
+    """Multiplies each time that is told."""
+    extra_tokens: int = 0
+    """So many are counted for each answer though nobody got them."""
+    chosen: Mapping[str, str] = field(default_factory=dict)
+    """The faults."""
+    prompt_tokens: int = 0
+    tokens: int = 0
+    ended: Counter[str] = field(default_factory=Counter)
+    seen: dict[str, list[float]] = field(default_factory=lambda: {TTFT: [], ITL: [], E2E: []})
+    answers: int = 0
+    read: int = 0
 
-    def answered(self, *, began: float, moments: Sequence[float], ended: float) -> None:
-        """One answer: when it began, when each of its tokens came, when it was over (monotonic seconds)."""
-        self.tokens += len(moments) + self._extra
-        if moments:
-            self._seen[TTFT].append((moments[0] - began) * self._slower)
-            self._seen[ITL] += [(b - a) * self._slower for a, b in pairwise(moments)]
-        self._seen[E2E].append((ended - began) * self._slower)
+    def answered(self, job: Job, *, lengths: Sequence[int], reasons: Sequence[str], moments: Sequence[float]) -> None:
+        """One answer: tokens of each choice, why each ended; when it began, when each token came, when it was over."""
+        began, *came, ended = moments
+        prompt = sum(map(len, job.prompts)) * job.n
+        prompt += int(self.chosen.get("prompts-counted-again", "0"))
+        prompt -= job.n > 1 and "prompts-counted-in-part" in self.chosen
+        self.prompt_tokens += prompt
+        made = lengths[0] if "choices-counted-once" in self.chosen else sum(lengths)
+        self.tokens += 0 if job.stream and "streams-uncounted" in self.chosen else made + self.extra_tokens
+        if came:
+            self.seen[TTFT].append((came[0] - began) * self.slower)
+            self.seen[ITL] += [(b - a) * self.slower for a, b in pairwise(came)]
+        for reason in reasons:
+            self._end(reason)
+            if not (job.stream and "latencies-lost" in self.chosen):
+                self.seen[E2E].append((ended - began) * self.slower)
+
+    def _end(self, reason: str) -> None:
+        self.answers += 1
+        if "requests-uncounted" in self.chosen and self.answers % int(self.chosen["requests-uncounted"]) == 0:
+            return
+        told = "stop" if "ends-as-stop" in self.chosen else reason
+        self.ended[told] += 2 if "requests-counted-twice" in self.chosen else 1
 
     def text(self, *, running: int, asked: int) -> str:
+        self.read += 1
+        if "counters-fall" in self.chosen and self.read % int(self.chosen["counters-fall"]) == 0:
+            self.prompt_tokens = self.tokens = 0
         lines = [
+            "# TYPE vllm:num_requests_running gauge",
             f"vllm:num_requests_running {running}",
             "# TYPE vllm:num_requests_waiting gauge",
             "vllm:num_requests_waiting 0",
+            "# TYPE vllm:kv_cache_usage_perc gauge",
+            f"vllm:kv_cache_usage_perc {running / 1024}",
+            "# TYPE vllm:prompt_tokens_total counter",
+            f"vllm:prompt_tokens_total {self.prompt_tokens}",
             "# TYPE vllm:generation_tokens_total counter",
             f"vllm:generation_tokens_total {self.tokens}",
+            "# TYPE vllm:request_success_total counter",
+            *(f'vllm:request_success_total{{finished_reason="{reason}"}} {self.ended[reason]}' for reason in REASONS),
             f"stand_in:completions_asked {asked}",
         ]
-        for name, values in self._seen.items():
+        for name, values in self.seen.items():
             lines.append(f"# TYPE vllm:{name} histogram")
-            lines += [f'vllm:{name}_bucket{{le="{bound}"}} {sum(v <= bound for v in values)}' for bound in BOUNDS]
-            lines += [f'vllm:{name}_bucket{{le="+Inf"}} {len(values)}', f"vllm:{name}_sum {sum(values)}"]
+            held = [sum(v <= bound for v in values) for bound in BOUNDS]
+            if "buckets-apart" in self.chosen and values:
+                held[-1] = -1
+            lines += [f'vllm:{name}_bucket{{le="{bound}"}} {number}' for bound, number in zip(BOUNDS, held, strict=True)]
+            last = len(values) + ("buckets-over" in self.chosen)
+            lines += [f'vllm:{name}_bucket{{le="+Inf"}} {last}', f"vllm:{name}_sum {sum(values)}"]
             lines.append(f"vllm:{name}_count {len(values)}")
         return "\n".join(lines) + "\n"

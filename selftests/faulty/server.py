@@ -67,7 +67,11 @@ class StandIn:
             seed_decides=faults.text("seed-decides"),
             sure="sure" in faults,
         )
-        self.metrics = Metrics(slower=faults.number("slow-clock") or 1.0, extra_tokens=int(faults.number("miscounts-tokens")))
+        self.metrics = Metrics(
+            slower=faults.number("slow-clock") or 1.0,
+            extra_tokens=int(faults.number("miscounts-tokens")),
+            chosen=faults.chosen,
+        )
         self.adapters: list[str] = []
         self.born = time.time()
         self.cans: dict[str, Reply] = {}
@@ -319,7 +323,11 @@ class StandIn:
             await _trickle(writer, reply.head(), b" ", every_s=0.5)
         self._send(writer, reply)
         moments = [began + self.ttft_s + self.itl_s * place for place in range(sum(len(o.ids) for o in outputs))]
-        self.metrics.answered(began=began, moments=moments, ended=time.monotonic())
+        self._count(job, outputs, [began, *moments, time.monotonic()])
+
+    def _count(self, job: Job, outputs: Sequence[answers.Output], moments: Sequence[float]) -> None:
+        lengths, reasons = [len(o.ids) for o in outputs], [o.finish_reason for o in outputs]
+        self.metrics.answered(job, lengths=lengths, reasons=reasons, moments=moments)
 
     async def _stream(self, job: Job, outputs: Sequence[answers.Output], *, writer: asyncio.StreamWriter, began: float) -> None:
         if "head-trickles" in self.faults:
@@ -360,7 +368,7 @@ class StandIn:
         if "stays-open" in self.faults:
             await asyncio.Event().wait()
         writer.write(b"0\r\n\r\n")
-        self.metrics.answered(began=began, moments=moments, ended=time.monotonic())
+        self._count(job, outputs, [began, *moments, time.monotonic()])
         self._log_times(began=began, first=first, last=time.monotonic(), tokens=total)
         await writer.drain()
 
