@@ -10,6 +10,8 @@ from hallmark.client.errors import StreamBroken, StreamedError, StreamTruncated
 from hallmark.client.strict_json import read_json
 
 DONE = "[DONE]"
+ENDS = ("response.completed", "response.incomplete", "response.failed")
+"""The events that end a stream of `/v1/responses`."""
 _SHOWN = 300
 
 
@@ -105,4 +107,41 @@ def body_of(event: Event) -> dict[str, Any]:
     # vLLM nests the error; older releases and some gateways send it flat, or name the event.
     if body.get("error") is not None or body.get("object") == "error" or event.name == "error":
         raise StreamedError(f"the stream reports an error: {event.data[:_SHOWN]}")
+    return body
+
+
+def typed_events(pieces: Iterable[bytes], *, on_done: Callable[[], None] = lambda: None) -> Iterator[dict[str, Any]]:
+    """The bodies of a stream of `/v1/responses`, up to the one that ends it; StreamBroken, StreamTruncated or StreamedError.
+
+    OpenAI's own ends with that event; other servers send `[DONE]` after it, which is as good. Nothing else may follow.
+    """
+    parser = SseParser()
+    ended = done = False
+    for piece in pieces:
+        for event in parser.feed(piece):
+            if done or (ended and event.data != DONE):
+                raise StreamBroken(f"the stream goes on after its end: {event.data[:_SHOWN]!r}")
+            if event.data == DONE:
+                done = True
+                if not ended:
+                    raise StreamTruncated(f"[DONE] comes, and none of {', '.join(ENDS)} came before it")
+                continue
+            body = _typed(event)
+            ended = body["type"] in ENDS
+            if ended:
+                on_done()
+            yield body
+    if not ended:
+        raise StreamTruncated("the stream ended inside an event" if parser.unfinished else f"the stream ended without {ENDS[0]}")
+
+
+def _typed(event: Event) -> dict[str, Any]:
+    body = body_of(event)
+    kind = body.get("type")
+    if kind == "error":
+        raise StreamedError(f"the stream reports an error: {event.data[:_SHOWN]}")
+    if not isinstance(kind, str):
+        raise StreamBroken(f"an event does not say its type: {event.data[:_SHOWN]!r}")
+    if event.name and event.name != kind:
+        raise StreamBroken(f"an event is named {event.name!r}, and its type is {kind!r}")
     return body

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -14,7 +14,7 @@ import httpx
 from hallmark.client.credentials import Credential
 from hallmark.client.deadlines import AFTER_DONE_S, Deadline, OneConnectionEach, Patience, with_deadline
 from hallmark.client.errors import ConnectionLost, NoAnswerInTime, StreamBroken
-from hallmark.client.sse import json_events
+from hallmark.client.sse import json_events, typed_events
 from hallmark.client.strict_json import read_json
 from hallmark.core.errors import CheckFailed
 from hallmark.core.redact import MASK
@@ -181,6 +181,15 @@ class WireClient:
         Raises CheckFailed for a status other than 200, StreamBroken and its kinds for a bad stream. Closing the
         iterator early drops the connection, as a user who goes away does.
         """
+        yield from self._stream(path, body, headers, json_events)
+
+    def typed_stream(self, path: str, body: Mapping[str, Any]) -> Generator[dict[str, Any], None, None]:
+        """The same for `/v1/responses`, whose events have types, one of which ends the stream (`sse.typed_events`)."""
+        yield from self._stream(path, body, None, typed_events)
+
+    def _stream(
+        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None, read: Callable[..., Iterator[dict[str, Any]]]
+    ) -> Generator[dict[str, Any], None, None]:
         request = self._request("POST", path, content=_encoded(body, None), headers=headers)
         deadline = with_deadline(request, self._patience.of(body))
         with self._watched(request, deadline):
@@ -192,7 +201,7 @@ class WireClient:
                 kind = response.headers.get("content-type", "")
                 if not kind.startswith("text/event-stream"):
                     raise StreamBroken(f"POST {path} asked for a stream and got content-type {kind!r}")
-                yield from json_events(response.iter_bytes(), on_done=lambda: deadline.all_is_there(AFTER_DONE_S))
+                yield from read(response.iter_bytes(), on_done=lambda: deadline.all_is_there(AFTER_DONE_S))
             finally:
                 response.close()
 

@@ -25,6 +25,8 @@ EXTENSIONS = ("field", "route", "extension")
 """What OpenAI's reference does not have and no spec declares: `field:min_tokens` of a request, `route:/tokenize`,
 `extension:cached_tokens`, `extension:counters` (`client/offers.py` says how those are looked for)."""
 
+# `declared:X`: the spec declares the feature X; that a server offers it besides is not enough to demand this of it.
+
 
 def binds(cell: Cell, check: str, needs: tuple[str, ...], *, guarded: bool) -> bool:
     """Whether `cell` has all that the check needs; `guarded`: its server demands a key. UsageError for an unknown need."""
@@ -56,8 +58,10 @@ def _has(cell: Cell, check: str, need: str, *, guarded: bool) -> bool:
             return cell.device_spec.detect.how == name
         case "impl":
             return cell.impl.name == name
+        case "declared" if name in FEATURES:
+            return _has(cell, check, name, guarded=guarded)
     known = ", ".join(sorted({*FEATURES, *_OF_CELL, KEY, SPEC}))
     raise UsageError(
         f"the check {check} needs '{need}', which is unknown",
-        hint=f"known: {known}, field:X, route:/X, extension:X, device:X, vendor:X, impl:X",
+        hint=f"known: {known}, field:X, route:/X, extension:X, declared:X, device:X, vendor:X, impl:X",
     )

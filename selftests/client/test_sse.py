@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hallmark.client.errors import StreamBroken, StreamedError, StreamTruncated
-from hallmark.client.sse import Event, SseParser, json_events
+from hallmark.client.sse import Event, SseParser, json_events, typed_events
 
 TEXT = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=12)
 
@@ -84,3 +84,29 @@ def test_bodies_before_an_error_are_given_before_it_is_raised() -> None:
     assert next(bodies) == {"a": 1}
     with pytest.raises(StreamedError, match="later"):
         next(bodies)
+
+
+BEGUN, ENDED = {"type": "response.created"}, {"type": "response.completed"}
+
+
+@pytest.mark.parametrize("tail", ["", "data: [DONE]\n\n"])
+def test_a_typed_stream_ends_with_the_event_that_says_so(tail: str) -> None:
+    """OpenAI's own sends nothing after it."""
+    assert list(typed_events([stream(BEGUN, ENDED, tail=tail)])) == [BEGUN, ENDED]
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (stream(BEGUN, tail=""), StreamTruncated),
+        (stream(BEGUN), StreamTruncated),
+        (stream(BEGUN, ENDED, BEGUN, tail=""), StreamBroken),
+        (stream(BEGUN, ENDED, tail="data: [DONE]\n\ndata: [DONE]\n\n"), StreamBroken),
+        (stream(BEGUN, {"type": "error", "message": "out of memory"}, tail=""), StreamedError),
+        (stream({"response": {}}, ENDED, tail=""), StreamBroken),
+        (b'event: ping\ndata: {"type": "response.completed"}\n\n', StreamBroken),
+    ],
+)
+def test_a_bad_typed_stream_is_an_error(data: bytes, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        list(typed_events([data]))

@@ -15,6 +15,7 @@ from selftests.faulty import (
     usage_faults,
 )
 from selftests.faulty.error_faults import ERRORS
+from selftests.faulty.response_faults import RESPONSES
 from selftests.faulty.security_faults import SECURITY
 from selftests.faulty.structured_faults import STRUCTURED
 from selftests.faulty.tools import TOOL_FAULTS
@@ -131,7 +132,7 @@ FAULTS: Mapping[str, Fault] = {
         )
         for name, (what, default) in area.WHAT.items()
     },
-    **{name: Fault(*told) for name, told in {**ERRORS, **SECURITY, **STRUCTURED, **TOOL_FAULTS}.items()},
+    **{name: Fault(*told) for name, told in {**ERRORS, **SECURITY, **STRUCTURED, **TOOL_FAULTS, **RESPONSES}.items()},
 }
 
 

@@ -30,6 +30,8 @@ from selftests.faulty import (
     isolation_faults,
     logprob_faults,
     only_openai,
+    response_faults,
+    responses,
     sampling_faults,
     security_faults,
     stop_faults,
@@ -72,6 +74,7 @@ class StandIn:
             extra_tokens=int(faults.number("miscounts-tokens")),
             chosen=faults.chosen,
         )
+        self.responses = responses.Responses(self.model, faults, options.max_model_len, lambda: self.answering_name)
         self.adapters: list[str] = []
         self.born = time.time()
         self.cans: dict[str, Reply] = {}
@@ -124,6 +127,8 @@ class StandIn:
             require_admission(knock, self.options.api_key, self.faults)
             if "only-openai" in self.faults:
                 only_openai.require_route(knock.method, path)
+            if more := self._more(knock.method, path, knock.body):
+                return writer.write(more)
             if not completions:
                 return self._send(writer, self.plain(knock.method, path, knock.body), headless=knock.method == "HEAD")
             if reply := error_faults.broken(knock.headers, knock.body, self.faults):
@@ -144,6 +149,17 @@ class StandIn:
             if "echoes-key" in self.faults and refused.status != 401:
                 refused.body["error"]["message"] += f" (asked with {knock.headers.get('authorization')})"
             self._send(writer, self._refusal(refused), headless=knock.method == "HEAD")
+
+    def _more(self, method: str, path: str, raw: bytes) -> bytes:
+        """What is answered on the routes that it has only where it is told to; empty for all others."""
+        if response_faults.OFFERED in self.faults and (method, path) == ("POST", responses.PATH):
+            body = parse_body(raw)
+            self._check_model(body.get("model"))
+            return self.responses.answer(body)
+        if response_faults.OFFERED in self.faults and method == "GET" and path.startswith(f"{responses.PATH}/"):
+            reply = self.responses.fetched(path)
+            return reply.head() + reply.body
+        return b""
 
     def _require_first(self, request: str) -> None:
         if request in self.requests and "loses-same-request-ids" in self.faults:

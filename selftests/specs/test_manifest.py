@@ -112,6 +112,20 @@ def test_a_new_feature_binds_only_the_cells_that_declare_it() -> None:
     assert Impl.model_fields["features"].default == USUAL_FEATURES
 
 
+def test_what_binds_a_declared_feature_alone_is_not_asked_of_a_server_that_offers_it_besides(tmp_path: Path) -> None:
+    """`declared:responses`: the reference to the letter is owed by who promises it."""
+    strict = {check for check, needs in needs_of(SERVER_CHECKS).items() if "declared:responses" in needs}
+    offered = {check for check, needs in needs_of(SERVER_CHECKS).items() if "responses" in needs} - strict
+    promising = spoilt("status: complete", "status: complete\n    features: [chat, responses]")
+    plain, whole = (
+        one(load_catalogue([folder]), "Small-1B", "cpu")
+        for folder in (spec_folder(tmp_path / "plain"), spec_folder(tmp_path / "whole", promising))
+    )
+    assert strict
+    assert strict | offered <= {entry.check for entry in demanded(whole)}
+    assert {check for check, asked in undeclared_checks(plain).items() if "responses" in asked} == offered
+
+
 def test_a_check_that_the_spec_names_is_demanded(tmp_path: Path) -> None:
     text = spoilt("status: complete", "status: complete\n    checks: [own.restart, server.own]")
     entries = demanded(one(load_catalogue([spec_folder(tmp_path, text)]), "Small-1B", "cpu"))
