@@ -14,6 +14,7 @@ from selftests.faulty import (
     streaming_faults,
     usage_faults,
 )
+from selftests.faulty.embeddings import EMBEDDINGS
 from selftests.faulty.error_faults import ERRORS
 from selftests.faulty.response_faults import RESPONSES
 from selftests.faulty.security_faults import SECURITY
@@ -132,7 +133,10 @@ FAULTS: Mapping[str, Fault] = {
         )
         for name, (what, default) in area.WHAT.items()
     },
-    **{name: Fault(*told) for name, told in {**ERRORS, **SECURITY, **STRUCTURED, **TOOL_FAULTS, **RESPONSES}.items()},
+    **{
+        name: Fault(*told)
+        for name, told in {**ERRORS, **SECURITY, **STRUCTURED, **TOOL_FAULTS, **RESPONSES, **EMBEDDINGS}.items()
+    },
 }
 
 

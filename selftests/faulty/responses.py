@@ -58,8 +58,7 @@ class Responses:
         if body.get("store", True) or "stores-anyway" in self.faults:
             self._stored[response["id"]] = ([*messages, {"role": "assistant", "content": said}], response)
         if not job.stream:
-            reply = Reply.json(whole(response, self.faults))
-            return reply.head() + reply.body
+            return Reply.json(whole(response, self.faults)).whole()
         told = list(events(response, output.pieces, self.faults))
         return STREAM_HEAD + b"".join(sent(one, self.faults) for one in told) + b"0\r\n\r\n"
 

@@ -30,8 +30,6 @@ from selftests.faulty import (
     isolation_faults,
     logprob_faults,
     only_openai,
-    response_faults,
-    responses,
     sampling_faults,
     security_faults,
     stop_faults,
@@ -44,7 +42,9 @@ from selftests.faulty.faults import FAULTS, Faults
 from selftests.faulty.jobs import Job, Refused, chat_text, in_common, lenient_job, parse_body, parse_job
 from selftests.faulty.metrics import Metrics
 from selftests.faulty.model import Model, decode, encode, token_text
+from selftests.faulty.more_routes import MoreRoutes
 from selftests.faulty.offered import require_offered
+from selftests.faulty.responses import Responses
 from selftests.faulty.wire import STREAM_HEAD, Reply, chunk, event
 
 CRASH = 17
@@ -74,7 +74,8 @@ class StandIn:
             extra_tokens=int(faults.number("miscounts-tokens")),
             chosen=faults.chosen,
         )
-        self.responses = responses.Responses(self.model, faults, options.max_model_len, lambda: self.answering_name)
+        responses = Responses(self.model, faults, options.max_model_len, lambda: self.answering_name)
+        self.more = MoreRoutes(faults, responses, self._check_model)
         self.adapters: list[str] = []
         self.born = time.time()
         self.cans: dict[str, Reply] = {}
@@ -127,7 +128,7 @@ class StandIn:
             require_admission(knock, self.options.api_key, self.faults)
             if "only-openai" in self.faults:
                 only_openai.require_route(knock.method, path)
-            if more := self._more(knock.method, path, knock.body):
+            if more := self.more.answer(knock.method, path, knock.body):
                 return writer.write(more)
             if not completions:
                 return self._send(writer, self.plain(knock.method, path, knock.body), headless=knock.method == "HEAD")
@@ -149,17 +150,6 @@ class StandIn:
             if "echoes-key" in self.faults and refused.status != 401:
                 refused.body["error"]["message"] += f" (asked with {knock.headers.get('authorization')})"
             self._send(writer, self._refusal(refused), headless=knock.method == "HEAD")
-
-    def _more(self, method: str, path: str, raw: bytes) -> bytes:
-        """What is answered on the routes that it has only where it is told to; empty for all others."""
-        if response_faults.OFFERED in self.faults and (method, path) == ("POST", responses.PATH):
-            body = parse_body(raw)
-            self._check_model(body.get("model"))
-            return self.responses.answer(body)
-        if response_faults.OFFERED in self.faults and method == "GET" and path.startswith(f"{responses.PATH}/"):
-            reply = self.responses.fetched(path)
-            return reply.head() + reply.body
-        return b""
 
     def _require_first(self, request: str) -> None:
         if request in self.requests and "loses-same-request-ids" in self.faults:

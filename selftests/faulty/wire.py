@@ -25,6 +25,9 @@ class Reply:
         )
         return lines.encode()
 
+    def whole(self) -> bytes:
+        return self.head() + self.body
+
 
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
 
