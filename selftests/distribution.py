@@ -7,7 +7,7 @@ from typing import Any
 from xdist.scheduler import LoadScopeScheduling
 
 FIRST = (
-    "plugin/test_api_faults.py",
+    "plugin/test_identity_faults.py",
     "plugin/test_runtime_faults.py",
     "specs/test_whole_catalogue.py",
     "workflows/test_init.py",
@@ -20,7 +20,7 @@ FIRST = (
     "evals/",
 )
 """Paths in the order in which they are begun, as measured; all others come after them. So the workers end together."""
-_SHARING = ("plugin/test_api_faults.py", "plugin/test_runtime_faults.py")
+_SHARING = ("plugin/test_identity_faults.py", "plugin/test_runtime_faults.py")
 """Modules below whole commands of which several tests read one run."""
 _COMMANDS = ("plugin/", "workflows/")
 """Where each test has a command of its own: whichever worker is free takes the next."""
