@@ -6,7 +6,8 @@ xdist run alike; only the process that has the terminal writes manifest, records
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -38,6 +39,20 @@ MISUSE = "hallmark_misuse"
 """On a report that ended with what only a person's other words can mend: an option, a spec."""
 
 
+@contextmanager
+def _briefly(config: pytest.Config, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """No traceback of what is told by its own words: pytest reads and parses the sources of all that it shows, for each of two
+    hundred checks of a server that did not start.
+    """
+    kept = config.option.tbstyle
+    if call.excinfo is not None and speaks_for_itself(call.excinfo.value) and not config.option.verbose > 0:
+        config.option.tbstyle = "value"
+    try:
+        yield
+    finally:
+        config.option.tbstyle = kept
+
+
 class Recorder:
     """A plugin: from a test's report to its record, and from the records to the session's end."""
 
@@ -55,7 +70,8 @@ class Recorder:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        report = yield
+        with _briefly(item.config, call):
+            report = yield
         ref = item.stash.get(REF, None)
         if ref is None:
             return report

@@ -73,7 +73,8 @@ class Testbed:
 
     def _once(self, name: str, make: Callable[[], Made]) -> Made:
         if name in self._failed:
-            raise self._failed[name]
+            # Raised again as it is, it would carry every way it was raised before: the two hundredth check takes seconds to tell.
+            raise self._failed[name].with_traceback(None)
         if name not in self._made:
             try:
                 self._made[name] = make()

@@ -12,7 +12,7 @@ from hallmark.serving.listener import listeners
 from selftests.faulty import free_port, running
 from selftests.plugin.commands import Ended, wait_for
 from selftests.plugin.conftest import Place
-from selftests.plugin.stand_in_spec import DEVICE, EVERY, IMPL, MODEL, POINT, WEIGHTS, eval_target, perf_point
+from selftests.plugin.stand_in_spec import DEVICE, IMPL, MODEL, POINT, WEIGHTS, eval_target, perf_point
 
 pytestmark = pytest.mark.e2e
 
@@ -65,10 +65,10 @@ def test_a_server_that_dies_at_start(place: Place) -> None:
 
 
 def test_a_server_that_hangs_at_start(place: Place) -> None:
-    place.whole_spec(features=EVERY, faults="hang-at-start", startup_timeout_s=2)
+    place.whole_spec(faults="hang-at-start", startup_timeout_s=2)
     ended = place.release().end().must_end(3, "ERROR")
     assert "the server was not ready after 2 s" in ended.causes
-    assert {EVAL, PERF, "server.chat"} <= set(ended.report["missing"])
+    assert {EVAL, PERF, "server.health"} <= set(ended.report["missing"])
 
 
 def test_a_point_of_which_every_request_fails(place: Place) -> None:
@@ -130,12 +130,12 @@ def test_old_results_in_the_artifacts_folder_count_for_nothing(place: Place, cle
 @pytest.mark.parametrize(
     ("forgotten", "checks"),
     [
-        ("server/test_chat.py", {"server.chat", "server.structured-output"}),
+        ("server/test_identity.py", {f"server.{name}" for name in ("health", "version", "model", "architecture")}),
         ("evals/test_accuracy.py", {EVAL}),
     ],
 )
 def test_a_check_of_the_manifest_that_no_test_makes(place: Place, forgotten: str, checks: set[str]) -> None:
-    place.whole_spec(features=EVERY)
+    place.whole_spec()
     checkout = place.checkout()
     (checkout / "tests" / forgotten).unlink()
     ended = place.pytest(cwd=checkout).end().must_end(1, "INCOMPLETE")
@@ -145,10 +145,10 @@ def test_a_check_of_the_manifest_that_no_test_makes(place: Place, forgotten: str
 
 
 def test_a_check_that_is_deselected(place: Place) -> None:
-    place.whole_spec(features=EVERY)
-    ended = place.release("--", "-k", "not a_sentence_is_given_back").end().must_end(4, "PARTIAL")
-    assert ended.report["missing"] == ["server.chat"]
-    assert "narrowed: -k 'not a_sentence_is_given_back'" in ended.causes
+    place.whole_spec()
+    ended = place.release("--", "-k", "not test_health").end().must_end(4, "PARTIAL")
+    assert ended.report["missing"] == ["server.health"]
+    assert "narrowed: -k 'not test_health'" in ended.causes
 
 
 @pytest.mark.real_evals

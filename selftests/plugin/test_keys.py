@@ -10,7 +10,7 @@ import pytest
 from selftests.faulty import running
 from selftests.plugin.commands import Ended
 from selftests.plugin.conftest import Place
-from selftests.plugin.stand_in_spec import EVERY, MODEL, WEIGHTS
+from selftests.plugin.stand_in_spec import MODEL, WEIGHTS
 
 pytestmark = pytest.mark.e2e
 
@@ -23,8 +23,7 @@ def leaks(ended: Ended, secret: str) -> list[Path]:
     return [*found, *([Path("terminal")] if secret in ended.said else [])]
 
 
-@pytest.mark.real_evals
-@pytest.mark.parametrize("given", [KEY, SECRET], ids=["key", "token"])
+@pytest.mark.parametrize("given", [pytest.param(KEY, id="key", marks=pytest.mark.real_evals), pytest.param(SECRET, id="token")])
 def test_a_server_that_demands_it_is_accepted_and_it_is_written_nowhere(place: Place, given: dict[str, str]) -> None:
     place.whole_spec()
     ended = place.release(**given).end().must_end(0, "ACCEPTED")
@@ -85,7 +84,7 @@ def test_a_key_that_cannot_be_meant_is_one_line(place: Place, workflow: str, giv
 
 
 def test_a_gateway_that_is_killed_is_a_server_that_is_lost(place: Place) -> None:
-    place.whole_spec(features=EVERY, evals=[], perf=[], faults="slow-start=0.5")
+    place.spec(faults="slow-start=0.5")
     plugin = place.plugin("killer", KILLER.format(mark=place.mark))
     ended = place.release("--", "-p", plugin, **SECRET).end()
     assert ended.code == 1, ended.said
@@ -99,7 +98,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def killed_gateway(request):
-    if "chat" in request.node.name or "sentence" in request.node.name:
+    if "seed" in request.node.name or "stop" in request.node.name:
         for folder in pathlib.Path("/proc").glob("[0-9]*"):
             try:
                 ours, words = (folder / "environ").read_bytes(), (folder / "cmdline").read_bytes()

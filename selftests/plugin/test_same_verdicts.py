@@ -6,7 +6,7 @@ import pytest
 
 from selftests.plugin.commands import Ended
 from selftests.plugin.conftest import Place
-from selftests.plugin.stand_in_spec import EVERY
+from selftests.plugin.stand_in_spec import EVERY, FEW
 from selftests.workflows.test_serve import serving
 
 pytestmark = pytest.mark.e2e
@@ -17,9 +17,9 @@ def verdicts(ended: Ended) -> dict[str, str]:
     return {check: row["verdict"] for check, row in ended.rows.items() if not check.startswith("perf.")}
 
 
-@pytest.mark.parametrize("faults", ["", "no-stop"])
-def test_started_here_and_attached_to(place: Place, faults: str) -> None:
-    place.whole_spec(features=EVERY, faults=faults)
+@pytest.mark.parametrize(("faults", "features"), [("", EVERY), ("no-stop", FEW)])
+def test_started_here_and_attached_to(place: Place, faults: str, features: tuple[str, ...]) -> None:
+    place.whole_spec(features=features, faults=faults)
     local = place.release().end()
     command, url = serving(place)
     attached = place.release(f"--server-url={url}").end()

@@ -14,7 +14,7 @@ from hallmark.specs.catalogue import load_catalogue
 from hallmark.specs.foreign.convert import Completion, convert
 from selftests.plugin.commands import Ended
 from selftests.plugin.conftest import Place
-from selftests.plugin.stand_in_spec import EVERY, POINT, ROOT
+from selftests.plugin.stand_in_spec import POINT, ROOT
 
 pytestmark = pytest.mark.e2e
 
@@ -157,11 +157,12 @@ def essence(ended: Ended, *, kinds: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def test_workers_of_xdist_record_the_same_and_refuse_perf(place: Place, clean: Ended) -> None:
-    place.whole_spec(features=EVERY)
+def test_workers_of_xdist_record_the_same_and_refuse_perf(place: Place) -> None:
+    place.whole_spec()
+    alone = place.release().end().must_end(0, "ACCEPTED")
     ended = place.release("--", "-n", "2").end().must_end(4, "INCOMPLETE")
     kinds = ("spec", "server", "evals")
-    assert essence(ended, kinds=kinds) == essence(clean, kinds=kinds)
+    assert essence(ended, kinds=kinds) == essence(alone, kinds=kinds)
     assert ended.report["missing"] == [f"perf.{POINT}"]
     assert "performance cannot be measured under pytest-xdist" in ended.causes
     assert (ended.folder / "server.log").read_text(encoding="utf-8").count("stand-in for selftests: stand-in on") == 1

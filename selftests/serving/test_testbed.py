@@ -204,13 +204,15 @@ def test_the_first_failure_stays_and_is_not_repeated(
     """A start of twenty minutes that failed is not tried again by each of thirty checks."""
     chosen = launcher("exit-at-start=5")
     testbed = make()
-    first = None
+    first, lengths = None, []
     for _ in range(3):
         with pytest.raises(LaunchError, match="exit code 5") as caught:
             _ = testbed.server
         first = first or caught.value
         assert caught.value is first
+        lengths.append(len(caught.traceback))
     assert chosen.started == 1
+    assert lengths[2] == lengths[1] <= lengths[0], "nor does its traceback grow with each check that meets it"
     assert testbed.death is None, "what never was ready did not die"
 
 
