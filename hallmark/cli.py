@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 """The checkout, for run.py."""
 _MOST_WORKERS = 4
 """Of the project's own tests: whole commands among them start several processes each."""
-_PYTHON_ALONE = "not browser and not prometheus and not docker and not wheel and not server"
+_PYTHON_ALONE = "not browser and not prometheus and not docker and not wheel and not catalogue and not server"
 """Which of the project's own tests run by default: those that need nothing but Python."""
 
 
@@ -137,7 +137,7 @@ def _carry_out(parser: argparse.ArgumentParser, words: Sequence[str], run: Calla
 def _self_test(options: argparse.Namespace) -> Ended:
     # Side by side, where there is more than one core; `selftests/distribution.py` says which tests go together. What the user
     # says after -- comes later and wins.
-    count = min((os.cpu_count() or 1) + 1, _MOST_WORKERS)
+    count = min(2 * (os.cpu_count() or 1), _MOST_WORKERS)
     workers = ["-n", str(count), "--dist", "loadscope"] if count > 1 else []
     command = [sys.executable, "-m", "pytest", "selftests", *workers, "-m", _PYTHON_ALONE, *options.pytest_args]
     code = subprocess.run(command, cwd=ROOT, env=_with_bytecode(os.environ), check=False).returncode

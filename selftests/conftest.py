@@ -16,7 +16,14 @@ from selftests.distribution import LongFirst, place_in_order
 # A busy machine is no fault of what is tested.
 settings.register_profile("any-machine", deadline=None)
 settings.load_profile("any-machine")
-ENVIRONMENTS = {"server": "real", "docker": "docker", "browser": "browser", "prometheus": "prometheus", "wheel": "wheel"}
+ENVIRONMENTS = {
+    "server": "real",
+    "docker": "docker",
+    "browser": "browser",
+    "prometheus": "prometheus",
+    "wheel": "wheel",
+    "catalogue": "catalogue",
+}
 """Marker -> tox environment that runs the tests that carry it; of two markers, the first here counts."""
 ELSEWHERE = pytest.StashKey[Counter[str]]()
 """Marker -> how many tests this run leaves to its environment."""

@@ -151,7 +151,6 @@ def test_a_check_that_is_deselected(place: Place) -> None:
     assert "narrowed: -k 'not test_health'" in ended.causes
 
 
-@pytest.mark.real_evals
 def test_a_limit_on_samples(place: Place) -> None:
     place.whole_spec(evals=[eval_target(tolerance=0.6)])
     ended = place.release("--limit=30").end().must_end(4, "PARTIAL")

@@ -8,7 +8,8 @@ import pytest
 
 from selftests.environment.test_builds import distribution
 from selftests.faulty import running
-from selftests.plugin.conftest import Place
+from selftests.plugin.commands import Ended
+from selftests.plugin.conftest import SEVERAL, Place
 from selftests.plugin.stand_in_spec import DEVICE, MODEL, WEIGHTS
 
 pytestmark = pytest.mark.e2e
@@ -21,22 +22,35 @@ PINS = {
     "v0.11.1": ("INCONCLUSIVE", 4, "to make it readable: pin the commit"),
 }
 
+PINNED = [*(("commits", pin) for pin in PINS), ("engine.commit", "deadbeef")]
+
 
 def with_vllm(place: Place, version: str = f"0.11.1+g{BUILT_FROM}") -> None:
     """A vLLM in the server's environment, as far as metadata go."""
     distribution(place.plugins, "vllm", version)
 
 
-@pytest.mark.parametrize(("where", "pin"), [*(("commits", pin) for pin in PINS), ("engine.commit", "deadbeef")])
-def test_a_pinned_commit_is_held_against_what_is_installed(place: Place, pin: str, where: str) -> None:
-    verdict, code, reason = PINS[pin]
+@pytest.fixture(scope="module")
+def pinned(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Ended]:
+    """Where it is pinned, and as what -> how the cell's run ended; one command has all of them."""
+    place = Place(tmp_path_factory.mktemp("pinned") / "place")
     with_vllm(place)
     engine = {"name": "vllm", "version": "==0.32.0", "module": "selftests.faulty.server"}
-    own = {"commits": {"vllm": pin}} if where == "commits" else {"engine": {**engine, "commit": pin}}
-    place.whole_spec(impl=own)
-    ended = place.release(workflow="spec").end()
+    of_model = {}
+    for number, (where, pin) in enumerate(PINNED, start=101):
+        of_model[where, pin] = model = f"stand-in-{number}"
+        own = {"commits": {"vllm": pin}} if where == "commits" else {"engine": {**engine, "commit": pin}}
+        place.whole_spec(models=(model,), name=model, impl=own)
+    whole = place.release(workflow="spec", model=SEVERAL).end()
+    return {key: whole.of(model) for key, model in of_model.items()}
+
+
+@pytest.mark.parametrize(("where", "pin"), PINNED)
+def test_a_pinned_commit_is_held_against_what_is_installed(pinned: dict[tuple[str, str], Ended], pin: str, where: str) -> None:
+    verdict, code, reason = PINS[pin]
+    ended = pinned[where, pin]
     row = ended.rows["spec.commit.vllm"]
-    assert (row["verdict"], ended.code) == (verdict, code), ended.said
+    assert (row["verdict"], ended.report["decision"]["exit_code"]) == (verdict, code), ended.said
     assert reason in row["reason"]
     written = json.loads((ended.folder / "runtime_environment.json").read_text(encoding="utf-8"))
     (build,) = [build for build in written["builds"] if build["names"][0] == "vllm"]
