@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import httpx
 
+from hallmark.client.answer_watch import AnswerWatch
 from hallmark.client.credentials import Credential
 from hallmark.client.deadlines import AFTER_DONE_S, Deadline, OneConnectionEach, Patience, with_deadline
 from hallmark.client.errors import ConnectionLost, NoAnswerInTime, StreamBroken
@@ -112,13 +113,21 @@ class WireClient:
     """Speaks to one server. Paths are absolute (`/v1/models`); nothing is retried, redirected or repaired."""
 
     def __init__(
-        self, base_url: str, model: str = "", *, api_key: str = "", timeout_s: float = 60.0, patience: Patience | None = None
+        self,
+        base_url: str,
+        model: str = "",
+        *,
+        api_key: str = "",
+        timeout_s: float = 60.0,
+        patience: Patience | None = None,
+        watch: AnswerWatch | None = None,
     ) -> None:
-        """`timeout_s`: how long each exchange may last, where `patience` does not say it for each."""
+        """`timeout_s`: how long each exchange may last, where `patience` does not say it for each. `watch` sees each answer."""
         self.base_url = base_url.rstrip("/")
         self.model = model
         self._api_key = api_key
         self._patience = patience or Patience(first_s=timeout_s, token_s=0.0)
+        self._watch = watch
         self._last: tuple[httpx.Request, Answer | None] | None = None
         self._http = httpx.Client(
             # A proxy or a .netrc of this machine must not come between the check and the server.
@@ -192,6 +201,8 @@ class WireClient:
     ) -> Generator[dict[str, Any], None, None]:
         request = self._request("POST", path, content=_encoded(body, None), headers=headers)
         deadline = with_deadline(request, self._patience.of(body))
+        events: list[dict[str, Any]] = []
+        complete = False
         with self._watched(request, deadline):
             response = self._http.send(request, stream=True)
             try:
@@ -201,9 +212,14 @@ class WireClient:
                 kind = response.headers.get("content-type", "")
                 if not kind.startswith("text/event-stream"):
                     raise StreamBroken(f"POST {path} asked for a stream and got content-type {kind!r}")
-                yield from read(response.iter_bytes(), on_done=lambda: deadline.all_is_there(AFTER_DONE_S))
+                for event in read(response.iter_bytes(), on_done=lambda: deadline.all_is_there(AFTER_DONE_S)):
+                    events.append(event)
+                    yield event
+                complete = True
             finally:
                 response.close()
+                if self._watch:
+                    self._watch.stream(body, events, complete=complete, named=_names_itself(request))
 
     def give_up(self, path: str, body: Mapping[str, Any], *, after_s: float) -> bool:
         """POST `body` and go away so long after it was sent, as users do who wait no longer; False where all came before.
@@ -243,7 +259,10 @@ class WireClient:
         return self._http.build_request(method, self.base_url + path, content=content, headers=fields)
 
     def _answer(self, request: httpx.Request, body: Any = None) -> Answer:
-        return self._send(request, with_deadline(request, self._patience.of(body)))
+        answer = self._send(request, with_deadline(request, self._patience.of(body)))
+        if self._watch and answer.status == 200 and answer.body_text.startswith("{"):
+            self._watch.whole(body, answer.body_text, named=_names_itself(request))
+        return answer
 
     def _send(self, request: httpx.Request, deadline: Deadline) -> Answer:
         with self._watched(request, deadline):
@@ -281,6 +300,10 @@ class WireClient:
             raise NoAnswerInTime(f"{what}: {deadline.told} ({type(exc).__name__})", waited_s=deadline.limit_s) from exc
         except httpx.RequestError as exc:
             raise ConnectionLost(f"{what}: connection lost ({exc or type(exc).__name__})") from exc
+
+
+def _names_itself(request: httpx.Request) -> bool:
+    return "x-request-id" in request.headers
 
 
 def _is_utf8(content: bytes) -> bool:

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from hallmark.client.answer_watch import AnswerWatch
 from hallmark.client.deadlines import patience_of
 from hallmark.client.long_answers import LongAnswers
 from hallmark.client.offers import Offers
@@ -40,6 +41,8 @@ class CellTools:
         self.cell = cell
         self.testbed = testbed
         self.load = LoadWatch(testbed.folder / LOAD_FILE, lambda: testbed.server_processes).start()
+        self.every_answer = AnswerWatch()
+        """Sees what all clients of the cell's checks are answered."""
         self._on_death = on_death
 
     @cached_property
@@ -54,7 +57,9 @@ class CellTools:
         """What the running server offers, found out when first asked for."""
         endpoint = self.server.endpoint
         patience = patience_of(self.cell)
-        return Offers(WireClient(endpoint.base_url, endpoint.model, api_key=endpoint.api_key, patience=patience))
+        return Offers(
+            WireClient(endpoint.base_url, endpoint.model, api_key=endpoint.api_key, patience=patience, watch=self.every_answer)
+        )
 
     @cached_property
     def long_answers(self) -> LongAnswers:

@@ -19,6 +19,7 @@ from hallmark.specs.model import EvalTarget, PerfPoint
 
 if TYPE_CHECKING:
     # Imported where they are used: collection should not pay for HTTP and tokenizer libraries.
+    from hallmark.client.answer_watch import AnswerWatch
     from hallmark.client.offers import Offers
     from hallmark.client.oracle import TokenOracle
     from hallmark.client.same_answers import SameAnswers
@@ -76,13 +77,20 @@ def server(cell: Cell, request: pytest.FixtureRequest) -> RunningServer:
 
 
 @pytest.fixture
-def client(cell: Cell, server: RunningServer) -> Iterator[WireClient]:
+def every_answer(cell: Cell, request: pytest.FixtureRequest) -> AnswerWatch:
+    """What was noticed in the answers that the cell's checks have got so far."""
+    return _servers(request.config).tools(cell.id).every_answer
+
+
+@pytest.fixture
+def client(cell: Cell, server: RunningServer, every_answer: AnswerWatch) -> Iterator[WireClient]:
     """Our own wire client, able to send wrong things; no exchange lasts longer than the cell gives it cause to."""
     from hallmark.client.deadlines import patience_of
     from hallmark.client.wire import WireClient
 
     endpoint = server.endpoint
-    with WireClient(endpoint.base_url, endpoint.model, api_key=endpoint.api_key, patience=patience_of(cell)) as wire:
+    patience = patience_of(cell)
+    with WireClient(endpoint.base_url, endpoint.model, api_key=endpoint.api_key, patience=patience, watch=every_answer) as wire:
         yield wire
 
 

@@ -22,7 +22,7 @@ KIND_MARKERS = (
     "server: the API behaves",
     "evals: accuracy reaches its targets",
     "perf: performance reaches the tier that the status requires",
-    "check(id, title, needs, kind, source, covers, fault): what the test is evidence for; {names} are filled from its parameters",
+    "check(id, title, needs, kind, source, covers, fault, last): what the test is evidence for; {names} are its parameters",
 )
 
 

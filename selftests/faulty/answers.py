@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from selftests.faulty import (
+    answer_faults,
     logprob_faults,
     sampling_faults,
     stop_faults,
@@ -163,7 +164,8 @@ def whole(job: Job, outputs: Sequence[Output], *, name: str, model: Model, fault
             {"index": index, **said, "logprobs": logprobs, "finish_reason": tools.finish(job.calls, output.finish_reason, faults)}
         )
     counted = {} if "no-usage" in faults else {"usage": usage(job, outputs, faults)}
-    return streaming_faults.whole_of({**envelope(job, name, chunk=False), "choices": choices, **counted}, faults.chosen)
+    right = {**envelope(job, name, chunk=False), "choices": choices, **counted}
+    return streaming_faults.whole_of(answer_faults.whole_of(right, faults.chosen), faults.chosen)
 
 
 def chunks(

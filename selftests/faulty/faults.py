@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from selftests.faulty import (
+    answer_faults,
     isolation_faults,
     logprob_faults,
     metrics_faults,
@@ -130,6 +131,7 @@ FAULTS: Mapping[str, Fault] = {
             logprob_faults,
             isolation_faults,
             metrics_faults,
+            answer_faults,
         )
         for name, (what, default) in area.WHAT.items()
     },

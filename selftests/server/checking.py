@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from hallmark.client.answer_watch import AnswerWatch
 from hallmark.client.long_answers import LongAnswers
 from hallmark.client.offers import Known, Offers
 from hallmark.client.oracle import TokenOracle
@@ -114,12 +115,14 @@ class Suite:
     def __init__(
         self, base_url: str, *, model: str = "stand-in", key: str = "", timeout_s: float = 60.0, cell: Cell | None = None
     ) -> None:
-        self.client = WireClient(base_url, model, api_key=key, timeout_s=timeout_s)
+        self.every_answer = AnswerWatch()
+        self.client = WireClient(base_url, model, api_key=key, timeout_s=timeout_s, watch=self.every_answer)
         self.offers = Offers(self.client)
         entry = SimpleNamespace(max_context=CONTEXT)
         answers = LongAnswers(self.offers)
         self._fixtures: dict[str, Any] = {
             "client": self.client,
+            "every_answer": self.every_answer,
             "offers": self.offers,
             "unending": lambda tokens, endpoint="completions": answers.of(self.client, tokens, endpoint),
             "longest": lambda lengths, endpoint="completions": answers.longest(self.client, lengths, endpoint),

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from hallmark.client.asking import CHATS, COMPLETIONS, PATHS, ask, chat, complete, saying, streamed, text_of, together
+from hallmark.client.detectors import SECONDS
 from hallmark.client.same_answers import said, said_in
 from hallmark.client.text import finish_reason, joined_text, last_usage, models_named, part, text_pieces
 from hallmark.core.errors import CheckFailed, Inconclusive
@@ -92,8 +93,6 @@ ENDS = {
     "completions": {"stop", "length", "content_filter"},
     "chat": {"stop", "length", "tool_calls", "content_filter", "function_call"},
 }
-SECONDS = range(1_500_000_000, 4_000_000_000)
-"""What a time in seconds looks like: in milliseconds it has three digits more."""
 
 
 def stream_of(client, unending, endpoint, tokens=12):

@@ -1,0 +1,23 @@
+"""In which order the checks of a cell run."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hallmark.plugin.cells import REF, in_order
+from hallmark.plugin.checks import CheckRef
+
+
+def item(check: str, kind: Any, **words: Any) -> Any:
+    """A collected test, as far as its place goes."""
+    marker = pytest.mark.check(check, **words).mark
+    return SimpleNamespace(stash={REF: CheckRef(check=check, cell="c", kind=kind)}, get_closest_marker=lambda _: marker)
+
+
+def test_what_tells_of_the_others_comes_behind_those_of_its_kind_however_they_were_shuffled() -> None:
+    items = [item("perf.a", "perf"), item("server.all", "server", last=True), item("server.a", "server"), item("spec.a", "spec")]
+    cells: Any = [SimpleNamespace(id="c")]
+    assert [one.stash[REF].check for one in in_order(items, cells)] == ["spec.a", "server.a", "server.all", "perf.a"]
