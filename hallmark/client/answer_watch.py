@@ -50,6 +50,8 @@ class AnswerWatch:
     """What may be the model's doing as well."""
     marks: list[tuple[str, Seen]] = field(default_factory=list)
     """Marks in texts; which are special tokens of the model, its tokenizer knows."""
+    canaries: dict[str, list[str]] = field(default_factory=dict)
+    """Path -> what its canary said before anything happened to the server (`canary.py`)."""
     _ids: set[str] = field(default_factory=set)
     _greedy: dict[str, _Greedy] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)

@@ -22,13 +22,19 @@ def text_of(answer: Answer) -> str:
 
 
 class Canary:
-    """Sings before: the answers of a healthy server. Each `same_after` asks again."""
+    """Sings before: the answers of a healthy server. Each `same_after` asks again.
+
+    Its answers are asked for once per cell, so that what one check did to the server does not become what others expect.
+    """
 
     def __init__(self, client: WireClient, path: str) -> None:
         self._client = client
         self._path = path
-        # More than once, so that the prompt is in the prefix cache, as it will be later, and a near-tie shows itself.
-        self.known = [text_of(self._ask()) for _ in range(REPEATS)]
+        kept = client.watch.canaries if client.watch else {}
+        if path not in kept:
+            # More than once, so that the prompt is in the prefix cache, as it will be later, and a near-tie shows itself.
+            kept[path] = [text_of(self._ask()) for _ in range(REPEATS)]
+        self.known = kept[path]
         if len(set(self.known)) == REPEATS:
             raise Inconclusive(f"the same greedy request was answered in {REPEATS} ways before anything happened: {self.known}")
 

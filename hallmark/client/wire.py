@@ -127,7 +127,7 @@ class WireClient:
         self.model = model
         self._api_key = api_key
         self._patience = patience or Patience(first_s=timeout_s, token_s=0.0)
-        self._watch = watch
+        self.watch = watch
         self._last: tuple[httpx.Request, Answer | None] | None = None
         self._http = httpx.Client(
             # A proxy or a .netrc of this machine must not come between the check and the server.
@@ -218,8 +218,8 @@ class WireClient:
                 complete = True
             finally:
                 response.close()
-                if self._watch:
-                    self._watch.stream(body, events, complete=complete, named=_names_itself(request))
+                if self.watch:
+                    self.watch.stream(body, events, complete=complete, named=_names_itself(request))
 
     def give_up(self, path: str, body: Mapping[str, Any], *, after_s: float) -> bool:
         """POST `body` and go away so long after it was sent, as users do who wait no longer; False where all came before.
@@ -260,8 +260,8 @@ class WireClient:
 
     def _answer(self, request: httpx.Request, body: Any = None) -> Answer:
         answer = self._send(request, with_deadline(request, self._patience.of(body)))
-        if self._watch and answer.status == 200 and answer.body_text.startswith("{"):
-            self._watch.whole(body, answer.body_text, named=_names_itself(request))
+        if self.watch and answer.status == 200 and answer.body_text.startswith("{"):
+            self.watch.whole(body, answer.body_text, named=_names_itself(request))
         return answer
 
     def _send(self, request: httpx.Request, deadline: Deadline) -> Answer:

@@ -66,7 +66,8 @@ def bad_bodies(client, path):
 
 
 def post_each(client, path, bodies):
-    """(what, answer) of each of `bodies`, sent at the same time."""
+    """(what, answer) of each of `bodies`, sent at the same time; behind a canary, for what they may do."""
+    Canary(client, path)
     calls = [partial(client.post, path, content=body) for body in bodies.values()]
     return list(zip(bodies, together(calls), strict=True))
 

@@ -98,7 +98,7 @@ def test_any_piece_of_the_text_can_stop_it(client, wordy, check):
 )
 def test_the_first_of_several_stops_ends_the_text(client, wordy, check):
     asked, free = wordy(24)
-    stops = [[free[later : later + 3], free[early : early + 3], "~#~", "§"] for early, later in ((2, 5), (1, 12), (6, 16))]
+    stops = [[free[later : later + 3], free[early : early + 3], "~#~", "§"] for early, later in ((2, 5), (1, 8), (4, 9))]
     require_stopped(client, check, asked, free, stops, stopped_text)
 
 
