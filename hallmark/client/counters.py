@@ -135,6 +135,11 @@ def read_until(client: WireClient, holds: Callable[[Reading], bool], *, within_s
         threading.Event().wait(_POLL_S)
 
 
+def at_rest(client: WireClient) -> Reading:
+    """The counters once nothing runs or waits; of a server that others use, after a while."""
+    return read_until(client, lambda reading: not reading.under_way, within_s=client.first_s / 2)
+
+
 @dataclass(frozen=True, slots=True)
 class Growth:
     """What was counted between two readings."""

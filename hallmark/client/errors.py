@@ -27,3 +27,11 @@ class StreamTruncated(StreamBroken):
 
 class StreamedError(StreamBroken):
     """An error payload inside a stream whose status said 200."""
+
+
+class TooLate(CheckFailed):
+    """Right, but later than it should have been."""
+
+    def __init__(self, message: str, *, late_s: float) -> None:
+        super().__init__(message)
+        self.late_s = late_s

@@ -30,6 +30,12 @@ class Metrics:
     seen: dict[str, list[float]] = field(default_factory=lambda: {TTFT: [], ITL: [], E2E: []})
     answers: int = 0
     read: int = 0
+    left: int = 0
+    """Requests that their clients gave up and that stay in the gauges."""
+    held: int = 0
+    """The same in the cache."""
+    held_up_s: float = 0.0
+    """By so much first tokens come later than they should."""
 
     def answered(self, job: Job, *, lengths: Sequence[int], reasons: Sequence[str], moments: Sequence[float]) -> None:
         """One answer: tokens of each choice, why each ended; when it began, when each token came, when it was over."""
@@ -48,6 +54,18 @@ class Metrics:
             if not (job.stream and "latencies-lost" in self.chosen):
                 self.seen[E2E].append((ended - began) * self.slower)
 
+    def given_up(self, job: Job, *, made: int, took_s: float, beside: int) -> None:
+        """A request whose client went away; `beside`: how many are under way."""
+        self.prompt_tokens += sum(map(len, job.prompts)) * job.n
+        self.tokens += made
+        self.left += "gone-still-run" in self.chosen
+        self.left += "storms-leak" in self.chosen and beside >= int(self.chosen["storms-leak"])
+        self.held += "gone-keep-cache" in self.chosen
+        self.held_up_s = float(self.chosen.get("gone-hold-up", "0"))
+        for _ in range(job.n):
+            self._end("stop" if "gone-as-stop" in self.chosen else "abort")
+            self.seen[E2E].append(took_s * self.slower)
+
     def _end(self, reason: str) -> None:
         self.answers += 1
         if "requests-uncounted" in self.chosen and self.answers % int(self.chosen["requests-uncounted"]) == 0:
@@ -57,6 +75,7 @@ class Metrics:
 
     def text(self, *, running: int, asked: int) -> str:
         self.read += 1
+        running += self.left
         if "counters-fall" in self.chosen and self.read % int(self.chosen["counters-fall"]) == 0:
             self.prompt_tokens = self.tokens = 0
         lines = [
@@ -65,7 +84,7 @@ class Metrics:
             "# TYPE vllm:num_requests_waiting gauge",
             "vllm:num_requests_waiting 0",
             "# TYPE vllm:kv_cache_usage_perc gauge",
-            f"vllm:kv_cache_usage_perc {running / 1024}",
+            f"vllm:kv_cache_usage_perc {(running + self.held) / 1024}",
             "# TYPE vllm:prompt_tokens_total counter",
             f"vllm:prompt_tokens_total {self.prompt_tokens}",
             "# TYPE vllm:generation_tokens_total counter",

@@ -29,6 +29,7 @@ from selftests.faulty import (
     error_faults,
     isolation_faults,
     logprob_faults,
+    metrics_faults,
     only_openai,
     sampling_faults,
     security_faults,
@@ -48,6 +49,8 @@ from selftests.faulty.responses import Responses
 from selftests.faulty.wire import STREAM_HEAD, Reply, chunk, event
 
 CRASH = 17
+_LOOKS_S = 0.02
+"""How often it looks whether its client still waits."""
 BURNER = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
 """Uses a core until its parent is gone."""
 
@@ -87,6 +90,8 @@ class StandIn:
         """The X-Request-Ids that came."""
         self.streams: set[asyncio.StreamWriter] = set()
         """Where something is being streamed to."""
+        self.readers: dict[asyncio.StreamWriter, asyncio.StreamReader] = {}
+        """What comes from each client."""
         self.leaked = False
         self.asked = 0
         self.running = 0
@@ -102,6 +107,7 @@ class StandIn:
     # -- HTTP
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.readers[writer] = reader
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -118,6 +124,7 @@ class StandIn:
         except (asyncio.IncompleteReadError, ConnectionError, ValueError, asyncio.LimitOverrunError):
             pass
         finally:
+            del self.readers[writer]
             writer.close()
 
     async def answer(self, knock: Knock, writer: asyncio.StreamWriter) -> None:
@@ -302,12 +309,17 @@ class StandIn:
         self.running += 1
         self.jobs.append(job)
         self.streams.update([writer] if job.stream else [])
+        gone = False
         try:
             await (self._stream if job.stream else self._whole)(job, outputs, writer=writer, began=began)
+        except ClientGone as left:
+            gone = True
+            self.metrics.given_up(job, made=left.made, took_s=time.monotonic() - began, beside=len(self.jobs))
+            raise
         finally:
             self.running -= 1
             self.jobs.remove(job)
-            self.past.aborted = writer.is_closing()
+            self.past.aborted = gone or writer.is_closing()
             self.streams.discard(writer)
 
     @property
@@ -316,7 +328,8 @@ class StandIn:
 
     async def _whole(self, job: Job, outputs: Sequence[answers.Output], *, writer: asyncio.StreamWriter, began: float) -> None:
         longest = max(len(o.ids) for o in outputs) if outputs else 0
-        await _until(began + self.ttft_s + self.itl_s * max(0, longest - 1))
+        first_s = self.ttft_s + self.metrics.held_up_s
+        await self._until(began + first_s + self.itl_s * max(0, longest - 1), job, writer)
         reply = Reply.json(answers.whole(job, outputs, name=self.answering_name, model=self.model, faults=self.faults))
         if "canned" in self.faults:
             reply = self.cans.setdefault(repr(job), reply)
@@ -354,18 +367,18 @@ class StandIn:
         bodies = streaming_faults.stream_of(logprob_faults.stream_of(right, self.faults.chosen), job, self.faults.chosen)
         total = sum(len(o.ids) for o in outputs)
         sent, first = 0, 0.0
+        first_s = self.ttft_s + self.metrics.held_up_s
         moments: list[float] = []
         for tokens, body in bodies:
-            await _until(began + self.ttft_s + self.itl_s * (sent + tokens - 1) if tokens else 0)
+            await self._until(began + first_s + self.itl_s * (sent + tokens - 1) if tokens else 0, job, writer, made=sent)
             if sent * 2 >= total and sent and await self._spoils(writer):
                 return
-            if writer.is_closing():
-                return  # nobody reads it any more
-            writer.write(event(body))
+            if not self._gone(writer):
+                writer.write(event(body))
             first = first or (time.monotonic() if tokens else 0.0)
             sent += tokens
             moments += [time.monotonic()] * tokens
-            if sent % 64 == 0:
+            if sent % 64 == 0 and not self._gone(writer):
                 await writer.drain()
         if "trickles-late" in self.faults:
             await _trickle(writer, b"", chunk(b": wait\n\n"))
@@ -377,6 +390,20 @@ class StandIn:
         self._count(job, outputs, [began, *moments, time.monotonic()])
         self._log_times(began=began, first=first, last=time.monotonic(), tokens=total)
         await writer.drain()
+
+    def _gone(self, writer: asyncio.StreamWriter) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return writer.is_closing() or self.readers[writer].at_eof()
+
+    async def _until(self, moment: float, job: Job, writer: asyncio.StreamWriter, *, made: int = 0) -> None:
+        """Waits, as long as the client does; ClientGone where that is no longer. `made`: tokens up to now."""
+        runs_on = metrics_faults.runs_on(job, self.faults.chosen)
+        while True:
+            if self._gone(writer) and not runs_on:
+                raise ClientGone(made)
+            if (delay := moment - time.monotonic()) <= 0:
+                return
+            await asyncio.sleep(min(delay, _LOOKS_S))
 
     async def _spoils(self, writer: asyncio.StreamWriter) -> bool:
         """Half-way through a stream: True when a fault has ended it."""
@@ -401,10 +428,12 @@ class StandIn:
                 stream.write(json.dumps(times) + "\n")
 
 
-async def _until(moment: float) -> None:
-    delay = moment - time.monotonic()
-    if delay > 0:
-        await asyncio.sleep(delay)
+class ClientGone(ConnectionError):
+    """A client went away when so many tokens of its answer were made."""
+
+    def __init__(self, made: int) -> None:
+        super().__init__("the client is gone")
+        self.made = made
 
 
 async def _trickle(writer: asyncio.StreamWriter, first: bytes, then: bytes, *, every_s: float = 0.02) -> None:

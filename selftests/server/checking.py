@@ -118,7 +118,7 @@ class Suite:
         self.every_answer = AnswerWatch()
         self.client = WireClient(base_url, model, api_key=key, timeout_s=timeout_s, watch=self.every_answer)
         self.offers = Offers(self.client)
-        entry = SimpleNamespace(max_context=CONTEXT)
+        entry = SimpleNamespace(max_context=CONTEXT, engine_args={})
         answers = LongAnswers(self.offers)
         self._fixtures: dict[str, Any] = {
             "client": self.client,

@@ -8,7 +8,7 @@ import pytest
 
 from hallmark.client.wire import WireClient
 from hallmark.core.verdict import Verdict
-from selftests.faulty.metrics_faults import WHAT
+from selftests.faulty.metrics_faults import COUNTS
 from selftests.server.checking import Suite, bad, checks_in, served
 
 CHECKS = checks_in("test_metrics.py")
@@ -67,5 +67,5 @@ def test_others_that_use_the_server_are_no_fault(check: str) -> None:
 
 
 def test_every_fault_of_the_table_is_planted_and_every_check_has_its_fault() -> None:
-    assert set(WHAT) == set(FAULTS)
+    assert set(COUNTS) == set(FAULTS)
     assert set().union(*(checks for checks, _ in FAULTS.values())) == set(CHECKS)

@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from hallmark.client.asking import CHATS, COMPLETIONS, ask, complete, saying, streamed, together
-from hallmark.client.counters import Growth, read, read_until
+from hallmark.client.counters import Growth, at_rest, read, read_until
 from hallmark.client.exposition import kinds
 from hallmark.client.text import count, part
 from hallmark.core.errors import CheckFailed, Inconclusive
@@ -59,11 +59,6 @@ def some_requests(client, endpoints):
     for usage, reasons in together(calls):
         got.add(usage, reasons)
     return got
-
-
-def at_rest(client):
-    """The counters once nothing runs or waits; of a server that others use, after a while."""
-    return read_until(client, lambda reading: not reading.under_way, within_s=client.first_s / 2)
 
 
 class Round:
