@@ -46,11 +46,10 @@ from selftests.faulty.model import Model, decode, encode, token_text
 from selftests.faulty.more_routes import MoreRoutes
 from selftests.faulty.offered import require_offered
 from selftests.faulty.responses import Responses
+from selftests.faulty.waiting import ClientGone, trickle, until
 from selftests.faulty.wire import STREAM_HEAD, Reply, chunk, event
 
 CRASH = 17
-_LOOKS_S = 0.02
-"""How often it looks whether its client still waits."""
 BURNER = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
 """Uses a core until its parent is gone."""
 
@@ -339,7 +338,7 @@ class StandIn:
             writer.write(reply.head() + reply.body[: len(reply.body) // 2])
             await _crash(writer)
         if "body-trickles" in self.faults:
-            await _trickle(writer, reply.head(), b" ", every_s=0.5)
+            await trickle(writer, reply.head(), b" ", every_s=0.5)
         self._send(writer, reply)
         moments = [began + self.ttft_s + self.itl_s * place for place in range(sum(len(o.ids) for o in outputs))]
         self._count(job, outputs, [began, *moments, time.monotonic()])
@@ -350,10 +349,10 @@ class StandIn:
 
     async def _stream(self, job: Job, outputs: Sequence[answers.Output], *, writer: asyncio.StreamWriter, began: float) -> None:
         if "head-trickles" in self.faults:
-            await _trickle(writer, b"HTTP/1.1 200 OK\r\nx-slow: ", b"x")
+            await trickle(writer, b"HTTP/1.1 200 OK\r\nx-slow: ", b"x")
         writer.write(STREAM_HEAD)
         if "trickles" in self.faults:
-            await _trickle(writer, b"", chunk(b": wait\n\n"))
+            await trickle(writer, b"", chunk(b": wait\n\n"))
         if self.faults.text("truncate-stream") == "head":
             raise ConnectionError("closed on purpose")
         right = answers.chunks(
@@ -381,7 +380,7 @@ class StandIn:
             if sent % 64 == 0 and not self._gone(writer):
                 await writer.drain()
         if "trickles-late" in self.faults:
-            await _trickle(writer, b"", chunk(b": wait\n\n"))
+            await trickle(writer, b"", chunk(b": wait\n\n"))
         late = (chunk(b"data: " + data + b"\n\n") for data in streaming_faults.after_done(self.faults.chosen))
         writer.write(b"".join([chunk(b"data: [DONE]\n\n"), *late]))
         if "stays-open" in self.faults:
@@ -398,12 +397,7 @@ class StandIn:
     async def _until(self, moment: float, job: Job, writer: asyncio.StreamWriter, *, made: int = 0) -> None:
         """Waits, as long as the client does; ClientGone where that is no longer. `made`: tokens up to now."""
         runs_on = metrics_faults.runs_on(job, self.faults.chosen)
-        while True:
-            if self._gone(writer) and not runs_on:
-                raise ClientGone(made)
-            if (delay := moment - time.monotonic()) <= 0:
-                return
-            await asyncio.sleep(min(delay, _LOOKS_S))
+        await until(moment, lambda: not runs_on and self._gone(writer), made=made)
 
     async def _spoils(self, writer: asyncio.StreamWriter) -> bool:
         """Half-way through a stream: True when a fault has ended it."""
@@ -426,23 +420,6 @@ class StandIn:
         if self.options.time_log:
             with Path(self.options.time_log).open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(times) + "\n")
-
-
-class ClientGone(ConnectionError):
-    """A client went away when so many tokens of its answer were made."""
-
-    def __init__(self, made: int) -> None:
-        super().__init__("the client is gone")
-        self.made = made
-
-
-async def _trickle(writer: asyncio.StreamWriter, first: bytes, then: bytes, *, every_s: float = 0.02) -> None:
-    """Until the client is gone."""
-    writer.write(first)
-    while True:
-        writer.write(then)
-        await writer.drain()
-        await asyncio.sleep(every_s)
 
 
 async def _crash(writer: asyncio.StreamWriter) -> None:
