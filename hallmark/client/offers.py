@@ -14,6 +14,7 @@ from typing import Any
 
 from hallmark.client.asking import CHATS, COMPLETIONS
 from hallmark.client.counters import names_in
+from hallmark.client.thinking import OFF
 from hallmark.client.wire import Answer, WireClient
 from hallmark.core.errors import CheckFailed
 
@@ -99,6 +100,10 @@ def _tells_cached(answer: Any) -> bool:
     return isinstance(_at(answer, "usage", "prompt_tokens_details", "cached_tokens"), int)
 
 
+def _counts_thoughts(answer: Any) -> bool:
+    return isinstance(_at(answer, "usage", "completion_tokens_details", "reasoning_tokens"), int)
+
+
 _TWICE = {"prompt": "What was read before need not be read again. " * 8, "max_tokens": 1}
 PROBES: Mapping[str, tuple[_Probe, ...]] = {
     "completions": (_Probe(path=COMPLETIONS, body={"prompt": "a", "max_tokens": 1}),),
@@ -142,6 +147,7 @@ PROBES: Mapping[str, tuple[_Probe, ...]] = {
         _Probe(path=COMPLETIONS, body=_TWICE, shows=_tells_cached),
         _Probe(path=COMPLETIONS, body=_TWICE, shows=_tells_cached),
     ),
+    "extension:reasoning_tokens": (_Probe(path=CHATS, body={**_ASK, "max_tokens": 64}, shows=_counts_thoughts),),
     "responses": (_Probe(path="/v1/responses", body={"input": "a", "max_output_tokens": 16}),),
     "embeddings": (_Probe(path="/v1/embeddings", body={"input": "a"}),),
 }
@@ -181,6 +187,8 @@ class Offers:
                 return self._route(name)
             case "extension" if name == "counters":
                 return self._counters()
+            case "extension" if name == "thinking_off":
+                return self._thinking_off()
         found = [self._by(probe) for probe in PROBES.get(need, ())]
         if not found:
             return _unknown(f"nobody knows how to look for {need}")
@@ -204,6 +212,21 @@ class Offers:
         if probe.field and self._field(probe.field).known is Known.OFFERED:
             return _offered(f"its OpenAPI document names {probe.field}")
         return _absent(f"{answer.what} answers {_words(probe)} as if it had not been asked for it")
+
+    def _thinking_off(self) -> Offer:
+        """Whether the model can be told not to think: the template makes another prompt of the same messages then."""
+        way = ", ".join(OFF)
+        try:
+            plain, off = (self.client.post(CHATS, self.client.body(**_ASK, **more)) for more in ({}, OFF))
+            if off.status in _REFUSED:
+                return _absent(f"{off.what} answers {off.status} to a request with {way}: {off.body_text[:_SHOWN]}")
+            counts = [_at(answer.require(200).json(), "usage", "prompt_tokens") for answer in (plain, off)]
+        except CheckFailed as exc:
+            return _unknown(str(exc))
+        if None in counts:
+            return _unknown(f"usage does not tell whether {way} changes the prompt")
+        told = f"{way} makes a prompt of {counts[0]} tokens one of {counts[1]}"
+        return _offered(told) if counts[0] != counts[1] else _absent(f"{told}: it changes nothing")
 
     def _route(self, path: str) -> Offer:
         if path in _paths(self.document[0]):

@@ -13,6 +13,7 @@ from typing import Any
 from selftests.faulty import (
     answer_faults,
     logprob_faults,
+    reasoning,
     sampling_faults,
     stop_faults,
     streaming_faults,
@@ -65,7 +66,8 @@ def produce(job: Job, *, prompt: tuple[int, ...], index: int, model: Model, faul
     drawn = sampling_faults.index_of(index, job, faults.chosen)
     if drawn is None:
         sampling, drawn = replace(sampling, seed=None), index
-    made = model.generate(decode(prompt), sampling, index=drawn, forced=forced)
+    answered = model.generate(decode(prompt), sampling, index=drawn, forced=forced)
+    made = reasoning.thinking(answered, job, sampling.max_tokens)
     for token in sampling_faults.tokens_of(made, job, drawn, faults.chosen):
         if "half-characters" in faults and job.stream:
             decoder.reset()

@@ -17,6 +17,7 @@ from selftests.faulty import (
 )
 from selftests.faulty.embeddings import EMBEDDINGS
 from selftests.faulty.error_faults import ERRORS
+from selftests.faulty.reasoning import REASONING
 from selftests.faulty.response_faults import RESPONSES
 from selftests.faulty.security_faults import SECURITY
 from selftests.faulty.structured_faults import STRUCTURED
@@ -137,7 +138,7 @@ FAULTS: Mapping[str, Fault] = {
     },
     **{
         name: Fault(*told)
-        for name, told in {**ERRORS, **SECURITY, **STRUCTURED, **TOOL_FAULTS, **RESPONSES, **EMBEDDINGS}.items()
+        for name, told in {**ERRORS, **SECURITY, **STRUCTURED, **TOOL_FAULTS, **RESPONSES, **EMBEDDINGS, **REASONING}.items()
     },
 }
 

@@ -43,6 +43,10 @@ class Job:
     """Text that a schema demands."""
     calls: Any = None
     """The tool calls that are made (`tools.Calls`); None for an answer in words."""
+    thought: str = ""
+    """What the model thinks before it answers."""
+    thinks: bool = True
+    """False where the client turned thinking off."""
     adapter: str = ""
     """The LoRA adapter that is asked for; empty for the model itself."""
     bias: Mapping[int, float] = field(default_factory=dict)

@@ -31,6 +31,7 @@ from selftests.faulty import (
     logprob_faults,
     metrics_faults,
     only_openai,
+    reasoning,
     sampling_faults,
     security_faults,
     stop_faults,
@@ -249,6 +250,7 @@ class StandIn:
                 only_openai.require_known(body, chat=chat)
             if "offers-only" in self.faults:
                 require_offered(body, chat=chat, offered=frozenset(self.faults.text("offers-only").split("+")))
+            body = reasoning.checked(body, self.faults)
             body = logprob_faults.checked(sampling_faults.checked(body, self.faults.chosen), self.faults.chosen)
             job = parse_job(body, chat=chat, context=error_faults.context(self.options.max_model_len, self.faults))
             job = streaming_faults.job_of(job, body, self.faults.chosen)
@@ -259,6 +261,7 @@ class StandIn:
             job = replace(job, forced=structured_faults.forced(body, self.faults))
             if chat and (made := tools.planned(body, self.faults)):
                 job = replace(job, calls=made[0], forced=made[1])
+            job = reasoning.job_of(job, body, self.faults)
             job = security_faults.read(error_faults.read(job, self.faults), self.faults)
             return replace(job, adapter=body["model"]) if body.get("model") in self.adapters else job
         except Refused as refused:
@@ -329,7 +332,8 @@ class StandIn:
         longest = max(len(o.ids) for o in outputs) if outputs else 0
         first_s = self.ttft_s + self.metrics.held_up_s
         await self._until(began + first_s + self.itl_s * max(0, longest - 1), job, writer)
-        reply = Reply.json(answers.whole(job, outputs, name=self.answering_name, model=self.model, faults=self.faults))
+        told = answers.whole(job, outputs, name=self.answering_name, model=self.model, faults=self.faults)
+        reply = Reply.json(reasoning.whole_of(told, job, self.faults))
         if "canned" in self.faults:
             reply = self.cans.setdefault(repr(job), reply)
         if "latin-1" in self.faults:
@@ -364,6 +368,7 @@ class StandIn:
             per_event=self.options.tokens_per_event,
         )
         bodies = streaming_faults.stream_of(logprob_faults.stream_of(right, self.faults.chosen), job, self.faults.chosen)
+        bodies = reasoning.stream_of(bodies, job, self.faults)
         total = sum(len(o.ids) for o in outputs)
         sent, first = 0, 0.0
         first_s = self.ttft_s + self.metrics.held_up_s
