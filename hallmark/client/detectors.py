@@ -69,7 +69,8 @@ def seen_in_stream(asked: object, events: Sequence[Mapping[str, Any]], *, comple
     events = [last] if events and isinstance(last := events[-1].get("response"), Mapping) else events
     choices = [choice for event in events for choice in event.get("choices") or () if isinstance(choice, Mapping)]
     first = [choice for choice in choices if choice.get("index", 0) == 0]
-    created = [event[name] for event in events for name in ("created", "created_at") if name in event]
+    created = [event["created"] for event in events if "created" in event]
+    created += [_without_fraction(event["created_at"]) for event in events if "created_at" in event]
     rows = [row for choice in choices for row in _rows(choice)]
     return Seen(
         asked=fields,
@@ -82,6 +83,11 @@ def seen_in_stream(asked: object, events: Sequence[Mapping[str, Any]], *, comple
         token_bytes=_joined(pieces for choice in first for _, pieces in _rows(choice)),
         complete=complete,
     )
+
+
+def _without_fraction(value: Any) -> Any:
+    """Responses say when they were created by a number, which may have one; completions and chats by a whole number."""
+    return int(value) if isinstance(value, float) and math.isfinite(value) else value
 
 
 def _text(choice: Mapping[str, Any]) -> str:

@@ -256,7 +256,7 @@ class WireClient:
 
     def _answer(self, request: httpx.Request, body: Any = None) -> Answer:
         answer = self._send(request, with_deadline(request, self._patience.of(body)))
-        if self.watch and answer.status == 200 and answer.body_text.startswith("{"):
+        if self.watch and request.method == "POST" and answer.status == 200 and answer.body_text.startswith("{"):
             self.watch.whole(body, answer.body_text, named=_names_itself(request))
         return answer
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from hallmark.client.answer_watch import AnswerWatch
 from hallmark.client.detectors import seen_in, seen_in_stream
+from hallmark.client.wire import WireClient
 from selftests.faulty.answer_faults import WHAT
 from selftests.server.checking import Suite, bad, checks_in, served
 
@@ -130,6 +133,50 @@ def test_requests_that_name_themselves_may_share_an_id() -> None:
     for named in (True, True, False):
         watch.whole({}, '{"id": "cmpl-mine", "choices": []}', named=named)
     assert watch.found["ids"].count == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "faults"),
+    [
+        ({"object": "response", "created_at": 1764198400.25}, 0),
+        ({"object": "response", "created_at": 1764198400250}, 1),
+        ({"object": "text_completion", "created": 1764198400.25}, 1),
+    ],
+)
+def test_only_responses_are_created_at_a_fraction_of_a_second(body: dict[str, object], faults: int) -> None:
+    watch = AnswerWatch()
+    watch.whole({}, json.dumps({"choices": [], **body}))
+    assert watch.found["created"].count == faults
+
+
+class _SameAnswer(BaseHTTPRequestHandler):
+    """Answers everything with one completion."""
+
+    def do_GET(self) -> None:
+        body = b'{"id": "cmpl-1", "choices": []}'
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_an_answer_that_is_fetched_again_has_its_id_again() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _SameAnswer) as stored:
+        threading.Thread(target=stored.serve_forever, args=(0.01,), daemon=True).start()
+        watch = AnswerWatch()
+        with WireClient(f"http://127.0.0.1:{stored.server_port}", "m", watch=watch) as client:
+            client.post("/v1/responses", {})
+            client.get("/v1/responses/cmpl-1")
+            assert (watch.answers, watch.found["ids"].count) == (1, 0)
+            client.post("/v1/responses", {})
+            assert (watch.answers, watch.found["ids"].count) == (2, 1)
+        stored.shutdown()
 
 
 def test_the_answer_within_the_last_event_of_a_response_is_read() -> None:
