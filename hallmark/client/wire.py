@@ -157,6 +157,10 @@ class WireClient:
         """How long a first token may take."""
         return self._patience.first_s
 
+    def more_patient(self, wait_s: float) -> WireClient:
+        """Another client of the same server, each of whose exchanges may last so long; to be closed."""
+        return WireClient(self.base_url, self.model, api_key=self._api_key, timeout_s=wait_s)
+
     def body(self, **fields: Any) -> dict[str, Any]:
         """A request's body for the served model."""
         return {"model": self.model, **fields}

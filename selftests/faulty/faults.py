@@ -10,6 +10,7 @@ from selftests.faulty import (
     isolation_faults,
     logprob_faults,
     metrics_faults,
+    overload_faults,
     sampling_faults,
     stop_faults,
     streaming_faults,
@@ -132,6 +133,7 @@ FAULTS: Mapping[str, Fault] = {
             logprob_faults,
             isolation_faults,
             metrics_faults,
+            overload_faults,
             answer_faults,
         )
         for name, (what, default) in area.WHAT.items()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import signal
 import subprocess
@@ -31,6 +32,7 @@ from selftests.faulty import (
     logprob_faults,
     metrics_faults,
     only_openai,
+    overload_faults,
     reasoning,
     sampling_faults,
     security_faults,
@@ -299,6 +301,11 @@ class StandIn:
             raise Refused("broken on purpose", 500)
         if "stuck" in self.faults and self.asked > self.faults.number("stuck"):
             await asyncio.Event().wait()
+        overload_faults.require_room(self.running, self.faults.chosen)
+        if overload_faults.exceeds("overload-loses", self.running, self.faults.chosen):
+            await until(math.inf, lambda: self._gone(writer))
+        if overload_faults.exceeds("overload-stays", self.running, self.faults.chosen):
+            self.metrics.held_up_s = overload_faults.HELD_UP_S
         began = time.monotonic()
         job = structured_faults.at_once(job, self.jobs, self.faults)
         subtracts = (bool(job.adapter) and "lora-ignored" not in self.faults) or self.leaked
@@ -411,6 +418,9 @@ class StandIn:
         if "sse-error" in self.faults:
             error = {"error": {"message": "broken on purpose", "type": "InternalServerError", "param": None, "code": 500}}
             writer.write(event(error) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+            return True
+        if overload_faults.exceeds("overload-ends-streams", self.running, self.faults.chosen):
+            writer.write(b"0\r\n\r\n")
             return True
         if "truncate-stream" not in self.faults:
             return False

@@ -80,7 +80,7 @@ def family(
     `faults` go to the stand-in; `architecture` takes the place of the weights' own, `impl` and `weights` change those, and
     whatever else is given the device's entry.
     """
-    arguments = {"ttft_ms": 2, **(engine_args or {}), **({"fault": faults} if faults else {})}
+    arguments = {"ttft_ms": 2, "max_num_seqs": 8, **(engine_args or {}), **({"fault": faults} if faults else {})}
     return {
         "schema_version": 1,
         "family": name,
