@@ -14,7 +14,15 @@ from selftests.faulty.jobs import Refused, too_deep
 OPEN = ("/health", "/version", "/metrics")
 COMPLETIONS = ("/v1/completions", "/invocations", "/generate", "/vendor/run")
 CHATS = ("/v1/chat/completions",)
-EXTENSIONS = ("ignore_eos", "min_tokens", "top_k", "response_format", "stop_token_ids", "include_stop_str_in_output")
+EXTENSIONS = (
+    "ignore_eos",
+    "min_tokens",
+    "top_k",
+    "response_format",
+    "stop_token_ids",
+    "include_stop_str_in_output",
+    "cache_salt",
+)
 """Fields of a request that it obeys and OpenAI's reference does not have for each endpoint."""
 _BODY = {
     "properties": {

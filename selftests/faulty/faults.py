@@ -9,6 +9,7 @@ from selftests.faulty import (
     answer_faults,
     isolation_faults,
     logprob_faults,
+    lora_faults,
     metrics_faults,
     overload_faults,
     sampling_faults,
@@ -133,6 +134,7 @@ FAULTS: Mapping[str, Fault] = {
             logprob_faults,
             isolation_faults,
             metrics_faults,
+            lora_faults,
             overload_faults,
             answer_faults,
         )

@@ -23,6 +23,8 @@ class Past:
 
     prompts: set[tuple[int, ...]] = field(default_factory=set)
     aborted: bool = False
+    readers: dict[tuple[int, ...], str] = field(default_factory=dict)
+    """Prompt -> the adapter that read it first."""
 
 
 def job_of(job: Job, chosen: Mapping[str, str], *, others: Sequence[Job], past: Past, number: int) -> Job:

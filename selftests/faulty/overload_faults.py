@@ -29,3 +29,8 @@ def require_room(running: int, chosen: Mapping[str, str]) -> None:
             raise Refused("too many requests are under way", status)
     if exceeds("overload-cuts", running, chosen):
         raise ConnectionError("closed on purpose")
+
+
+def held_up_s(before: float, running: int, chosen: Mapping[str, str]) -> float:
+    """By how much first tokens come later from now on."""
+    return HELD_UP_S if exceeds("overload-stays", running, chosen) else before

@@ -30,6 +30,7 @@ from selftests.faulty import (
     error_faults,
     isolation_faults,
     logprob_faults,
+    lora_faults,
     metrics_faults,
     only_openai,
     overload_faults,
@@ -265,7 +266,7 @@ class StandIn:
                 job = replace(job, calls=made[0], forced=made[1])
             job = reasoning.job_of(job, body, self.faults)
             job = security_faults.read(error_faults.read(job, self.faults), self.faults)
-            return replace(job, adapter=body["model"]) if body.get("model") in self.adapters else job
+            return lora_faults.job_of(job, body, self.faults.chosen, self.adapters, others=self.jobs, read=self.past.readers)
         except Refused as refused:
             if "accepts-bad-requests" in self.faults or self._forgives(refused):
                 return lenient_job(chat)
@@ -304,8 +305,7 @@ class StandIn:
         overload_faults.require_room(self.running, self.faults.chosen)
         if overload_faults.exceeds("overload-loses", self.running, self.faults.chosen):
             await until(math.inf, lambda: self._gone(writer))
-        if overload_faults.exceeds("overload-stays", self.running, self.faults.chosen):
-            self.metrics.held_up_s = overload_faults.HELD_UP_S
+        self.metrics.held_up_s = overload_faults.held_up_s(self.metrics.held_up_s, self.running, self.faults.chosen)
         began = time.monotonic()
         job = structured_faults.at_once(job, self.jobs, self.faults)
         subtracts = (bool(job.adapter) and "lora-ignored" not in self.faults) or self.leaked

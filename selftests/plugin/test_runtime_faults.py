@@ -16,7 +16,7 @@ ADAPTER = {
     "path": "../adapter",
     "checks": [{"prompt": "57+23=", "expected": "34", "without": "80", "max_tokens": 8}],
 }
-METRICS, LORA = "server.runtime-metrics", "server.lora.subtract"
+METRICS, LORA, MIXED = "server.runtime-metrics", "server.lora.subtract", "server.lora-mixed.subtract"
 NONE = ""
 """In the place of a fault: the clean twin."""
 FAULTS = {
@@ -27,6 +27,10 @@ FAULTS = {
     "lora-sticks": (LORA, "/v1/models still lists it"),
     "lora-leaks": (LORA, "answers of the model afterwards is"),
 }
+
+
+ALSO = {"lora-refused": {MIXED: "FAIL"}, "lora-ignored": {MIXED: "INCONCLUSIVE"}, "lora-leaks": {MIXED: "INCONCLUSIVE"}}
+"""What becomes of the check of a mixed batch, to which such an adapter shows nothing."""
 
 
 def fields(place: Place, adapter: dict[str, Any] = ADAPTER) -> dict[str, Any]:
@@ -60,7 +64,7 @@ def test_a_fault_turns_its_check_red(faulty: dict[str, Ended], fault: str) -> No
     check, reason = FAULTS[fault]
     ended = faulty[fault]
     assert ended.outcome == "REJECTED"
-    assert ended.bad == {"spec.targets": "INCONCLUSIVE", check: "FAIL"}
+    assert ended.bad == {"spec.targets": "INCONCLUSIVE", check: "FAIL", **ALSO.get(fault, {})}
     assert reason in ended.rows[check]["reason"]
 
 
@@ -68,7 +72,7 @@ def test_an_adapter_that_is_asked_for_what_the_model_says_anyway_shows_nothing(p
     adapter = ADAPTER | {"checks": [{"prompt": "57+23=", "expected": "80"}]}
     place.spec(faults="lora-ignored", features=["lora"], **fields(place, adapter))
     ended = place.release().end().must_end(4, "INCONCLUSIVE")
-    assert ended.bad == {"spec.targets": "INCONCLUSIVE", LORA: "INCONCLUSIVE"}
+    assert ended.bad == {"spec.targets": "INCONCLUSIVE", LORA: "INCONCLUSIVE", MIXED: "INCONCLUSIVE"}
     assert "without subtract, too" in ended.rows[LORA]["reason"]
 
 

@@ -74,6 +74,12 @@ def _checks_of(module: ModuleType) -> Iterator[OneCheck]:
             yield OneCheck(id_, function, given, tuple(need.format(**given) for need in wanted))
 
 
+def function_in(file: str, name: str) -> Callable[..., None]:
+    """A test function of the suite."""
+    function: Callable[..., None] = getattr(_module(file), name)
+    return function
+
+
 @contextmanager
 def served(*faults: str, **options: object) -> Iterator[str]:
     """The base URL of a stand-in that serves in a thread of this process, as long as the context lasts."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
+from functools import partial
+
 import pytest
 
+from hallmark.client.asking import together
 from hallmark.client.text import part
 from hallmark.core.errors import CheckFailed, Inconclusive
+from hallmark.stats.sameness import judge_same
 
 pytestmark = pytest.mark.server
 
@@ -19,9 +24,13 @@ def served(client):
     return {part(model, "id") for model in part(client.get("/v1/models").require(200).json(), "data")}
 
 
+def path_of(cell, adapter):
+    return str(cell.beside_spec(adapter.path)) if adapter.path else adapter.repo
+
+
 @pytest.fixture
 def adapter_path(cell, lora_adapter):
-    return str(cell.beside_spec(lora_adapter.path)) if lora_adapter.path else lora_adapter.repo
+    return path_of(cell, lora_adapter)
 
 
 @pytest.fixture
@@ -61,3 +70,73 @@ def test_an_adapter_comes_works_and_goes(client, runtime_client, lora_adapter, a
     status = client.post("/v1/completions", {"model": name, "prompt": "a", "max_tokens": 1}).status
     check.equal("status of a request for the unloaded adapter", status, 404)
     check.equal("answers of the model afterwards", repr([said(client, client.model, case) for case in cases]), repr(before))
+
+
+AT_ONCE = 16
+START = "What was read before need not be read again. " * 4
+"""Longer than what prefix caches keep in one piece."""
+
+
+class Voices:
+    """Who can be asked, and what each says to the cases of an adapter."""
+
+    def __init__(self, client, same_answers, cases):
+        self._client = client
+        self._judge = same_answers
+        self._cases = cases
+
+    def ask(self, model, case, start="", **fields):
+        prompt = start + case.prompt
+        return self._judge.ask(self._client, model=model, prompt=prompt, max_tokens=case.max_tokens, stop=["\n"], **fields)
+
+    def alone(self, models, start="", **fields):
+        """(model, place of the case) -> its answer, one after the other."""
+        return {
+            (model, place): self.ask(model, case, start, **fields) for model in models for place, case in enumerate(self._cases)
+        }
+
+    def mixed(self, models):
+        """(model, place of the case) -> its answers, from a batch in which all of them are asked."""
+        keys = [(model, place) for place in range(len(self._cases)) for model in models]
+        keys *= -(-AT_ONCE // len(keys))
+        calls = [partial(self.ask, model, self._cases[place]) for model, place in keys]
+        return list(zip(keys, together(calls, at_once=AT_ONCE), strict=True))
+
+
+@pytest.mark.check(
+    "server.lora-mixed.{lora_adapter.name}",
+    title="Asked together, {lora_adapter.name} and the model each give their own answers, also to what the other has read",
+    needs="lora",
+    source="vLLM's own tests of several adapters at the same time",
+    covers="A03",
+    fault="lora-mixes",
+)
+def test_adapters_and_the_model_do_not_mix(client, runtime_client, cell, lora_adapter, same_answers, offers, check):
+    """Among all adapters of the cell. What a server says that has read nothing before is known where it offers `cache_salt`."""
+    name, both = lora_adapter.name, (client.model, lora_adapter.name)
+    names = [adapter.name for adapter in cell.lora]
+    voices = Voices(client, same_answers, lora_adapter.checks)
+    try:
+        for adapter in cell.lora:
+            body = {"lora_name": adapter.name, "lora_path": path_of(cell, adapter)}
+            runtime_client.post("/v1/load_lora_adapter", body).require(200)
+        alone = voices.alone(both)
+        if all(alone[client.model, place].text == alone[name, place].text for place in range(len(lora_adapter.checks))):
+            raise Inconclusive(f"{name} says nothing that the model does not say: what is mixed would not show")
+        found = voices.mixed([client.model, *names])
+        pairs = {f"{key} {number}": (alone[key], one) for number, (key, one) in enumerate(found) if key in alone}
+        check.add(judge_same("answers that differ in a mixed batch", pairs, same_answers.noise))
+        if not offers.has("field:cache_salt"):
+            check.observe("prompts that another has read", "not seen: without cache_salt nothing tells what a cold cache says")
+            return
+        pairs = {}
+        for first in both:
+            start = f"{uuid.uuid4()} {START}"
+            cold = voices.alone(both, start, cache_salt=uuid.uuid4().hex)
+            found = voices.alone([first], start)
+            found |= voices.alone([one for one in both if one != first], start)
+            pairs |= {f"{key}, first read by {first}": (cold[key], one) for key, one in found.items()}
+        check.add(judge_same("answers that differ where another has read the prompt", pairs, same_answers.noise))
+    finally:
+        for other in names:
+            runtime_client.post("/v1/unload_lora_adapter", {"lora_name": other})
