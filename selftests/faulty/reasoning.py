@@ -73,7 +73,7 @@ def job_of(job: Job, body: Mapping[str, Any], faults: Faults) -> Job:
         return replace(job, thought=job.forced, forced="")
     if "thoughts-free-content" in faults:
         job = replace(job, forced=None)
-    return replace(job, thought="Let me think of what is asked here, and then answer it. ")
+    return replace(job, thought="Let me think what is asked. ")
 
 
 def thinking(made: Iterable[int], job: Job, limit: int) -> Iterator[int]:
