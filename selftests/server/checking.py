@@ -70,8 +70,15 @@ def _checks_of(module: ModuleType) -> Iterator[OneCheck]:
         for value in values:
             given = {names: value} if names else {}
             wanted = (needs,) if isinstance(needs, str) else needs
-            id_ = marks["check"].args[0].format(**given)
-            yield OneCheck(id_, function, given, tuple(need.format(**given) for need in wanted))
+            id_ = _filled(marks["check"].args[0], given)
+            yield OneCheck(id_, function, given, tuple(_filled(need, given) for need in wanted))
+
+
+def _filled(text: str, given: Mapping[str, str]) -> str:
+    """`text` with the values of the test's own parameters; what a cell alone can fill in is left."""
+    for name, value in given.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
 
 
 def function_in(file: str, name: str) -> Callable[..., None]:
@@ -138,6 +145,10 @@ class Suite:
             "cell": cell or SimpleNamespace(entry=entry, model=model, id="cell"),
             "server": SimpleNamespace(endpoint=Endpoint(base_url=base_url, model=model, api_key=key)),
         }
+
+    def add_fixtures(self, fixtures: Mapping[str, Any]) -> None:
+        """More of what tests may ask for by name, or others in the place of those that are there."""
+        self._fixtures |= fixtures
 
     def _require(self, needs: tuple[str, ...]) -> None:
         for need in needs:
