@@ -55,7 +55,7 @@ def test_a_server_with_extensions(offers_of: Callable[[str], Offers]) -> None:
         "route:/tokenize",
         "route:/health",
     }
-    has_not = {"reasoning", "responses", "embeddings", "field:prompt_logprobs", "route:/v1/audio/speech"}
+    has_not = {"reasoning", "responses", "embeddings", "field:guided_json", "route:/v1/audio/speech"}
     assert {need: offers(need).known for need in has | has_not} == {
         **dict.fromkeys(has, Known.OFFERED),
         **dict.fromkeys(has_not, Known.ABSENT),

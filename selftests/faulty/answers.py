@@ -162,6 +162,7 @@ def whole(job: Job, outputs: Sequence[Output], *, name: str, model: Model, fault
         if job.calls:
             said = {"message": tools.message(job.calls, output.text, faults)}
         logprobs = _logprobs(job, output, model=model, faults=faults)
+        said |= logprob_faults.of_prompt(output.prompt, job, faults.chosen)
         choices.append(
             {"index": index, **said, "logprobs": logprobs, "finish_reason": tools.finish(job.calls, output.finish_reason, faults)}
         )

@@ -21,7 +21,7 @@ EXTENSIONS = (
     "response_format",
     "stop_token_ids",
     "include_stop_str_in_output",
-    "cache_salt",
+    *("cache_salt", "prompt_logprobs"),
 )
 """Fields of a request that it obeys and OpenAI's reference does not have for each endpoint."""
 _BODY = {

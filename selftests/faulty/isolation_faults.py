@@ -37,6 +37,7 @@ def job_of(job: Job, chosen: Mapping[str, str], *, others: Sequence[Job], past: 
         "long-prompts-spoil": beside_long,
         "aborts-spoil": past.aborted,
     }
+    job = replace(job, read_before=prompt in past.prompts)
     past.prompts.add(prompt)
     past.aborted = False
     if "answers-swapped" in chosen and others and number % int(chosen["answers-swapped"]) == 0:

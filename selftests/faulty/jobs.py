@@ -39,6 +39,10 @@ class Job:
     echo: bool = False
     logprobs: int | None = None
     """How many alternatives; None for no log-probabilities."""
+    prompt_logprobs: int | None = None
+    """How many alternatives for each token of the prompt; None for none."""
+    read_before: bool = False
+    """Whether its prompt was read before."""
     forced: str | None = None
     """Text that a schema demands."""
     calls: Any = None
@@ -239,6 +243,7 @@ def parse_job(body: dict[str, Any], *, chat: bool, context: int) -> Job:
         include_stop=_flag(body, "include_stop_str_in_output"),
         echo=_flag(body, "echo"),
         logprobs=_logprobs(body, chat),
+        prompt_logprobs=_integer(body, "prompt_logprobs", 0, low=0) if body.get("prompt_logprobs") is not None else None,
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from selftests.faulty.jobs import Job, Refused
+from selftests.faulty.model import token_text
 
 WHAT: Mapping[str, tuple[str, str]] = {
     "bytes-broken": ("of tokens that are parts of a character the bytes are those of a replacement character", ""),
@@ -20,6 +21,9 @@ WHAT: Mapping[str, tuple[str, str]] = {
     "logprobs-past-stop": ("log-probabilities go on for so many tokens after a stop", "4"),
     "many-logprobs-break": ("too many alternatives are answered 500", ""),
     "many-logprobs-taken": ("any number of alternatives is taken", ""),
+    "prompt-logprobs-drift": ("log-probabilities of a prompt that was read before are so much lower", "3"),
+    "prompt-logprobs-short": ("of a prompt's tokens the last one has no log-probability", ""),
+    "prompt-logprobs-lower": ("log-probabilities of prompts are so much lower than those of the same answer", "3"),
     "logprobs-scaled": ("log-probabilities are divided by the temperature", ""),
 }
 
@@ -94,3 +98,13 @@ def _late(sent: Iterable[tuple[int, dict[str, Any]]]) -> Iterator[tuple[int, dic
                 kept = None
             choices.append(choice | {"logprobs": now})
         yield tokens, body | {"choices": choices}
+
+
+def of_prompt(prompt: Sequence[int], job: Job, chosen: Mapping[str, str]) -> dict[str, Any]:
+    """What is told of a prompt's tokens, where it is asked for: each is what the model would have said."""
+    if job.prompt_logprobs is None:
+        return {}
+    value = -0.02 - float(chosen.get("prompt-logprobs-lower", "0"))
+    value -= float(chosen.get("prompt-logprobs-drift", "0")) if job.read_before else 0.0
+    told = [{str(token): {"logprob": value, "rank": 1, "decoded_token": token_text(token)}} for token in prompt[1:]]
+    return {"prompt_logprobs": [None, *(told[:-1] if "prompt-logprobs-short" in chosen else told)]}

@@ -7,7 +7,7 @@ import pytest
 from selftests.faulty.logprob_faults import WHAT
 from selftests.server.checking import bad, checks_in
 
-CHECKS = checks_in("test_logprobs.py")
+CHECKS = checks_in("test_logprobs.py", "test_prompt_logprobs.py")
 STREAMS = {"server.logprobs-stream.completions", "server.logprobs-stream.chat"}
 
 FAULTS: dict[str, tuple[set[str], str]] = {
@@ -21,6 +21,12 @@ FAULTS: dict[str, tuple[set[str], str]] = {
     "logprobs-past-stop": ({"server.logprobs-trimmed"}, "tokens with a log-probability before 'de' is 10"),
     "many-logprobs-break": ({"server.logprobs-most"}, "a breakdown at top_logprobs=21 is True, not False"),
     "many-logprobs-taken": ({"server.logprobs-most"}, "top_logprobs=1000000000 is answered 200"),
+    "prompt-logprobs-drift": ({"server.prompt-logprobs"}, "largest difference warm is 3 nats"),
+    "prompt-logprobs-short": (
+        {"server.prompt-logprobs", "server.prompt-logprobs-forced"},
+        "log-probabilities of a prompt, the first is null is 143, not 144",
+    ),
+    "prompt-logprobs-lower": ({"server.prompt-logprobs-forced"}, "largest difference of a log-probability is 3 nats"),
     "logprobs-scaled": ({"server.logprobs-temperature"}, "largest difference of a log-probability is"),
 }
 
