@@ -60,7 +60,7 @@ def test_a_server_with_extensions(offers_of: Callable[[str], Offers]) -> None:
         **dict.fromkeys(has, Known.OFFERED),
         **dict.fromkeys(has_not, Known.ABSENT),
     }
-    assert offers.only(ignore_eos=True, prompt_logprobs=1) == {"ignore_eos": True}
+    assert offers.only(ignore_eos=True, guided_json=1) == {"ignore_eos": True}
 
 
 def test_a_server_that_has_openais_reference_alone(offers_of: Callable[[str], Offers]) -> None:
