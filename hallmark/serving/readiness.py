@@ -49,8 +49,11 @@ def connect(endpoint: Endpoint, *, timeout_s: float) -> httpx.Client:
     )
 
 
-def not_ready_because(client: httpx.Client, *, patience_s: float) -> str:
-    """Why the server is not ready yet; empty when it is. No answer is waited for longer than `patience_s`."""
+def not_ready_because(client: httpx.Client, model: str = "", *, patience_s: float) -> str:
+    """Why the server is not ready yet; empty when it is. No answer is waited for longer than `patience_s`.
+
+    `model`: what to ask for where `/v1/models` lists none. That is wrong, which a check says; others serve all the same.
+    """
     import httpx
 
     try:
@@ -61,13 +64,19 @@ def not_ready_because(client: httpx.Client, *, patience_s: float) -> str:
         if models.status_code != 200:
             return f"/v1/models answers {models.status_code}"
         # Whether it is the *right* model is a check of its own; one that serves none can answer nothing.
-        name = _first_model(models.json())
-        if not name:
+        listed = _first_model(models.json())
+        if not (listed or model):
             return "/v1/models lists no model"
-        first = _first_token(client, name, timeout_s=min(_FIRST_TOKEN_TIMEOUT_S, patience_s))
+        first = _first_token(client, listed or model, timeout_s=min(_FIRST_TOKEN_TIMEOUT_S, patience_s))
     except (httpx.HTTPError, ValueError) as exc:
         return f"{type(exc).__name__}: {exc}"
-    return "" if first.status_code == 200 else f"the first token: status {first.status_code}"
+    if first.status_code == 200:
+        return ""
+    return (
+        f"the first token: status {first.status_code}"
+        if listed
+        else f"/v1/models lists no model, nor {model}, asked for by its name: status {first.status_code}"
+    )
 
 
 def _first_token(client: httpx.Client, model: str, *, timeout_s: float) -> httpx.Response:
@@ -97,7 +106,7 @@ def wait_until_ready(
     deadline = time.monotonic() + timeout_s
     with connect(endpoint, timeout_s=_PROBE_TIMEOUT_S) as client:
         while not gone(_POLL_S):
-            reason = not_ready_because(client, patience_s=max(deadline - time.monotonic(), _LEAST_PATIENCE_S))
+            reason = not_ready_because(client, endpoint.model, patience_s=max(deadline - time.monotonic(), _LEAST_PATIENCE_S))
             if not reason or progress(reason) is False or time.monotonic() > deadline:
                 return reason
     return "it ended"

@@ -50,6 +50,7 @@ FAULTS: Mapping[str, Fault] = {
     "wrong-model-name": Fault("/v1/models and every answer name this model", "some-other-model"),
     "answers-name": Fault("every answer names this model, /v1/models the right one", "some-other-model"),
     "wrong-version": Fault("/version answers this", "0.0.1"),
+    "lists-no-model": Fault("/v1/models is an empty list"),
     "no-root": Fault("/v1/models does not say which weights are served"),
     "context-length": Fault("/v1/models states this JSON value as max_model_len", "null"),
     "dimensions": Fault(

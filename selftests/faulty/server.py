@@ -194,7 +194,8 @@ class StandIn:
                 return Reply.json(LISTED, int(self.faults.number("probes-fail")) or 200)
             case "GET", "/v1/models":
                 more = [{"id": name, "object": "model", "parent": self.name} for name in self.adapters]
-                return Reply.json({"object": "list", "data": [self._entry(), *more]})
+                listed = [] if "lists-no-model" in self.faults else [self._entry(), *more]
+                return Reply.json({"object": "list", "data": listed})
             case "GET", "/metrics":
                 text = self.metrics.text(running=self.running, asked=self.asked) + f"process_start_time_seconds {self.born}\n"
                 return Reply(200, b"" if "no-metrics" in self.faults else text.encode(), "text/plain; version=0.0.4")

@@ -18,6 +18,7 @@ FAULTS = {
     "wrong-version": ({"server.version"}, "the server runs vllm 0.0.1, the spec says ==0.32.0"),
     "wrong-version=unknown": ({"server.version"}, "the server runs vllm unknown"),
     "wrong-model-name": ({"server.model"}, "the server serves some-other-model"),
+    "lists-no-model": ({"server.model"}, "the server serves nothing, the spec says stand-in-"),
 }
 DIES = "dies-on-bad-request"
 _EVERY = (*FAULTS, DIES)

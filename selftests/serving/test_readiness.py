@@ -93,3 +93,11 @@ def test_what_lists_no_model_is_no_model_server(models: str) -> None:
     with listing(models) as url:
         reason = why_not(url)
     assert ("lists no model" in reason) or ("JSONDecodeError" in reason)
+
+
+def test_a_server_that_lists_no_model_and_answers_for_the_one_that_is_asked_for_is_ready() -> None:
+    """`transformers serve` lists what is in the hub's cache; what it serves from a folder is not."""
+    with running("lists-no-model") as server, connect(Endpoint(base_url=server.base_url, model=""), timeout_s=10) as client:
+        assert not_ready_because(client, server.model, patience_s=10) == ""
+        assert "no model, nor another" in not_ready_because(client, "another", patience_s=10)
+        assert "lists no model" in not_ready_because(client, patience_s=10)
