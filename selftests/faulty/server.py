@@ -43,6 +43,7 @@ from selftests.faulty import (
     tools,
 )
 from selftests.faulty.door import CHATS, COMPLETIONS, LISTED, Knock, require_admission
+from selftests.faulty.dying import CRASH, crash
 from selftests.faulty.faults import FAULTS, Faults
 from selftests.faulty.jobs import Job, Refused, chat_text, in_common, lenient_job, parse_body, parse_job
 from selftests.faulty.metrics import Metrics
@@ -53,7 +54,6 @@ from selftests.faulty.responses import Responses
 from selftests.faulty.waiting import ClientGone, trickle, until
 from selftests.faulty.wire import STREAM_HEAD, Reply, chunk, event
 
-CRASH = 17
 BURNER = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
 """Uses a core until its parent is gone."""
 
@@ -348,7 +348,7 @@ class StandIn:
             reply = Reply(reply.status, reply.body.replace(b'"text": "', b'"text": "\xe9', 1))
         if self._dies_now:
             writer.write(reply.head() + reply.body[: len(reply.body) // 2])
-            await _crash(writer)
+            await crash(writer)
         if "body-trickles" in self.faults:
             await trickle(writer, reply.head(), b" ", every_s=0.5)
         self._send(writer, reply)
@@ -415,7 +415,7 @@ class StandIn:
     async def _spoils(self, writer: asyncio.StreamWriter) -> bool:
         """Half-way through a stream: True when a fault has ended it."""
         if self._dies_now:
-            await _crash(writer)
+            await crash(writer)
         if "sse-error" in self.faults:
             error = {"error": {"message": "broken on purpose", "type": "InternalServerError", "param": None, "code": 500}}
             writer.write(event(error) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
@@ -436,12 +436,6 @@ class StandIn:
         if self.options.time_log:
             with Path(self.options.time_log).open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(times) + "\n")
-
-
-async def _crash(writer: asyncio.StreamWriter) -> None:
-    await writer.drain()
-    print(f"stand-in for selftests: dies on purpose at {time.time():.3f}", flush=True)
-    os._exit(CRASH)
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
