@@ -31,7 +31,8 @@ def error_of(answer: httpx.Response) -> tuple[int, str]:
 
 
 def running_requests(engine: Faulty) -> int:
-    return int(httpx.get(engine.base_url + "/metrics", trust_env=False).text.split()[1])
+    text = httpx.get(engine.base_url + "/metrics", trust_env=False).text
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("vllm:num_requests_running"))
 
 
 @pytest.mark.e2e

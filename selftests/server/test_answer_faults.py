@@ -28,7 +28,7 @@ STREAMED = STREAMS | {"server.stop"}
 FAULTS = {
     "prompt-usage-off": (USAGE, "prompt_tokens"),
     "usage-off": ({"server.usage-completions", "server.max-tokens"}, "completion_tokens is 8, not 7"),
-    "usage-is=NaN": (ANSWERS | STREAMS, "NaN is no JSON value"),
+    "usage-is=NaN": (ANSWERS | STREAMS | BAD_REQUESTS, "NaN is no JSON value"),
     "usage-is=null": (USAGE | STREAMS | {"server.max-tokens"}, "the answer has no usage.completion_tokens"),
     "usage-is=true": (USAGE | STREAMS | {"server.max-tokens"}, "completion_tokens is True, not 7"),
     "no-usage": (USAGE | STREAMS | {"server.max-tokens"}, "the answer has no usage"),

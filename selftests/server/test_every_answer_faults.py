@@ -24,7 +24,8 @@ OTHERS = {
 EVERY = checks_in("test_every_answer.py")
 FAULTS: dict[str, tuple[str, str]] = {
     "logprobs-now-and-then-null": ("logprobs", "the log-probability of a token is None, which is no number"),
-    "end-mark-leaks": ("marks", "'<|end|>' in '"),
+    # Rarer ones may all fall on answers that are not looked at for marks.
+    "end-mark-leaks=7": ("marks", "'<|end|>' in '"),
     "one-character-again": ("repetition", "the same greedy request is answered"),
     "ids-come-again": ("ids", "is that of an earlier answer"),
     "times-in-ms-now-and-then": ("created", "which is no time in whole seconds"),
@@ -66,7 +67,7 @@ def test_alone_they_ask_a_little_and_pass() -> None:
 
 
 def test_every_fault_is_planted_and_every_detector_has_its_fault() -> None:
-    assert set(WHAT) <= set(FAULTS)
+    assert set(WHAT) <= {fault.partition("=")[0] for fault in FAULTS}
     assert {f"server.every-answer.{detector}" for detector, _ in FAULTS.values()} == set(EVERY)
 
 

@@ -52,7 +52,7 @@ def test_each_shipped_cell_demands_all_that_its_spec_states(cell: Cell) -> None:
     assert {f"spec.python.{name.lower()}" for name in (*cell.impl.python_deps, *cell.impl.python_excluded)} <= set(checks)
     assert {f"spec.commit.{name}" for name in cell.impl.commits} == {c for c in checks if c.startswith("spec.commit.")}
     wanted = ids_of(SERVER_CHECKS) - set(undeclared_checks(cell))
-    adapters = {f"server.lora.{adapter.name}" for adapter in cell.lora}
+    adapters = {f"server.{check}.{adapter.name}" for adapter in cell.lora for check in ("lora", "lora-mixed")}
     assert {e.check for e in entries if e.kind == "server"} - adapters == wanted
 
 
