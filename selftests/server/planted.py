@@ -76,7 +76,7 @@ AREAS: tuple[tuple[Collection[str], tuple[str, ...]], ...] = (
     (stop_faults.WHAT, ("test_stop.py",)),
     (usage_faults.WHAT, ("test_usage.py", "test_stop.py")),
     (sampling_faults.WHAT, ("test_sampling.py",)),
-    (logprob_faults.WHAT, ("test_logprobs.py", "test_prompt_logprobs.py", "test_usage.py")),
+    (logprob_faults.WHAT, ("test_logprobs.py", "test_logprobs_of_prompts.py", "test_usage.py")),
     (isolation_faults.WHAT, ("test_isolation.py",)),
     (ERRORS, ("test_errors.py", "test_context.py", "test_bad_requests.py")),
     (SECURITY, ("test_security.py",)),

@@ -7,7 +7,7 @@ import pytest
 from selftests.faulty.logprob_faults import WHAT
 from selftests.server.checking import bad, checks_in
 
-CHECKS = checks_in("test_logprobs.py", "test_prompt_logprobs.py")
+CHECKS = checks_in("test_logprobs.py", "test_logprobs_of_prompts.py")
 STREAMS = {"server.logprobs-stream.completions", "server.logprobs-stream.chat"}
 
 FAULTS: dict[str, tuple[set[str], str]] = {
