@@ -135,9 +135,9 @@ def _carry_out(parser: argparse.ArgumentParser, words: Sequence[str], run: Calla
 
 
 def _self_test(options: argparse.Namespace) -> Ended:
-    # Side by side, where there is more than one core; `selftests/distribution.py` says which tests go together. What the user
-    # says after -- comes later and wins.
-    count = min(2 * (os.cpu_count() or 1), _MOST_WORKERS)
+    # Side by side, one more than there are cores, as many wait more than they compute; `selftests/distribution.py` says which
+    # tests go together. What the user says after -- comes later and wins.
+    count = min((os.cpu_count() or 1) + 1, _MOST_WORKERS)
     workers = ["-n", str(count), "--dist", "loadscope"] if count > 1 else []
     command = [sys.executable, "-m", "pytest", "selftests", *workers, "-m", _PYTHON_ALONE, *options.pytest_args]
     code = subprocess.run(command, cwd=ROOT, env=_with_bytecode(os.environ), check=False).returncode

@@ -89,7 +89,8 @@ def test_a_fault_turns_its_checks_red(fault: str) -> None:
 @pytest.mark.parametrize("fault", PACED)
 def test_a_stream_that_is_held_back(fault: str) -> None:
     checks, reason = PACED[fault]
-    found = bad(fault, checks=OF_TIME, itl_ms=1)
+    # At this pace the stream takes most of a second: a busy machine makes no early text of what was held back to its end.
+    found = bad(fault, checks=OF_TIME, itl_ms=3)
     assert set(found) == checks, found
     assert all(reason in told for told in found.values()), found
 
