@@ -16,13 +16,15 @@ FAULTS: dict[str, tuple[set[str], str]] = {
     "long-prompts-spoil": ({"server.mixed-lengths"}, "token 1 is '#', alone it is"),
     "aborts-spoil": ({"server.after-abort"}, "token 1 is '#', alone it is '4'"),
 }
+MET_SOONER = {"large-batches-break": "large-batches-break=5"}
+"""On a busy machine fewer are under way at the same time than were asked."""
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_turns_its_checks_red(fault: str) -> None:
     """Tokens take a while, so that answers are under way at the same time; other checks may meet the fault as well."""
     checks, reason = FAULTS[fault]
-    found = bad(fault, checks=CHECKS, itl_ms=1)
+    found = bad(MET_SOONER.get(fault, fault), checks=CHECKS, itl_ms=1)
     assert checks <= set(found), found
     assert all(found[check].startswith("FAIL") and reason in found[check] for check in checks), found
 
