@@ -131,13 +131,15 @@ def test_a_full_queue_is_progress_while_the_engine_counts_tokens(tmp_path: Path)
             engine.answer_probe(turn)
 
     ready = threading.Event()
-    with scripted() as engine, gateway(engine.url, tmp_path, **QUICK) as front:
+    # The engine's count is looked at once a second, later on a busy machine.
+    patient = {**QUICK, "GATEWAY_STALL_S": "4"}
+    with scripted() as engine, gateway(engine.url, tmp_path, **patient) as front:
         engine.probed = probed
         assert front.becomes("ok")
         ready.set()
-        assert not front.becomes("stuck", within_s=4.0)
+        assert not front.becomes("stuck", within_s=6.0)
         stands_still.set()
-        assert front.becomes("stuck")
+        assert front.becomes("stuck", within_s=20)
 
 
 @pytest.mark.e2e
