@@ -35,8 +35,6 @@ class Names:
     waiting: str
     cache: tuple[str, ...]
     """The share of the KV cache that is in use; the first of these that is there."""
-    cache_hits: str
-    """Prompt tokens that were read from the prefix cache."""
     late_s: float = 0.0
     """So long an idle engine may tell what was before."""
 
@@ -53,7 +51,6 @@ ENGINES = (
         running="vllm:num_requests_running",
         waiting="vllm:num_requests_waiting",
         cache=("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
-        cache_hits="vllm:prefix_cache_hits_total",
     ),
     Names(
         engine="SGLang",
@@ -64,7 +61,6 @@ ENGINES = (
         running="sglang:num_running_reqs",
         waiting="sglang:num_queue_reqs",
         cache=("sglang:token_usage",),
-        cache_hits="sglang:cached_tokens_total",
         late_s=40.0,  # idle, it renews its gauges every 30 s
     ),
 )
