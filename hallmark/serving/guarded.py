@@ -16,7 +16,8 @@ from hallmark.core.grace import drain_s
 from hallmark.core.process import KeptProcess, tail
 from hallmark.environment.load import ServerProcesses
 from hallmark.serving.listener import require_own_listener
-from hallmark.serving.readiness import answers, require_free_port, require_released_port, wait_until_ready
+from hallmark.serving.ports import require_free_port, require_released_port
+from hallmark.serving.readiness import answers, wait_until_ready
 from hallmark.serving.server import Death, GatewayPlan, Launcher, LaunchPlan, RunningServer
 
 _STARTS_WITHIN_S = 60.0

@@ -11,7 +11,7 @@ from hallmark.core.errors import UsageError
 from hallmark.core.keys import require_safe
 from hallmark.core.redact import is_secret_name
 from hallmark.serving.launchers import default_kind, kind_named, launcher_kinds
-from hallmark.serving.readiness import free_port
+from hallmark.serving.ports import free_port
 from hallmark.specs.strict import ENGINE_ARGUMENT, VARIABLE
 
 _HEADER_TEXT = re.compile(r"[\x21-\x7e]*")

@@ -6,15 +6,11 @@ Only OpenAI's routes are needed: a server without `/health` has nothing to say o
 from __future__ import annotations
 
 import contextlib
-import errno
-import socket
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from hallmark.core.endpoint import Endpoint
-from hallmark.core.errors import LaunchError
 
 if TYPE_CHECKING:
     import httpx  # otherwise where it is used: it loads while the server does
@@ -123,44 +119,3 @@ def answers(endpoint: Endpoint, path: str, *, timeout_s: float, gone: Callable[[
                 if client.get(path).status_code == 200:
                     return True
     return False
-
-
-def require_free_port(base_url: str) -> None:
-    """LaunchError when something listens there already: what answered would not be our server."""
-    address = urlsplit(base_url)
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address.hostname or "127.0.0.1", address.port or 80))
-        except (OSError, ValueError) as exc:
-            in_use = isinstance(exc, OSError) and exc.errno == errno.EADDRINUSE
-            why = (
-                f"port {address.port} is in use"
-                if in_use
-                else f"the address cannot be used: {getattr(exc, 'strerror', '') or exc}"
-            )
-            raise LaunchError(why, where=base_url, hint="choose another with --port, or stop what listens there") from exc
-
-
-def require_released_port(base_url: str, *, within_s: float = 2.0) -> None:
-    """LaunchError when something still listens where a server of ours was stopped: it left a process behind."""
-    address = urlsplit(base_url)
-    deadline = time.monotonic() + within_s
-    while _listens(address.hostname or "127.0.0.1", address.port or 80):
-        if time.monotonic() > deadline:
-            raise LaunchError("something still listens after the server was stopped", where=base_url, hint="end it by hand")
-        time.sleep(_POLL_S)
-
-
-def _listens(host: str, port: int) -> bool:
-    try:
-        socket.create_connection((host, port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-def free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])

@@ -10,7 +10,8 @@ from hallmark.core.endpoint import Endpoint
 from hallmark.core.errors import LaunchError
 from hallmark.core.process import KeptProcess, tail
 from hallmark.serving.listener import require_own_listener
-from hallmark.serving.readiness import answers, free_port
+from hallmark.serving.ports import free_port
+from hallmark.serving.readiness import answers
 
 _STARTS_WITHIN_S = 60.0
 _NOT_ITS = ("JWT_SECRET", "VLLM_API_KEY")

@@ -19,7 +19,7 @@ from hallmark.serving.access_keys import Keys, behind_gateway
 from hallmark.serving.argument_differences import Difference
 from hallmark.serving.launchers import kind_named
 from hallmark.serving.plan import Installed, LaunchSettings, make_plan, not_asked
-from hallmark.serving.readiness import free_port
+from hallmark.serving.ports import free_port
 from hallmark.serving.server import LaunchPlan
 from hallmark.specs.cell import Cell
 

@@ -18,7 +18,8 @@ from hallmark.client.errors import ConnectionLost, StreamBroken, StreamedError, 
 from hallmark.client.strict_json import read_json
 from hallmark.client.wire import WireClient
 from hallmark.core.errors import CheckFailed
-from selftests.faulty import Faulty, free_port, running
+from hallmark.serving.ports import free_port
+from selftests.faulty import Faulty, running
 
 PATH = "/v1/completions"
 
@@ -88,7 +89,7 @@ def test_each_fault_of_a_stream_has_its_error(fault: str, error: type[Exception]
 
 
 def test_a_server_that_is_not_there_or_hangs_is_a_lost_connection() -> None:
-    with WireClient(f"http://127.0.0.1:{free_port()}") as client, pytest.raises(ConnectionLost, match="GET /health"):
+    with WireClient(f"http://127.0.0.1:{free_port('127.0.0.1')}") as client, pytest.raises(ConnectionLost, match="GET /health"):
         client.get("/health")
     lost = pytest.raises(ConnectionLost, match="POST /v1/completions: no answer in time")
     with running("stuck") as server, WireClient(server.base_url, timeout_s=0.2) as client, lost:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from hallmark.serving.readiness import free_port
+from hallmark.serving.ports import free_port
 from selftests.core.polling import comes_true, marked
 
 PROGRAM = Path(__file__).with_name("stand_in_image.py")

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from hallmark.serving.readiness import free_port
+from hallmark.serving.ports import free_port
 from selftests.core.polling import comes_true
 from selftests.gateway.streams import Streams
 from selftests.serving.containers import BASE, require_engine

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from hallmark_engine.healthcheck import healthy
 
-from hallmark.serving.readiness import free_port
+from hallmark.serving.ports import free_port
 from selftests.engine.entrypoint import image
 from selftests.gateway.streams import Streams
 

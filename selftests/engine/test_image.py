@@ -19,7 +19,7 @@ from hallmark.environment.collect import parse
 from hallmark.serving.container import ContainerPlan
 from hallmark.serving.docker.launcher import DockerLauncher
 from hallmark.serving.docker.once import run_in_image
-from hallmark.serving.readiness import free_port
+from hallmark.serving.ports import free_port
 from hallmark.serving.server import LaunchPlan
 from selftests.core.polling import comes_true
 from selftests.gateway.streams import Streams

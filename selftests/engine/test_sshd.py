@@ -8,7 +8,7 @@ import pytest
 from hallmark_engine import sshd
 from hallmark_engine.settings import Wrong, read
 
-from hallmark.serving.readiness import free_port
+from hallmark.serving.ports import free_port
 
 KEY = "ssh-ed25519 " + "A" * 68 + " someone@somewhere"
 

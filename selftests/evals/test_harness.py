@@ -15,9 +15,10 @@ import pytest
 
 from hallmark.core.errors import CheckFailed, HarnessError
 from hallmark.evals.harness import EvalRequest, Harness, straight_to
+from hallmark.serving.ports import free_port
 from hallmark.specs.cell import Cell
 from selftests.core.polling import comes_true
-from selftests.faulty import Faulty, free_port, running
+from selftests.faulty import Faulty, running
 from selftests.plugin.stand_in_spec import TASK, write_task
 
 pytestmark = pytest.mark.e2e  # lm-eval imports for seconds
@@ -91,7 +92,7 @@ def test_of_which_metrics_less_is_better_is_told(harness: Harness, ask: Ask, tmp
 @pytest.mark.e2e
 def test_no_proxy_comes_between(ask: Ask, tmp_path: Path) -> None:
     """A proxy that nobody answers at, and a .netrc that knows the host: a worker that heeds them gets no score."""
-    nowhere = f"http://127.0.0.1:{free_port()}"
+    nowhere = f"http://127.0.0.1:{free_port('127.0.0.1')}"
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login a password b\n")
     environ = {
         **os.environ,

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,21 +26,20 @@ class Faulty:
     model: str = MODEL
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def this_port_or_a_free_one(port: int) -> int:
-    """`port`, where nothing has it; else one that is free."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _bound(host: str, ports: Sequence[int], option: int) -> tuple[socket.socket, int]:
+    """A socket on the first of `ports` that can be had, for the stand-in to listen at: nobody takes it before it starts."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, option, 1)
+    for port in ports:
         try:
-            probe.bind(("127.0.0.1", port))
+            held.bind((host, port))
         except OSError:
-            return free_port()
-    return port
+            if port == ports[-1]:
+                held.close()
+                raise
+        else:
+            break
+    return held, int(held.getsockname()[1])
 
 
 def _await_port(process: subprocess.Popen[bytes], port: int, deadline_s: float) -> None:
@@ -63,18 +62,24 @@ def running(
     wait: bool = True,
     deadline_s: float = 20.0,
     port: int = 0,
+    preferred_port: int = 0,
+    host: str = "127.0.0.1",
     environ: Mapping[str, str] | None = None,
     **options: object,
 ) -> Iterator[Faulty]:
     """Start the stand-in with `faults` ("die-after=3") and `options` (ttft_ms=50 becomes --ttft-ms 50); kill it at the end.
 
-    `wait=False` returns at once, for faults of starting. `environ` is added to the stand-in's variables.
+    `wait=False` returns at once, for faults of starting. `environ` is added to the stand-in's variables. `preferred_port` is
+    its port where that can be had, else any.
     """
-    port = port or free_port()
-    given = {"port": port, "model": MODEL, **options}
+    option = socket.SO_REUSEPORT if "reuse-port" in faults else socket.SO_REUSEADDR
+    held, port = _bound(host, [preferred_port, 0] if preferred_port else [port], option)
+    given = {"host": host, "port": port, "listen_fd": held.fileno(), "model": MODEL, **options}
     flags = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
     chosen = [part for fault in faults for part in ("--fault", fault)]
-    process = subprocess.Popen([sys.executable, "-S", "-E", str(SERVER), *flags, *chosen], env={**os.environ, **(environ or {})})
+    command = [sys.executable, "-S", "-E", str(SERVER), *flags, *chosen]
+    with held:
+        process = subprocess.Popen(command, env={**os.environ, **(environ or {})}, pass_fds=[held.fileno()])
     try:
         if wait:
             _await_port(process, port, deadline_s)

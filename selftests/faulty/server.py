@@ -42,9 +42,10 @@ from selftests.faulty import (
     structured_faults,
     tools,
 )
+from selftests.faulty.command import parse_arguments, where_to_listen
 from selftests.faulty.door import CHATS, COMPLETIONS, LISTED, Knock, require_admission
 from selftests.faulty.dying import CRASH, crash
-from selftests.faulty.faults import FAULTS, Faults
+from selftests.faulty.faults import Faults
 from selftests.faulty.jobs import Job, Refused, chat_text, in_common, lenient_job, parse_body, parse_job
 from selftests.faulty.metrics import Metrics
 from selftests.faulty.model import Model, decode, encode, token_text
@@ -438,26 +439,6 @@ class StandIn:
                 stream.write(json.dumps(times) + "\n")
 
 
-def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    table = "\n".join(f"  {n + ('=' + f.default if f.default else ''):<36} {f.what}" for n, f in FAULTS.items())
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=f"faults:\n{table}", formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--model", default="stand-in")
-    parser.add_argument("--served-model-name", default="")
-    parser.add_argument("--max-model-len", type=int, default=512)
-    parser.add_argument("--version", default="0.32.0", help="what /version answers")
-    parser.add_argument("--api-key", default=os.environ.get("VLLM_API_KEY", ""))
-    parser.add_argument("--ttft-ms", type=float, default=0.0)
-    parser.add_argument("--itl-ms", type=float, default=0.0)
-    parser.add_argument("--tokens-per-event", type=int, default=1)
-    parser.add_argument("--time-log", default="", help="append one JSON line of monotonic times per streamed answer")
-    parser.add_argument("--fault", action="append", default=[], metavar="NAME[=VALUE]")
-    return parser.parse_known_args(argv)[0]
-
-
 async def serve(options: argparse.Namespace, faults: Faults) -> None:
     stand_in = StandIn(options, faults)
     stopped = asyncio.Event()
@@ -466,8 +447,7 @@ async def serve(options: argparse.Namespace, faults: Faults) -> None:
         if "ignore-sigterm" not in faults:
             loop.add_signal_handler(number, stopped.set)
     if "hang-at-start" not in faults:
-        shared = True if "reuse-port" in faults else None
-        await asyncio.start_server(stand_in.connection, options.host, options.port, limit=2**24, backlog=512, reuse_port=shared)
+        await asyncio.start_server(stand_in.connection, limit=2**24, backlog=512, **where_to_listen(options, faults))
         print(
             f"stand-in for selftests: {stand_in.name} on {options.host}:{options.port}, faults {dict(faults.chosen)}", flush=True
         )
@@ -475,7 +455,7 @@ async def serve(options: argparse.Namespace, faults: Faults) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    options = parse_arguments(sys.argv[1:] if argv is None else argv)
+    options = parse_arguments(sys.argv[1:] if argv is None else argv, __doc__ or "")
     faults = Faults.parse([*options.fault, os.environ.get("STAND_IN_FAULTS", "")])
     if "ignore-sigterm" in faults:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 
 from hallmark.core.process import KeptProcess
-from selftests.faulty import free_port
+from hallmark.serving.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "hallmark-tiny"
@@ -21,7 +21,7 @@ class Vllm:
     """A real engine that runs on the interpreter `python`, held by a keeper."""
 
     def __init__(self, folder: Path, python: str, *, port: int = 0) -> None:
-        self.port = port or free_port()
+        self.port = port or free_port("127.0.0.1")
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_path = folder / "vllm.log"
         env = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}

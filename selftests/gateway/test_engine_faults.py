@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from hallmark.serving.ports import free_port
 from selftests.core.polling import comes_true
-from selftests.faulty import MODEL, Faulty, free_port, running
+from selftests.faulty import MODEL, Faulty, running
 from selftests.gateway.conftest import QUICK
 from selftests.gateway.gateways import Running, gateway
 from selftests.gateway.scripted import Engine, Turn, plain
@@ -38,7 +39,7 @@ def running_requests(engine: Faulty) -> int:
 @pytest.mark.e2e
 def test_loading_then_ready_then_down(tmp_path: Path) -> None:
     """503 with a time to come back until the engine has generated once, 502 when it then goes away."""
-    port = free_port()
+    port = free_port("127.0.0.1")
     with gateway(f"http://127.0.0.1:{port}", tmp_path, JWT_SECRET="", **QUICK) as front:
         loading = ask(front)
         assert error_of(loading) == (503, "engine_loading")

@@ -10,8 +10,9 @@ import pytest
 from openai import OpenAI
 
 from hallmark.core.tokens import sign_token
+from hallmark.serving.ports import free_port
 from selftests.core.polling import comes_true
-from selftests.faulty import MODEL, Faulty, free_port, running
+from selftests.faulty import MODEL, Faulty, running
 from selftests.gateway.gateways import SECRET, Running, gateway
 from selftests.gateway.test_engine_faults import running_requests
 
@@ -104,7 +105,7 @@ def test_an_engine_that_is_down_slow_or_breaks_off(tmp_path: Path) -> None:
 @pytest.mark.e2e
 def test_its_retries_carry_it_over_a_start(tmp_path: Path) -> None:
     """The engine listens only after a second; a client that retries never knows."""
-    port = free_port()
+    port = free_port("127.0.0.1")
     with gateway(f"http://127.0.0.1:{port}", tmp_path) as front, running("slow-start=1", port=port, wait=False):
         with pytest.raises(openai.InternalServerError) as loading:
             client_of(front).models.list()

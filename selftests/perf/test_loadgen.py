@@ -14,8 +14,9 @@ from hallmark.core.verdict import Verdict
 from hallmark.perf.judge import judge_requests
 from hallmark.perf.loadgen import measure
 from hallmark.perf.sample import PointResult
+from hallmark.serving.ports import free_port
 from hallmark.specs.model import Metric, PerfPoint
-from selftests.faulty import MODEL, Faulty, free_port, running
+from selftests.faulty import MODEL, Faulty, running
 
 pytestmark = pytest.mark.e2e  # whole points against a paced server take their time
 
@@ -135,7 +136,7 @@ def test_a_server_that_hangs_is_ended_by_the_reason_or_by_the_point_s_time() -> 
 
 
 def test_no_server_at_all_fails_every_request() -> None:
-    result = measure(f"http://127.0.0.1:{free_port()}", MODEL, a_point(requests=4), vocabulary=VOCABULARY)
+    result = measure(f"http://127.0.0.1:{free_port('127.0.0.1')}", MODEL, a_point(requests=4), vocabulary=VOCABULARY)
     assert len(result.failures) == 4
     assert "connection lost" in result.failures[0].error
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from hallmark.serving.lease import VARIABLE, hold
-from hallmark.serving.readiness import free_port
+from hallmark.serving.ports import free_port
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import DEVICE
 

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hallmark.serving.listener import listeners
-from selftests.faulty import free_port, running
+from hallmark.serving.ports import free_port
+from selftests.faulty import running
 from selftests.plugin.commands import Ended, wait_for
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import DEVICE, IMPL, MODEL, POINT, WEIGHTS, eval_target, perf_point
@@ -254,7 +255,7 @@ def test_an_attached_server_that_somebody_started_anew(place: Place) -> None:
     """Quicker than anybody looks: each check is answered, but by two servers."""
     place.spec(perf=[perf_point()], engine_args={"ttft_ms": 100})
     environ = place.environ | {"STAND_IN_FAULTS": "reuse-port"}
-    asked = {"model": WEIGHTS, "served_model_name": MODEL, "ttft_ms": 100, "port": free_port(), "environ": environ}
+    asked = {"model": WEIGHTS, "served_model_name": MODEL, "ttft_ms": 100, "port": free_port("127.0.0.1"), "environ": environ}
     with running(**asked) as first:
         command = place.release(f"--server-url={first.base_url}")
         records = command.folder() / "records.jsonl"

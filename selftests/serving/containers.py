@@ -15,7 +15,7 @@ from hallmark.core.endpoint import Endpoint
 from hallmark.core.errors import LaunchError
 from hallmark.serving.container import ContainerPlan
 from hallmark.serving.docker.daemon import OWNER_LABEL, connect
-from hallmark.serving.readiness import free_port
+from hallmark.serving.ports import free_port
 from hallmark.serving.server import LaunchPlan
 from selftests.faulty import MODEL
 

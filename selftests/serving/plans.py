@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from hallmark.core.endpoint import Endpoint
-from hallmark.serving.readiness import free_port
+from hallmark.serving.ports import free_port
 from hallmark.serving.server import LaunchPlan
 from selftests.faulty import MODEL, SERVER
 

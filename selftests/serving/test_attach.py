@@ -14,7 +14,7 @@ from hallmark.core.endpoint import Endpoint
 from hallmark.core.errors import LaunchError
 from hallmark.serving.attach import launcher as module
 from hallmark.serving.attach.launcher import AttachLauncher
-from hallmark.serving.readiness import free_port
+from hallmark.serving.ports import free_port
 from hallmark.serving.server import LISTENS_WITHIN_S, Death, LaunchPlan, RunningServer, ServerLost
 from selftests.core.polling import comes_true
 from selftests.faulty import running

@@ -29,7 +29,7 @@ from hallmark.serving.docker.launcher import DockerLauncher
 from hallmark.serving.docker.once import run_in_image
 from hallmark.serving.guarded import GuardedLauncher
 from hallmark.serving.launchers import make_launcher
-from hallmark.serving.readiness import free_port
+from hallmark.serving.ports import free_port
 from hallmark.serving.server import Death, LaunchPlan, RunningServer, ServerLost
 from hallmark.specs.catalogue import Selection, load_catalogue
 from selftests.core.polling import alive, comes_true, marked

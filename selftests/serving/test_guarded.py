@@ -14,7 +14,7 @@ from hallmark.core.errors import LaunchError
 from hallmark.serving.access_keys import Keys, behind_gateway
 from hallmark.serving.guarded import GuardedLauncher
 from hallmark.serving.local.launcher import LocalLauncher
-from hallmark.serving.readiness import free_port
+from hallmark.serving.ports import free_port
 from hallmark.serving.server import Launcher, LaunchPlan, RunningServer
 from selftests.serving.plans import stand_in
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from hallmark.serving.listener import Listener, listeners, strangers
-from hallmark.serving.readiness import free_port
+from hallmark.serving.ports import free_port
 from selftests.core.polling import comes_true
 from selftests.faulty import SERVER, running
 

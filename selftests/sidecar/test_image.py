@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from hallmark.serving.readiness import free_port
+from hallmark.serving.ports import free_port
 from selftests.core.polling import comes_true
 from selftests.serving.containers import require_engine
 from selftests.sidecar.engine import StandInEngine

@@ -15,7 +15,7 @@ import httpx
 import pytest
 import yaml
 
-from hallmark.serving.readiness import free_port
+from hallmark.serving.ports import free_port
 from hallmark_services.sidecar.metrics.rules import STANDARDS, Kind
 from selftests.core.polling import comes_true
 from selftests.sidecar.engine import StandInEngine

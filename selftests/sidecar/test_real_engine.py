@@ -16,7 +16,8 @@ import pytest
 
 from hallmark.core.endpoint import Endpoint
 from hallmark.core.process import KeptProcess, tail
-from hallmark.serving.readiness import free_port, wait_until_ready
+from hallmark.serving.ports import free_port
+from hallmark.serving.readiness import wait_until_ready
 from hallmark_services.sidecar.downloads import DownloadSettings
 from selftests.sidecar.reading import PREFIX, STANDARD_SERIES, families, samples, series
 from selftests.sidecar.running import ROOT, sidecar

@@ -17,7 +17,7 @@ from hallmark.workflows.init.measured import rounded
 from hallmark.workflows.init.weights import architecture_of
 from hallmark.workflows.spec_lint import lint
 from hallmark.workflows.spec_remarks import Severity
-from selftests.faulty import running, this_port_or_a_free_one
+from selftests.faulty import running
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import WEIGHTS
 
@@ -55,10 +55,9 @@ def test_of_a_running_server_it_ends_in_a_run_that_measures(place: Place) -> Non
     """`hallmark init --url`, then a bare `pytest` there: accepted; and rejected once the server answers wrongly."""
     folder = place.folder / "own"
     folder.mkdir()
-    port = this_port_or_a_free_one(8000)
     serving = {"model": WEIGHTS, "served_model_name": f"owner/{MODEL}", "ttft_ms": 5, "itl_ms": 1}
-    with running(**serving, port=port, environ=place.environ):
-        made = place.start(COMMAND.replace("8000", str(port)).split(), cwd=folder).end()
+    with running(**serving, preferred_port=8000, environ=place.environ) as server:
+        made = place.start(COMMAND.replace("8000", str(server.port)).split(), cwd=folder).end()
         assert made.code == 0, made.said
         assert made.out.splitlines() == [*(f"wrote {name}" for name in FILES), "next: pytest"]
         assert faults_of(folder) == []
@@ -70,7 +69,7 @@ def test_of_a_running_server_it_ends_in_a_run_that_measures(place: Place) -> Non
     targets = [set(point["targets"]) for point in entry["perf"]]
     assert targets == [{"ttft_mean_ms", "tpot_mean_ms"}, {"ttft_mean_ms", "tokens_per_s"}]
     assert (folder / FILES[0]).read_text().count("measured by hallmark init on") == 3, "two points and an eval"
-    with running("wrong-answers=1", **serving, port=port, environ=place.environ):
+    with running("wrong-answers=1", **serving, port=server.port, environ=place.environ):
         red = place.start(["pytest", "-m", "evals"], cwd=folder).end().must_end(1, "REJECTED")
     assert red.rows["evals.questions"]["verdict"] == "FAIL"
 

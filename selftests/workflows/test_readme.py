@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from hallmark.workflows import reports
-from selftests.faulty import running, this_port_or_a_free_one
+from selftests.faulty import running
 from selftests.plugin.commands import Command
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import ROOT, WEIGHTS
@@ -147,10 +147,9 @@ def test_the_newest_report_is_opened(command: str, place: Place) -> None:
 @pytest.mark.parametrize("command", given_to(ATTACHED))
 def test_a_server_that_runs_is_measured(command: str, place: Place) -> None:
     """One check of it: what whole runs find is for other tests. At another port where 8000 is in use."""
-    port = this_port_or_a_free_one(8000)
-    with running(model=WEIGHTS, served_model_name="hallmark-tiny", port=port, environ=place.environ):
+    with running(model=WEIGHTS, served_model_name="hallmark-tiny", preferred_port=8000, environ=place.environ) as server:
         addopts = f"{place.environ['PYTEST_ADDOPTS']} -k test_health"
-        ended = start(command.replace("8000", str(port)), place, PYTEST_ADDOPTS=addopts).end()
+        ended = start(command.replace("8000", str(server.port)), place, PYTEST_ADDOPTS=addopts).end()
     assert ended.rows["server.health"]["verdict"] == "PASS", ended.said
 
 

@@ -27,7 +27,8 @@ from hallmark.serving.docker.leash import Leash, this_process
 from hallmark.serving.docker.server import DockerServer
 from hallmark.serving.lease import Lease, lease_of
 from hallmark.serving.movement import Movement, Startup
-from hallmark.serving.readiness import require_free_port, wait_until_ready
+from hallmark.serving.ports import require_free_port
+from hallmark.serving.readiness import wait_until_ready
 from hallmark.serving.server import Launcher, LaunchPlan, RunningServer
 
 

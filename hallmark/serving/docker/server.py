@@ -22,7 +22,7 @@ from hallmark.serving.container import ContainerPlan
 from hallmark.serving.docker.daemon import TROUBLES, line, remove
 from hallmark.serving.docker.leash import Leash
 from hallmark.serving.lease import Lease
-from hallmark.serving.readiness import require_released_port
+from hallmark.serving.ports import require_released_port
 from hallmark.serving.server import Death, LaunchPlan, RunningServer
 from hallmark.serving.under_way import wait_for_answers
 

@@ -14,7 +14,8 @@ from hallmark.environment.load import ServerProcesses
 from hallmark.serving.lease import Lease, lease_of
 from hallmark.serving.listener import require_own_listener
 from hallmark.serving.movement import Movement, Startup, caches
-from hallmark.serving.readiness import require_free_port, require_released_port, wait_until_ready
+from hallmark.serving.ports import require_free_port, require_released_port
+from hallmark.serving.readiness import wait_until_ready
 from hallmark.serving.server import Death, Launcher, LaunchPlan, RunningServer
 from hallmark.serving.under_way import wait_for_answers
 
