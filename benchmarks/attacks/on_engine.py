@@ -15,10 +15,11 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.attacks.staging import Outcome, Stage, attack
+from hallmark.serving.ports import free_port
 from selftests.core.polling import alive, comes_true
 from selftests.engine.entrypoint import image
 from selftests.engine.supervising import POLITE, STUBBORN, WAIT, supervised
-from selftests.faulty import free_port, running
+from selftests.faulty import running
 from selftests.gateway.crowds import ASK, Held
 from selftests.gateway.gateways import Running, everything
 from selftests.gateway.scripted import plain, scripted
@@ -32,7 +33,7 @@ CHUNKS = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
 @attack("gateway", "an engine that is killed", "502 and a red /healthz, while /livez stays 200")
 def dead_engine(stage: Stage) -> Outcome:
-    port = free_port()
+    port = free_port("127.0.0.1")
     with stage.gateway(f"http://127.0.0.1:{port}", **QUICK) as front, running(port=port) as engine:
         front.becomes("ok")
         engine.process.kill()

@@ -99,7 +99,8 @@ class KeptProcess:
         """End the command and everything it started; returns its exit code. Safe to call twice."""
         self.stopping = True
         if self._keeper.stdin and not self._keeper.stdin.closed:
-            self._keeper.stdin.close()
+            with contextlib.suppress(OSError):  # what `ask_to_end` could not say any more is still in its buffer
+                self._keeper.stdin.close()
         # The keeper promises to be done after its grace; what it cannot end, nobody can.
         self._keeper.wait(self._grace_s + 30)
         self.ended.wait(5)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 SERVER = Path(__file__).with_name("server.py")
 MODEL = "stand-in"
+LISTENER = "STAND_IN_LISTENER"
+"""The stand-in's variable for the descriptor of a socket that is bound already. Its arguments are those of an engine alone."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +74,17 @@ def running(
     `wait=False` returns at once, for faults of starting. `environ` is added to the stand-in's variables. `preferred_port` is
     its port where that can be had, else any.
     """
-    option = socket.SO_REUSEPORT if "reuse-port" in faults else socket.SO_REUSEADDR
+    environ = {**os.environ, **(environ or {})}
+    is_shared = "reuse-port" in [*faults, *environ.get("STAND_IN_FAULTS", "").split()]
+    option = socket.SO_REUSEPORT if is_shared else socket.SO_REUSEADDR
     held, port = _bound(host, [preferred_port, 0] if preferred_port else [port], option)
-    given = {"host": host, "port": port, "listen_fd": held.fileno(), "model": MODEL, **options}
+    given = {"host": host, "port": port, "model": MODEL, **options}
     flags = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
     chosen = [part for fault in faults for part in ("--fault", fault)]
     command = [sys.executable, "-S", "-E", str(SERVER), *flags, *chosen]
     with held:
-        process = subprocess.Popen(command, env={**os.environ, **(environ or {})}, pass_fds=[held.fileno()])
+        bound = {LISTENER: str(held.fileno())}
+        process = subprocess.Popen(command, env={**environ, **bound}, pass_fds=[held.fileno()])
     try:
         if wait:
             _await_port(process, port, deadline_s)

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
+from selftests.faulty import LISTENER
 from selftests.faulty.faults import FAULTS, Faults
 
 
@@ -21,7 +22,6 @@ def parse_arguments(argv: Sequence[str], description: str = "") -> argparse.Name
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--listen-fd", type=int, default=0, help="a socket that is bound to the port already")
     parser.add_argument("--model", default="stand-in")
     parser.add_argument("--served-model-name", default="")
     parser.add_argument("--max-model-len", type=int, default=512)
@@ -37,6 +37,6 @@ def parse_arguments(argv: Sequence[str], description: str = "") -> argparse.Name
 
 def where_to_listen(options: argparse.Namespace, faults: Faults) -> dict[str, Any]:
     """What asyncio is told of it: a socket that the parent has bound already, or the address."""
-    if options.listen_fd:
-        return {"sock": socket.socket(fileno=options.listen_fd)}
+    if bound := os.environ.get(LISTENER):
+        return {"sock": socket.socket(fileno=int(bound))}
     return {"host": options.host, "port": options.port, "reuse_port": True if "reuse-port" in faults else None}
