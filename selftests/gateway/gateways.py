@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import httpx
 
 from hallmark.core.tokens import sign_token
 from selftests.core.polling import comes_true
+from selftests.forkserver import Forked, fork
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "a secret of forty bytes, for selftests!!"
@@ -29,7 +26,7 @@ _LISTENING = re.compile(r"listening on http://127\.0\.0\.1:(\d+)")
 class Running:
     """A gateway that listens."""
 
-    process: subprocess.Popen[bytes]
+    process: Forked
     port: int
     log_path: Path
 
@@ -79,11 +76,6 @@ def everything(connection: socket.socket) -> bytes:
     return got
 
 
-def _allow(open_files: int) -> None:
-    if open_files:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
-
-
 @contextmanager
 def gateway(engine_url: str, folder: Path, *arguments: str, open_files: int = 0, **variables: str) -> Iterator[Running]:
     """A gateway in front of `engine_url` that demands tokens of SECRET (JWT_SECRET="" for none); killed at the end.
@@ -92,9 +84,9 @@ def gateway(engine_url: str, folder: Path, *arguments: str, open_files: int = 0,
     """
     log_path = folder / f"gateway-{time.monotonic_ns()}.log"
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "JWT_SECRET": SECRET, "ENGINE_URL": engine_url, **variables}
-    command = [sys.executable, "-m", "hallmark_services.gateway", "--port", "0", *arguments]
+    argv = ["hallmark_services.gateway", "--port", "0", *arguments]
     with log_path.open("wb") as log:
-        process = subprocess.Popen(command, env=environ, stderr=log, cwd=folder, preexec_fn=partial(_allow, open_files))
+        process = fork(argv, env=environ, cwd=folder, out=log.fileno(), err=log.fileno(), open_files=open_files)
     running = Running(process, 0, log_path)
     try:
         if not comes_true(lambda: _LISTENING.search(running.log) or process.poll() is not None):

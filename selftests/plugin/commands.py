@@ -8,10 +8,12 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, TypeVar
+
+from selftests.forkserver import Forked, fork
 
 LONGEST_S = 120.0
 Found = TypeVar("Found")
@@ -26,15 +28,16 @@ def wait_for(find: Callable[[], Found], what: str, *, deadline_s: float = 60.0) 
     return found
 
 
-def processes_with(mark: str) -> list[int]:
-    """Every live process whose environment holds `mark`: children inherit it, so none can hide."""
+def processes_with(mark: str, sessions: Collection[int] = ()) -> list[int]:
+    """Every live process whose environment holds `mark`: children inherit it, so none can hide.
+
+    A forked command has in it what the process had that forked it: it, and what it forks, is found by its session.
+    """
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if (
-                mark.encode() in (folder / "environ").read_bytes()
-                and (folder / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-            ):
+            state, _, _, session, *_ = (folder / "stat").read_text().rpartition(")")[2].split()
+            if state != "Z" and (int(session) in sessions or mark.encode() in (folder / "environ").read_bytes()):
                 found.append(int(folder.name))
         except OSError:
             continue
@@ -102,28 +105,33 @@ class Ended:
 class Command:
     """A command that runs, in a session of its own so that a signal to its group reaches nobody else."""
 
-    def __init__(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], artifacts: Path) -> None:
+    def __init__(self, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], artifacts: Path, forked: bool = False) -> None:
+        """`forked`: `argv` is `python -m ...`, and has no interpreter of its own; see forkserver.py."""
         self.argv = argv
         self._artifacts = artifacts
         self._before = set(artifacts.iterdir()) if artifacts.is_dir() else set()
-        self.process = subprocess.Popen(
-            argv,
-            cwd=cwd,
-            env=dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        assert self.process.stdout
-        assert self.process.stderr
+        out, err = os.pipe(), os.pipe()
+        try:
+            self.process = self._begin(argv, cwd=cwd, env=env, out=out[1], err=err[1], forked=forked)
+        finally:
+            for _, written in (out, err):
+                os.close(written)
         self._said: dict[str, list[tuple[float, str]]] = {"out": [], "err": []}
         self._readers = [
             threading.Thread(target=self._read, args=(name, stream), daemon=True)
-            for name, stream in (("out", self.process.stdout), ("err", self.process.stderr))
+            for name, stream in (("out", os.fdopen(out[0], "rb")), ("err", os.fdopen(err[0], "rb")))
         ]
         for reader in self._readers:
             reader.start()
+
+    @staticmethod
+    def _begin(
+        argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], out: int, err: int, forked: bool
+    ) -> Forked | subprocess.Popen[bytes]:
+        if forked:
+            return fork(argv[2:], cwd=cwd, env=env, out=out, err=err)
+        nothing = subprocess.DEVNULL
+        return subprocess.Popen(argv, cwd=cwd, env=dict(env), stdin=nothing, stdout=out, stderr=err, start_new_session=True)
 
     def _read(self, name: str, stream: IO[bytes]) -> None:
         for line in stream:

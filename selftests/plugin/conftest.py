@@ -30,6 +30,8 @@ from selftests.plugin.stand_in_spec import (
 
 SEVERAL = "stand-in-*"
 _FOREIGN = ("PYTEST_", "HALLMARK_", "STAND_IN_", "HF_", "COV_", "COVERAGE_")
+_INTERPRETERS = {"PYTHONOPTIMIZE", "PYTHONUNBUFFERED", "PYTHONHASHSEED", "PYTHONWARNINGS"}
+"""What only a fresh interpreter obeys."""
 _NO_STRANGERS = "-p no:schemathesis -p no:hypothesispytest -p no:anyio"
 """Plugins that only self-tests use, and that each command would import."""
 
@@ -37,9 +39,14 @@ _NO_STRANGERS = "-p no:schemathesis -p no:hypothesispytest -p no:anyio"
 class Place:
     """A folder with specs, tasks, plugins and artifacts of its own, and the commands that use them."""
 
-    def __init__(self, folder: Path, *, real_evals: bool = False) -> None:
-        """`real_evals`: with lm-eval itself, whose imports take longer than all the rest; else with its stand-in."""
+    def __init__(self, folder: Path, *, real_evals: bool = False, forks: bool = True) -> None:
+        """`real_evals`: with lm-eval itself, whose imports take longer than all the rest; else with its stand-in.
+
+        `forks`: its commands have no interpreter of their own, see forkserver.py.
+        """
         self.folder = folder
+        self.forks = forks
+        self._sessions: list[int] = []
         self.real_evals = real_evals
         self.specs, self.artifacts, self.plugins = folder / "specs", folder / "artifacts", folder / "plugins"
         self.plugins.mkdir(parents=True)
@@ -102,7 +109,16 @@ class Place:
         return [f"--model={model}", f"--device={DEVICE}", f"--spec-dir={self.specs}", f"--artifacts={self.artifacts}", *local]
 
     def start(self, argv: list[str], *, cwd: Path = ROOT, **environ: str) -> Command:
-        return Command([sys.executable, "-m", *argv], cwd=cwd, env=self.environ | environ, artifacts=self.artifacts)
+        env = self.environ | environ
+        is_forked = self.forks and env.keys() & _INTERPRETERS == os.environ.keys() & _INTERPRETERS
+        command = Command([sys.executable, "-m", *argv], cwd=cwd, env=env, artifacts=self.artifacts, forked=is_forked)
+        if is_forked:
+            self._sessions.append(command.process.pid)
+        return command
+
+    def processes(self) -> list[int]:
+        """What its commands started and what still runs."""
+        return processes_with(self.mark, self._sessions)
 
     def release_words(self, *more: str, model: str = MODEL, workflow: str = "release") -> list[str]:
         """`run.py --workflow release`, less the making of its environment, as what follows `python -m`."""
@@ -126,14 +142,15 @@ class Place:
 
     def require_nobody_left(self, *, within_s: float = 5.0) -> None:
         """Every process that a command of this place started is gone."""
-        wait_for(lambda: not processes_with(self.mark), "end of all processes", deadline_s=within_s)
+        wait_for(lambda: not self.processes(), "end of all processes", deadline_s=within_s)
 
 
 @pytest.fixture
 def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
-    made = Place(tmp_path / "place", real_evals=request.node.get_closest_marker("real_evals") is not None)
+    marked = request.node.get_closest_marker
+    made = Place(tmp_path / "place", real_evals=bool(marked("real_evals")), forks=not marked("fresh_interpreter"))
     yield made
-    for pid in processes_with(made.mark):
+    for pid in made.processes():
         os.kill(pid, 9)
 
 

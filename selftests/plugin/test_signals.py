@@ -9,7 +9,7 @@ import pytest
 from selftests.plugin.commands import LONGEST_S, Ended, wait_for
 from selftests.plugin.conftest import Place
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.fresh_interpreter]
 
 SIGNALS_ITSELF = """
 import os, signal

@@ -113,8 +113,7 @@ def on_a_terminal(place: Place, argv: list[str]) -> str:
 @pytest.mark.real_evals
 def test_the_live_line_gives_the_terminal_back(place: Place) -> None:
     place.whole_spec(engine_args={"ttft_ms": 10})
-    command = place.release().argv
-    said = on_a_terminal(place, [sys.executable, *command[1:]])
+    said = on_a_terminal(place, [sys.executable, "-m", *place.release_words()])
     assert "hallmark: lm-eval: stand_in_addition" in said
     assert re.search(rf"hallmark: perf {POINT}: \d of 8 requests", said)
     rows = screen_of(said)
