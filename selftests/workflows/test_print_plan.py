@@ -57,7 +57,8 @@ class Serving:
 
 
 @pytest.fixture
-def serving(place: Place, capsys: pytest.CaptureFixture[str]) -> Serving:
+def serving(place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Serving:
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # of who runs the self-tests; the spec has one, too
     place.spec(env_vars={"A_SETTING": "1"})
     return Serving(place, capsys)
 
