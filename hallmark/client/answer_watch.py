@@ -62,13 +62,34 @@ class AnswerWatch:
             body = json.loads(text)
         except ValueError:
             return
-        if isinstance(body, Mapping) and ("choices" in body or body.get("object") == "response" or "usage" in body):
+        if isinstance(body, Mapping):
+            self.body(asked, body, named=named)
+
+    def body(self, asked: object, body: Mapping[str, Any], *, named: bool = False) -> None:
+        """What was read of an answer under status 200."""
+        if "choices" in body or body.get("object") == "response" or "usage" in body:
             self._look(detectors.seen_in(asked, body), named=named)
 
     def stream(self, asked: object, events: Sequence[Mapping[str, Any]], *, complete: bool, named: bool = False) -> None:
         """The events of a stream as far as it was read."""
         if events:
             self._look(detectors.seen_in_stream(asked, events, complete=complete), named=named)
+
+    def to_plain(self) -> dict[str, Any]:
+        """What another process has seen, for `add_plain` of this one's. Marks and ids stay there."""
+        kinds = {"found": self.found, "noted": self.noted}
+        return {"answers": self.answers} | {
+            kind: {name: [one.count, one.examples] for name, one in by_name.items()} for kind, by_name in kinds.items()
+        }
+
+    def add_plain(self, plain: Mapping[str, Any]) -> None:
+        """Count what another process has seen of the same server as seen here."""
+        with self._lock:
+            self.answers += plain["answers"]
+            for kind, by_name in (("found", self.found), ("noted", self.noted)):
+                for name, (count, examples) in plain[kind].items():
+                    by_name[name].count += count
+                    by_name[name].examples = [*by_name[name].examples, *examples][:_EXAMPLES]
 
     def _look(self, seen: Seen, *, named: bool) -> None:
         with self._lock:

@@ -12,10 +12,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hallmark.client.answer_watch import AnswerWatch
 from hallmark.core.errors import HarnessError
 from hallmark.core.process import tail
 
@@ -61,6 +62,8 @@ class EvalScores:
     """Metrics, without their filters, of which a good server has little."""
     refused: int = 0
     """Requests that were answered with an error; lm-eval sent them again."""
+    answers: Mapping[str, Any] = field(default_factory=lambda: AnswerWatch().to_plain())
+    """What was noticed in the server's answers, as `AnswerWatch.add_plain` takes it."""
 
 
 def straight_to(host: str, environ: Mapping[str, str]) -> dict[str, str]:
@@ -107,6 +110,7 @@ class Harness:
             lm_eval=answer["lm_eval"],
             lower_is_better=tuple(answer["lower_is_better"]),
             refused=answer["refused"],
+            answers=answer["answers"],
         )
 
     def requests(self) -> tuple[int, int] | None:

@@ -4,7 +4,7 @@ One JSON request a line on standard input, one JSON answer a line on what was st
 everything that lm-eval prints goes to standard error. It ends when its standard input closes, also in the
 middle of a task, so it cannot outlive its parent. A request holds `task`, `task_dir`, `model_type`,
 `model_args`, `gen_kwargs`, `limit` and `samples_path`; an answer holds `metrics`, `lower_is_better`, `n`, `total`,
-`refused`, `seconds`, `lm_eval` or, when lm-eval raised, `error` and `traceback`.
+`refused`, `answers`, `seconds`, `lm_eval` or, when lm-eval raised, `error` and `traceback`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ import time
 import traceback
 from pathlib import Path
 from typing import Any, TextIO
+
+from hallmark.client.answer_watch import AnswerWatch
+from hallmark.evals.watching import watching
 
 SEED = 1234
 
@@ -76,7 +79,9 @@ def _evaluate(request: dict[str, Any], lm_eval: Any) -> dict[str, Any]:
     if not log.isEnabledFor(logging.WARNING):
         log.setLevel(logging.WARNING)  # whatever the environment says: what is not logged would not be counted
     log.addHandler(refusals)
-    began = time.monotonic()
+    began, watch = time.monotonic(), AnswerWatch()
+    watching(lm_eval.models.openai_completions.LocalCompletionsAPI, watch)
+    watching(lm_eval.models.openai_completions.LocalChatCompletion, watch)
     results = lm_eval.simple_evaluate(
         model=request["model_type"],
         model_args=request["model_args"],
@@ -102,6 +107,7 @@ def _evaluate(request: dict[str, Any], lm_eval: Any) -> dict[str, Any]:
         "n": counts["effective"],
         "total": counts["original"],
         "refused": refusals.count,
+        "answers": watch.to_plain(),
         "seconds": round(seconds, 3),
         "lm_eval": lm_eval.__version__,
     }

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
+from hallmark.client.answer_watch import AnswerWatch
 from hallmark.core.load import UNNOTABLE_S
 from hallmark.perf.connection import Address, Connection, TimedRequest
 from hallmark.perf.reading import read_timed
@@ -47,13 +48,15 @@ def measure(
     during: AbstractContextManager[object] | None = None,
     should_stop: Callable[[], str | None] = never_stop,
     progress: Callable[[int, int], None] = no_progress,
+    watch: AnswerWatch | None = None,
 ) -> PointResult:
     """Send the point's warm-up and window, and return what came of every request.
 
     `should_stop` is asked ten times a second, on the clock's own thread, so it must answer at once; it ends the
     measurement with the reason that it gives. So do `limit_s` seconds, which hold for warm-up and window
     together. `during` is entered for the window, without the warm-up. Without a `salt` a fresh one is drawn, so that no
-    earlier run's prompts lie in the server's cache; both are in the result, to send the same requests again.
+    earlier run's prompts lie in the server's cache; both are in the result, to send the same requests again. `watch` looks at
+    every answer once the window is over.
     """
     workload = make_workload(point, model, vocabulary=vocabulary, seed=seed, salt=salt or secrets.token_hex(8))
     address = Address.of(base_url, COMPLETIONS, api_key=api_key)
@@ -61,7 +64,7 @@ def measure(
     with _no_garbage_collection():
         asyncio.run(loop.run(workload.warmup, workload.window, progress=progress))
     warmup, window = (
-        [read_timed(e, isl=point.isl, osl=point.osl) for e in sent] for sent in (loop.warmup_sent, loop.window_sent)
+        [read_timed(e, isl=point.isl, osl=point.osl, watch=watch) for e in sent] for sent in (loop.warmup_sent, loop.window_sent)
     )
     samples = tuple(s for s in window if isinstance(s, Sample))
     return PointResult(

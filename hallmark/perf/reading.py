@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from hallmark.client.answer_watch import AnswerWatch
 from hallmark.client.errors import StreamBroken, StreamTruncated
 from hallmark.client.response import Response
 from hallmark.client.sse import DONE, SseParser, body_of
@@ -17,13 +18,22 @@ from hallmark.perf.sample import Failed, Sample
 _SHOWN = 200
 
 
-def read_timed(timed: TimedRequest, *, isl: int, osl: int) -> Sample | Failed:
-    """A Sample only where the whole answer came, of `isl` prompt and `osl` output tokens by the server's own count."""
+_ASKED = {"stream": True, "ignore_eos": True}
+"""What of a request of a point bears on what its answer may look like."""
+
+
+def read_timed(timed: TimedRequest, *, isl: int, osl: int, watch: AnswerWatch | None = None) -> Sample | Failed:
+    """A Sample only where the whole answer came, of `isl` prompt and `osl` output tokens by the server's own count.
+
+    `watch` looks at what the answer holds besides.
+    """
     try:
         if timed.lost:
             raise StreamBroken(timed.lost)
         _require_stream(timed.answer, timed.pieces)
         events = list(_bodies(timed.pieces))
+        if watch:
+            watch.stream(_ASKED, [body for _, body in events], complete=True)
         cached = _check_usage(events, isl=isl, osl=osl)
         times = _token_times(events, osl)
     except CheckFailed as exc:

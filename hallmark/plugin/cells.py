@@ -59,17 +59,17 @@ def refer(items: list[pytest.Item], cells: Sequence[Cell], *, guarded: bool) -> 
 def in_order(items: list[pytest.Item], cells: Sequence[Cell]) -> list[pytest.Item]:
     """Cell by cell, and within a cell kind by kind: what needs no server comes first, what loads it most comes last.
 
-    Of one kind those come last that say so: they tell of what the others have seen.
+    Behind all of them come those that say so: they tell of what the others have seen.
     """
     cell_places = {cell.id: number for number, cell in enumerate(cells)}
 
-    def place(item: pytest.Item) -> tuple[int, int, bool]:
+    def place(item: pytest.Item) -> tuple[int, bool, int]:
         ref = item.stash.get(REF, None)
         if ref is None:
-            return (-1, 0, False)
+            return (-1, False, 0)
         marker = item.get_closest_marker("check")
         last = bool(marker and marker.kwargs.get("last"))
-        return cell_places[ref.cell], KINDS.index(ref.kind) if ref.kind in KINDS else len(KINDS), last
+        return cell_places[ref.cell], last, KINDS.index(ref.kind) if ref.kind in KINDS else len(KINDS)
 
     return sorted(items, key=place)
 

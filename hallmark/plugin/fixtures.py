@@ -166,6 +166,7 @@ def evaluate(
 
         asked = make_request(cell, target, server.endpoint, folder=testbed.folder / "evals", limit=session.options.limit)
         scores = harness.evaluate(asked, timeout_s=target.timeout_s, check=look)
+        servers.tools(cell.id).every_answer.add_plain(scores.answers)
         found = list(judged("evals", cell, target, scores))
         return [on_few_samples(evidence) for evidence in found] if session.options.smoke else found
 
@@ -207,6 +208,7 @@ def measure(
             limit_s=point.limit_s(cell.impl.tier_factors[required]),
             should_stop=lambda: str(server.death) if server.death else None,
             progress=lambda done, total: servers.session.progress(f"perf {point.name}: {done} of {total} requests"),
+            watch=servers.tools(cell.id).every_answer,
         )
         server.require_alive()
         write_json(testbed.folder / "perf" / f"{point.name}.json", result.rows())

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from hallmark.client.answer_watch import AnswerWatch
 from hallmark.core.errors import CheckFailed, HarnessError
 from hallmark.evals.harness import EvalRequest, Harness, straight_to
 from hallmark.serving.ports import free_port
@@ -42,6 +43,20 @@ def test_a_good_server_gets_a_full_score(harness: Harness, ask: Ask, cell: Cell,
     samples = (tmp_path / f"{name}.samples.jsonl").read_text().splitlines()
     assert len(samples) == 20
     assert all(json.loads(line)["doc"] for line in samples)
+
+
+@pytest.mark.parametrize(("fault", "wrong"), [("created-in-ms", "created"), ("same-ids", "ids"), ("total-off", "usage")])
+@pytest.mark.parametrize("name", ["addition", "sequences"])  # generated, and likelihoods
+def test_what_the_answers_hold_besides_is_looked_at(harness: Harness, ask: Ask, name: str, fault: str, wrong: str) -> None:
+    """By the same worker, task after task; a clean twin has nothing wrong with it."""
+    for faults, expected in (((fault,), {wrong}), ((), set())):
+        watch = AnswerWatch()
+        with running(*faults) as server:
+            request = ask(name, server.base_url)
+            request = replace(request, model_args={**request.model_args, "batch_size": 5})
+            watch.add_plain(harness.evaluate(request, timeout_s=120, check=unchecked).answers)
+        assert watch.answers >= 20
+        assert {name for name, found in watch.found.items() if found.count} == expected
 
 
 def test_wrong_answers_cost_score(harness: Harness, ask: Ask) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hallmark.client.answer_watch import AnswerWatch
 from hallmark.core.verdict import Verdict
 from hallmark.perf.judge import judge_requests
 from hallmark.perf.loadgen import measure
@@ -50,6 +51,18 @@ def test_a_clean_server_answers_everything() -> None:
     assert seen == [(done, 16) for done in range(17)]
     assert judge_requests(result, a_point()).verdict is Verdict.PASS
     assert len(result.rows()) == 16
+
+
+@pytest.mark.parametrize(("fault", "wrong"), [("created-in-ms", "created"), ("same-ids", "ids"), ("total-off", "usage")])
+def test_what_its_answers_hold_besides_is_looked_at(fault: str, wrong: str) -> None:
+    """In warm-up and window; a clean twin has nothing wrong with it."""
+    for faults, expected in (((fault,), {wrong}), ((), set())):
+        watch = AnswerWatch()
+        with running(*faults) as server:
+            result = send(server, a_point(), watch=watch)
+        assert result.faultless
+        assert watch.answers >= 16
+        assert {name for name, found in watch.found.items() if found.count} == expected
 
 
 @pytest.mark.parametrize(

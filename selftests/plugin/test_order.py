@@ -17,7 +17,7 @@ def item(check: str, kind: Any, **words: Any) -> Any:
     return SimpleNamespace(stash={REF: CheckRef(check=check, cell="c", kind=kind)}, get_closest_marker=lambda _: marker)
 
 
-def test_what_tells_of_the_others_comes_behind_those_of_its_kind_however_they_were_shuffled() -> None:
+def test_what_tells_of_the_others_comes_behind_all_of_its_cell_however_they_were_shuffled() -> None:
     items = [item("perf.a", "perf"), item("server.all", "server", last=True), item("server.a", "server"), item("spec.a", "spec")]
     cells: Any = [SimpleNamespace(id="c")]
-    assert [one.stash[REF].check for one in in_order(items, cells)] == ["spec.a", "server.a", "server.all", "perf.a"]
+    assert [one.stash[REF].check for one in in_order(items, cells)] == ["spec.a", "server.a", "perf.a", "server.all"]

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lm_eval.models.openai_completions import LocalCompletionsAPI
+
 __version__ = "0.4.13"
 
 
@@ -43,8 +45,7 @@ def _completed(prompts: list[str], model_args: Mapping[str, Any]) -> list[str]:
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {os.environ.get('OPENAI_API_KEY', '')}"}
     request = urllib.request.Request(model_args["base_url"], json.dumps(body).encode(), headers)
     with urllib.request.urlopen(request, timeout=model_args["timeout"]) as answer:
-        choices = json.load(answer)["choices"]
-    return [choice["text"] for choice in sorted(choices, key=lambda choice: int(choice["index"]))]
+        return LocalCompletionsAPI.parse_generations(outputs=json.load(answer))
 
 
 def items_of(folder: Path, task: str) -> list[dict[str, str]]:
