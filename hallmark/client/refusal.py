@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from hallmark.client.wire import Answer
@@ -26,6 +26,20 @@ def require_refused(answer: Answer, what: str) -> dict[str, Any]:
     if not isinstance(error.get("message"), str) or not error["message"].strip():
         raise answer.failure(f"{what}: refused with {answer.status}, but without a message: {answer.excerpt}")
     return error
+
+
+def require_refused_in_json(answer: Answer, what: str, *, statuses: Collection[int] = range(400, 500)) -> dict[str, Any]:
+    """The JSON object of a request that had to be refused with one of `statuses`; what stands in it is left to the server.
+
+    A web framework refuses what no route takes in a form of its own, which a client can read where it is JSON.
+    """
+    if answer.status not in statuses:
+        allowed = "a 4xx" if isinstance(statuses, range) else " or ".join(map(str, statuses))
+        raise answer.failure(f"{what}: answered {answer.status}, not refused with {allowed}: {answer.excerpt}")
+    body = answer.json()
+    if not isinstance(body, dict) or not body:
+        raise answer.failure(f"{what}: refused with {answer.status}, but without a JSON object that says why: {answer.excerpt}")
+    return body
 
 
 def require_form(answer: Answer, error: Mapping[str, Any], what: str) -> None:

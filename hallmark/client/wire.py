@@ -177,6 +177,10 @@ class WireClient:
         """POST `body` as JSON (NaN and all; None is sent as null), or `content` exactly as it is."""
         return self._answer(self._request("POST", path, content=_encoded(body, content), headers=headers), body)
 
+    def by(self, method: str, path: str, body: Any = None) -> Answer:
+        """The same by any method; without a body where it is None."""
+        return self._answer(self._request(method, path, content=None if body is None else _encoded(body, None)), body)
+
     def ask(self, method: str, path: str, credential: Credential, *, body: Any = None, target: bytes = b"") -> Answer:
         """A request that shows `credential` and not the key; `target` stands in the place of the path, to the letter."""
         content = None if body is None else _encoded(body, None)

@@ -10,20 +10,11 @@ from urllib.parse import parse_qsl, unquote
 
 from selftests.faulty.faults import Faults
 from selftests.faulty.jobs import Refused, too_deep
+from selftests.faulty.only_openai import EXTENSIONS
 
 OPEN = ("/health", "/version", "/metrics")
 COMPLETIONS = ("/v1/completions", "/invocations", "/generate", "/vendor/run")
 CHATS = ("/v1/chat/completions",)
-EXTENSIONS = (
-    "ignore_eos",
-    "min_tokens",
-    "top_k",
-    "response_format",
-    "stop_token_ids",
-    "include_stop_str_in_output",
-    *("cache_salt", "prompt_logprobs"),
-)
-"""Fields of a request that it obeys and OpenAI's reference does not have for each endpoint."""
 _BODY = {
     "properties": {
         **{name: {} for name in EXTENSIONS},

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from selftests.faulty.jobs import Job, Refused, too_deep
+from selftests.faulty.only_openai import EXTENSIONS, FIELDS, READ_TOO
 from selftests.faulty.wire import Reply
 
 if TYPE_CHECKING:
@@ -33,6 +34,13 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "streams-errors": ("a bad request for a stream is answered 200, with the error as an event", ""),
     "bad-requests-cut-streams": ("a bad request ends the streams that are running", ""),
     "bad-requests-stick": ("after the first bad request the answers are other ones", ""),
+    "breaks-on-methods": ("500 for a method that a route of completions does not have", ""),
+    "pages-for-unknown-paths": ("404 with a page for people", ""),
+    "breaks-on-forms": ("500 for a body that is said to be no JSON, and is none", ""),
+    "answers-forms": ("a form is answered as if nothing had been sent", ""),
+    "breaks-on-unknown-fields": ("500 for a field that it does not know", ""),
+    "unknown-fields-unnamed": ("a field that it does not know is refused, without its name", ""),
+    "unknown-fields-change": ("with a field that it does not know the answer is another one", ""),
     "loses-same-request-ids": ("of requests with one X-Request-Id only the first is answered", ""),
 }
 STACK = 'Traceback (most recent call last):\n  File "/opt/engine/serving.py", line 31, in handle'
@@ -56,15 +64,44 @@ def broken(headers: Mapping[str, str], body: bytes, faults: Faults) -> Reply | N
         "breaks-on-lists": lambda: not isinstance(_json(body), dict | ValueError),
         "breaks-on-bytes": lambda: _is_no_text(body),
         "breaks-on-surrogates": lambda: b"\\ud800" in body,
+        "breaks-on-forms": lambda: "json" not in headers.get("content-type", "json") and isinstance(_json(body), ValueError),
         "breaks-on-long-headers": lambda: sum(map(len, headers.values())) > 2**16,
         "breaks-on-foreign-bias": lambda: not all(token.isdigit() and int(token) < 10**6 for token in _biased(body)),
     }
     for name, is_so in breaks.items():
         if name in faults and is_so():
             return Reply(500, b"Internal Server Error", "text/plain; charset=utf-8")
-    if "takes-huge-bodies" in faults and len(body) > 2**20:
+    form = "answers-forms" in faults and "form" in headers.get("content-type", "")
+    if form or ("takes-huge-bodies" in faults and len(body) > 2**20):
         return Reply.json({"choices": []})
     return None
+
+
+def misdirected(reply: Reply, faults: Faults) -> Reply:
+    """What a faulty server answers in the place of `reply` to a request for a route that it does not have."""
+    if reply.status == 405 and "breaks-on-methods" in faults:
+        return Reply(500, b"Internal Server Error", "text/plain; charset=utf-8")
+    if reply.status == 404 and "pages-for-unknown-paths" in faults:
+        return Reply(404, b"<!doctype html><title>Not Found</title><p>Not Found", "text/html; charset=utf-8")
+    return reply
+
+
+def unknown_fields(body: Mapping[str, Any], *, chat: bool) -> set[str]:
+    """The names in a request that neither the reference has nor this server obeys."""
+    return set(body) - FIELDS[chat] - {*EXTENSIONS, *READ_TOO}
+
+
+def met(job: Job, body: Mapping[str, Any], faults: Faults) -> Job:
+    """The job of a server that trips over fields that it does not know; Refused where it refuses them."""
+    if not any(name in faults for name in ("breaks-on-unknown-fields", "unknown-fields-unnamed", "unknown-fields-change")):
+        return job
+    if not unknown_fields(body, chat=job.chat):
+        return job
+    if "breaks-on-unknown-fields" in faults:
+        raise Refused("broken on purpose", 500)
+    if "unknown-fields-unnamed" in faults:
+        raise Refused("extra inputs are not permitted")
+    return replace(job, prompts=tuple((*prompt, prompt[0]) for prompt in job.prompts))
 
 
 def _json(body: bytes) -> Any:

@@ -50,6 +50,19 @@ FIELDS: Mapping[bool, frozenset[str]] = {
 }
 """Whether of a chat -> the names that a request may have."""
 
+EXTENSIONS = (
+    "ignore_eos",
+    "min_tokens",
+    "top_k",
+    "response_format",
+    "stop_token_ids",
+    "include_stop_str_in_output",
+    *("cache_salt", "prompt_logprobs"),
+)
+"""Fields of a request that it obeys and OpenAI's reference does not have for each endpoint."""
+READ_TOO = ("chat_template_kwargs", "structured_outputs")
+"""Fields that it reads besides, and does not list."""
+
 
 def require_route(method: str, path: str) -> None:
     """Refused for a path that the reference does not have."""

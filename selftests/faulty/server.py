@@ -142,7 +142,8 @@ class StandIn:
             if more := self.more.answer(knock.method, path, knock.body):
                 return writer.write(more)
             if not completions:
-                return self._send(writer, self.plain(knock.method, path, knock.body), headless=knock.method == "HEAD")
+                reply = error_faults.misdirected(self.plain(knock.method, path, knock.body), self.faults)
+                return self._send(writer, reply, headless=knock.method == "HEAD")
             if reply := error_faults.broken(knock.headers, knock.body, self.faults):
                 return self._send(writer, reply)
             if await security_faults.fetch_media(knock.body, self.faults):
@@ -258,7 +259,7 @@ class StandIn:
             body = reasoning.checked(body, self.faults)
             body = logprob_faults.checked(sampling_faults.checked(body, self.faults.chosen), self.faults.chosen)
             job = parse_job(body, chat=chat, context=error_faults.context(self.options.max_model_len, self.faults))
-            job = streaming_faults.job_of(job, body, self.faults.chosen)
+            job = streaming_faults.job_of(error_faults.met(job, body, self.faults), body, self.faults.chosen)
             job = stop_faults.job_of(job, body, self.faults.chosen, others=self.jobs)
             job = sampling_faults.job_of(job, body, self.faults.chosen, others=self.jobs, number=self.asked)
             job = logprob_faults.job_of(job, self.faults.chosen)

@@ -78,7 +78,7 @@ AREAS: tuple[tuple[Collection[str], tuple[str, ...]], ...] = (
     (sampling_faults.WHAT, ("test_sampling.py",)),
     (logprob_faults.WHAT, ("test_logprobs.py", "test_logprobs_of_prompts.py", "test_usage.py")),
     (isolation_faults.WHAT, ("test_isolation.py",)),
-    (ERRORS, ("test_errors.py", "test_context.py", "test_bad_requests.py")),
+    (ERRORS, ("test_errors.py", "test_context.py", "test_bad_requests.py", "test_wrong_requests.py")),
     (SECURITY, ("test_security.py",)),
     (STRUCTURED, ("test_structured_output.py", "test_chat.py")),
     (TOOL_FAULTS, ("test_tools.py",)),

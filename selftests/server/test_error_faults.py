@@ -10,7 +10,7 @@ from hallmark.specs.cell import Cell
 from selftests.server.checking import checks_in
 from selftests.server.running_checks import not_passed, red, run_checks
 
-FILES = ("test_errors.py", "test_context.py")
+FILES = ("test_errors.py", "test_context.py", "test_wrong_requests.py")
 NOT_REFUSED = "answered 200, not refused with a 4xx"
 CHANGED = "the same greedy request says"
 FAULTS = {
@@ -32,11 +32,18 @@ FAULTS = {
     "context-unnamed": ({"context-limit"}, "the error does not name the context's limit of 512 tokens"),
     "cuts-prompts": ({"context-limit", "never-truncated"}, "a prompt of 256 tokens was read as 200"),
     "streams-errors": ({"streamed", "wrong-types"}, "refused with 400, as a stream answered 200"),
+    "breaks-on-methods": ({"wrong-method"}, "PUT /v1/completions: answered 500, not refused with 405 or 404 or 400"),
+    "pages-for-unknown-paths": ({"unknown-path"}, "with a body that is not JSON"),
+    "breaks-on-forms": ({"content-type"}, "a form to /v1/completions: answered 500, not refused with a 4xx"),
+    "answers-forms": ({"content-type"}, "a form to /v1/completions: answered 200, not refused with a 4xx"),
+    "breaks-on-unknown-fields": ({"unknown-field"}, "an unknown field, a number, to /v1/completions: answered 500"),
+    "unknown-fields-unnamed": ({"unknown-field"}, "refused with 400, but what was wrong is not named"),
+    "unknown-fields-change": ({"unknown-field"}, "an unknown field, a number, to /v1/completions: it is not ignored"),
     "loses-same-request-ids": ({"same-request-id"}, "8 requests to /v1/completions with one X-Request-Id: one is answered 500"),
     "plain-text-errors": (
         {
             *("form", "not-an-object", "not-json", "huge-body", "wrong-types", "wrong-messages", "nothing-asked"),
-            *("absurd-counts", "context-limit", "token-ids", "streamed"),
+            *("absurd-counts", "context-limit", "token-ids", "streamed", "content-type"),
         },
         "with a body that is not JSON",
     ),
@@ -52,6 +59,10 @@ def test_a_right_server_passes_them_all(cell: Cell) -> None:
     assert not_passed(run_checks(FILES, cell)) == {}
 
 
+def test_a_server_that_knows_the_reference_alone_may_refuse_the_rest(cell: Cell) -> None:
+    assert not_passed(run_checks("test_wrong_requests.py", cell, "only-openai")) == {}
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_turns_its_checks_red(cell: Cell, fault: str) -> None:
     checks, reason = FAULTS[fault]
@@ -62,7 +73,7 @@ def test_a_fault_turns_its_checks_red(cell: Cell, fault: str) -> None:
 
 STUCK = (
     *("not-json", "strange-json", "huge-body", "nothing-asked", "absurd-counts", "context-limit", "token-ids"),
-    "logit-bias-ids",
+    *("logit-bias-ids", "content-type"),
 )
 
 
