@@ -21,6 +21,7 @@ from hallmark.plugin.outcome import NotMeasured
 from hallmark.plugin.run_folders import RunFolders
 from hallmark.plugin.session import AcceptanceSession
 from hallmark.plugin.settling import settle
+from hallmark.plugin.silence import Silence
 from hallmark.serving.server import Death, RunningServer, lost
 from hallmark.specs.cell import Cell
 
@@ -42,6 +43,7 @@ class CellServers:
         self._folders = folders
         self._tools: dict[str, CellTools] = {}
         self._causes = Causes()
+        self._silence = Silence()
         self._evaluated: frozenset[str] = frozenset()
         """The cells that lm-eval will be asked about."""
 
@@ -99,6 +101,8 @@ class CellServers:
         first = self._causes.of_death(ref.cell)
         if first and "server" in getattr(item, "fixturenames", ()):
             raise NotMeasured(f"server lost (see {first})")
+        if self._silence.is_suspected(ref.cell) and "server" in getattr(item, "fixturenames", ()):
+            self._silence.require_an_answer(ref.cell, self.tools(ref.cell).offers.client)
         if needs := item.stash.get(TO_FIND_OUT, ()):
             self._require_offered(ref.cell, needs)
 
@@ -157,6 +161,7 @@ class CellServers:
         testbed = self.tools(ref.cell).testbed
         wait_s = _DEATH_SHOWS_WITHIN_S if isinstance(exc, ConnectionLost | HarnessError) else 0.0
         if not testbed.has_died(within_s=wait_s) or testbed.death is None:
+            self._silence.suspect(ref.cell, ref.check, exc)
             return exc
         first = self._causes.blame_death(ref)
         return lost(testbed.death) if first == ref.check else NotMeasured(f"server lost (see {first})")
