@@ -19,6 +19,8 @@ ERRORS: Mapping[str, tuple[str, str]] = {
     "errors-show-stack": ("the message of an error ends with a stack", ""),
     "breaks-on-lists": ("500 for a body that is no object", ""),
     "breaks-on-bytes": ("500 for a body that is no UTF-8", ""),
+    "breaks-on-bytes-within": ("500 for a JSON object that holds bytes which are no UTF-8", ""),
+    "answers-bytes": ("what is no UTF-8 is answered as if nothing had been sent", ""),
     "breaks-on-surrogates": ("500 for half a surrogate pair", ""),
     "breaks-on-long-headers": ("500 for headers of more than 64 KiB", ""),
     "breaks-on-foreign-bias": ("500 for a logit bias whose token is no number of the vocabulary", ""),
@@ -63,6 +65,7 @@ def broken(headers: Mapping[str, str], body: bytes, faults: Faults) -> Reply | N
     breaks = {
         "breaks-on-lists": lambda: not isinstance(_json(body), dict | ValueError),
         "breaks-on-bytes": lambda: _is_no_text(body),
+        "breaks-on-bytes-within": lambda: _is_no_text(body) and body.startswith(b"{"),
         "breaks-on-surrogates": lambda: b"\\ud800" in body,
         "breaks-on-forms": lambda: "json" not in headers.get("content-type", "json") and isinstance(_json(body), ValueError),
         "breaks-on-long-headers": lambda: sum(map(len, headers.values())) > 2**16,
@@ -72,7 +75,8 @@ def broken(headers: Mapping[str, str], body: bytes, faults: Faults) -> Reply | N
         if name in faults and is_so():
             return Reply(500, b"Internal Server Error", "text/plain; charset=utf-8")
     form = "answers-forms" in faults and "form" in headers.get("content-type", "")
-    if form or ("takes-huge-bodies" in faults and len(body) > 2**20):
+    unread = "answers-bytes" in faults and _is_no_text(body)
+    if form or unread or ("takes-huge-bodies" in faults and len(body) > 2**20):
         return Reply.json({"choices": []})
     return None
 

@@ -121,6 +121,7 @@ FAULTS: Mapping[str, Fault] = {
     "temperature-ignored": Fault("every answer is sampled at temperature 1"),
     "canned": Fault("what was asked before is answered as before, from memory"),
     "logprobs-are": Fault("every log-probability is this JSON value", "0"),
+    "bytes-of-pieces": Fault("no fault, but a server that tells the bytes of those tokens alone that are parts of a character"),
     "no-stop": Fault("stop sequences are ignored"),
     "no-logprobs": Fault("log-probabilities are left out"),
     "structured-ignored": Fault("response_format is ignored"),

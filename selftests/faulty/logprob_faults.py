@@ -11,6 +11,7 @@ from selftests.faulty.model import token_text
 
 WHAT: Mapping[str, tuple[str, str]] = {
     "bytes-broken": ("of tokens that are parts of a character the bytes are those of a replacement character", ""),
+    "bytes-untold": ("of tokens that are parts of a character the bytes are null", ""),
     "stream-logprobs-late": ("a stream tells of each token one chunk late", ""),
     "stream-logprobs-lost": ("a stream tells nothing of the last token of an answer", ""),
     "stream-logprobs-other": ("a stream tells log-probabilities that are so much lower", "3"),
@@ -50,6 +51,10 @@ def told_of(told: dict[str, Any], job: Job, chosen: Mapping[str, str]) -> dict[s
     for row in told.get("content") or ():
         if "bytes-broken" in chosen and row["token"] == "\N{REPLACEMENT CHARACTER}":
             row["bytes"] = [*row["token"].encode()]
+        if "bytes-untold" in chosen and row["token"] == "\N{REPLACEMENT CHARACTER}":
+            row["bytes"] = None
+        if "bytes-of-pieces" in chosen and row["token"] != "\N{REPLACEMENT CHARACTER}":
+            row["bytes"] = None
         more = int(chosen.get("top-logprobs-extra", "0"))
         row["top_logprobs"] += [{"token": f"+{place}", "logprob": -20.0, "bytes": [43]} for place in range(more)]
     if "offsets-shifted" in chosen and "text_offset" in told:

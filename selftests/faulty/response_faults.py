@@ -48,6 +48,8 @@ RESPONSES: Mapping[str, tuple[str, str]] = {
     "known-previous-ignored": ("a previous_response_id is looked up, and what it names is passed over", ""),
     "stores-anyway": ("store: false is ignored", ""),
     "instructions-ignored": ("instructions are ignored", ""),
+    "response-first-part-only": ("of an earlier answer only the first part is read", ""),
+    "response-breaks-on-refusals": ("500 for an earlier answer that was a refusal", ""),
     "response-reads-more": ("the input of a response has a token more than that of a chat", ""),
     "response-says-less": ("a response loses its last letter", ""),
     "response-counts-less": ("a response counts an output token less than a chat", ""),

@@ -43,7 +43,7 @@ class Responses:
 
     def answer(self, body: dict[str, Any]) -> bytes:
         """What is sent for a request: head, and object or events."""
-        messages = [*self._before(body), *_messages(body.get("input"))]
+        messages = [*self._before(body), *_messages(body.get("input"), self.faults)]
         first = _instructions(body) if "instructions-ignored" not in self.faults else []
         limit = None if "max-output-ignored" in self.faults else body.get("max_output_tokens")
         asked = {name: body[name] for name in ("temperature", "top_p", "stream") if name in body}
@@ -111,18 +111,23 @@ def _instructions(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"role": "system", "content": text}] if text else []
 
 
-def _messages(asked: object) -> list[dict[str, Any]]:
+def _messages(asked: object, faults: Faults) -> list[dict[str, Any]]:
     if isinstance(asked, str) and asked:
         return [{"role": "user", "content": asked}]
     if not isinstance(asked, list) or not all(isinstance(one, dict) for one in asked):
         raise Refused("input must be a text or a list of items", param="input")
-    return [{"role": one.get("role"), "content": _text(one.get("content"))} for one in asked]
+    return [{"role": one.get("role"), "content": _text(one.get("content"), faults)} for one in asked]
 
 
-def _text(content: object) -> Any:
+def _text(content: object, faults: Faults) -> Any:
     if not isinstance(content, list):
         return content
-    return "".join(str(one.get("text")) for one in content if isinstance(one, dict))
+    parts = [one for one in content if isinstance(one, dict)]
+    if "response-breaks-on-refusals" in faults and any("refusal" in one for one in parts):
+        raise Refused("broken on purpose", 500)
+    if "response-first-part-only" in faults:
+        parts = parts[:1]
+    return "".join(str(one.get("text") or one.get("refusal")) for one in parts)
 
 
 def _item(text: str, status: str) -> dict[str, Any]:

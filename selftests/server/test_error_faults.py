@@ -17,7 +17,9 @@ FAULTS = {
     "errors-without-type": ({"form"}, "error.type is None, not a text"),
     "errors-show-stack": ({"discreet"}, "the error tells of the server's inside: 'Traceback (most recent call last)'"),
     "breaks-on-lists": ({"not-an-object"}, "the body '[]' to /v1/completions: answered 500"),
-    "breaks-on-bytes": ({"not-json"}, "bytes that are no text to /v1/completions: answered 500"),
+    "breaks-on-bytes-within": ({"no-text"}, "bytes that are no UTF-8 in a text to /v1/completions: answered 500"),
+    "answers-bytes": ({"no-text", "not-json"}, "bytes that are no UTF-8 to /v1/completions: " + NOT_REFUSED),
+    "breaks-on-bytes": ({"not-json", "no-text"}, "bytes that are no text to /v1/completions: answered 500"),
     "breaks-on-surrogates": ({"strange-json"}, "half a surrogate pair to /v1/completions: answered 500"),
     "breaks-on-long-headers": ({"long-header"}, "a header of a megabyte: answered 500"),
     "breaks-on-foreign-bias": ({"logit-bias-ids"}, "logit_bias for '-1' to /v1/completions: answered 500"),
@@ -42,7 +44,7 @@ FAULTS = {
     "loses-same-request-ids": ({"same-request-id"}, "8 requests to /v1/completions with one X-Request-Id: one is answered 500"),
     "plain-text-errors": (
         {
-            *("form", "not-an-object", "not-json", "huge-body", "wrong-types", "wrong-messages", "nothing-asked"),
+            *("form", "not-an-object", "not-json", "no-text", "huge-body", "wrong-types", "wrong-messages", "nothing-asked"),
             *("absurd-counts", "context-limit", "token-ids", "streamed", "content-type"),
         },
         "with a body that is not JSON",
@@ -72,7 +74,7 @@ def test_a_fault_turns_its_checks_red(cell: Cell, fault: str) -> None:
 
 
 STUCK = (
-    *("not-json", "strange-json", "huge-body", "nothing-asked", "absurd-counts", "context-limit", "token-ids"),
+    *("not-json", "no-text", "strange-json", "huge-body", "nothing-asked", "absurd-counts", "context-limit", "token-ids"),
     *("logit-bias-ids", "content-type"),
 )
 

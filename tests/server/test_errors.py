@@ -49,6 +49,8 @@ WRONG_MESSAGES = {
     "a part of an unknown type": [{"role": "user", "content": [{"type": "no-such-part", "text": "a"}]}],
     "a part without its text": [{"role": "user", "content": [{"type": "text"}]}],
 }
+NO_TEXT = b"\x8f\x02o\xff"
+"""Bytes that are no UTF-8; nor are they, by their beginning, UTF-16 or UTF-32, which some readers of JSON guess at."""
 LONG = 4 * 2**20
 
 
@@ -142,6 +144,32 @@ def strange_bodies(client, path):
         "NaN for a number": good[:-1] + ', "temperature": NaN}',
         "a byte order mark": "\ufeff" + good,
     }
+
+
+@pytest.mark.parametrize("endpoint", ["completions", "chat"])
+@pytest.mark.check(
+    "server.errors.no-text.{endpoint}",
+    title="Bytes that are no UTF-8 are refused in JSON with a 4xx, and within a text never break the server: {endpoint}",
+    needs="{endpoint}",
+    source="RFC 8259, section 8.1; met with schemathesis 4.32: an engine's own errors have another form here",
+    covers=["E03", "E12"],
+    fault="breaks-on-bytes-within",
+)
+def test_bytes_that_are_no_text_do_no_harm(endpoint, client, check):
+    """Which form the refusal has is noted: engines leave it to the reader of JSON, which knows nothing of OpenAI's."""
+    path = PATHS[endpoint]
+    canary = Canary(client, path)
+    alone = client.post(path, content=NO_TEXT)
+    body = alone.json()
+    if not 400 <= alone.status < 500:
+        raise alone.failure(f"bytes that are no UTF-8 to {path}: answered {alone.status}, not refused with a 4xx")
+    good = json.dumps({**client.body(**GOOD[path]), "user": "MARK"}).encode()
+    for what, hidden in (("a text", good.replace(b"MARK", NO_TEXT)), ("a name", good.replace(b"user", NO_TEXT))):
+        answered = require_no_breakdown(client.post(path, content=hidden), f"bytes that are no UTF-8 in {what} to {path}")
+        check.observe(f"bytes that are no UTF-8 in {what}", "answered" if answered else "refused")
+    is_openai = isinstance(body, dict) and isinstance(body.get("error"), dict)
+    check.observe("form of the refusal", "OpenAI's error object" if is_openai else f"another one: {alone.excerpt}")
+    check.observe(f"the same answer on {path} after it", canary.same_after("bytes that are no UTF-8"))
 
 
 @pytest.mark.parametrize("endpoint", ["completions", "chat"])

@@ -8,7 +8,7 @@ import pytest
 
 from hallmark.client.asking import chat, together
 from hallmark.client.long_answers import OPENINGS
-from hallmark.client.refusal import require_refused
+from hallmark.client.refusal import require_no_breakdown, require_refused
 from hallmark.client.responses import (
     RESPONSES,
     Told,
@@ -250,6 +250,39 @@ def test_instructions_are_read(client, check):
 
 
 LONG = "Be brief, and answer in English. " * 4
+
+
+@pytest.mark.check(
+    "server.responses.parts",
+    title="An answer that is sent back is read whole: each part of its text, and a refusal does no harm",
+    needs=("responses", "declared:responses"),
+    source="OpenAI API reference: OutputMessage.content, a list of texts and refusals (openapi.yaml of 2026-08-21)",
+    covers="X08",
+    fault="response-first-part-only",
+)
+def test_each_part_of_an_earlier_answer_is_read(client, check):
+    """Told by the count of what was read; a refusal is read, or refused in words, and is no breakdown."""
+    parts = [{"type": "output_text", "text": text, "annotations": []} for text in ("golden", LONG)]
+    calls = [partial(respond, client, input=conversation(parts[:count]), max_output_tokens=LEAST) for count in (1, 2)]
+    one, both = map(counts_of, together(calls))
+    if one is None or both is None:
+        raise Inconclusive("no usage tells whether each part of an earlier answer is read")
+    if both[0] <= one[0]:
+        raise CheckFailed(
+            f"an earlier answer of one part makes an input of {one[0]} tokens, with a second part of {len(LONG)} characters "
+            f"one of {both[0]}: the second part is not read"
+        )
+    refusal = [{"type": "refusal", "refusal": "I cannot do that."}]
+    answer = client.post(RESPONSES, client.body(input=conversation(refusal), temperature=0, max_output_tokens=LEAST))
+    read = require_no_breakdown(answer, "an earlier answer that was a refusal")
+    check.observe("input tokens that the second part adds", both[0] - one[0])
+    check.observe("an earlier answer that was a refusal", "answered" if read else f"refused with {answer.status}")
+
+
+def conversation(parts):
+    """A question, an answer of these parts in the form in which it came, and another question."""
+    earlier = {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": parts}
+    return [{"role": "user", "content": REPEATED}, earlier, {"role": "user", "content": SAID}]
 
 
 def message(role, text):
