@@ -17,7 +17,7 @@ from pathlib import Path
 from hallmark import __version__
 from hallmark.core.errors import HallmarkError, Void
 from hallmark.core.signals import INTERRUPTED, STOPPED
-from hallmark.workflows import completion, init_command, open_command, run_command
+from hallmark.workflows import completion, init_command, open_command, reference_command, run_command
 from hallmark.workflows.acceptance import Ended
 from hallmark.workflows.secrets import moved_to_environment
 
@@ -66,6 +66,9 @@ COMMANDS = {
     "init": Command(help="write the spec of a model of your own", make_parser=init_command.make_parser, run=init_command.run),
     "run": Command(help="certify a model, or serve it, or render a run again", make_parser=run_command.make_parser, run=_run),
     "specs": Command(help="list, show, match, check and convert model specs", make_parser=_specs_parser, run=_specs),
+    "reference": Command(
+        help="keep what a good run answered", make_parser=reference_command.make_parser, run=reference_command.run
+    ),
     "open": Command(help="show the newest report in the browser", make_parser=open_command.make_parser, run=open_command.run),
     "completion": Command(help="let a shell complete commands and names", make_parser=completion.make_parser, run=_completion),
 }

@@ -85,6 +85,13 @@ OPTIONS = (
         used_by=frozenset({"release", "evals"}),
     ),
     Option(
+        name="reference",
+        metavar="DIR",
+        help="references (hallmark reference) in place of those beside the specs",
+        used_by=frozenset({"release", "evals"}),
+        path=True,
+    ),
+    Option(
         name="smoke",
         help="two minutes: every kind of check, few samples; certifies nothing",
         used_by=frozenset({"release"}),

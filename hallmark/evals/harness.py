@@ -19,6 +19,7 @@ from typing import Any
 from hallmark.client.answer_watch import AnswerWatch
 from hallmark.core.errors import HarnessError
 from hallmark.core.process import tail
+from hallmark.evals.paired import Compared
 
 _POLL_S = 0.1
 _BAR = re.compile(rb"Requesting API:[^\r\n]*?\b(\d+)/(\d+) \[")
@@ -64,6 +65,10 @@ class EvalScores:
     """Requests that were answered with an error; lm-eval sent them again."""
     answers: Mapping[str, Any] = field(default_factory=lambda: AnswerWatch().to_plain())
     """What was noticed in the server's answers, as `AnswerWatch.add_plain` takes it."""
+    few_shot: int = 0
+    """Examples before each question."""
+    compared: Compared | None = None
+    """The items beside those of the reference, where there is one."""
 
 
 def straight_to(host: str, environ: Mapping[str, str]) -> dict[str, str]:
@@ -111,6 +116,7 @@ class Harness:
             lower_is_better=tuple(answer["lower_is_better"]),
             refused=answer["refused"],
             answers=answer["answers"],
+            few_shot=answer["few_shot"],
         )
 
     def requests(self) -> tuple[int, int] | None:

@@ -4,7 +4,7 @@ One JSON request a line on standard input, one JSON answer a line on what was st
 everything that lm-eval prints goes to standard error. It ends when its standard input closes, also in the
 middle of a task, so it cannot outlive its parent. A request holds `task`, `task_dir`, `model_type`,
 `model_args`, `gen_kwargs`, `limit` and `samples_path`; an answer holds `metrics`, `lower_is_better`, `n`, `total`,
-`refused`, `answers`, `seconds`, `lm_eval` or, when lm-eval raised, `error` and `traceback`.
+`refused`, `few_shot`, `answers`, `seconds`, `lm_eval` or, when lm-eval raised, `error` and `traceback`.
 """
 
 from __future__ import annotations
@@ -108,6 +108,7 @@ def _evaluate(request: dict[str, Any], lm_eval: Any) -> dict[str, Any]:
         "total": counts["original"],
         "refused": refusals.count,
         "answers": watch.to_plain(),
+        "few_shot": int(results.get("n-shot", {}).get(task) or 0),
         "seconds": round(seconds, 3),
         "lm_eval": lm_eval.__version__,
     }

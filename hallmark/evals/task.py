@@ -10,13 +10,19 @@ from hallmark.core.errors import HarnessError
 from hallmark.core.records import Evidence, Target
 from hallmark.core.verdict import Verdict
 from hallmark.evals.harness import EvalRequest, EvalScores
+from hallmark.evals.paired import judge_difference
 from hallmark.specs.cell import Cell
 from hallmark.specs.model import EvalTarget
 from hallmark.stats.intervals import wilson_interval
 from hallmark.stats.judge import NOT_JUDGED, judge_score
+from hallmark.stats.power import provable_margin
+from hallmark.stats.sequential import USUAL_DISCORDANCE
 
 _MAX_RETRIES = 2
 """lm-eval repeats a request that failed; many repeats would hide a server that answers every third time."""
+
+_OTHER_TASK = "the task has"
+"""How the reason begins where the task has not as many items as the spec says."""
 
 
 def make_request(cell: Cell, target: EvalTarget, endpoint: Endpoint, *, folder: Path, limit: int | None) -> EvalRequest:
@@ -46,8 +52,41 @@ def make_request(cell: Cell, target: EvalTarget, endpoint: Endpoint, *, folder: 
 
 
 def gate(_: Cell, target: EvalTarget, scores: EvalScores) -> list[Evidence]:
-    """hallmark's own gate of evals."""
-    return [judge(target, scores)]
+    """hallmark's own gate of evals: on the items of a reference where there is one, else the score against the stated one."""
+    alone = judge(target, scores)
+    if scores.compared is None:
+        return [replace(alone, reason=f"{alone.reason}; {_resolved_alone(alone)}")]
+    difference = judge_difference(target, scores.compared)
+    return [_beside(alone, scores), _with_other_gate(difference, alone)]
+
+
+def _beside(alone: Evidence, scores: EvalScores) -> Evidence:
+    """The score where its difference to the reference decides: red where it is surely below its floor, or nothing was paired."""
+    surely_below = alone.interval is not None and alone.target is not None and alone.interval.high < float(alone.target.limit)
+    of_another_task = alone.verdict is Verdict.INCONCLUSIVE and alone.reason.startswith(_OTHER_TASK)
+    if surely_below or scores.refused or of_another_task:
+        return alone
+    return replace(alone, verdict=Verdict.PASS, reason="what decides is the difference to the reference on the same items")
+
+
+def _with_other_gate(difference: Evidence, alone: Evidence) -> Evidence:
+    """What the gate that was not used says, and what each resolves."""
+    detail = difference.detail
+    shown = f"seen with {detail['power']:.0%} from {100 * detail['loss_seen']:.2g} points lost on"
+    other = f"the score alone would be {alone.verdict} and {_half(alone)}"
+    kept = {"score_alone": str(alone.verdict), "score_alone_reason": alone.reason}
+    return replace(difference, reason=f"{difference.reason}; {shown}; {other}", detail={**detail, **kept})
+
+
+def _resolved_alone(alone: Evidence) -> str:
+    there = f"no reference: the score {_half(alone)}"
+    usual = provable_margin(alone.n, discordance=USUAL_DISCORDANCE)
+    return f"{there}, with one {100 * usual:.2g} at {USUAL_DISCORDANCE:.0%} discordance"
+
+
+def _half(alone: Evidence) -> str:
+    half = (alone.interval.high - alone.interval.low) / 2 if alone.interval else 1.0
+    return f"resolves {100 * half:.2g} points"
 
 
 def judge(target: EvalTarget, scores: EvalScores) -> Evidence:
@@ -59,7 +98,7 @@ def judge(target: EvalTarget, scores: EvalScores) -> Evidence:
     verdict, reason = judge_score(score, scores.n, reference=target.reference, tolerance=target.tolerance, interval=interval)
     if verdict is Verdict.PASS and target.n is not None and scores.total != target.n:
         verdict = Verdict.INCONCLUSIVE
-        reason = f"the task has {scores.total} items, the spec says {target.n}: its reference may be of another task"
+        reason = f"{_OTHER_TASK} {scores.total} items, the spec says {target.n}: its reference may be of another task"
     if scores.refused:
         # Whatever they said the second time: a client that does not ask twice would have got an error.
         verdict, reason = Verdict.FAIL, f"{scores.refused} requests were answered with an error and sent again; {reason}"
@@ -78,6 +117,7 @@ def judge(target: EvalTarget, scores: EvalScores) -> Evidence:
             "lm_eval": scores.lm_eval,
             "refused": scores.refused,
             "tolerance": target.tolerance,
+            "few_shot": scores.few_shot,
         },
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -151,9 +153,11 @@ def evaluate(
     cell: Cell, testbed: Testbed, server: RunningServer, request: pytest.FixtureRequest
 ) -> Callable[[EvalTarget], list[Evidence]]:
     """Have lm-eval run one eval against the server, and its score judged by every gate."""
+    from hallmark.evals.paired import Compared
     from hallmark.evals.task import make_request, on_few_samples
 
     servers = _servers(request.config)
+    reference = servers.session.references.get(cell.id)
     session, harness = servers.session, servers.tools(cell.id).harness
 
     def run(target: EvalTarget) -> list[Evidence]:
@@ -167,6 +171,9 @@ def evaluate(
         asked = make_request(cell, target, server.endpoint, folder=testbed.folder / "evals", limit=session.options.limit)
         scores = harness.evaluate(asked, timeout_s=target.timeout_s, check=look)
         servers.tools(cell.id).every_answer.add_plain(scores.answers)
+        if reference and (one := reference.evals.get(target.name)):
+            compared = Compared.read(one, Path(asked.samples_path), few_shot=scores.few_shot, title=reference.title)
+            scores = replace(scores, compared=compared)
         found = list(judged("evals", cell, target, scores))
         return [on_few_samples(evidence) for evidence in found] if session.options.smoke else found
 

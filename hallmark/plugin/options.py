@@ -47,6 +47,8 @@ class Options:
     server_wait_s: float | None
     artifacts: Path
     limit: int | None
+    reference: Path | None
+    """The folder of references in place of those beside the specs."""
     smoke: bool
     guarded: bool
     """Whether clients of the server must show a key or a token."""
@@ -91,6 +93,7 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
         device_wait_s=option_values.seconds(value["device-wait"], option="--device-wait"),
         server_wait_s=option_values.seconds(value["server-wait"], option="--server-wait"),
         artifacts=config.invocation_params.dir / value["artifacts"],
+        reference=config.invocation_params.dir / value["reference"] if value["reference"] else None,
         limit=option_values.whole_number(value["limit"], name="limit", least=1) or (SAMPLES if value["smoke"] else None),
         smoke=bool(value["smoke"]),
         guarded=bool(environ.get(API_KEY_VARIABLE) or environ.get(JWT_VARIABLE)),

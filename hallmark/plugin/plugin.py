@@ -67,6 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from hallmark.plugin import fixtures
     from hallmark.plugin.marks import of_part, reachable
     from hallmark.plugin.options import read_options
+    from hallmark.plugin.references import references_of
     from hallmark.plugin.session import AcceptanceSession
     from hallmark.specs.catalogue import load_catalogue
     from hallmark.specs.smoke import smoke_cell
@@ -83,12 +84,13 @@ def pytest_configure(config: pytest.Config) -> None:
         cells = reachable(catalogue.select(options.selection), config.option.markexpr)
         if options.smoke:
             cells = tuple(map(smoke_cell, cells))
+        references = references_of(cells, folder=options.reference, workflow=options.workflow)
     except HallmarkError as exc:
         raise stopped(config, exc) from exc
     for name, device in catalogue.devices.items():
         config.addinivalue_line("markers", f"{name}: {device.title}")
     config.pluginmanager.register(fixtures, "hallmark-fixtures")
-    _register(AcceptanceSession.begin(config, options, cells, interrupts))
+    _register(AcceptanceSession.begin(config, options, cells, interrupts, references))
 
 
 def _register(session: AcceptanceSession) -> None:

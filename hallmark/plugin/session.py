@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,6 +18,9 @@ from hallmark.plugin.interrupts import Interrupts
 from hallmark.plugin.options import Options
 from hallmark.specs.cell import Cell
 from hallmark.specs.secrets import spec_secrets
+
+if TYPE_CHECKING:
+    from hallmark.evals.reference import Reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +35,18 @@ class AcceptanceSession:
     redactor: Redactor
     progress: Progress
     ending: Ending
+    references: Mapping[str, Reference] = field(default_factory=dict)
+    """By the ids of the cells that have one."""
 
     @classmethod
-    def begin(cls, config: pytest.Config, options: Options, cells: Sequence[Cell], interrupts: Interrupts) -> AcceptanceSession:
+    def begin(
+        cls,
+        config: pytest.Config,
+        options: Options,
+        cells: Sequence[Cell],
+        interrupts: Interrupts,
+        references: Mapping[str, Reference],
+    ) -> AcceptanceSession:
         """The session that starts now."""
 
         def terminal() -> Line | None:
@@ -51,6 +64,7 @@ class AcceptanceSession:
             redactor=Redactor.of_environment(os.environ, extra=spec_secrets(cells)),
             progress=Progress(terminal),
             ending=Ending(config, options, interrupts),
+            references=references,
         )
 
     @property

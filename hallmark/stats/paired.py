@@ -11,9 +11,12 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
+from typing import TypeVar
 
 from hallmark.core.records import Interval
 from hallmark.core.verdict import Verdict
+
+Item = TypeVar("Item", bound=Hashable)
 
 ALPHA = 0.05
 """With this chance, at most, is a server accepted that lost the margin, and as often refused one that lost less."""
@@ -48,7 +51,7 @@ class Pairs:
         return (self.gained + self.lost) / self.n
 
 
-def paired(reference: Mapping[Hashable, bool], server: Mapping[Hashable, bool]) -> Pairs:
+def paired(reference: Mapping[Item, bool], server: Mapping[Item, bool]) -> Pairs:
     """Item -> whether it was right. ValueError where the two are not of the same items."""
     if reference.keys() != server.keys():
         raise ValueError(f"{len(reference.keys() ^ server.keys())} items were not asked of both")

@@ -6,6 +6,7 @@ one kind of task: a folder with a `task.yaml` whose answers are generated and mu
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -36,8 +37,19 @@ def simple_evaluate(
         "results": {task: {"exact_match,none": sum(right) / len(right)}},
         "higher_is_better": {task: {"exact_match": True}},
         "n-samples": {task: {"original": len(items), "effective": len(asked)}},
-        "samples": {task: [{"doc": item, "resps": [answer]} for item, answer in zip(asked, answers, strict=True)]},
+        "n-shot": {task: 0},
+        "samples": {task: [_sample(*row) for row in zip(range(len(asked)), asked, answers, right, strict=True)]},
     }
+
+
+def _sample(number: int, item: Mapping[str, str], answer: str, right: bool) -> dict[str, Any]:
+    hashes = {f"{name}_hash": hashlib.sha256(text.encode()).hexdigest() for name, text in _texts(item).items()}
+    told = {"doc_id": number, "doc": dict(item), "resps": [[answer]], "filtered_resps": [answer], "filter": "none"}
+    return {**told, **hashes, "exact_match": float(right)}
+
+
+def _texts(item: Mapping[str, str]) -> dict[str, str]:
+    return {"doc": json.dumps(item), "prompt": item["prompt"], "target": item["answer"]}
 
 
 def _completed(prompts: list[str], model_args: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,96 @@
+"""The gate of an eval that has a reference: did this server lose anything on the same items?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hallmark.core.errors import HarnessError
+from hallmark.core.records import Evidence, Target
+from hallmark.evals.items import Item, read_items
+from hallmark.evals.reference import EvalReference
+from hallmark.specs.model import EvalTarget
+from hallmark.stats.paired import ALPHA, Pairs, judge_pairs, paired, tango_interval
+from hallmark.stats.power import POWER, detected_loss, provable_margin
+
+DIFFERENCE = "difference to the reference"
+"""The name of the evidence that decides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """An eval's items beside those of its reference."""
+
+    reference: EvalReference
+    title: str
+    """What the reference is of, such as `vllm 0.32.0, float32, 2026-11-27`."""
+    items: tuple[Item, ...]
+
+    @classmethod
+    def read(cls, reference: EvalReference, samples: Path, *, few_shot: int, title: str) -> Compared:
+        """HarnessError where what was asked is not what the reference was asked."""
+        if few_shot != reference.few_shot:
+            _refuse(f"{few_shot} examples before each question, and {reference.few_shot} then", "few-shot differs")
+        items = read_items(samples, reference.metric)
+        _require_same_items(reference, items)
+        return cls(reference=reference, title=title, items=items)
+
+    @property
+    def pairs(self) -> Pairs:
+        right = {item.number: item.score == 1 for item in self.items}
+        return paired({number: self.reference.right[number] == "1" for number in right}, right)
+
+    @property
+    def other_answers(self) -> int:
+        """How many items were answered otherwise, right or wrong."""
+        return sum(item.answer != self.reference.answers[item.number] for item in self.items)
+
+
+def _require_same_items(reference: EvalReference, items: tuple[Item, ...]) -> None:
+    beyond = sum(item.number >= reference.n for item in items)
+    if beyond:
+        _refuse(f"{beyond} items that the reference does not have", "the task has grown")
+    if others := sum(item.question != reference.questions[item.number] for item in items):
+        _refuse(f"{others} of {len(items)} items are others", "the task's data differ")
+    if others := sum(item.prompt != reference.prompts[item.number] for item in items):
+        _refuse(f"{others} of {len(items)} prompts are others", "few-shot examples, template or the task's text differ")
+    if any(item.score not in (0.0, 1.0) for item in items):
+        _refuse("items that are not simply right or wrong", "partial credit cannot be paired with it")
+
+
+def _refuse(what: str, why: str) -> None:
+    raise HarnessError(f"not what the reference was asked: {what} ({why})", hint="record the reference again")
+
+
+def margin_of(target: EvalTarget, reference: EvalReference) -> float:
+    """What may be lost: the target's tolerance, and never so much that the target's floor would be missed."""
+    return min(target.tolerance, reference.share - target.floor)
+
+
+def judge_difference(target: EvalTarget, compared: Compared) -> Evidence:
+    """The difference on the same items with Tango's interval, held against the margin."""
+    pairs, margin = compared.pairs, margin_of(target, compared.reference)
+    verdict, reason = judge_pairs(pairs, margin=margin)
+    # Chance gains as many as it loses; what is lost beyond that is no noise.
+    n, chance = len(compared.items), 2 * min(pairs.lost, pairs.gained) / len(compared.items)
+    return Evidence(
+        name=DIFFERENCE,
+        value=pairs.difference,
+        n=n,
+        interval=tango_interval(pairs),
+        target=Target(relation=">=", limit=-margin, reference=0.0, source=f"the reference: {compared.title}"),
+        verdict=verdict,
+        reason=reason,
+        detail={
+            "gate": "paired",
+            "alpha": ALPHA,
+            "lost": pairs.lost,
+            "gained": pairs.gained,
+            "discordance": round(pairs.discordance, 5),
+            "answered_otherwise": compared.other_answers,
+            "reference_score": round(sum(compared.reference.right[item.number] == "1" for item in compared.items) / n, 5),
+            "margin_proven": round(provable_margin(n, discordance=chance), 4),
+            "loss_seen": round(detected_loss(n, discordance=chance), 4),
+            "power": POWER,
+        },
+    )

@@ -1,0 +1,212 @@
+"""A reference: what a server that is known to be good answered, item by item, in one small file.
+
+`MODEL.json.gz` in `references/` beside the spec, or in the folder of `--reference`: JSON, compressed, with a digest of its
+content. Read before anything runs: a file that is not what it says, or is of something else than what is about to be measured,
+is a UsageError. What only the answers show (other prompts, other items) is found where they are compared (`paired.py`).
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from hallmark.core.errors import UsageError
+from hallmark.evals.items import Item
+from hallmark.evals.weights_mark import weights_mark
+from hallmark.specs.cell import Cell
+from hallmark.specs.model import EvalTarget
+
+FOLDER = "references"
+SUFFIX = ".json.gz"
+FORMAT = 1
+_MOST_BYTES = 256 * 1024 * 1024
+"""Unpacked: a hundred evals of ten thousand items each are less."""
+_CLOCKS = timedelta(days=1)
+"""By so much may two machines disagree about the day."""
+_AGAIN = "record it again: hallmark reference record"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalReference:
+    """One eval of a reference: how it was asked, and its items in the order of the task."""
+
+    task: str
+    metric: str
+    """lm-eval's key, such as `exact_match,none`."""
+    api: str
+    few_shot: int
+    gen_kwargs: Mapping[str, Any]
+    lm_eval: str
+    """Its version."""
+    questions: tuple[str, ...]
+    prompts: tuple[str, ...]
+    answers: tuple[str, ...]
+    right: str
+    """A digit for each item: 1 where the answer was right, else 0."""
+    logprobs: tuple[tuple[float, ...], ...] = ()
+    """Of each item its choices', where the task compares likelihoods."""
+
+    @classmethod
+    def of(cls, target: EvalTarget, items: tuple[Item, ...], *, few_shot: int, lm_eval: str) -> EvalReference:
+        """UsageError where the items are not 0 or 1, or not all there."""
+        if any(item.score not in (0.0, 1.0) for item in items):
+            raise UsageError(f"evals.{target.name}: its items are not simply right or wrong", hint="it cannot be paired")
+        if [item.number for item in items] != list(range(len(items))):
+            raise UsageError(f"evals.{target.name}: items of the task are missing", hint="record a run without --limit")
+        return cls(
+            task=target.task,
+            metric=target.metrics[0],
+            api=target.api,
+            few_shot=few_shot,
+            gen_kwargs=dict(target.gen_kwargs),
+            lm_eval=lm_eval,
+            questions=tuple(item.question for item in items),
+            prompts=tuple(item.prompt for item in items),
+            answers=tuple(item.answer for item in items),
+            right="".join(str(int(item.score)) for item in items),
+            logprobs=tuple(item.logprobs for item in items) if any(item.logprobs for item in items) else (),
+        )
+
+    @property
+    def n(self) -> int:
+        return len(self.right)
+
+    @property
+    def share(self) -> float:
+        """Of right answers."""
+        return self.right.count("1") / len(self.right)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """What one good run answered, and what it was a run of."""
+
+    model: str
+    weights: str
+    """The mark of the weights (`weights_mark.py`)."""
+    cell: str
+    engine: str
+    """Its name and version, such as `vllm 0.32.0`."""
+    dtype: str
+    recorded_at: str
+    """When the run began: ISO 8601, UTC."""
+    evals: Mapping[str, EvalReference]
+
+    @property
+    def title(self) -> str:
+        return ", ".join(filter(None, (self.engine, self.dtype, self.recorded_at[:10])))
+
+    @cached_property
+    def plain(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def write_reference(path: Path, reference: Reference) -> None:
+    """The same content always gives the same bytes."""
+    content = _canonical(reference.plain)
+    whole = _canonical({"hallmark_reference": FORMAT, "sha256": _digest(content), "content": json.loads(content)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(gzip.compress(whole, 9, mtime=0))
+    partial.replace(path)
+
+
+def read_reference(path: Path) -> Reference:
+    """UsageError where it cannot be read, is damaged, was made by a later hallmark, or says a day that has not come."""
+    where = str(path)
+    try:
+        with gzip.open(path) as stream:
+            data = stream.read(_MOST_BYTES + 1)
+        whole = json.loads(data)
+        stated, content, digest = whole["hallmark_reference"], whole["content"], whole["sha256"]
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as exc:
+        raise UsageError(f"is no reference, or a damaged one ({type(exc).__name__})", where=where, hint=_AGAIN) from exc
+    if stated != FORMAT:
+        raise UsageError(f"is a reference of format {stated}, and this hallmark reads {FORMAT}", where=where, hint=_AGAIN)
+    if digest != _digest(_canonical(content)):
+        raise UsageError("is a damaged reference: its content is not what its digest says", where=where, hint=_AGAIN)
+    try:
+        reference = TypeAdapter(Reference).validate_python(content)
+        recorded = datetime.fromisoformat(reference.recorded_at).astimezone(UTC)
+    except (ValidationError, ValueError) as exc:
+        raise UsageError("is a reference that says something else than one has to say", where=where, hint=_AGAIN) from exc
+    if recorded > datetime.now(UTC) + _CLOCKS:
+        raise UsageError(f"is a reference from the future: {reference.recorded_at}", where=where, hint="check the clocks")
+    for name, one in reference.evals.items():
+        if not one.right or {len(one.questions), len(one.prompts), len(one.answers)} != {one.n} or set(one.right) - {"0", "1"}:
+            raise UsageError(f"evals.{name} of the reference has not the same number of everything", where=where, hint=_AGAIN)
+    return reference
+
+
+def reference_path(cell: Cell, folder: Path | None) -> Path:
+    """Where the cell's reference is, if it has one."""
+    return (folder or cell.spec_file.parent / FOLDER) / f"{cell.model}{SUFFIX}"
+
+
+def reference_of(cell: Cell, folder: Path | None) -> Reference | None:
+    """The cell's reference, fit to be compared with; None where there is none. `folder` is that of `--reference`.
+
+    UsageError with the reason where it is of something else than the cell is about to measure.
+    """
+    path = reference_path(cell, folder)
+    if not path.is_file() or not cell.evals:
+        return None
+    reference = read_reference(path)
+    for what, theirs, ours in (
+        ("model", reference.model, cell.model),
+        ("weights", reference.weights, weights_mark(cell.weights, cell.spec_file)),
+    ):
+        if theirs != ours:
+            message = f"is a reference of other {what}: {_short(theirs)}, not {_short(ours)}"
+            raise UsageError(message, where=str(path), hint=_AGAIN)
+    for target in cell.evals:
+        if one := reference.evals.get(target.name):
+            _require_same_eval(target, one, where=str(path))
+    return reference
+
+
+def _require_same_eval(target: EvalTarget, one: EvalReference, *, where: str) -> None:
+    for what, theirs, ours in (
+        ("task", one.task, target.task),
+        ("metric", one.metric, " + ".join(target.metrics)),
+        ("API", one.api, target.api),
+        ("gen_kwargs", dict(one.gen_kwargs), dict(target.gen_kwargs)),
+        ("number of items", one.n, target.n or one.n),
+        ("lm-eval version", one.lm_eval, _lm_eval() or one.lm_eval),
+    ):
+        if theirs != ours:
+            message = f"evals.{target.name}: the reference is of another {what}: {theirs}, not {ours}"
+            raise UsageError(message, where=where, hint=_AGAIN)
+    if one.share <= target.floor:
+        message = f"evals.{target.name}: the reference's own score {one.share:.4g} misses the floor {target.floor:.4g}"
+        raise UsageError(message, where=where, hint="a reference must itself be good enough")
+
+
+def _lm_eval() -> str:
+    try:
+        return version("lm-eval")
+    except PackageNotFoundError:
+        return ""
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:20]}..."
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,55 @@
+"""A reference from a run to the next: recorded, compared with, and refused before anything starts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from selftests.plugin.conftest import Place
+from selftests.plugin.stand_in_spec import MODEL, eval_target
+
+pytestmark = pytest.mark.e2e
+
+
+def eval_record(folder: Path) -> dict[str, Any]:
+    lines = (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()
+    return next(record for record in map(json.loads, lines) if record["check"] == "evals.addition")
+
+
+def test_a_run_is_recorded_and_the_next_compared_with_it(place: Place) -> None:
+    place.spec(evals=[eval_target(tolerance=0.1)], items=100)
+    first = place.release(workflow="evals").end()
+    assert first.code == 0, first.said
+    (alone,) = eval_record(first.folders[0])["evidence"]
+    assert "no reference: the score resolves" in alone["reason"]
+    recorded = place.start(["hallmark", "reference", "record", str(first.folders[0])]).end()
+    assert recorded.code == 0, recorded.said
+    path = place.specs / "references" / f"{MODEL}.json.gz"
+    assert f"{path}: {MODEL}, vllm 0.32.0, " in recorded.out
+    assert "evals.addition: stand_in_addition, exact_match,none 1.0000 on 100 items, lm-eval 0.4.13, 0-shot" in recorded.out
+    assert "exists already" in place.start(["hallmark", "reference", "record", str(first.folders[0])]).end().err
+
+    again = place.release(workflow="evals").end()
+    assert again.code == 0, again.said
+    record = eval_record(again.folders[0])
+    assert [evidence["name"] for evidence in record["evidence"]] == ["exact_match,none", "difference to the reference"]
+    assert record["evidence"][1]["reason"].startswith("no difference against the reference on the same 100 items")
+
+    place.spec(evals=[eval_target(tolerance=0.1)], items=100, faults="wrong-answers=0.4")
+    worse = place.release(workflow="evals").end()
+    assert worse.code == 1, worse.said
+    assert "points that may be lost" in eval_record(worse.folders[0])["reason"] + worse.said
+    refused = place.start(["hallmark", "reference", "record", str(worse.folders[0])]).end()
+    assert refused.code == 2
+    assert "evals.addition is FAIL, and a reference is of a good server" in refused.err
+
+    path.write_bytes(path.read_bytes()[:-40])
+    damaged = place.release(workflow="evals").end()
+    assert damaged.code == 2
+    assert [line for line in damaged.err.splitlines() if line] == [
+        f"ERROR: {path}: is no reference, or a damaged one (EOFError) - record it again: hallmark reference record"
+    ]
+    assert not damaged.folders
