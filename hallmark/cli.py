@@ -50,6 +50,18 @@ def _specs(options: argparse.Namespace) -> Ended:
     return specs_command.run(options)
 
 
+def _plan_parser(program: str) -> argparse.ArgumentParser:
+    from hallmark.workflows import plan_command
+
+    return plan_command.make_parser(program)
+
+
+def _plan(options: argparse.Namespace) -> Ended:
+    from hallmark.workflows import plan_command
+
+    return plan_command.run(options)
+
+
 def _run(options: argparse.Namespace) -> Ended:
     return run_command.run(options, workspace=Path.cwd())
 
@@ -66,6 +78,7 @@ COMMANDS = {
     "init": Command(help="write the spec of a model of your own", make_parser=init_command.make_parser, run=init_command.run),
     "run": Command(help="certify a model, or serve it, or render a run again", make_parser=run_command.make_parser, run=_run),
     "specs": Command(help="list, show, match, check and convert model specs", make_parser=_specs_parser, run=_specs),
+    "plan": Command(help="say what a run will be able to show", make_parser=_plan_parser, run=_plan),
     "reference": Command(
         help="keep what a good run answered", make_parser=reference_command.make_parser, run=reference_command.run
     ),

@@ -8,7 +8,7 @@ from pathlib import Path
 from hallmark.core.errors import HarnessError
 from hallmark.core.records import Evidence, Target
 from hallmark.evals.items import Item, read_items
-from hallmark.evals.reference import EvalReference
+from hallmark.evals.reference import EvalReference, margin_of
 from hallmark.specs.model import EvalTarget
 from hallmark.stats.paired import ALPHA, Pairs, judge_pairs, paired, tango_interval
 from hallmark.stats.power import POWER, detected_loss, provable_margin
@@ -60,11 +60,6 @@ def _require_same_items(reference: EvalReference, items: tuple[Item, ...]) -> No
 
 def _refuse(what: str, why: str) -> None:
     raise HarnessError(f"not what the reference was asked: {what} ({why})", hint="record the reference again")
-
-
-def margin_of(target: EvalTarget, reference: EvalReference) -> float:
-    """What may be lost: the target's tolerance, and never so much that the target's floor would be missed."""
-    return min(target.tolerance, reference.share - target.floor)
 
 
 def judge_difference(target: EvalTarget, compared: Compared) -> Evidence:

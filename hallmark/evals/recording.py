@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,17 @@ from hallmark.core.errors import HarnessError, UsageError
 from hallmark.core.records import Evidence, Record, read_manifest, read_records
 from hallmark.core.verdict import Verdict
 from hallmark.evals.items import read_items
+from hallmark.evals.paired import Compared
 from hallmark.evals.reference import FOLDER, SUFFIX, EvalReference, Reference
 from hallmark.evals.weights_mark import weights_mark
 from hallmark.specs.model import EvalTarget, FamilySpec
 from hallmark.specs.model_spec import ModelSpec
 
 
-def recorded(run: Path) -> tuple[Reference, Path, tuple[str, ...]]:
+def recorded(run: Path, again: Path | None = None) -> tuple[Reference, Path, tuple[str, ...]]:
     """The reference of the run in that folder, the place beside its spec, and a line for each eval that it leaves out.
+
+    `again` is another run of the same server: what differs between the two is what differs by chance.
 
     UsageError where the run is none, or has no eval that was asked whole and passed.
     """
@@ -33,7 +37,8 @@ def recorded(run: Path) -> tuple[Reference, Path, tuple[str, ...]]:
     by_check = {record.check: record for record in records}
     for target in family.evals.get(manifest.model, ()):
         try:
-            found[target.name] = _eval(target, by_check.get(f"evals.{target.name}"), run)
+            one = _eval(target, by_check.get(f"evals.{target.name}"), run)
+            found[target.name] = with_discordance(one, target, again) if again else one
         except (UsageError, HarnessError) as exc:
             left.append(exc.message)
     if not found:
@@ -66,6 +71,15 @@ def _eval(target: EvalTarget, record: Record | None, run: Path) -> EvalReference
     if len(items) != detail["items_of_task"]:
         raise UsageError(f"{name} was asked {len(items)} of its {detail['items_of_task']} items")
     return EvalReference.of(target, items, few_shot=int(detail["few_shot"]), lm_eval=str(detail["lm_eval"]))
+
+
+def with_discordance(one: EvalReference, target: EvalTarget, again: Path) -> EvalReference:
+    """`one` with the share of its items that the run `again` has otherwise right or wrong; UsageError where it asked a part."""
+    samples = again / "evals" / f"{target.name}.samples.jsonl"
+    other = Compared.read(one, samples, few_shot=one.few_shot, title="")
+    if len(other.items) != one.n:
+        raise UsageError(f"evals.{target.name} was asked {len(other.items)} of its {one.n} items in {again}")
+    return replace(one, discordance=round(other.pairs.discordance, 5))
 
 
 def _tells_how(evidence: Evidence) -> bool:

@@ -26,6 +26,7 @@ from hallmark.evals.items import Item
 from hallmark.evals.weights_mark import weights_mark
 from hallmark.specs.cell import Cell
 from hallmark.specs.model import EvalTarget
+from hallmark.stats.power import POWER, chance_of_pass, items_to_prove, provable_margin
 
 FOLDER = "references"
 SUFFIX = ".json.gz"
@@ -56,6 +57,8 @@ class EvalReference:
     """A digit for each item: 1 where the answer was right, else 0."""
     logprobs: tuple[tuple[float, ...], ...] = ()
     """Of each item its choices', where the task compares likelihoods."""
+    discordance: float | None = None
+    """Share of the items of which another run of the same server had another right or wrong; None where there was none."""
 
     @classmethod
     def of(cls, target: EvalTarget, items: tuple[Item, ...], *, few_shot: int, lm_eval: str) -> EvalReference:
@@ -191,6 +194,25 @@ def _require_same_eval(target: EvalTarget, one: EvalReference, *, where: str) ->
     if one.share <= target.floor:
         message = f"evals.{target.name}: the reference's own score {one.share:.4g} misses the floor {target.floor:.4g}"
         raise UsageError(message, where=where, hint="a reference must itself be good enough")
+    if why := unprovable(target, one):
+        raise UsageError(f"evals.{target.name}: {why[0]}", where=where, hint=why[1])
+
+
+def unprovable(target: EvalTarget, one: EvalReference) -> tuple[str, str] | None:
+    """(what, what would do) where these items cannot prove the target's margin even of a healthy server; None where they can."""
+    margin = margin_of(target, one)
+    if one.discordance is None or chance_of_pass(one.n, margin=margin, discordance=one.discordance) >= POWER:
+        return None
+    proven = 100 * provable_margin(one.n, discordance=one.discordance)
+    asked = f"{100 * margin:.2f} are asked for"
+    what = f"{one.n:,} items at {100 * one.discordance:.2g} % discordance prove {proven:.2f} points, {asked}"
+    needed = items_to_prove(margin, discordance=one.discordance)
+    return what, f"widen the tolerance, or take {needed:,} items"
+
+
+def margin_of(target: EvalTarget, reference: EvalReference) -> float:
+    """What may be lost: the target's tolerance, and never so much that the target's floor would be missed."""
+    return min(target.tolerance, reference.share - target.floor)
 
 
 def _lm_eval() -> str:

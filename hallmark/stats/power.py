@@ -26,7 +26,7 @@ def chance_of_pass(n: int, *, margin: float, discordance: float, loss: float = 0
     total = 0.0
     for lost, chance in _binomial(n, losing):
         least = _least_gained(n, lost, margin, alpha)
-        total += chance * _at_least(n - lost, gaining / (1 - losing) if losing < 1 else 0.0, least)
+        total += chance * chance_at_least(n - lost, gaining / (1 - losing) if losing < 1 else 0.0, least)
     return total
 
 
@@ -37,14 +37,14 @@ def chance_of_fail(n: int, *, margin: float, discordance: float, loss: float = 0
     total = 0.0
     for lost, chance in _binomial(n, losing):
         first_harmless = _least_harmless(n, lost, margin, alpha)
-        total += chance * (1 - _at_least(n - lost, gaining / (1 - losing) if losing < 1 else 0.0, first_harmless))
+        total += chance * (1 - chance_at_least(n - lost, gaining / (1 - losing) if losing < 1 else 0.0, first_harmless))
     return total
 
 
 def provable_margin(n: int, *, discordance: float, power: float = POWER) -> float:
     """The least margin that `n` items prove with chance `power` where nothing was lost; 1 where they prove none."""
     steps = round(1 / _STEP)
-    found = _first(1, steps, lambda step: chance_of_pass(n, margin=step * _STEP, discordance=discordance) >= power)
+    found = first(1, steps, lambda step: chance_of_pass(n, margin=step * _STEP, discordance=discordance) >= power)
     return found * _STEP
 
 
@@ -66,9 +66,9 @@ def items_to_prove(margin: float, *, discordance: float, power: float = POWER) -
 
 def detected_loss(n: int, *, discordance: float, margin: float = 0.0, power: float = POWER) -> float:
     """The least loss that `n` items show with chance `power` to be more than `margin`; 0 as the margin: to be a loss at all."""
-    first = round(margin / _STEP) + 1
+    least = round(margin / _STEP) + 1
     last = round((1 - discordance) / _STEP)
-    found = _first(first, last, lambda s: chance_of_fail(n, margin=margin, discordance=discordance, loss=s * _STEP) >= power)
+    found = first(least, last, lambda s: chance_of_fail(n, margin=margin, discordance=discordance, loss=s * _STEP) >= power)
     return found * _STEP
 
 
@@ -76,7 +76,7 @@ def unaccepted_loss(n: int, *, discordance: float, margin: float, power: float =
     """The least loss that keeps a server from being accepted with chance `power`, at most a little over the margin."""
     last = round((1 - discordance) / _STEP)
     kept = 1 - power
-    found = _first(1, last, lambda s: chance_of_pass(n, margin=margin, discordance=discordance, loss=s * _STEP) <= kept)
+    found = first(1, last, lambda s: chance_of_pass(n, margin=margin, discordance=discordance, loss=s * _STEP) <= kept)
     return found * _STEP
 
 
@@ -93,16 +93,16 @@ def _pairs(n: int, lost: int, gained: int) -> Pairs:
 @lru_cache(maxsize=65536)
 def _least_gained(n: int, lost: int, margin: float, alpha: float) -> int:
     """How many items must be gained beside so many lost for the margin to be proven; one more than there are, if none does."""
-    return _first(0, n - lost + 1, lambda gained: proves(_pairs(n, lost, gained), margin, alpha=alpha))
+    return first(0, n - lost + 1, lambda gained: proves(_pairs(n, lost, gained), margin, alpha=alpha))
 
 
 @lru_cache(maxsize=65536)
 def _least_harmless(n: int, lost: int, margin: float, alpha: float) -> int:
     """From how many gained beside so many lost on it is no longer shown that more than the margin was lost."""
-    return _first(0, n - lost + 1, lambda gained: not refutes(_pairs(n, lost, gained), margin, alpha=alpha))
+    return first(0, n - lost + 1, lambda gained: not refutes(_pairs(n, lost, gained), margin, alpha=alpha))
 
 
-def _first(low: int, high: int, holds: Callable[[int], bool]) -> int:
+def first(low: int, high: int, holds: Callable[[int], bool]) -> int:
     """The first of low..high-1 from which on `holds` does; `high` where it never does."""
     while low < high:
         middle = (low + high) // 2
@@ -117,8 +117,8 @@ def _binomial(n: int, p: float) -> list[tuple[int, float]]:
     if p >= 1:
         return [(n, 1.0)]
     spread = 8 * math.sqrt(n * p * (1 - p)) + 12
-    first, last = max(0, math.floor(n * p - spread)), min(n, math.ceil(n * p + spread))
-    rows = [(k, math.exp(_log_chance(n, k, p))) for k in range(first, last + 1)]
+    lowest, last = max(0, math.floor(n * p - spread)), min(n, math.ceil(n * p + spread))
+    rows = [(k, math.exp(_log_chance(n, k, p))) for k in range(lowest, last + 1)]
     return [row for row in rows if row[1] > _NEGLIGIBLE]
 
 
@@ -128,7 +128,7 @@ def _log_chance(n: int, k: int, p: float) -> float:
 
 
 @lru_cache(maxsize=65536)
-def _at_least(n: int, p: float, k: int) -> float:
+def chance_at_least(n: int, p: float, k: int) -> float:
     """P(at least k of n)."""
     if k <= 0:
         return 1.0

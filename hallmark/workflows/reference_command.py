@@ -33,6 +33,9 @@ def make_parser(program: str) -> argparse.ArgumentParser:
     record.add_argument("run", nargs="?", type=Path, metavar="FOLDER", help="the run's folder (default: the newest)")
     record.add_argument("--artifacts", type=Path, default=Path("artifacts"), metavar="DIR", help="where runs made their folders")
     record.add_argument("--out", type=Path, metavar="DIR", help="folder to write to; later: --reference DIR")
+    record.add_argument(
+        "--again", type=Path, metavar="FOLDER", help="another run of the same server: tells what differs by chance"
+    )
     record.add_argument("--replace", action="store_true", help="in place of the reference that is there")
     show = commands.add_parser(
         "show",
@@ -57,7 +60,7 @@ def _record(options: argparse.Namespace) -> Iterator[str]:
     from hallmark.evals.reference import write_reference
     from hallmark.workflows.reports import newest  # brings the template engine
 
-    reference, path, left = recorded(options.run or newest(options.artifacts))
+    reference, path, left = recorded(options.run or newest(options.artifacts), options.again)
     if options.out:
         path = options.out / path.name
     if path.exists() and not options.replace:
@@ -75,4 +78,6 @@ def _show(path: Path) -> Iterator[str]:
     yield f"  weights {reference.weights}"
     for name, one in reference.evals.items():
         asked = f"lm-eval {one.lm_eval}, {one.few_shot}-shot"
+        if one.discordance is not None:
+            asked += f", {100 * one.discordance:.2g} % of them differing by chance"
         yield f"  evals.{name}: {one.task}, {one.metric} {one.share:.4f} on {one.n:,} items, {asked}"

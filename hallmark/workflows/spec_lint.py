@@ -15,6 +15,7 @@ from hallmark.specs.text_file import listed
 from hallmark.specs.yaml_source import KeyPath
 from hallmark.workflows import spec_architectures
 from hallmark.workflows.spec_drafts import honest
+from hallmark.workflows.spec_references import references
 from hallmark.workflows.spec_remarks import CellName, CellRemark, Remark, Severity, merged
 from hallmark.workflows.spec_targets import contradictions, unreachable, unresolved
 from hallmark.workflows.spec_tasks import tasks_of
@@ -41,7 +42,7 @@ def lint(folders: Sequence[Path], *, tasks: frozenset[str] | None = None) -> tup
 
 def _of_cells(catalogue: Catalogue, tasks: frozenset[str] | None) -> Iterator[Remark]:
     truth = partial(honest, tasks=tasks_of(catalogue.cells, tasks))
-    rules: tuple[CellRule, ...] = (truth, unreachable, contradictions, unresolved, serving, places)
+    rules: tuple[CellRule, ...] = (truth, unreachable, contradictions, unresolved, references, serving, places)
     families = {(family.path.resolve(), family.spec.family): family for family in catalogue.families}
     for cell in catalogue.cells:
         where = families[cell.spec_file, cell.family].where

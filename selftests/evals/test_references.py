@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,18 +14,25 @@ from typing import Any
 
 import pytest
 
+from hallmark.cli import main
 from hallmark.core.errors import HarnessError, UsageError
 from hallmark.core.records import Evidence
 from hallmark.core.verdict import Verdict
 from hallmark.evals.harness import EvalScores
 from hallmark.evals.items import digest, read_items
 from hallmark.evals.paired import DIFFERENCE, Compared
+from hallmark.evals.planning import plan_of
+from hallmark.evals.recording import with_discordance
 from hallmark.evals.reference import EvalReference, Reference, read_reference, reference_of, write_reference
-from hallmark.evals.task import gate, on_few_samples
+from hallmark.evals.task import gate, judge, on_few_samples
 from hallmark.evals.weights_mark import weights_mark
 from hallmark.plugin.references import references_of
 from hallmark.specs.cell import Cell
 from hallmark.specs.model import EvalTarget
+from hallmark.stats.power import chance_of_pass
+from hallmark.workflows.spec_references import references
+from hallmark.workflows.spec_remarks import Severity
+from selftests.plugin.stand_in_spec import WEIGHTS
 
 ITEMS, RIGHT = 1180, 903
 Sample = dict[str, Any]
@@ -320,3 +329,91 @@ def test_only_whole_evals_of_right_or_wrong_items_are_kept(
     for rows, told in ((samples(exact_match=0.5), "not simply right or wrong"), (samples()[1:], "items of the task are missing")):
         with pytest.raises(UsageError, match=told):
             EvalReference.of(target, read_items(written(rows), "exact_match,none"), few_shot=0, lm_eval="0.4.13")
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "discordance", "told"),
+    [
+        (0.035, 0.02, ""),
+        (0.035, None, ""),
+        (0.01, 0.02, "1,180 items at 2 % discordance prove 1.28 points, 1.00 are asked for"),
+        (0.01, 0.0, ""),
+    ],
+)
+def test_a_tolerance_that_its_items_cannot_prove_is_refused(
+    reference: Reference, good: EvalReference, cell: Cell, tmp_path: Path, tolerance: float, discordance: float | None, told: str
+) -> None:
+    """The hint's number of items is enough."""
+    held = replace(cell, evals=tuple(t.model_copy(update={"tolerance": tolerance}) for t in cell.evals if t.name == "sums"))
+    kept(tmp_path, replace(reference, evals={"sums": replace(good, discordance=discordance)}))
+    if not told:
+        assert reference_of(held, tmp_path) is not None
+        return
+    with pytest.raises(UsageError, match=told) as caught:
+        reference_of(held, tmp_path)
+    needed = int(caught.value.hint.split("take ")[1].split()[0].replace(",", ""))
+    assert chance_of_pass(needed, margin=tolerance, discordance=0.02) >= 0.9
+
+
+def test_lint_tells_of_a_reference_that_no_run_could_use(reference: Reference, cell: Cell, tmp_path: Path) -> None:
+    there = replace(cell, spec_file=tmp_path / "spec.yaml", weights=cell.weights.model_copy(update={"path": str(WEIGHTS)}))
+    path = kept(tmp_path / "references", reference)
+    assert list(references(there)) == []
+    damaged(path, lambda data: data[:-20])
+    (remark,) = references(there)
+    assert (remark.rule, remark.severity) == ("reference", Severity.ERROR)
+    assert f"{path}: is no reference, or a damaged one" in remark.message
+
+
+def test_a_plan_holds_what_the_gate_then_does(target: EvalTarget, good: EvalReference) -> None:
+    score, with_reference = plan_of(target, None), plan_of(target, replace(good, discordance=0.01))
+    assert score is not None
+    assert with_reference is not None
+    assert (score.gate, with_reference.gate, score.n, with_reference.n) == ("score", "paired", ITEMS, ITEMS)
+    assert with_reference.loss_seen <= 0.015 < score.loss_seen
+    assert with_reference.healthy_not_accepted < 0.001 < 0.1 < score.healthy_not_accepted
+    assert score.accepted(score.margin) <= score.alpha
+    assert with_reference.accepted(with_reference.margin) <= with_reference.alpha
+    for plan in (score, with_reference):
+        assert plan.accepted(plan.loss_not_accepted) <= 0.1
+        assert plan.accepted(plan.loss_not_accepted - 0.002) > 0.1
+    assert plan_of(target.model_copy(update={"n": None}), None) is None
+
+
+def test_the_chance_of_the_score_s_gate_is_that_of_drawing(target: EvalTarget) -> None:
+    plan = plan_of(target, None)
+    assert plan is not None
+    rng, passed = random.Random(5), 0
+    for _ in range(400):
+        share = sum(rng.random() < target.reference for _ in range(ITEMS)) / ITEMS
+        told = {"metrics": {"exact_match,none": share}, "n": ITEMS, "total": ITEMS, "seconds": 1.0, "lm_eval": "0"}
+        passed += judge(target, EvalScores(**told)).verdict is Verdict.PASS
+    assert passed / 400 == pytest.approx(plan.accepted(0.0), abs=0.085)  # four standard deviations
+
+
+def test_the_command_tells_the_plan(reference: Reference, cell: Cell, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept(tmp_path, reference)
+    words = ["plan", "--model", cell.model, "--device", cell.device, "--reference", str(tmp_path), "--artifacts", str(tmp_path)]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"sums +paired +1,180 +3\.50 +5 % +2 % +1\.58 ", shown)
+    assert re.search(r"addition +score +1,000 +1\.50 +2\.5 % +- ", shown)
+    assert re.search(r"a healthy server is not accepted with [\d.]+ %; one that lost 1 point: ", shown)
+    assert main([*words, "--json"]) == 0
+    (plan,) = json.loads(capsys.readouterr().out)
+    assert plan["cell"] == cell.id
+    assert {row["name"]: row["gate"] for row in plan["evals"]} == {"addition": "score", "sums": "paired", "sequences": "score"}
+    assert plan["not_accepted_at_loss"]["0.1"] > 0.99
+
+
+def test_two_runs_of_one_server_tell_what_differs_by_chance(target: EvalTarget, good: EvalReference, tmp_path: Path) -> None:
+    def written_again(rows: Sequence[Sample]) -> Path:
+        (tmp_path / "evals").mkdir(exist_ok=True)
+        path = tmp_path / "evals" / f"{target.name}.samples.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return tmp_path
+
+    again = written_again(samples(range(6), healed=range(1100, 1106)))
+    assert with_discordance(good, target, again).discordance == pytest.approx(12 / ITEMS, abs=1e-5)
+    with pytest.raises(UsageError, match="was asked 16 of its 1180 items"):
+        with_discordance(good, target, written_again(samples(items=16)))

@@ -1,0 +1,96 @@
+"""What the gate of an eval will be able to show, before anything runs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hallmark.core.verdict import Verdict
+from hallmark.evals.reference import EvalReference, margin_of
+from hallmark.specs.model import EvalTarget
+from hallmark.stats.intervals import CONFIDENCE, wilson_interval
+from hallmark.stats.judge import judge_score
+from hallmark.stats.paired import ALPHA
+from hallmark.stats.power import POWER, chance_at_least, chance_of_pass, detected_loss, first, unaccepted_loss
+from hallmark.stats.sequential import USUAL_DISCORDANCE
+
+_STEP = 1e-4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalPlan:
+    """One eval's gate and its power. Shares, not points; a chance of 0.9 is meant wherever one is not stated."""
+
+    name: str
+    gate: str
+    """`paired` with a reference, `score` against the stated one."""
+    n: int
+    """Items that are asked, all of them."""
+    margin: float
+    alpha: float
+    """The chance to accept a server that lost just the margin."""
+    discordance: float | None
+    """What is expected of a healthy server beside its reference."""
+    loss_seen: float
+    """The least loss that is seen to be one."""
+    loss_not_accepted: float
+    """The least loss that keeps a server from being accepted."""
+    accepted: Callable[[float], float]
+    """True loss -> the chance that the eval passes."""
+
+    @property
+    def healthy_not_accepted(self) -> float:
+        return 1 - self.accepted(0.0)
+
+
+def plan_of(target: EvalTarget, reference: EvalReference | None) -> EvalPlan | None:
+    """None where the spec does not say how many items the task has, and no reference does."""
+    if reference:
+        return _paired(target, reference)
+    return _score(target, target.n) if target.n else None
+
+
+def _paired(target: EvalTarget, reference: EvalReference) -> EvalPlan:
+    n, margin = reference.n, margin_of(target, reference)
+    discordance = USUAL_DISCORDANCE if reference.discordance is None else reference.discordance
+    return EvalPlan(
+        name=target.name,
+        gate="paired",
+        n=n,
+        margin=margin,
+        alpha=ALPHA,
+        discordance=discordance,
+        loss_seen=detected_loss(n, discordance=discordance),
+        loss_not_accepted=unaccepted_loss(n, discordance=discordance, margin=margin),
+        accepted=lambda loss: chance_of_pass(n, margin=margin, discordance=discordance, loss=loss),
+    )
+
+
+def _score(target: EvalTarget, n: int) -> EvalPlan:
+    """Of the share of right answers of `n` independent items, as `judge_score` judges it."""
+
+    def verdict(right: int) -> Verdict:
+        interval = wilson_interval(right / n, n)
+        return judge_score(right / n, n, reference=target.reference, tolerance=target.tolerance, interval=interval)[0]
+
+    least_right = first(0, n + 1, lambda right: verdict(right) is Verdict.PASS)
+    not_below = first(0, n + 1, lambda right: wilson_interval(right / n, n).high >= target.reference)
+
+    def accepted(loss: float) -> float:
+        return chance_at_least(n, target.reference - loss, least_right)
+
+    def least_loss(is_seen: Callable[[float], bool]) -> float:
+        last = int(target.reference / _STEP)
+        return first(0, last, lambda step: is_seen(step * _STEP)) * _STEP
+
+    return EvalPlan(
+        name=target.name,
+        gate="score",
+        n=n,
+        margin=target.tolerance,
+        alpha=(1 - CONFIDENCE) / 2,
+        discordance=None,
+        loss_seen=least_loss(lambda loss: 1 - chance_at_least(n, target.reference - loss, not_below) >= POWER),
+        loss_not_accepted=least_loss(lambda loss: accepted(loss) <= 1 - POWER),
+        accepted=accepted,
+    )
