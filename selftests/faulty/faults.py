@@ -121,6 +121,7 @@ FAULTS: Mapping[str, Fault] = {
     "temperature-ignored": Fault("every answer is sampled at temperature 1"),
     "canned": Fault("what was asked before is answered as before, from memory"),
     "logprobs-are": Fault("every log-probability is this JSON value", "0"),
+    "top-k-from-one": Fault("no fault, but a server to which a top_k of 0 or -1 is out of range"),
     "bytes-of-pieces": Fault("no fault, but a server that tells the bytes of those tokens alone that are parts of a character"),
     "no-stop": Fault("stop sequences are ignored"),
     "no-logprobs": Fault("log-probabilities are left out"),

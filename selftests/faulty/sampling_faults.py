@@ -39,6 +39,8 @@ def checked(body: dict[str, Any], chosen: Mapping[str, str]) -> dict[str, Any]:
         value = body.get(name)
         if value is not None and not (isinstance(value, int | float) and -2 <= value <= 2):
             raise Refused(f"{name} must be between -2 and 2", param=name)
+    if "top-k-from-one" in chosen and isinstance(body.get("top_k"), int) and body["top_k"] < 1:
+        raise Refused("top_k must be at least 1", param="top_k")
     _bias(body)
     return body
 

@@ -62,7 +62,7 @@ def test_a_range_that_is_not_kept(field: str) -> None:
     assert "is answered 200" in found[f"server.range.{field}"]
 
 
-@pytest.mark.parametrize("server", ["", "only-openai"])
+@pytest.mark.parametrize("server", ["", "only-openai", "top-k-from-one"])
 def test_a_right_server_has_none_of_them_red(server: str) -> None:
     assert bad(*([server] if server else []), checks=CHECKS) == {}
 

@@ -20,8 +20,10 @@ OPENINGS = ("Once upon a time", "{", "?", " e t a o i n", "Random digits: 7 3 9 
 SEEDS = 8
 FREE_NATS = 5
 """So surprising should a text be: of a probability below 1 %."""
+EVERY_TOKEN = 2**20
+"""More tokens than a vocabulary has. 0 and -1 say the same to some engines each, and are out of range to others."""
 # What a model's own defaults (its generation_config.json) would make of a distribution, undone.
-UNDONE = {"top_k": -1, "min_p": 0, "repetition_penalty": 1, "ignore_eos": True}
+UNDONE = {"top_k": EVERY_TOKEN, "min_p": 0, "repetition_penalty": 1, "ignore_eos": True}
 
 
 def sample(client, offers, prompt, seed, *, max_tokens, temperature=1):
