@@ -417,3 +417,12 @@ def test_two_runs_of_one_server_tell_what_differs_by_chance(target: EvalTarget, 
     assert with_discordance(good, target, again).discordance == pytest.approx(12 / ITEMS, abs=1e-5)
     with pytest.raises(UsageError, match="was asked 16 of its 1180 items"):
         with_discordance(good, target, written_again(samples(items=16)))
+
+
+def test_the_shipped_reference_is_of_the_shipped_weights(cell: Cell) -> None:
+    """Whoever trains hallmark-tiny again, or changes a task, records its reference again."""
+    shipped = reference_of(cell, None)
+    assert shipped is not None
+    assert shipped.evals.keys() == {target.name for target in cell.evals}
+    for target in cell.evals:
+        assert shipped.evals[target.name].share == pytest.approx(target.reference, abs=0.002)
