@@ -87,9 +87,14 @@ OPTIONS = (
     Option(
         name="reference",
         metavar="DIR",
-        help="references (hallmark reference) in place of those beside the specs",
+        help="references in place of those beside the specs",
         used_by=frozenset({"release", "evals"}),
         path=True,
+    ),
+    Option(
+        name="no-early-stop",
+        help="ask all items of an eval, also where its reference decides sooner",
+        used_by=frozenset({"release", "evals"}),
     ),
     Option(
         name="smoke",

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ class EvalRequest:
     gen_kwargs: Mapping[str, Any]
     limit: int | None
     samples_path: str
+    samples: Sequence[int] | None = None
+    """Places in the task of the items to ask, ascending; None for all, or the first `limit`."""
 
     def to_plain(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}

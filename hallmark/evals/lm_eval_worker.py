@@ -3,7 +3,7 @@
 One JSON request a line on standard input, one JSON answer a line on what was standard output when it started;
 everything that lm-eval prints goes to standard error. It ends when its standard input closes, also in the
 middle of a task, so it cannot outlive its parent. A request holds `task`, `task_dir`, `model_type`,
-`model_args`, `gen_kwargs`, `limit` and `samples_path`; an answer holds `metrics`, `lower_is_better`, `n`, `total`,
+`model_args`, `gen_kwargs`, `limit`, `samples` and `samples_path`; an answer holds `metrics`, `lower_is_better`, `n`, `total`,
 `refused`, `few_shot`, `answers`, `seconds`, `lm_eval` or, when lm-eval raised, `error` and `traceback`.
 """
 
@@ -89,6 +89,7 @@ def _evaluate(request: dict[str, Any], lm_eval: Any) -> dict[str, Any]:
         task_manager=tasks,
         gen_kwargs=request["gen_kwargs"] or None,
         limit=request["limit"],
+        samples={task: request["samples"]} if request["samples"] else None,
         log_samples=True,
         bootstrap_iters=0,
         random_seed=SEED,
@@ -104,7 +105,7 @@ def _evaluate(request: dict[str, Any], lm_eval: Any) -> dict[str, Any]:
     return {
         "metrics": {k: v for k, v in results["results"][task].items() if isinstance(v, int | float)},
         "lower_is_better": [name for name, higher in results["higher_is_better"].get(task, {}).items() if higher is False],
-        "n": counts["effective"],
+        "n": len(request["samples"]) if request["samples"] else counts["effective"],
         "total": counts["original"],
         "refused": refusals.count,
         "answers": watch.to_plain(),

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from hallmark.core.errors import HarnessError
 from hallmark.core.records import Evidence, Target
+from hallmark.core.verdict import Verdict
 from hallmark.evals.items import Item, read_items
 from hallmark.evals.reference import EvalReference, margin_of
 from hallmark.specs.model import EvalTarget
 from hallmark.stats.paired import ALPHA, Pairs, judge_pairs, paired, tango_interval
 from hallmark.stats.power import POWER, detected_loss, provable_margin
+from hallmark.stats.sequential import SequentialPairs
 
 DIFFERENCE = "difference to the reference"
 """The name of the evidence that decides."""
@@ -25,6 +27,13 @@ class Compared:
     title: str
     """What the reference is of, such as `vllm 0.32.0, float32, 2026-11-27`."""
     items: tuple[Item, ...]
+    gate: SequentialPairs | None = None
+    """Of an eval that was asked block by block."""
+
+    @property
+    def stopped_by(self) -> SequentialPairs | None:
+        """The gate that decided before all items were asked."""
+        return self.gate if self.gate and self.gate.decided and len(self.items) < self.reference.n else None
 
     @classmethod
     def read(cls, reference: EvalReference, samples: Path, *, few_shot: int, title: str) -> Compared:
@@ -65,19 +74,23 @@ def _refuse(what: str, why: str) -> None:
 def judge_difference(target: EvalTarget, compared: Compared) -> Evidence:
     """The difference on the same items with Tango's interval, held against the margin."""
     pairs, margin = compared.pairs, margin_of(target, compared.reference)
-    verdict, reason = judge_pairs(pairs, margin=margin)
+    stopped = compared.stopped_by
+    verdict, reason = _judge_stopped(stopped) if stopped else judge_pairs(pairs, margin=margin)
     # Chance gains as many as it loses; what is lost beyond that is no noise.
     n, chance = len(compared.items), 2 * min(pairs.lost, pairs.gained) / len(compared.items)
     return Evidence(
         name=DIFFERENCE,
         value=pairs.difference,
         n=n,
-        interval=tango_interval(pairs),
+        # An interval claims its confidence for a number of items that was fixed before.
+        interval=None if stopped else tango_interval(pairs),
         target=Target(relation=">=", limit=-margin, reference=0.0, source=f"the reference: {compared.title}"),
         verdict=verdict,
         reason=reason,
         detail={
-            "gate": "paired",
+            "gate": "sequential" if stopped else "paired",
+            "items_of_task": compared.reference.n,
+            "decided_after": stopped.seen if stopped else n,
             "alpha": ALPHA,
             "lost": pairs.lost,
             "gained": pairs.gained,
@@ -89,3 +102,11 @@ def judge_difference(target: EvalTarget, compared: Compared) -> Evidence:
             "power": POWER,
         },
     )
+
+
+def _judge_stopped(gate: SequentialPairs) -> tuple[Verdict, str]:
+    assert gate.decided is not None
+    shown = f"{gate.lost} lost and {gate.gained} gained of the first {gate.seen} of {gate.population:,} items in a drawn order"
+    allowed = f"the {100 * gate.margin:.3g} points that may be lost"
+    compared = "less" if gate.decided is Verdict.PASS else "more"
+    return gate.decided, f"{shown} show, with 95 %, that of all of them {compared} than {allowed} is lost"

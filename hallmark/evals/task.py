@@ -64,7 +64,12 @@ def _beside(alone: Evidence, scores: EvalScores) -> Evidence:
     """The score where its difference to the reference decides: red where it is surely below its floor, or nothing was paired."""
     surely_below = alone.interval is not None and alone.target is not None and alone.interval.high < float(alone.target.limit)
     of_another_task = alone.verdict is Verdict.INCONCLUSIVE and alone.reason.startswith(_OTHER_TASK)
-    if surely_below or scores.refused or of_another_task:
+    if scores.refused or of_another_task:
+        return alone
+    if scores.compared and scores.compared.stopped_by:
+        reason = f"of {alone.n:,} of {scores.total:,} items, on which the difference to the reference decided"
+        return replace(alone, verdict=Verdict.PASS, target=None, reason=reason)
+    if surely_below:
         return alone
     return replace(alone, verdict=Verdict.PASS, reason="what decides is the difference to the reference on the same items")
 

@@ -153,6 +153,8 @@ def evaluate(
     cell: Cell, testbed: Testbed, server: RunningServer, request: pytest.FixtureRequest
 ) -> Callable[[EvalTarget], list[Evidence]]:
     """Have lm-eval run one eval against the server, and its score judged by every gate."""
+    from hallmark.evals.blocks import can_stop_early, evaluate_in_blocks
+    from hallmark.evals.harness import EvalRequest, EvalScores
     from hallmark.evals.paired import Compared
     from hallmark.evals.task import make_request, on_few_samples
 
@@ -168,12 +170,20 @@ def evaluate(
             if counted := harness.requests():
                 session.progress(f"lm-eval: {target.task}, {counted[0]} of {counted[1]} requests")
 
+        def ask(request: EvalRequest) -> EvalScores:
+            scores = harness.evaluate(request, timeout_s=target.timeout_s, check=look)
+            servers.tools(cell.id).every_answer.add_plain(scores.answers)
+            return scores
+
         asked = make_request(cell, target, server.endpoint, folder=testbed.folder / "evals", limit=session.options.limit)
-        scores = harness.evaluate(asked, timeout_s=target.timeout_s, check=look)
-        servers.tools(cell.id).every_answer.add_plain(scores.answers)
-        if reference and (one := reference.evals.get(target.name)):
-            compared = Compared.read(one, Path(asked.samples_path), few_shot=scores.few_shot, title=reference.title)
-            scores = replace(scores, compared=compared)
+        one = reference.evals.get(target.name) if reference else None
+        if reference and one and session.options.may_stop_early and can_stop_early(one):
+            scores = evaluate_in_blocks(ask, asked, target, one, model=cell.model, title=reference.title)
+        else:
+            scores = ask(asked)
+            if reference and one:
+                compared = Compared.read(one, Path(asked.samples_path), few_shot=scores.few_shot, title=reference.title)
+                scores = replace(scores, compared=compared)
         found = list(judged("evals", cell, target, scores))
         return [on_few_samples(evidence) for evidence in found] if session.options.smoke else found
 

@@ -49,6 +49,8 @@ class Options:
     limit: int | None
     reference: Path | None
     """The folder of references in place of those beside the specs."""
+    no_early_stop: bool
+    """Whether an eval asks all its items, also where its reference could tell sooner."""
     smoke: bool
     guarded: bool
     """Whether clients of the server must show a key or a token."""
@@ -59,6 +61,10 @@ class Options:
     narrowed_by: tuple[str, ...]
     """Each reason why this run asks for less than the spec demands."""
     settings: tuple[Setting, ...]
+
+    @property
+    def may_stop_early(self) -> bool:
+        return not self.no_early_stop and self.limit is None
 
     def header(self) -> str:
         return "  ".join(f"{s.name}={s.value} ({s.origin})" for s in self.settings if s.value)
@@ -95,6 +101,7 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
         artifacts=config.invocation_params.dir / value["artifacts"],
         reference=config.invocation_params.dir / value["reference"] if value["reference"] else None,
         limit=option_values.whole_number(value["limit"], name="limit", least=1) or (SAMPLES if value["smoke"] else None),
+        no_early_stop=bool(value["no-early-stop"]),
         smoke=bool(value["smoke"]),
         guarded=bool(environ.get(API_KEY_VARIABLE) or environ.get(JWT_VARIABLE)),
         workflow=config.option.hallmark_workflow or "pytest",

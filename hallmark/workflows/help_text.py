@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-_NAMES_WIDTH = 32
+_NAMES_WIDTH = 33
 
 
 def one_line_each(prog: str) -> argparse.HelpFormatter:

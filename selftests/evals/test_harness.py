@@ -59,6 +59,20 @@ def test_what_the_answers_hold_besides_is_looked_at(harness: Harness, ask: Ask, 
         assert {name for name, found in watch.found.items() if found.count} == expected
 
 
+@pytest.mark.parametrize("name", ["addition", "sequences"])
+def test_some_items_are_asked_under_their_own_numbers(harness: Harness, ask: Ask, name: str, tmp_path: Path) -> None:
+    """The blocks of an eval that may stop early: lm-eval must tell the places in the task, not in the block."""
+    told: dict[int, str] = {}
+    with running() as server:
+        for numbers in ((0, 3, 17), (2, 5), (0, 1, 2, 3, 4, 5, 17)):
+            request = replace(ask(name, server.base_url), limit=None, samples=numbers)
+            scores = harness.evaluate(request, timeout_s=120, check=unchecked)
+            rows = [json.loads(line) for line in (tmp_path / f"{name}.samples.jsonl").read_text().splitlines()]
+            assert (scores.n, [row["doc_id"] for row in rows]) == (len(numbers), list(numbers))
+            for row in rows:
+                assert told.setdefault(row["doc_id"], row["doc_hash"]) == row["doc_hash"]
+
+
 def test_wrong_answers_cost_score(harness: Harness, ask: Ask) -> None:
     """The gate can fail: a server that is wrong on every prompt scores nothing."""
     with running("wrong-answers=1") as server:

@@ -36,12 +36,15 @@ def test_a_run_is_recorded_and_the_next_compared_with_it(place: Place) -> None:
     assert again.code == 0, again.said
     record = eval_record(again.folders[0])
     assert [evidence["name"] for evidence in record["evidence"]] == ["exact_match,none", "difference to the reference"]
-    assert record["evidence"][1]["reason"].startswith("no difference against the reference on the same 100 items")
+    assert record["evidence"][1]["reason"].startswith("0 lost and 0 gained of the first ")
+    assert record["evidence"][0]["n"] == 80, "one block, which is whole requests of ten, eight at a time"
 
     place.spec(evals=[eval_target(tolerance=0.1)], items=100, faults="wrong-answers=0.4")
-    worse = place.release(workflow="evals").end()
+    worse = place.release("--no-early-stop", workflow="evals").end()
     assert worse.code == 1, worse.said
-    assert "points that may be lost" in eval_record(worse.folders[0])["reason"] + worse.said
+    record = eval_record(worse.folders[0])
+    assert [evidence["n"] for evidence in record["evidence"]] == [100, 100]
+    assert "against the reference on the same 100 items" in record["reason"] + record["evidence"][1]["reason"]
     refused = place.start(["hallmark", "reference", "record", str(worse.folders[0])]).end()
     assert refused.code == 2
     assert "evals.addition is FAIL, and a reference is of a good server" in refused.err

@@ -21,12 +21,14 @@ __version__ = "0.4.13"
 
 
 def simple_evaluate(
-    *, model_args: Mapping[str, Any], tasks: list[str], task_manager: Any, limit: int | None, **_: Any
+    *, model_args: Mapping[str, Any], tasks: list[str], task_manager: Any, limit: int | None, samples: Any = None, **_: Any
 ) -> dict[str, Any]:
     """The share of answers that are right, in lm-eval's form."""
     (task,) = tasks
     items = task_manager.items(task)
-    asked = items[:limit]
+    numbers = samples[task] if samples else list(range(len(items)))[:limit]
+    assert numbers == sorted(numbers)
+    asked = [items[number] for number in numbers]
     size = int(model_args["batch_size"])
     answers: list[str] = []
     for start in range(0, len(asked), size):
@@ -38,7 +40,7 @@ def simple_evaluate(
         "higher_is_better": {task: {"exact_match": True}},
         "n-samples": {task: {"original": len(items), "effective": len(asked)}},
         "n-shot": {task: 0},
-        "samples": {task: [_sample(*row) for row in zip(range(len(asked)), asked, answers, right, strict=True)]},
+        "samples": {task: [_sample(*row) for row in zip(numbers, asked, answers, right, strict=True)]},
     }
 
 
