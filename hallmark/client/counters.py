@@ -35,6 +35,10 @@ class Names:
     waiting: str
     cache: tuple[str, ...]
     """The share of the KV cache that is in use; the first of these that is there."""
+    preemptions: str = ""
+    """Counts how often a request was set aside because the cache was full; empty where none is known."""
+    blocks: tuple[str, str, str] = ("", "", "")
+    """A series whose labels tell the cache, and those of its blocks and of the tokens in each; empty where there is none."""
     late_s: float = 0.0
     """So long an idle engine may tell what was before."""
 
@@ -51,6 +55,8 @@ ENGINES = (
         running="vllm:num_requests_running",
         waiting="vllm:num_requests_waiting",
         cache=("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
+        preemptions="vllm:num_preemptions_total",
+        blocks=("vllm:cache_config_info", "num_gpu_blocks", "block_size"),
     ),
     Names(
         engine="SGLang",
@@ -108,6 +114,16 @@ class Reading:
         return next((value for value in told if value is not None), None)
 
     @property
+    def cache_tokens(self) -> int | None:
+        """How many tokens the KV cache holds, that of every replica counted; None where it is not told."""
+        series, blocks, size = self.names.blocks
+        told = [sample.labels for sample in self.samples if series and sample.name == series]
+        numbers = [(one.get(blocks, ""), one.get(size, "")) for one in told]
+        if not numbers or not all(a.isdigit() and b.isdigit() for a, b in numbers):
+            return None
+        return sum(int(a) * int(b) for a, b in numbers)
+
+    @property
     def process(self) -> float | None:
         """When the process started that told it; None where it does not say."""
         return total(self.samples, _STARTED)
@@ -161,6 +177,11 @@ class Growth:
     def reasons(self) -> Mapping[str, int]:
         """Why requests ended -> how many more; only of those reasons of which there are more."""
         return dict(self.after.reasons() - self.before.reasons())
+
+    @property
+    def preemptions(self) -> int:
+        """How often a request was set aside; 0 where that is not counted."""
+        return self.of(self.after.names.preemptions) if self.after.names.preemptions else 0
 
     @property
     def quiet(self) -> bool:

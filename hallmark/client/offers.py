@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 
 from hallmark.client.asking import CHATS, COMPLETIONS
-from hallmark.client.counters import names_in
+from hallmark.client.counters import names_in, read
 from hallmark.client.thinking import OFF
 from hallmark.client.wire import Answer, WireClient
 from hallmark.core.errors import CheckFailed
@@ -23,6 +23,8 @@ _ABSENT = frozenset({404, 405, 501})
 _REFUSED = frozenset({400, 404, 405, 415, 422, 501})
 """What a server says to a request that it does not take. Not 401, 403, 408, 413, 429: those say nothing of what it can."""
 _SHOWN = 200
+FILLED_AT_MOST = 2**15
+"""Tokens of a cache that a check fills."""
 
 
 class Known(Enum):
@@ -187,6 +189,8 @@ class Offers:
                 return self._route(name)
             case "extension" if name == "counters":
                 return self._counters()
+            case "extension" if name == "preemptions":
+                return self._preemptions()
             case "extension" if name == "thinking_off":
                 return self._thinking_off()
         found = [self._by(probe) for probe in PROBES.get(need, ())]
@@ -253,6 +257,21 @@ class Offers:
         if names := names_in(answer.body_text):
             return _offered(f"its /metrics has the counters of {names.engine}")
         return _absent("its /metrics has none of the counters of vLLM or SGLang")
+
+    def _preemptions(self) -> Offer:
+        """Whether requests can fill its cache in a reasonable time, and it tells how often one is set aside then."""
+        counters = self("extension:counters")
+        if counters.known is not Known.OFFERED:
+            return counters
+        try:
+            tokens = read(self.client).cache_tokens
+        except CheckFailed as exc:
+            return _unknown(str(exc))
+        if tokens is None:
+            return _absent("its /metrics does not tell how many tokens its cache holds")
+        if tokens > FILLED_AT_MOST:
+            return _absent(f"not brought about: its cache holds {tokens} tokens, and a check fills {FILLED_AT_MOST} at most")
+        return _offered(f"its cache holds {tokens} tokens")
 
     def _field(self, name: str) -> Offer:
         document, read = self.document

@@ -4,7 +4,8 @@
 behind. Standard input is the leash: when it closes - because the parent asked, crashed or was killed with
 SIGKILL - every process of the command gets SIGTERM and, after GRACE_S seconds, SIGKILL. Bytes that come on it before
 that ask the command to end in its own time: it alone gets SIGTERM, and nobody is hurried. One line of JSON on the leash's
-other end (standard output) tells each event: {"pid": ...}, then {"exit": code}.
+other end (standard output) tells each event: {"pid": ...}, then {"exit": code}; before that, of a command that was asked,
+{"left": how many of its processes outlived it by LINGERS_S}.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import time
 
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_PDEATHSIG = 1
+LINGERS_S = 2.0
+"""A helper of a command may end a moment after it; what is there after so long was left behind."""
 
 
 def _prctl(option: int, value: int) -> None:
@@ -73,6 +76,15 @@ def _end(child: subprocess.Popen[bytes], grace_s: float) -> None:
     child.wait()
 
 
+def _left_behind() -> int:
+    """How many processes are still below this one when the command has ended and they had their moment."""
+    deadline = time.monotonic() + LINGERS_S
+    while (left := len(_descendants())) and time.monotonic() < deadline:
+        if select.select([sys.stdin], [], [], 0.05)[0] and not os.read(sys.stdin.fileno(), 1024):
+            break
+    return left
+
+
 def main(arguments: list[str]) -> int:
     grace_s, command = float(arguments[0]), arguments[1:]
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -92,11 +104,15 @@ def main(arguments: list[str]) -> int:
         _tell({"exit": 127})
         return 127
     _tell({"pid": child.pid})
+    asked = False
     while child.poll() is None:
         if select.select([sys.stdin], [], [], 0.1)[0]:
             if not os.read(sys.stdin.fileno(), 1024):
                 break
             child.terminate()
+            asked = True
+    if asked and child.returncode is not None:
+        _tell({"left": _left_behind()})
     _end(child, grace_s)
     _tell({"exit": child.returncode})
     return 0

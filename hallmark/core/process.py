@@ -47,6 +47,8 @@ class KeptProcess:
         self.ended_at = 0.0
         self.pid: int | None = None
         self.stopping = False
+        self.left_behind = 0
+        """How many of its processes outlived a command that was asked to end."""
         self._grace_s = grace_s
         with log_path.open("ab") as log:
             self._keeper = subprocess.Popen(
@@ -72,6 +74,7 @@ class KeptProcess:
         for line in self._keeper.stdout:
             event = json.loads(line)
             self.pid = event.get("pid", self.pid)
+            self.left_behind = event.get("left", self.left_behind)
             if "exit" in event:
                 self.exit_code = int(event["exit"])
                 break

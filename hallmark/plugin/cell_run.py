@@ -46,7 +46,7 @@ def open_folder(cell: Cell, options: Options, stamp: RunStamp, *, redact: Callab
         impl=cell.impl.name,
         workflow=options.workflow,
         started_at=stamp.started_at,
-        entries=demanded(cell, guarded=options.guarded),
+        entries=demanded(cell, guarded=options.guarded, attached=options.attached),
         partial=(*options.narrowed_by, *options.other_server, *_other_image(cell, options.image)),
         gaps=gaps_of(cell),
         notes=cell.notes,

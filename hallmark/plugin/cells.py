@@ -29,14 +29,14 @@ def parametrise(metafunc: pytest.Metafunc, cells: Sequence[Cell]) -> None:
         metafunc.parametrize("cell", cells, ids=[cell.id for cell in cells])
 
 
-def refer(items: list[pytest.Item], cells: Sequence[Cell], *, guarded: bool) -> list[pytest.Item]:
+def refer(items: list[pytest.Item], cells: Sequence[Cell], *, guarded: bool, attached: bool) -> list[pytest.Item]:
     """Tell each item its check and its cell's marker, and drop those that stand for no cell at all.
 
     Returns those that are left out because their cell lacks what they check. Whether the server offers what the spec does not
     declare is found out when such a check is due.
     """
     devices = {cell.device: getattr(pytest.mark, cell.device) for cell in cells}
-    undeclared = {cell.id: undeclared_checks(cell, guarded=guarded) for cell in cells}
+    undeclared = {cell.id: undeclared_checks(cell, guarded=guarded, attached=attached) for cell in cells}
     kept, left_out = [], []
     for item in items:
         params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
@@ -59,16 +59,17 @@ def refer(items: list[pytest.Item], cells: Sequence[Cell], *, guarded: bool) -> 
 def in_order(items: list[pytest.Item], cells: Sequence[Cell]) -> list[pytest.Item]:
     """Cell by cell, and within a cell kind by kind: what needs no server comes first, what loads it most comes last.
 
-    Behind all of them come those that say so: they tell of what the others have seen.
+    Behind all of them come those that say so: they tell of what the others have seen. Last are those that end the server.
     """
     cell_places = {cell.id: number for number, cell in enumerate(cells)}
 
-    def place(item: pytest.Item) -> tuple[int, bool, int]:
+    def place(item: pytest.Item) -> tuple[int, int, int]:
         ref = item.stash.get(REF, None)
         if ref is None:
-            return (-1, False, 0)
+            return (-1, 0, 0)
         marker = item.get_closest_marker("check")
-        last = bool(marker and marker.kwargs.get("last"))
+        words = marker.kwargs if marker else {}
+        last = 2 if words.get("ends_server") else int(bool(words.get("last")))
         return cell_places[ref.cell], last, KINDS.index(ref.kind) if ref.kind in KINDS else len(KINDS)
 
     return sorted(items, key=place)

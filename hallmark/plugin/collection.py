@@ -36,8 +36,8 @@ class Collection:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> Generator[None, None, None]:
         items += suite_items(session)
-        cells = list(self._session.cells.values())
-        if left_out := refer(items, cells, guarded=self._session.options.guarded):
+        cells, options = list(self._session.cells.values()), self._session.options
+        if left_out := refer(items, cells, guarded=options.guarded, attached=options.attached):
             self._session.config.hook.pytest_deselected(items=left_out)
         yield
         # Afterwards, because pytest itself regroups items by the parameters of a user's own session fixtures.

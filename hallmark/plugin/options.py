@@ -15,7 +15,7 @@ from hallmark.core.settings import Setting
 from hallmark.plugin.arguments import OF_PYTEST, setting_of
 from hallmark.plugin.marks import names_in
 from hallmark.serving import option_values
-from hallmark.serving.launchers import default_kind
+from hallmark.serving.launchers import default_kind, kind_named
 from hallmark.specs.catalogue import Selection
 from hallmark.specs.smoke import SAMPLES
 
@@ -52,6 +52,8 @@ class Options:
     no_early_stop: bool
     """Whether an eval asks all its items, also where its reference could tell sooner."""
     smoke: bool
+    attached: bool
+    """Whether somebody else started the server."""
     guarded: bool
     """Whether clients of the server must show a key or a token."""
     workflow: str
@@ -103,6 +105,7 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
         limit=option_values.whole_number(value["limit"], name="limit", least=1) or (SAMPLES if value["smoke"] else None),
         no_early_stop=bool(value["no-early-stop"]),
         smoke=bool(value["smoke"]),
+        attached=not kind_named(server).starts_server,
         guarded=bool(environ.get(API_KEY_VARIABLE) or environ.get(JWT_VARIABLE)),
         workflow=config.option.hallmark_workflow or "pytest",
         decisions=config.option.hallmark_decisions or "",

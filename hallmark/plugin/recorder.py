@@ -129,7 +129,8 @@ class Recorder:
 
     def _entry(self, ref: CheckRef) -> ManifestEntry | None:
         """How the manifest demands the check; None where it does not."""
-        entries = demanded(self._session.cells[ref.cell], guarded=self._session.options.guarded)
+        options = self._session.options
+        entries = demanded(self._session.cells[ref.cell], guarded=options.guarded, attached=options.attached)
         return next((entry for entry in entries if entry.check == ref.check), None)
 
     def _waiver(self, ref: CheckRef) -> Waiver | None:

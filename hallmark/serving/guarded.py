@@ -35,6 +35,7 @@ class GuardedServer(RunningServer):
         self._gateway_log = plan.gateway.log_path
         self._engine = engine
         self._gateway = gateway
+        self._engine_asked = False
 
     @property
     def death(self) -> Death | None:
@@ -75,6 +76,23 @@ class GuardedServer(RunningServer):
         """The gateway waits for its answers, for as long as STOP_GRACE_S lets it; the engine goes on meanwhile."""
         self._gateway.ask_to_end()
         self._gateway.ended.wait(drain_s(stop_grace_s) + _CUTS_WITHIN_S)
+
+    def ask_to_end(self) -> None:
+        """The gateway takes nothing new and waits for its answers; the engine is asked when they are there (`ended_within`)."""
+        self._gateway.ask_to_end()
+
+    def ended_within(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        if not self._gateway.ended.wait(seconds):
+            return False
+        if not self._engine_asked:
+            self._engine_asked = True
+            self._engine.ask_to_end()
+        return self._engine.ended_within(max(0.0, deadline - time.monotonic()))
+
+    @property
+    def left_behind(self) -> int:
+        return self._gateway.left_behind + self._engine.left_behind
 
     def stop(self) -> None:
         """The gateway first, so that its clients hear an end and not a broken engine."""

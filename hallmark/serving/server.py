@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hallmark.core.endpoint import Endpoint
-from hallmark.core.errors import CheckFailed, InfrastructureError
+from hallmark.core.errors import CheckFailed, Inconclusive, InfrastructureError
 from hallmark.core.load import Place
 from hallmark.core.precedence import PlanValue
 from hallmark.environment.load import ServerProcesses
@@ -151,6 +151,21 @@ class RunningServer(ABC):
         """Let answers under way come to their end in their part of the grace, and take nothing new where something can refuse
         it (a gateway); `stop` has to follow.
         """
+
+    def ask_to_end(self) -> None:
+        """Send SIGTERM to the server itself, as a cluster does. It may take its time, and its end is no death; `stop` has to
+        follow. Inconclusive where the launcher has no way to do that.
+        """
+        raise Inconclusive("this launcher has no way to ask its server to end")
+
+    def ended_within(self, seconds: float) -> bool:
+        """Wait at most `seconds` for the end that it was asked for, and tell whether it came."""
+        raise Inconclusive("this launcher cannot tell when its server has ended")
+
+    @property
+    def left_behind(self) -> int:
+        """How many of its processes outlived it by a moment, once it has ended as it was asked to."""
+        return 0
 
     @abstractmethod
     def stop(self) -> None:

@@ -48,14 +48,14 @@ PER_CELL: Mapping[str, Callable[[Cell], Iterable[tuple[Any, str]]]] = {
 """What a test may take besides `cell`: each value that a cell has of it, and what it is called in the test's id."""
 
 
-def demanded(cell: Cell, *, guarded: bool = False) -> tuple[ManifestEntry, ...]:
-    """Every check of `cell`, kind by kind as they run; `guarded`: its server demands a key."""
+def demanded(cell: Cell, *, guarded: bool = False, attached: bool = False) -> tuple[ManifestEntry, ...]:
+    """Every check of `cell`, kind by kind; `guarded`: its server demands a key; `attached`: somebody else started it."""
     waivers = {w.check: Waiver(owner=w.owner, expires=w.expires, reason=w.reason) for w in cell.entry.waivers}
     entries = [
         ManifestEntry(check=check, kind=declared.kind, title=title)
         for declared in declared_checks()
         for check, title, needs in _expanded(declared, cell)
-        if binds(cell, check, needs, guarded=guarded)
+        if binds(cell, check, needs, guarded=guarded, attached=attached)
     ]
     known = {entry.check for entry in entries}
     entries += [_of_spec(check) for check in cell.impl.checks if check not in known]
@@ -71,15 +71,15 @@ def _of_spec(check: str) -> ManifestEntry:
     return ManifestEntry(check=check, kind=kind_of(check), title="the spec names this check of your own tests")
 
 
-def undeclared_checks(cell: Cell, *, guarded: bool = False) -> Mapping[str, tuple[str, ...]]:
+def undeclared_checks(cell: Cell, *, guarded: bool = False, attached: bool = False) -> Mapping[str, tuple[str, ...]]:
     """The checks that need what the spec does not declare, which it does not demand -> what the server may offer of it all the
     same; empty where only the spec could tell: such a check is not asked for at all.
     """
     return {
-        check: to_find_out(cell, check, needs, guarded=guarded)
+        check: to_find_out(cell, check, needs, guarded=guarded, attached=attached)
         for declared in declared_checks()
         for check, _, needs in _expanded(declared, cell)
-        if not binds(cell, check, needs, guarded=guarded)
+        if not binds(cell, check, needs, guarded=guarded, attached=attached)
     }
 
 

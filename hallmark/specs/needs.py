@@ -16,6 +16,8 @@ _OF_CELL: Mapping[str, Callable[[Cell], bool]] = {
 """The runtime sidecar is certified with it; the spec states an architecture, a tokenizer."""
 KEY = "key"
 """The server admits its clients by a key."""
+STARTED = "started"
+"""The server is started by the run itself, which may end it, too."""
 SPEC = "spec"
 """The spec names the check in its own `checks`."""
 FEATURES = frozenset(feature.value for feature in Feature)
@@ -28,26 +30,28 @@ EXTENSIONS = ("field", "route", "extension")
 # `declared:X`: the spec declares the feature X; that a server offers it besides is not enough to demand this of it.
 
 
-def binds(cell: Cell, check: str, needs: tuple[str, ...], *, guarded: bool) -> bool:
-    """Whether `cell` has all that the check needs; `guarded`: its server demands a key. UsageError for an unknown need."""
-    return all(_has(cell, check, need, guarded=guarded) for need in needs)
+def binds(cell: Cell, check: str, needs: tuple[str, ...], *, guarded: bool, attached: bool) -> bool:
+    """Whether `cell` has all that the check needs; `guarded`: its server demands a key; `attached`: somebody else started it.
+    UsageError for an unknown need.
+    """
+    return all(_has(cell, check, need, guarded=guarded, attached=attached) for need in needs)
 
 
-def to_find_out(cell: Cell, check: str, needs: tuple[str, ...], *, guarded: bool) -> tuple[str, ...]:
+def to_find_out(cell: Cell, check: str, needs: tuple[str, ...], *, guarded: bool, attached: bool) -> tuple[str, ...]:
     """What the server has to be asked about before the check applies to it; empty where nothing, or where it cannot apply."""
-    lacking = tuple(need for need in needs if not _has(cell, check, need, guarded=guarded))
+    lacking = tuple(need for need in needs if not _has(cell, check, need, guarded=guarded, attached=attached))
     return lacking if all(need in _BY_ASKING or need.partition(":")[0] in EXTENSIONS for need in lacking) else ()
 
 
-def _has(cell: Cell, check: str, need: str, *, guarded: bool) -> bool:
+def _has(cell: Cell, check: str, need: str, *, guarded: bool, attached: bool) -> bool:
     what, _, name = need.partition(":")
     match what:
         case _ if need in FEATURES:
             return need in {feature.value for feature in cell.impl.features}
         case _ if need in _OF_CELL:
             return _OF_CELL[need](cell)
-        case _ if need == KEY:
-            return guarded
+        case _ if need in (KEY, STARTED):
+            return guarded if need == KEY else not attached
         case _ if need == SPEC:
             return check in cell.impl.checks
         case _ if what in EXTENSIONS and name:
@@ -59,8 +63,8 @@ def _has(cell: Cell, check: str, need: str, *, guarded: bool) -> bool:
         case "impl":
             return cell.impl.name == name
         case "declared" if name in FEATURES:
-            return _has(cell, check, name, guarded=guarded)
-    known = ", ".join(sorted({*FEATURES, *_OF_CELL, KEY, SPEC}))
+            return _has(cell, check, name, guarded=guarded, attached=attached)
+    known = ", ".join(sorted({*FEATURES, *_OF_CELL, KEY, STARTED, SPEC}))
     raise UsageError(
         f"the check {check} needs '{need}', which is unknown",
         hint=f"known: {known}, field:X, route:/X, extension:X, declared:X, device:X, vendor:X, impl:X",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from selftests.faulty import (
     answer_faults,
     isolation_faults,
+    life_faults,
     logprob_faults,
     lora_faults,
     metrics_faults,
@@ -140,6 +141,7 @@ FAULTS: Mapping[str, Fault] = {
             lora_faults,
             overload_faults,
             answer_faults,
+            life_faults,
         )
         for name, (what, default) in area.WHAT.items()
     },

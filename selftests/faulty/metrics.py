@@ -73,7 +73,7 @@ class Metrics:
         told = "stop" if "ends-as-stop" in self.chosen else reason
         self.ended[told] += 2 if "requests-counted-twice" in self.chosen else 1
 
-    def text(self, *, running: int, asked: int) -> str:
+    def text(self, *, running: int, asked: int, preempted: int = 0) -> str:
         self.read += 1
         running += self.left
         if "counters-fall" in self.chosen and self.read % int(self.chosen["counters-fall"]) == 0:
@@ -93,6 +93,9 @@ class Metrics:
             *(f'vllm:request_success_total{{finished_reason="{reason}"}} {self.ended[reason]}' for reason in REASONS),
             f"stand_in:completions_asked {asked}",
         ]
+        if cache := self.chosen.get("small-cache"):
+            lines.append(f'vllm:cache_config_info{{block_size="1",num_gpu_blocks="{cache}"}} 1')
+            lines.append(f"vllm:num_preemptions_total {preempted}")
         for name, values in self.seen.items():
             lines.append(f"# TYPE vllm:{name} histogram")
             held = [sum(v <= bound for v in values) for bound in BOUNDS]

@@ -29,6 +29,7 @@ from selftests.faulty import (
     answers,
     error_faults,
     isolation_faults,
+    life_faults,
     logprob_faults,
     lora_faults,
     metrics_faults,
@@ -97,6 +98,8 @@ class StandIn:
         self.readers: dict[asyncio.StreamWriter, asyncio.StreamReader] = {}
         """What comes from each client."""
         self.leaked = False
+        self.ending = False
+        """Whether it was told to end."""
         self.asked = 0
         self.running = 0
 
@@ -199,7 +202,10 @@ class StandIn:
                 listed = [] if "lists-no-model" in self.faults else [self._entry(), *more]
                 return Reply.json({"object": "list", "data": listed})
             case "GET", "/metrics":
-                text = self.metrics.text(running=self.running, asked=self.asked) + f"process_start_time_seconds {self.born}\n"
+                text = (
+                    self.metrics.text(running=self.running, asked=self.asked, preempted=self.past.preempted)
+                    + f"process_start_time_seconds {self.born}\n"
+                )
                 return Reply(200, b"" if "no-metrics" in self.faults else text.encode(), "text/plain; version=0.0.4")
             case "POST", "/v1/load_lora_adapter" | "/v1/unload_lora_adapter":
                 return self._adapter(str(parse_body(body).get("lora_name")), comes="/load" in path)
@@ -378,7 +384,7 @@ class StandIn:
             per_event=self.options.tokens_per_event,
         )
         bodies = streaming_faults.stream_of(logprob_faults.stream_of(right, self.faults.chosen), job, self.faults.chosen)
-        bodies = reasoning.stream_of(bodies, job, self.faults)
+        bodies = life_faults.stream_of(reasoning.stream_of(bodies, job, self.faults), self)
         total = sum(len(o.ids) for o in outputs)
         sent, first = 0, 0.0
         first_s = self.ttft_s + self.metrics.held_up_s
@@ -447,12 +453,14 @@ async def serve(options: argparse.Namespace, faults: Faults) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         if "ignore-sigterm" not in faults:
             loop.add_signal_handler(number, stopped.set)
+    listening = None
     if "hang-at-start" not in faults:
-        await asyncio.start_server(stand_in.connection, limit=2**24, backlog=512, **where_to_listen(options, faults))
+        listening = await asyncio.start_server(stand_in.connection, limit=2**24, backlog=512, **where_to_listen(options, faults))
         print(
             f"stand-in for selftests: {stand_in.name} on {options.host}:{options.port}, faults {dict(faults.chosen)}", flush=True
         )
     await stopped.wait()
+    await life_faults.last_words(stand_in, listening)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

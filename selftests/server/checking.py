@@ -131,7 +131,8 @@ class Suite:
         self.every_answer = AnswerWatch()
         self.client = WireClient(base_url, model, api_key=key, timeout_s=timeout_s, watch=self.every_answer)
         self.offers = Offers(self.client)
-        entry = SimpleNamespace(max_context=CONTEXT, engine_args={})
+        self.entry = entry = SimpleNamespace(max_context=CONTEXT, engine_args={})
+        impl = SimpleNamespace(checks=())
         answers = LongAnswers(self.offers)
         self._fixtures: dict[str, Any] = {
             "client": self.client,
@@ -142,7 +143,7 @@ class Suite:
             "wordy": lambda tokens, endpoint="completions": answers.with_text(self.client, tokens, endpoint),
             "same_answers": SameAnswers(self.offers),
             "tokenizer": tokenizer(),
-            "cell": cell or SimpleNamespace(entry=entry, model=model, id="cell"),
+            "cell": cell or SimpleNamespace(entry=entry, impl=impl, model=model, id="cell"),
             "server": SimpleNamespace(endpoint=Endpoint(base_url=base_url, model=model, api_key=key)),
         }
 

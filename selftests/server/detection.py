@@ -31,8 +31,9 @@ from hallmark.specs.suites import Suite as DeclaredSuite
 from selftests.faulty import MODEL, running
 from selftests.server.checking import CONTEXT, SUITE, WEIGHTS, OneCheck, Suite, checks_in, served, tokenizer
 from selftests.server.detection_page import PAGE, RECORD, Measured, page, read_measured, write_measured
-from selftests.server.planted import BUSY, REASONS, SERVES, SIDECAR_PACE, THINKS, Planting, plantings
+from selftests.server.planted import BUSY, LIFE, REASONS, SERVES, SIDECAR_PACE, THINKS, Planting, plantings
 from selftests.server.running_checks import make_cell
+from selftests.server.started import started
 
 KEY = "the-key-of-the-detection-table"
 CLEAN = Planting(fault="", beside=("prefix-cache",))
@@ -40,6 +41,7 @@ CLEAN_TOO = (
     Planting(fault="", pace=SIDECAR_PACE, files=("test_runtime.py",), sidecar=True),
     Planting(fault="", files=(REASONS,), beside=(THINKS,)),
     Planting(fault="", **BUSY),
+    Planting(fault="", ends=True, files=LIFE),
 )
 """The clean twins of servers that are not asked everything."""
 CASE = {"prompt": "57+23=", "expected": "34", "without": "80", "max_tokens": 8}
@@ -135,7 +137,11 @@ def measure(planting: Planting) -> Measured:
 def red_of(planting: Planting) -> dict[str, str]:
     """Check -> what it says, of those that fail; RuntimeError where one could not be carried out, which is our own fault."""
     red = {}
-    with server_of(planting) as url, suite_of(url, planting) as suite:
+    with ExitStack() as stack:
+        if planting.ends:
+            suite = stack.enter_context(started(*([planting.fault] if planting.fault else [])))
+        else:
+            suite = stack.enter_context(suite_of(stack.enter_context(server_of(planting)), planting))
         for id_, one in tried(planting).items():
             found = suite.run(one)[0]
             if found.verdict is Verdict.ERROR:
@@ -156,6 +162,7 @@ def tried(planting: Planting) -> dict[str, OneCheck]:
         for id_, one in checks.items()
         if planting.only in id_
         and not (left_out and id_.startswith(left_out))
+        and planting.ends == id_.startswith("server.life.")
         and (planting.sidecar or not id_.startswith("server.runtime-"))
     }
 

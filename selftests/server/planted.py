@@ -48,6 +48,8 @@ class Planting:
     """What else is planted: servers that are right in another way."""
     dies: bool = False
     """The server's process ends: it has one of its own, and the first check that fails is the only one."""
+    ends: bool = False
+    """It is a process that a launcher started, and the check ends it."""
     sidecar: bool = False
     """The runtime sidecar stands beside it."""
     spec: Mapping[str, Any] = field(default_factory=dict)
@@ -93,7 +95,6 @@ ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("exit-at-start", "hang-at-start", "slow-start"), "starting: no check runs; the run says why"),
     "reuse-port": "starting: the run says whose server answers",
     "ignore-sigterm": "ending: the run ends it all the same",
-    "spawn-child": "ending: the run ends its children, too",
     "burns": "a busy machine: what cannot be judged then is VOID",
     "slow": "a slow server: perf points",
     "wrong-answers": "a model that answers wrongly: evals",
@@ -129,9 +130,12 @@ GONE_ON = {
     "storms-leak": "client-storm",
 }
 """Faults of requests whose clients went away, each with the check that it is tried on: the next would meet what is left."""
+ISOLATION = ("test_isolation.py",)
+LIFE = ("test_life.py",)
 SPECIAL = (
     Planting(fault="die-after=40", dies=True),
     Planting(fault="dies-on-bad-request", dies=True),
+    *(Planting(fault=name, ends=True, files=LIFE) for name in ("ends-as-if-whole", "ends-late", "spawn-child")),
     Planting(fault="listen-but-not-healthy", files=("test_identity.py",)),
     Planting(fault="stuck", files=("test_streaming.py", "test_chat.py"), timeout_s=0.5),
     *(Planting(fault=name, **ENDLESS) for name in ("stays-open", "trickles", "trickles-late", "head-trickles")),
@@ -148,6 +152,7 @@ SPECIAL = (
         Planting(fault=name, pace=SLOWLY, files=("test_isolation.py",))
         for name in ("warm-prompts-break", "long-prompts-spoil", "aborts-spoil")
     ),
+    Planting(fault="preempted-breaks", beside=("small-cache",), pace={"itl_ms": 12.0}, files=ISOLATION, only="preempted"),
     *(Planting(fault=name, beside=("prefix-cache",)) for name in ("cached-cold", "cached-more", "cached-untold-in-streams")),
     Planting(fault="greedy-wavers", rarer=(10, 20, 40, 80), files=("test_sampling.py", "test_isolation.py")),
     Planting(fault="error-every", rarer=(100, 200, 400)),

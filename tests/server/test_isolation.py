@@ -9,6 +9,8 @@ from functools import partial
 import pytest
 
 from hallmark.client.asking import COMPLETIONS, together
+from hallmark.client.counters import Growth, at_rest, read
+from hallmark.core.errors import Inconclusive, NotOffered
 from hallmark.stats.sameness import judge_same
 
 pytestmark = pytest.mark.server
@@ -118,3 +120,42 @@ def test_the_request_after_an_abort_is_intact(client, longest, same_answers, che
             next(events)
         pairs[f"after abort {place + 1}"] = (canary, same_answers.ask(client, prompt="12+34=", max_tokens=TOKENS))
     check.add(judge_same("answers that an abort changed", pairs, same_answers.noise))
+
+
+CROWD, PROMPTS = 64, 4
+OVER = 2
+"""So many times the cache is asked for: not everybody asks at the same moment."""
+SPARE = 112
+"""Tokens of the context that a prompt may have."""
+
+
+@pytest.mark.check(
+    "server.preempted",
+    title="A request that is set aside because the cache is full is answered as alone",
+    needs=["completions", "extension:preemptions"],
+    source="vllm #16832",
+    covers="I06",
+    fault="preempted-breaks",
+)
+def test_a_full_cache_changes_no_answer(client, cell, unending, same_answers, check):
+    """Short prompts with long answers are all let in, and outgrow the cache. How often that happened the server's counter tells.
+
+    Where it did not happen, nothing is said of the server, unless the spec names this check.
+    """
+    before = at_rest(client)
+    if (cache := before.cache_tokens) is None:
+        raise NotOffered("how many tokens its cache holds is not told")
+    context = cell.entry.max_context
+    tokens = min(context - SPARE, int(OVER * cache / CROWD) + 1)
+    asked = {**unending(tokens), "max_tokens": tokens}
+    prompts = SUMS[:PROMPTS] if "ignore_eos" in asked else (asked["prompt"],)
+    alone = {prompt: same_answers.ask(client, **{**asked, "prompt": prompt}) for prompt in prompts}
+    crowd = prompts * (CROWD // len(prompts))
+    found = together([partial(same_answers.ask, client, **{**asked, "prompt": one}) for one in crowd], at_once=CROWD)
+    growth = Growth(before, read(client))
+    if growth.preemptions <= 0:
+        kind = Inconclusive if "server.preempted" in cell.impl.checks else NotOffered
+        raise kind(f"not brought about: {CROWD} answers of {tokens} tokens set none aside, with a cache of {cache} tokens")
+    check.observe("times that a request was set aside", growth.preemptions, n=CROWD, detail={"tokens of the cache": cache})
+    pairs = {f"{prompt} ({place})": (alone[prompt], one) for place, (prompt, one) in enumerate(zip(crowd, found, strict=True))}
+    check.add(judge_same("answers that a full cache changed", pairs, same_answers.noise))

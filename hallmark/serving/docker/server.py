@@ -88,6 +88,15 @@ class DockerServer(RunningServer):
             else:
                 wait_for_answers(self.endpoint, within_s=drain_s(stop_grace_s), gone=self.ended.wait)
 
+    def ask_to_end(self) -> None:
+        """SIGTERM for the first process of the container; what that leaves behind ends with it."""
+        self._stopping = True
+        with contextlib.suppress(*TROUBLES):  # it has ended by itself
+            self._container.kill(signal="SIGTERM")
+
+    def ended_within(self, seconds: float) -> bool:
+        return self.ended.wait(seconds)
+
     def stop(self) -> None:
         """SIGTERM, grace, SIGKILL, removal; then the proof that the port is free. Safe to call twice."""
         if self._stopped:

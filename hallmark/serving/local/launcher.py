@@ -54,6 +54,16 @@ class LocalServer(RunningServer):
         """An engine cuts its answers when it is stopped (vLLM unless --shutdown-timeout is set): so it goes on until then."""
         wait_for_answers(self.endpoint, within_s=drain_s(stop_grace_s), gone=self._process.ended.wait)
 
+    def ask_to_end(self) -> None:
+        self._process.ask_to_end()
+
+    def ended_within(self, seconds: float) -> bool:
+        return self._process.ended.wait(seconds)
+
+    @property
+    def left_behind(self) -> int:
+        return self._process.left_behind
+
     def stop(self) -> None:
         """The ladder of the keeper, then the proof: its processes are gone when the keeper is, and its port is free."""
         self._process.stop()
