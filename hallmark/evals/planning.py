@@ -1,11 +1,15 @@
-"""What the gate of an eval will be able to show, before anything runs. Pure."""
+"""What the gate of an eval will be able to show, before anything runs. Pure: what is drawn is always drawn the same."""
 
 from __future__ import annotations
 
+import random
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 
 from hallmark.core.verdict import Verdict
+from hallmark.evals.blocks import block_size, can_stop_early, gate_of
 from hallmark.evals.reference import EvalReference, margin_of
 from hallmark.specs.model import EvalTarget
 from hallmark.stats.intervals import CONFIDENCE, wilson_interval
@@ -15,6 +19,7 @@ from hallmark.stats.power import POWER, chance_at_least, chance_of_pass, detecte
 from hallmark.stats.sequential import USUAL_DISCORDANCE
 
 _STEP = 1e-4
+_DRAWN = 51
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +30,9 @@ class EvalPlan:
     gate: str
     """`paired` with a reference, `score` against the stated one."""
     n: int
-    """Items that are asked, all of them."""
+    """Items of the task."""
+    expected: int
+    """Of a healthy server so many are asked in the median, in whole blocks, where the eval may end early."""
     margin: float
     alpha: float
     """The chance to accept a server that lost just the margin."""
@@ -57,6 +64,7 @@ def _paired(target: EvalTarget, reference: EvalReference) -> EvalPlan:
         name=target.name,
         gate="paired",
         n=n,
+        expected=_expected(target, reference, discordance) if can_stop_early(reference) else n,
         margin=margin,
         alpha=ALPHA,
         discordance=discordance,
@@ -64,6 +72,21 @@ def _paired(target: EvalTarget, reference: EvalReference) -> EvalPlan:
         loss_not_accepted=unaccepted_loss(n, discordance=discordance, margin=margin),
         accepted=lambda loss: chance_of_pass(n, margin=margin, discordance=discordance, loss=loss),
     )
+
+
+def _expected(target: EvalTarget, reference: EvalReference, discordance: float) -> int:
+    """Drawn: what the sequential gate sees of servers that gain as many items as they lose."""
+    rng, size = random.Random(0), block_size(target, reference)  # noqa: S311
+    lost = gained = round(discordance * reference.n / 2)
+    seen = []
+    for _ in range(_DRAWN):
+        gate, items = gate_of(target, reference), [-1] * lost + [1] * gained + [0] * (reference.n - lost - gained)
+        rng.shuffle(items)
+        for difference in items:
+            if gate.see(difference):
+                break
+        seen.append(min(reference.n, ceil(gate.seen / size) * size))
+    return statistics.median_low(seen)
 
 
 def _score(target: EvalTarget, n: int) -> EvalPlan:
@@ -87,6 +110,7 @@ def _score(target: EvalTarget, n: int) -> EvalPlan:
         name=target.name,
         gate="score",
         n=n,
+        expected=n,
         margin=target.tolerance,
         alpha=(1 - CONFIDENCE) / 2,
         discordance=None,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LOSSES = (0.01, 0.02, 0.03, 0.05, 0.10)
 _TITLES = (
-    *("eval", "gate", "items", "may lose", "alpha", "differ by chance"),
+    *("eval", "gate", "items", "expected", "may lose", "alpha", "differ by chance"),
     *("loss seen", "not accepted from", "healthy not accepted", "minutes"),
 )
 
@@ -71,7 +71,7 @@ def _plans(cell: Cell, folder: Path | None) -> dict[str, EvalPlan | None]:
 
 
 def _seconds(cell: Cell, artifacts: Path) -> dict[str, float]:
-    """Eval -> what it took in the newest run of the cell that measured it whole."""
+    """Eval -> seconds of an item in the newest run of the cell that measured it."""
     from hallmark.core.records import read_records
 
     found: dict[str, float] = {}
@@ -81,8 +81,8 @@ def _seconds(cell: Cell, artifacts: Path) -> dict[str, float]:
         for record in read_records(folder / "records.jsonl"):
             detail = next((evidence.detail for evidence in record.evidence if "seconds" in evidence.detail), {})
             asked = record.evidence[0].n if record.evidence else 0
-            if record.kind == "evals" and record.cell == cell.id and detail.get("items_of_task") == asked:
-                found.setdefault(record.check.removeprefix("evals."), float(detail["seconds"]))
+            if record.kind == "evals" and record.cell == cell.id and detail and asked:
+                found.setdefault(record.check.removeprefix("evals."), float(detail["seconds"]) / asked)
     return found
 
 
@@ -92,10 +92,10 @@ def _not_accepted(plans: Sequence[EvalPlan], loss: float) -> float:
 
 
 def _plain(cell: Cell, plans: dict[str, EvalPlan | None], seconds: dict[str, float]) -> dict[str, Any]:
-    names = ("gate", "n", "margin", "alpha", "discordance", "loss_seen", "loss_not_accepted", "healthy_not_accepted")
+    names = ("gate", "n", "expected", "margin", "alpha", "discordance", "loss_seen", "loss_not_accepted", "healthy_not_accepted")
     known = [plan for plan in plans.values() if plan]
     evals = [
-        {"name": name, "seconds": seconds.get(name), **({each: getattr(plan, each) for each in names} if plan else {})}
+        {"name": name, "seconds_an_item": seconds.get(name), **({each: getattr(plan, each) for each in names} if plan else {})}
         for name, plan in plans.items()
     ]
     chances = {f"{loss:g}": _not_accepted(known, loss) for loss in (0.0, *LOSSES)}
@@ -116,10 +116,9 @@ def _shown(cell: Cell, plans: dict[str, EvalPlan | None], seconds: dict[str, flo
 
 def _row(plan: EvalPlan, seconds: float | None) -> tuple[str, ...]:
     by_chance = "-" if plan.discordance is None else _percent(plan.discordance)
-    return (
-        *(plan.name, plan.gate, f"{plan.n:,}", _points(plan.margin), _percent(plan.alpha), by_chance, _points(plan.loss_seen)),
-        *(_points(plan.loss_not_accepted), _percent(plan.healthy_not_accepted), f"{seconds / 60:.2g}" if seconds else "unknown"),
-    )
+    minutes = f"{seconds * plan.expected / 60:.2g}" if seconds else "unknown"
+    asked = (plan.name, plan.gate, f"{plan.n:,}", f"{plan.expected:,}", _points(plan.margin), _percent(plan.alpha), by_chance)
+    return (*asked, _points(plan.loss_seen), _points(plan.loss_not_accepted), _percent(plan.healthy_not_accepted), minutes)
 
 
 def _points(share: float) -> str:
