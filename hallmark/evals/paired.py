@@ -109,4 +109,4 @@ def _judge_stopped(gate: SequentialPairs) -> tuple[Verdict, str]:
     shown = f"{gate.lost} lost and {gate.gained} gained of the first {gate.seen} of {gate.population:,} items in a drawn order"
     allowed = f"the {100 * gate.margin:.3g} points that may be lost"
     compared = "less" if gate.decided is Verdict.PASS else "more"
-    return gate.decided, f"{shown} show, with 95 %, that of all of them {compared} than {allowed} is lost"
+    return gate.decided, f"{shown} show, with 95 %, that {compared} than {allowed} were lost of all of them"

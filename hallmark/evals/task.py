@@ -67,7 +67,7 @@ def _beside(alone: Evidence, scores: EvalScores) -> Evidence:
     if scores.refused or of_another_task:
         return alone
     if scores.compared and scores.compared.stopped_by:
-        reason = f"of {alone.n:,} of {scores.total:,} items, on which the difference to the reference decided"
+        reason = f"asked {alone.n:,} of {scores.total:,} items: the difference to the reference had decided by then"
         return replace(alone, verdict=Verdict.PASS, target=None, reason=reason)
     if surely_below:
         return alone
@@ -78,7 +78,7 @@ def _with_other_gate(difference: Evidence, alone: Evidence) -> Evidence:
     """What the gate that was not used says, and what each resolves."""
     detail = difference.detail
     shown = f"seen with {detail['power']:.0%} from {100 * detail['loss_seen']:.2g} points lost on"
-    other = f"the score alone would be {alone.verdict} and {_half(alone)}"
+    other = f"the score of these items alone would be {alone.verdict} and {_half(alone)}"
     kept = {"score_alone": str(alone.verdict), "score_alone_reason": alone.reason}
     return replace(difference, reason=f"{difference.reason}; {shown}; {other}", detail={**detail, **kept})
 

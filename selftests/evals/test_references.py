@@ -235,7 +235,7 @@ def test_the_paired_gate(
     assert difference.value == pytest.approx((len(healed) - len(wrong)) / ITEMS)
     assert (difference.detail["lost"], difference.detail["gained"]) == (len(wrong), len(healed))
     assert difference.detail["answered_otherwise"] == len(wrong) + len(healed)
-    assert "points lost on; the score alone would be " in difference.reason
+    assert "points lost on; the score of these items alone would be " in difference.reason
 
 
 def test_a_loss_that_the_score_alone_does_not_see_is_told(
