@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from hallmark.client.wire import Answer, WireClient
+from hallmark.core.verdict import Verdict
 from hallmark.specs.cell import Cell
+from selftests.server.checking import Suite, checks_in, served
 from selftests.server.running_checks import not_passed, red, run_checks
 
 FILE = "test_structured_output.py"
@@ -70,3 +75,21 @@ def test_what_shows_only_where_answers_overlap(cell: Cell, fault: str, check: st
     assert not_passed(run_checks(FILE, cell, only=(check,), ttft_ms=100)) == {}
     found = red(run_checks(FILE, cell, fault, only=(check,), ttft_ms=700))
     assert reason in found[check]
+
+
+class SchemasAreRefused(WireClient):
+    """Asks for a format that is none wherever a check asks for a schema: as a server answers that knows no schemas."""
+
+    def post(self, path: str, body: Any = None, **more: Any) -> Answer:
+        if isinstance(body, dict) and "response_format" in body:
+            body = body | {"response_format": {"type": "no-such-format"}}
+        return super().post(path, body, **more)
+
+
+def test_free_answers_beside_refused_schemas_show_nothing() -> None:
+    with served() as url:
+        suite = Suite(url)
+        suite.add_fixtures({"client": SchemasAreRefused(url, "stand-in")})
+        found, _ = suite.run(checks_in(FILE)["server.structured.neighbours"])
+    assert (found.verdict, found.measured) == (Verdict.INCONCLUSIVE, True)
+    assert "no answer with a schema was beside the free ones: POST /v1/chat/completions answers 400" in found.reason

@@ -297,7 +297,10 @@ def test_free_answers_stay_free(client, check):
     free = [partial(client.post, CHAT, canary.body()) for _ in range(8)]
     bound = [partial(client.post, CHAT, body_for(client, SCHEMAS["nested"])) for _ in range(8)]
     mixed = [call for pair in zip(free, bound, strict=True) for call in pair]
-    said = [text_of(answer) for answer in together(mixed, at_once=16)[::2]]
+    answers = together(mixed, at_once=16)
+    if not any(answer.status == 200 for answer in answers[1::2]):
+        raise Inconclusive(f"no answer with a schema was beside the free ones: {answers[1].what} answers {answers[1].status}")
+    said = [text_of(answer) for answer in answers[::2]]
     changed = [text for text in said if text not in canary.known]
     if len(changed) * 2 > len(said):  # in a batch, one near-tie may fall otherwise
         raise CheckFailed(
