@@ -21,9 +21,6 @@ from hallmark.stats.sequential import USUAL_DISCORDANCE
 _MAX_RETRIES = 2
 """lm-eval repeats a request that failed; many repeats would hide a server that answers every third time."""
 
-_OTHER_TASK = "the task has"
-"""How the reason begins where the task has not as many items as the spec says."""
-
 
 def make_request(cell: Cell, target: EvalTarget, endpoint: Endpoint, *, folder: Path, limit: int | None) -> EvalRequest:
     """What to ask of lm-eval for `target`; samples are written below `folder`."""
@@ -57,14 +54,13 @@ def gate(_: Cell, target: EvalTarget, scores: EvalScores) -> list[Evidence]:
     if scores.compared is None:
         return [replace(alone, reason=f"{alone.reason}; {_resolved_alone(alone)}")]
     difference = judge_difference(target, scores.compared)
-    return [_beside(alone, scores), _with_other_gate(difference, alone)]
+    return [_beside(target, alone, scores), _with_other_gate(difference, alone)]
 
 
-def _beside(alone: Evidence, scores: EvalScores) -> Evidence:
+def _beside(target: EvalTarget, alone: Evidence, scores: EvalScores) -> Evidence:
     """The score where its difference to the reference decides: red where it is surely below its floor, or nothing was paired."""
     surely_below = alone.interval is not None and alone.target is not None and alone.interval.high < float(alone.target.limit)
-    of_another_task = alone.verdict is Verdict.INCONCLUSIVE and alone.reason.startswith(_OTHER_TASK)
-    if scores.refused or of_another_task:
+    if scores.refused or _is_of_another_task(target, scores):
         return alone
     if scores.compared and scores.compared.stopped_by:
         reason = f"asked {alone.n:,} of {scores.total:,} items: the difference to the reference had decided by then"
@@ -101,9 +97,9 @@ def judge(target: EvalTarget, scores: EvalScores) -> Evidence:
     score = sum(_metric(scores, name) for name in target.metrics) / len(target.metrics)
     interval = wilson_interval(score, scores.n)
     verdict, reason = judge_score(score, scores.n, reference=target.reference, tolerance=target.tolerance, interval=interval)
-    if verdict is Verdict.PASS and target.n is not None and scores.total != target.n:
+    if verdict is Verdict.PASS and _is_of_another_task(target, scores):
         verdict = Verdict.INCONCLUSIVE
-        reason = f"{_OTHER_TASK} {scores.total} items, the spec says {target.n}: its reference may be of another task"
+        reason = f"the task has {scores.total} items, the spec says {target.n}: its reference may be of another task"
     if scores.refused:
         # Whatever they said the second time: a client that does not ask twice would have got an error.
         verdict, reason = Verdict.FAIL, f"{scores.refused} requests were answered with an error and sent again; {reason}"
@@ -125,6 +121,11 @@ def judge(target: EvalTarget, scores: EvalScores) -> Evidence:
             "few_shot": scores.few_shot,
         },
     )
+
+
+def _is_of_another_task(target: EvalTarget, scores: EvalScores) -> bool:
+    """Whether the task has another number of items than the spec says."""
+    return target.n is not None and scores.total != target.n
 
 
 def on_few_samples(evidence: Evidence) -> Evidence:

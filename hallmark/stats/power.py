@@ -86,20 +86,16 @@ def _rates(discordance: float, loss: float) -> tuple[float, float]:
     return discordance / 2 + loss, discordance / 2
 
 
-def _pairs(n: int, lost: int, gained: int) -> Pairs:
-    return Pairs(n=n, lost=lost, gained=gained)
-
-
 @lru_cache(maxsize=65536)
 def _least_gained(n: int, lost: int, margin: float, alpha: float) -> int:
     """How many items must be gained beside so many lost for the margin to be proven; one more than there are, if none does."""
-    return first(0, n - lost + 1, lambda gained: proves(_pairs(n, lost, gained), margin, alpha=alpha))
+    return first(0, n - lost + 1, lambda gained: proves(Pairs(n=n, lost=lost, gained=gained), margin, alpha=alpha))
 
 
 @lru_cache(maxsize=65536)
 def _least_harmless(n: int, lost: int, margin: float, alpha: float) -> int:
     """From how many gained beside so many lost on it is no longer shown that more than the margin was lost."""
-    return first(0, n - lost + 1, lambda gained: not refutes(_pairs(n, lost, gained), margin, alpha=alpha))
+    return first(0, n - lost + 1, lambda gained: not refutes(Pairs(n=n, lost=lost, gained=gained), margin, alpha=alpha))
 
 
 def first(low: int, high: int, holds: Callable[[int], bool]) -> int:
