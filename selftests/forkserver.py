@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import platform
 import resource
 import runpy
 import select
@@ -117,9 +118,7 @@ def serve(requests: socket.socket) -> None:
     """Fork a command for each request, until nobody is left who could ask."""
     for name in _LOADED:
         importlib.import_module(name)
-    from hallmark.report import render_html
-
-    render_html._template()  # compiled once
+    _prepare()
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who wait for the commands
     while True:
@@ -132,6 +131,26 @@ def serve(requests: socket.socket) -> None:
             _wait_for_command(json.loads(request), *descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def _prepare() -> None:
+    """Compile once what each command would at its first use: the templates of the report, the validators of specs."""
+    from pytest_benchmark import utils
+
+    from hallmark.report.render_html import _template
+    from hallmark.specs.strict import Strict
+
+    environment = _template().environment
+    for name in environment.list_templates():
+        environment.get_template(name)
+    for kind in (kinds := Strict.__subclasses__()):
+        kinds += kind.__subclasses__()
+        kind.model_rebuild()
+    # Each pytest with pytest-benchmark asks git six times and `file` once at its start.
+    platform.architecture = cache(platform.architecture)
+    utils.get_commit_info = cache(utils.get_commit_info)
+    utils.get_machine_id()
+    utils.get_tag()
 
 
 def _wait_for_command(request: dict[str, Any], out: int, err: int, status: int) -> NoReturn:

@@ -6,7 +6,7 @@ xdist run alike; only the process that has the terminal writes manifest, records
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -65,6 +65,7 @@ class Recorder:
         """How many reports that pytest counts as failed are of checks that a smoke run may leave open."""
         self._undecided: list[str] = []
         """The line of each check that gave too little evidence."""
+        self._demanded: dict[tuple[str, bool, bool], Mapping[str, ManifestEntry]] = {}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -122,22 +123,29 @@ class Recorder:
     def _tell_absence(self, ref: CheckRef, report: pytest.TestReport, outcome: Outcome) -> None:
         """What nobody demands is no failure of the session either."""
         report.longrepr = reason = self._session.redactor(outcome.reason)
-        if self._entry(ref) is None:
+        if not self._is_demanded(ref):
             report.outcome = "skipped"
             report.longrepr = (report.fspath, report.location[1] or 0, reason)  # as pytest's own JUnit file wants it
             setattr(report, ABSENT, True)
 
-    def _entry(self, ref: CheckRef) -> ManifestEntry | None:
-        """How the manifest demands the check; None where it does not."""
+    def _is_demanded(self, ref: CheckRef) -> bool:
+        """Whether the manifest demands the check."""
         options = self._session.options
-        entries = demanded(self._session.cells[ref.cell], guarded=options.guarded, attached=options.attached)
-        return next((entry for entry in entries if entry.check == ref.check), None)
+        return ref.check in self._entries(ref.cell, guarded=options.guarded, attached=options.attached)
 
     def _waiver(self, ref: CheckRef) -> Waiver | None:
         """The waiver of that check, where it has one that holds in this run."""
-        entries = demanded(self._session.cells[ref.cell], guarded=True)
-        waivers = (entry.waiver for entry in entries if entry.check == ref.check and entry.waiver)
-        return next((waiver for waiver in waivers if waiver.holds(self._session.stamp.started_at)), None)
+        entry = self._entries(ref.cell, guarded=True, attached=False).get(ref.check)
+        waiver = entry.waiver if entry else None
+        return waiver if waiver and waiver.holds(self._session.stamp.started_at) else None
+
+    def _entries(self, cell: str, *, guarded: bool, attached: bool) -> Mapping[str, ManifestEntry]:
+        """What is demanded of the cell, by check: it is asked of for every check that is not offered."""
+        key = (cell, guarded, attached)
+        if key not in self._demanded:
+            entries = demanded(self._session.cells[cell], guarded=guarded, attached=attached)
+            self._demanded[key] = {entry.check: entry for entry in entries}
+        return self._demanded[key]
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """One cause fills the terminal once: what it kept from being measured is counted, not listed."""

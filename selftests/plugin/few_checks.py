@@ -5,6 +5,7 @@ What is left out is neither demanded nor collected. So a check that is new costs
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from hallmark.specs.suites import DeclaredCheck, Suite
@@ -21,6 +22,7 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return None if is_kept(collection_path) else True
 
 
+@cache
 def _few(suite: Suite) -> tuple[DeclaredCheck, ...]:
     return tuple(check for check in _every(suite) if is_kept(Path(check.file)))
 
