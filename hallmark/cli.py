@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 """The checkout, for run.py."""
 _MOST_WORKERS = 4
 """Of the project's own tests: whole commands among them start several processes each."""
-_PYTHON_ALONE = "not browser and not prometheus and not docker and not wheel and not catalogue and not server"
-"""Which of the project's own tests run by default: those that need nothing but Python."""
+_BY_DEFAULT = "not long and not browser and not prometheus and not docker and not wheel and not catalogue and not server"
+"""Which of the project's own tests run by default: those that need nothing but Python, and no more than seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +155,7 @@ def _self_test(options: argparse.Namespace) -> Ended:
     # tests go together. What the user says after -- comes later and wins.
     count = min((os.cpu_count() or 1) + 1, _MOST_WORKERS)
     workers = ["-n", str(count), "--dist", "loadscope"] if count > 1 else []
-    command = [sys.executable, "-m", "pytest", "selftests", *workers, "-m", _PYTHON_ALONE, *options.pytest_args]
+    command = [sys.executable, "-m", "pytest", "selftests", *workers, "-m", _BY_DEFAULT, *options.pytest_args]
     code = subprocess.run(command, cwd=ROOT, env=_with_bytecode(os.environ), check=False).returncode
     return Ended(exit_code=code, lines=())
 

@@ -1,4 +1,4 @@
-"""Of all self-tests: what needs more than Python says so, and a run that leaves it out says how many tests that are."""
+"""Of all self-tests: what needs more than Python, or long, says so, and a run that leaves it out says how many tests that are."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ ENVIRONMENTS = {
     "prometheus": "prometheus",
     "wheel": "wheel",
     "catalogue": "catalogue",
+    "long": "long",
 }
 """Marker -> tox environment that runs the tests that carry it; of two markers, the first here counts."""
 ELSEWHERE = pytest.StashKey[Counter[str]]()
@@ -72,4 +73,4 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if left := config.stash[ELSEWHERE]:
         told = ", ".join(f"{left[name]} ({name}: tox -e {tox})" for name, tox in ENVIRONMENTS.items() if left[name])
-        terminalreporter.write_line(f"not in this run: tests that need more than Python: {told}; .ci/run has them all")
+        terminalreporter.write_line(f"not in this run: tests that need more than Python, or long: {told}; .ci/run has them all")

@@ -73,7 +73,7 @@ def distributions(environ: Mapping[str, str]) -> Iterator[metadata.Distribution]
             yield distribution
 
 
-@functools.lru_cache(maxsize=None)
+@functools.lru_cache(maxsize=None)  # noqa: UP033 (Python 3.8 has no cache)
 def head(distribution: metadata.Distribution) -> Any:
     """The fields of its metadata, parsed once; the description behind them is most of the text, and costs ten times as much."""
     text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or distribution.read_text("") or ""

@@ -105,6 +105,7 @@ signal.pause()
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda how: how.name)
 def test_nothing_outlives_a_parent_that_is_killed(tmp_path: Path, marker: str, how: signal.Signals) -> None:
     command = [sys.executable, "-S", "-E", STUBBORN, marker, str(tmp_path / "ready"), *EVERYTHING]

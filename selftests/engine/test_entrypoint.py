@@ -79,6 +79,7 @@ def test_the_gateway_answers_for_the_engine_and_a_stop_leaves_nothing(tmp_path: 
         assert running.status("/livez") == 0
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 @pytest.mark.parametrize(("grace_s", "whole"), [("", 32), ("2", 0)])
 def test_a_stop_lets_running_answers_come_to_their_end(tmp_path: Path, grace_s: str, whole: int) -> None:

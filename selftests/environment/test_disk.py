@@ -38,6 +38,7 @@ def big_wheel(folder: Path) -> dict[str, str]:
     return NO_UV | {"PIP_FIND_LINKS": str(folder)}
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_a_disk_that_runs_full_is_told_and_nothing_is_tried_again(small: Path, tmp_path: Path) -> None:
     environ = big_wheel(tmp_path / "wheels") | {VARIABLE: "0", "TMPDIR": str(tmp_path)}

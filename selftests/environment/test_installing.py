@@ -154,6 +154,7 @@ def test_only_the_named_environment_changes(venv: Path, tools: Path, tmp_path: P
     assert f"--python {venv}/bin/python" in (tmp_path / "arguments").read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_the_real_pip_installs_from_a_folder_of_wheels(tmp_path: Path, tools: Path) -> None:
     wheel(tmp_path / "wheels", "tiny", "1.0")

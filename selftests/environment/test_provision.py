@@ -69,6 +69,7 @@ def importable(python: Path, name: str) -> bool:
     return subprocess.run([python, "-c", f"import {name}"], capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_pip_installs_and_removes_what_is_excluded(tmp_path: Path) -> None:
     wheel(tmp_path / "wheels", "tiny", "1.0", "heavy")
@@ -83,6 +84,7 @@ def test_pip_installs_and_removes_what_is_excluded(tmp_path: Path) -> None:
     assert (stated["key"], stated["installer"]) == (PLAN.key, "pip")
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_the_specs_index_is_asked_when_the_configured_ones_cannot(tmp_path: Path, quick_python: str) -> None:
     """As for the +cpu build of torch on a machine that knows PyPI alone; the clean twin above never asks it."""
@@ -330,6 +332,7 @@ class TestLock:
     def version(self, python: Path) -> str:
         return subprocess.run([python, "-c", "import tiny; print(tiny.version)"], capture_output=True, text=True).stdout.strip()
 
+    @pytest.mark.long
     def test_a_rebuild_takes_the_locked_version_though_a_newer_one_is_there(self, tmp_path: Path) -> None:
         wheels, said = tmp_path / "wheels", list[str]()
         wheel(wheels, "tiny", "1.0")
@@ -343,6 +346,7 @@ class TestLock:
         lock.unlink()
         assert self.version(self.build(tmp_path, wheels, said)) == "2.0"
 
+    @pytest.mark.long
     def test_a_locked_version_that_is_gone_is_resolved_anew(self, tmp_path: Path) -> None:
         wheels, said = tmp_path / "wheels", list[str]()
         wheel(wheels, "tiny", "1.0")
@@ -372,6 +376,7 @@ def test_uv_is_fetched_once_and_used(tmp_path: Path, uv: FakeUv, quick_python: s
     assert (tmp_path / "tools" / "uv.log").read_text().count("pip install") == 1
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_where_uv_cannot_be_had_pip_does_it_and_is_not_asked_again(tmp_path: Path, quick_python: str) -> None:
     wheel(tmp_path / "wheels", "tiny", "1.0")

@@ -118,6 +118,7 @@ def test_of_which_metrics_less_is_better_is_told(harness: Harness, ask: Ask, tmp
         assert harness.evaluate(request, timeout_s=120, check=unchecked).lower_is_better == ("exact_match",)
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_no_proxy_comes_between(ask: Ask, tmp_path: Path) -> None:
     """A proxy that nobody answers at, and a .netrc that knows the host: a worker that heeds them gets no score."""
@@ -155,6 +156,7 @@ def test_a_server_that_refuses_everything_is_no_score(harness: Harness, ask: Ask
         harness.evaluate(at(request, server), timeout_s=60, check=unchecked)
 
 
+@pytest.mark.long
 def test_a_server_that_dies_ends_the_wait_at_once(harness: Harness, ask: Ask) -> None:
     """`check` is what notices: lm-eval itself would go on repeating its requests."""
 
@@ -172,6 +174,7 @@ def test_a_server_that_dies_ends_the_wait_at_once(harness: Harness, ask: Ask) ->
         assert server.process.poll() == 17
 
 
+@pytest.mark.long
 def test_a_server_that_hangs_is_given_up_and_its_answer_is_not_taken_later(harness: Harness, ask: Ask) -> None:
     """Planted: a server that answers after our patience. The next score must be that of the next request."""
     with running("slow", ttft_ms=250) as slow, running("wrong-answers=1") as wrong:

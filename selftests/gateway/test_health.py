@@ -82,6 +82,7 @@ def test_a_stopped_engine_turns_red_and_green_again(tmp_path: Path) -> None:
         assert front.becomes("ok")
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_with_the_defaults_a_stopped_engine_is_red_within_ten_seconds(tmp_path: Path) -> None:
     with running() as engine, gateway(engine.base_url, tmp_path) as front:
@@ -115,6 +116,7 @@ def test_what_clients_receive_is_progress_and_no_probe_is_sent(tmp_path: Path) -
     assert asked == []
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_a_full_queue_is_progress_while_the_engine_counts_tokens(tmp_path: Path) -> None:
     """No client streams and the probe waits its turn; the engine's own count rises, then stands still."""

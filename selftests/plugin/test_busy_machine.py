@@ -18,7 +18,7 @@ from selftests.plugin.commands import Ended
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import POINT, perf_point
 
-pytestmark = [pytest.mark.e2e, pytest.mark.fresh_interpreter]
+pytestmark = [pytest.mark.e2e, pytest.mark.fresh_interpreter, pytest.mark.long]
 
 PERF = f"perf.{POINT}"
 BURNERS = 4

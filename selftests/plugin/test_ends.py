@@ -20,7 +20,7 @@ from selftests.plugin.commands import LONGEST_S, Command, wait_for
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import MODEL, ROOT, eval_target, perf_point
 
-pytestmark = [pytest.mark.e2e, pytest.mark.fresh_interpreter]
+pytestmark = [pytest.mark.e2e, pytest.mark.fresh_interpreter, pytest.mark.long]
 
 BOUND_S = 1.0
 SLOW = {"ttft_ms": 250}

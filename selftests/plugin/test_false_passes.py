@@ -90,6 +90,7 @@ def test_a_server_that_closes_every_connection_after_its_answer_is_no_worse(plac
 # -- evals -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.real_evals
 def test_lm_eval_itself_raises(place: Place) -> None:
     place.whole_spec(task={"output_type": "no_such_type"})
@@ -251,6 +252,7 @@ def test_an_attached_server_with_other_variables(place: Place) -> None:
     assert ended.bad == {"spec.targets": "INCONCLUSIVE", "spec.env.PYTHONPATH": "FAIL"}
 
 
+@pytest.mark.long
 def test_an_attached_server_that_somebody_started_anew(place: Place) -> None:
     """Quicker than anybody looks: each check is answered, but by two servers."""
     place.spec(perf=[perf_point()], engine_args={"ttft_ms": 100})
@@ -280,6 +282,7 @@ def test_without_its_interpreter_an_attached_servers_machine_and_environment_are
     assert {ended.bad[check] for check in unknown} == {"INCONCLUSIVE"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("status", "code", "outcome"), [("complete", 1, "REJECTED"), ("functional", 0, "ACCEPTED")])
 def test_a_point_that_meets_a_lower_tier(place: Place, status: str, code: int, outcome: str) -> None:
     """400 ms to the first token: functional is up to 1,600 ms, complete up to 16 ms. No busy machine explains so much."""

@@ -10,7 +10,7 @@ import pytest
 from selftests.plugin.commands import LONGEST_S, Ended
 from selftests.plugin.conftest import SEVERAL, Place
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 FAULTS = {
     "context-length=null": ({"server.model"}, "max_model_len is None, not 512"),

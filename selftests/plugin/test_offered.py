@@ -28,6 +28,7 @@ def absent(ended: Ended) -> dict[str, str]:
     return {absence["check"]: absence["reason"] for absence in ended.report["not_offered"]}
 
 
+@pytest.mark.long
 def test_five_lines_are_enough_for_a_right_server_of_any_engine(place: Place) -> None:
     """It answers 404 to all of vLLM's extras and 400 to every field that OpenAI's reference does not have, and is right."""
     (Path(place.specs) / "mine.yaml").write_text(LEAST_SPEC, encoding="utf-8")
@@ -41,6 +42,7 @@ def test_five_lines_are_enough_for_a_right_server_of_any_engine(place: Place) ->
     assert "is not known" in undecided["server.model"]
 
 
+@pytest.mark.long
 def test_what_is_offered_and_not_declared_is_checked(place: Place) -> None:
     place.spec(offered=EVERY, faults="half-characters")
     ended = place.release("--", "-k", "(chat or structured) and not responses").end()

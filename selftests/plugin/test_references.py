@@ -19,6 +19,7 @@ def eval_record(folder: Path) -> dict[str, Any]:
     return next(record for record in map(json.loads, lines) if record["check"] == "evals.addition")
 
 
+@pytest.mark.long
 def test_a_run_is_recorded_and_the_next_compared_with_it(place: Place) -> None:
     place.spec(evals=[eval_target(tolerance=0.1)], items=100)
     first = place.release(workflow="evals").end()

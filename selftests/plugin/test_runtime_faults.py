@@ -9,7 +9,7 @@ import pytest
 from selftests.plugin.commands import LONGEST_S, Ended
 from selftests.plugin.conftest import SEVERAL, Place
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 ADAPTER = {
     "name": "subtract",

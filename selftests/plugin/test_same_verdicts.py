@@ -9,7 +9,7 @@ from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import EVERY, FEW
 from selftests.workflows.test_serve import serving
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 
 def verdicts(ended: Ended) -> dict[str, str]:

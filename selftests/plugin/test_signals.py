@@ -166,6 +166,7 @@ def pytest_keyboard_interrupt(excinfo):
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("whom", ["pytest alone", "the group, twice"])
 def test_a_signal_ends_the_workers_of_xdist_too(place: Place, whom: str) -> None:
     """The controller passes it on: by itself xdist would let them work on for a while, and then send SIGINT."""

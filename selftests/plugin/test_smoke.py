@@ -27,6 +27,7 @@ def test_a_clean_server_passes_and_nothing_calls_it_accepted(place: Place) -> No
         assert "ACCEPTED" not in text
 
 
+@pytest.mark.long
 def test_a_score_that_few_samples_cannot_judge_is_told_and_spoils_nothing(place: Place) -> None:
     place.whole_spec(faults="wrong-answers=0.3")
     ended = place.release("--smoke").end().must_end(0, "SMOKE PASSED")

@@ -110,6 +110,7 @@ def on_a_terminal(place: Place, argv: list[str]) -> str:
     return said.decode("utf-8", errors="replace")
 
 
+@pytest.mark.long
 @pytest.mark.real_evals
 def test_the_live_line_gives_the_terminal_back(place: Place) -> None:
     place.whole_spec(engine_args={"ttft_ms": 10})

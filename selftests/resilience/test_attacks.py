@@ -22,6 +22,7 @@ def run(*only: str, more: tuple[str, ...] = ()) -> tuple[int, str]:
     return ended.returncode, ended.stdout
 
 
+@pytest.mark.long
 def test_some_of_the_attacks_hold_and_the_table_says_so(tmp_path: Path) -> None:
     names = ("hidden request: two lengths that differ", "hidden request: a path that climbs", "too much: a head without end")
     names += ("keys that are nearly right", "SIGTERM with 32 streams under way", "vLLM that is killed")

@@ -1,4 +1,4 @@
-"""Runs the checks of one file of the suite, each against a stand-in of its own: what one does to a server, no other meets."""
+"""Runs the checks of one file of the suite against a stand-in, one after the other."""
 
 from __future__ import annotations
 
@@ -29,15 +29,13 @@ def run_checks(
 ) -> dict[str, Outcome]:
     """Check id -> what became of it, of every check in `files` (of `only` those, where they are named), whatever it needs."""
     shown = {"api_key": key} if key else {}
-    found = {}
-    for id_, one in checks_in(*([files] if isinstance(files, str) else files)).items():
-        if only and id_ not in only:
-            continue
-        with served(*faults, **shown, **options) as url:
-            suite = Suite(url, key=key, cell=cell)
-            found[id_] = suite.run(replace(one, needs=()))[0]
+    of_files = checks_in(*([files] if isinstance(files, str) else files))
+    with served(*faults, **shown, **options) as url:
+        suite = Suite(url, key=key, cell=cell)
+        try:
+            return {id_: suite.run(replace(one, needs=()))[0] for id_, one in of_files.items() if not only or id_ in only}
+        finally:
             suite.client.close()
-    return found
 
 
 def red(ran: dict[str, Outcome]) -> dict[str, str]:

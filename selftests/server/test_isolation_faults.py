@@ -38,6 +38,7 @@ def test_a_right_server_has_none_of_them_red(server: str) -> None:
     assert bad(*([server] if server else []), checks=CHECKS, itl_ms=1) == {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("server", "offered", "reason"),
     [

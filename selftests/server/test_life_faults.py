@@ -38,6 +38,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
     return ask
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_turns_the_check_red(told: Told, fault: str) -> None:
     found = told(fault)

@@ -86,6 +86,7 @@ def test_a_fault_turns_its_checks_red(fault: str) -> None:
     assert reason in " ".join(found.values()), found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", PACED)
 def test_a_stream_that_is_held_back(fault: str) -> None:
     checks, reason = PACED[fault]

@@ -41,6 +41,7 @@ def test_a_connection_is_no_listener() -> None:
         assert listeners(client.getsockname()[1]) == ()
 
 
+@pytest.mark.long
 def test_a_process_that_opens_and_closes_files_is_not_overlooked() -> None:
     done = threading.Event()
 

@@ -39,6 +39,7 @@ class Traces:
         )
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_fifty_starts_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name, _, value = MARK.partition("=")

@@ -64,6 +64,7 @@ def unload(name: str) -> bytes:
     return head % len(body) + body
 
 
+@pytest.mark.long
 def test_callers_whose_answers_are_awaited_keep_no_probe_out(tmp_path: Path) -> None:
     """Nobody is silent here, so nobody makes room: the places kept for probes are for that."""
     with running(tmp_path) as (url, engine), contextlib.ExitStack() as stack:

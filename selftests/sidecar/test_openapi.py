@@ -72,6 +72,7 @@ def test_bodies_and_answers_are_typed(document: dict[str, Any]) -> None:
     assert [shape["type"] for shape in config] == ["string", "object", "null"]
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_no_call_makes_a_5xx_or_an_undeclared_answer(served: str, tmp_path: Path) -> None:
     ended = schemathesis(served, tmp_path)

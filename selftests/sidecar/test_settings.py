@@ -182,6 +182,7 @@ def test_a_head_without_an_end_is_cut_off(tmp_path: Path, begun: bytes) -> None:
         assert said == b"" or said.startswith(b"HTTP/1.1 400")
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_who_waits_for_a_download_hears_of_the_end_of_the_service(tmp_path: Path) -> None:
     reached, released = threading.Event(), threading.Event()

@@ -163,6 +163,7 @@ def loaded(data: Any) -> Any:
     return family_of(YamlSource(FILE, data, dict))
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None)
 @given(whole())
 def test_any_spec_that_loads_survives_dump_and_reload(data: dict[str, Any]) -> None:

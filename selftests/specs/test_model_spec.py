@@ -283,6 +283,7 @@ def shapes(document: dict[str, Any], values: tuple[Any, ...]) -> Iterator[dict[s
         yield without
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("whole", [False, True], ids=["specification", "whole"])
 def test_no_shape_of_a_document_ends_in_a_traceback(small: Catalogue, tmp_path: Path, whole: bool) -> None:
     document = ModelSpec.of(small.cells[0]).to_dict() if whole else SPECIFICATION

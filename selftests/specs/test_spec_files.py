@@ -51,6 +51,7 @@ def plant(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_no_file_keeps_a_command_from_ending(tmp_path: Path) -> None:
     folder = spec_folder(tmp_path / "specs")

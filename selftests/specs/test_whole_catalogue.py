@@ -71,6 +71,7 @@ def verdicts(folder: Path, *arguments: str) -> Verdicts:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 @pytest.mark.parametrize("model", [ONE, pytest.param("*", marks=pytest.mark.catalogue)])
 def test_every_cell_is_checked_alike_in_any_order(tmp_path: Path, model: str) -> None:

@@ -32,6 +32,7 @@ def many(runs: int, *, lost: int, gained: int) -> tuple[dict[Verdict | None, flo
     return shares, sorted(gate.seen for gate in found)[runs // 2]
 
 
+@pytest.mark.long
 def test_a_server_that_lost_the_margin_is_seldom_accepted() -> None:
     """27 of 1,319 is the least that is 2 points or more. Four standard deviations over 5 % in 300 runs are 10 %."""
     shares, _ = many(300, lost=13 + 27, gained=13)

@@ -241,7 +241,7 @@ def test_a_run_that_is_broken_is_one_line(tmp_path: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("image_says", [{"PYTHONDONTWRITEBYTECODE": "1"}, {}], ids=["no bytecode", "nothing"])
-def test_the_self_tests_need_python_alone_and_keep_what_they_compile(
+def test_the_self_tests_need_by_default_and_keep_what_they_compile(
     monkeypatch: pytest.MonkeyPatch, image_says: dict[str, str]
 ) -> None:
     started: list[tuple[list[str], dict[str, str]]] = []
@@ -258,7 +258,7 @@ def test_the_self_tests_need_python_alone_and_keep_what_they_compile(
     assert cli.checkout(["--self-test", "--", "-m", "docker"]) == 5
     ((command, env),) = started
     chosen = [word for flag, word in itertools.pairwise(command) if flag == "-m"]
-    python_alone = "not browser and not prometheus and not docker and not wheel and not catalogue and not server"
-    assert chosen == ["pytest", python_alone, "docker"], "the last one wins"
+    by_default = "not long and not browser and not prometheus and not docker and not wheel and not catalogue and not server"
+    assert chosen == ["pytest", by_default, "docker"], "the last one wins"
     assert "PYTHONDONTWRITEBYTECODE" not in env
     assert ("PYTHONPYCACHEPREFIX" in env) == bool(image_says)

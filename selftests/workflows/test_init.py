@@ -49,6 +49,7 @@ COMMAND = "hallmark init --url http://127.0.0.1:8000"
 """As the README has it."""
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 @pytest.mark.real_evals
 def test_of_a_running_server_it_ends_in_a_run_that_measures(place: Place) -> None:

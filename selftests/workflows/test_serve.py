@@ -57,6 +57,7 @@ def test_it_serves_until_it_is_told_to_end(place: Place, numbers: list[signal.Si
     place.require_nobody_left()
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 @pytest.mark.parametrize(("grace_s", "whole"), [("", 32), ("1", 0)])
 def test_a_stop_lets_running_answers_come_to_their_end(place: Place, grace_s: str, whole: int) -> None:
@@ -72,6 +73,7 @@ def test_a_stop_lets_running_answers_come_to_their_end(place: Place, grace_s: st
     place.require_nobody_left()
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_an_engine_without_a_gateway_is_left_alone_until_its_answers_are_whole(place: Place) -> None:
     place.spec(engine_args={"itl_ms": 100})
@@ -201,6 +203,7 @@ def test_a_printed_plan_can_be_pasted(place: Place) -> None:
         process.wait()
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_two_runs_at_once_take_turns_on_one_device(place: Place, tmp_path: Path) -> None:
     place.spec()
