@@ -12,7 +12,7 @@ from selftests.plugin.commands import Ended
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import MODEL, WEIGHTS
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 KEY = {"HALLMARK_API_KEY": "canary-key-of-the-server"}
 SECRET = {"JWT_SECRET": "canary-secret-that-signs-tokens-32-bytes"}
@@ -23,7 +23,6 @@ def leaks(ended: Ended, secret: str) -> list[Path]:
     return [*found, *([Path("terminal")] if secret in ended.said else [])]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("given", [pytest.param(KEY, id="key", marks=pytest.mark.real_evals), pytest.param(SECRET, id="token")])
 def test_a_server_that_demands_it_is_accepted_and_it_is_written_nowhere(place: Place, given: dict[str, str]) -> None:
     place.whole_spec()
@@ -84,7 +83,6 @@ def test_a_key_that_cannot_be_meant_is_one_line(place: Place, workflow: str, giv
     assert not [value for value in given.values() if value in ended.said]
 
 
-@pytest.mark.long
 def test_a_gateway_that_is_killed_is_a_server_that_is_lost(place: Place) -> None:
     place.spec(faults="slow-start=0.5")
     plugin = place.plugin("killer", KILLER.format(mark=place.mark))

@@ -16,7 +16,7 @@ from selftests.plugin.commands import Ended
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import POINT, ROOT
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 FOLDER = {
     "manifest.json",
@@ -100,7 +100,6 @@ def test_pytest_benchmark_books_the_perf_points(clean: Ended, clean_folder: Path
     assert booked["stats"]["mean"] * 1000 == pytest.approx(measured["e2e_mean_ms"], rel=0.05)
 
 
-@pytest.mark.long
 @pytest.mark.real_evals
 def test_secrets_are_in_no_file_and_on_no_screen(place: Place) -> None:
     """The server, the harness and a failing test each try to give them away."""
@@ -158,7 +157,6 @@ def essence(ended: Ended, *, kinds: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.long
 def test_workers_of_xdist_record_the_same_and_refuse_perf(place: Place) -> None:
     place.whole_spec()
     alone = place.release().end().must_end(0, "ACCEPTED")
@@ -171,7 +169,6 @@ def test_workers_of_xdist_record_the_same_and_refuse_perf(place: Place) -> None:
     place.require_nobody_left()
 
 
-@pytest.mark.long
 def test_workers_that_stop_at_the_first_failure_were_not_interrupted(place: Place) -> None:
     place.spec()
     ended = place.release("--", "-n", "2", "-x").end().must_end(4, "INCOMPLETE")
@@ -179,7 +176,6 @@ def test_workers_that_stop_at_the_first_failure_were_not_interrupted(place: Plac
     assert "spec.targets" not in ended.report["missing"], "the one that stopped it"
 
 
-@pytest.mark.long
 def test_workers_of_xdist_take_a_cell_each(place: Place) -> None:
     place.spec(models=("stand-in-a", "stand-in-b"), impl={"features": []})
     ended = place.release("--", "-n", "2", model="stand-in-*").end()

@@ -8,7 +8,7 @@ from selftests.faulty import running
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import DEVICE, MODEL, POINT, WEIGHTS, perf_point
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 EVAL = "evals.addition"
 
 
@@ -27,7 +27,6 @@ def test_a_clean_server_passes_and_nothing_calls_it_accepted(place: Place) -> No
         assert "ACCEPTED" not in text
 
 
-@pytest.mark.long
 def test_a_score_that_few_samples_cannot_judge_is_told_and_spoils_nothing(place: Place) -> None:
     place.whole_spec(faults="wrong-answers=0.3")
     ended = place.release("--smoke").end().must_end(0, "SMOKE PASSED")

@@ -10,10 +10,9 @@ from selftests.environment import fakes
 from selftests.plugin.conftest import Place, place
 
 __all__ = ["place"]
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 
-@pytest.mark.long
 def test_a_conflict_warns_and_under_strict_config_stops_the_run(place: Place) -> None:
     place.spec(env_vars={"A_SETTING": "1"})
     warned = place.release(A_SETTING="2").end()
@@ -67,7 +66,6 @@ def test_another_image_than_the_spec_s_certifies_nothing(place: Place, image: st
     assert json.loads((ended.folder / "manifest.json").read_text(encoding="utf-8"))["partial"] == partial
 
 
-@pytest.mark.long
 def test_what_was_tried_is_in_the_environment_and_what_is_missing_still_counts(place: Place) -> None:
     tools = place.folder / "tools"
     fakes.tool(tools, "uv", f"echo tried >> {tools}/calls")

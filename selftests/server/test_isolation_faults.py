@@ -8,6 +8,8 @@ from hallmark.core.verdict import Verdict
 from selftests.faulty.isolation_faults import WHAT
 from selftests.server.checking import Suite, bad, checks_in, served
 
+pytestmark = pytest.mark.long
+
 CHECKS = checks_in("test_isolation.py")
 
 FAULTS: dict[str, tuple[set[str], str]] = {
@@ -38,7 +40,6 @@ def test_a_right_server_has_none_of_them_red(server: str) -> None:
     assert bad(*([server] if server else []), checks=CHECKS, itl_ms=1) == {}
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("server", "offered", "reason"),
     [

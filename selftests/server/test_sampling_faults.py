@@ -39,6 +39,7 @@ def test_a_fault_turns_its_checks_red(fault: str) -> None:
     assert reason in " ".join(found.values()), found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", TOGETHER)
 def test_a_fault_among_others_turns_its_checks_red(fault: str) -> None:
     checks, reason = TOGETHER[fault]

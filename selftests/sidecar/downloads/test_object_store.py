@@ -17,7 +17,7 @@ from selftests.sidecar.downloads.fetching import content, fetch, marked, noise, 
 from selftests.sidecar.downloads.hub_server import CuttingProxy
 from selftests.sidecar.downloads.object_server import ObjectServer, store_settings
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 FILES = {"config.json": b"{}", "empty": b"", "sub folder/ü+%.bin": noise(4, 200_000)}
 
@@ -149,7 +149,6 @@ def test_names_that_the_source_chose_leave_an_error_one_line_that_can_be_read(tm
     assert len(job.error) == 1000
 
 
-@pytest.mark.long
 def test_keys_are_checked_by_the_store_and_never_shown(objects: ObjectServer, tmp_path: Path) -> None:
     """The clean twin is the user's own key: as the operator's, as the caller's, and from the role's variables."""
     objects.put("private", {"m/config.json": b"{}"})
@@ -174,7 +173,6 @@ def test_keys_are_checked_by_the_store_and_never_shown(objects: ObjectServer, tm
         objects.check_signatures(float("inf"))
 
 
-@pytest.mark.long
 def test_nothing_of_the_operator_s_is_sent_to_an_endpoint_that_the_caller_chose(objects: ObjectServer, tmp_path: Path) -> None:
     """Neither the operator's keys nor a role. The clean twin: the same endpoint, chosen by the operator."""
     objects.put("public", {})

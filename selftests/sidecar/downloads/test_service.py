@@ -20,7 +20,7 @@ from selftests.core.polling import alive, comes_true
 from selftests.sidecar.downloads.fetching import content, fetch, hub_settings, marked, noise, settings
 from selftests.sidecar.downloads.hub_server import Hub, Repository
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 NAME = "org/model"
 SIZE = 4_000_000
@@ -213,7 +213,6 @@ def test_two_services_that_share_a_folder_download_once(hub: Hub, tmp_path: Path
     assert len(hub.reads(f"{NAME}/weights")) == 1
 
 
-@pytest.mark.long
 def test_jobs_are_bounded_queued_cancelled_and_forgotten(hub: Hub, tmp_path: Path) -> None:
     gate = Gate(hub)
 
@@ -293,7 +292,6 @@ def test_a_model_is_not_put_into_a_model(hub: Hub, tmp_path: Path) -> None:
     assert content(tmp_path / "model") == hub.repositories[NAME].files
 
 
-@pytest.mark.long
 def test_two_hundred_requests_for_twenty_targets_fetch_each_once(hub: Hub, tmp_path: Path) -> None:
     names = [f"org/model-{number}" for number in range(20)]
     hub.repositories = {name: Repository({"weights": noise(60, 50_000)}, frozenset({"weights"})) for name in names}
@@ -312,7 +310,6 @@ def test_two_hundred_requests_for_twenty_targets_fetch_each_once(hub: Hub, tmp_p
     assert all(marked(tmp_path / name.partition("/")[2]) for name in names)
 
 
-@pytest.mark.long
 def test_a_source_that_trickles_gives_its_place_to_the_next_who_was_told_why_it_waited(hub: Hub, tmp_path: Path) -> None:
     gate = Gate(hub)
     pace = Pace(least_bytes_per_s=100, window_s=4.0, deadline_s=600)
