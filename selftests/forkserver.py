@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -48,6 +49,7 @@ _LOADED = (
 )
 """What commands and gateways import."""
 _LONGEST_REQUEST = 1 << 17
+_PR_SET_PDEATHSIG = 1
 
 
 class Forked:
@@ -158,6 +160,9 @@ def _wait_for_command(request: dict[str, Any], out: int, err: int, status: int) 
     if not pid:
         os.close(status)
         _become(request, out, err)
+    # Where the run of the tests is killed, the process that forks ends, this one hears of it, and so does the command.
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGTERM))
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     for descriptor in (out, err):
         os.close(descriptor)
     with os.fdopen(status, "w", buffering=1) as told:
