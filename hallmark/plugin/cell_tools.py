@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from hallmark.client.answer_watch import AnswerWatch
 from hallmark.client.deadlines import patience_of
+from hallmark.client.free_text import FreeText
 from hallmark.client.long_answers import LongAnswers
 from hallmark.client.offers import Offers
 from hallmark.client.oracle import TokenOracle
@@ -65,6 +66,11 @@ class CellTools:
     def long_answers(self) -> LongAnswers:
         """How to ask the running server for an answer of any length."""
         return LongAnswers(self.offers)
+
+    @cached_property
+    def free_text(self) -> FreeText:
+        """Texts that the running server draws freely."""
+        return FreeText(self.offers)
 
     @cached_property
     def same_answers(self) -> SameAnswers:

@@ -22,6 +22,7 @@ from hallmark.specs.model import EvalTarget, PerfPoint
 if TYPE_CHECKING:
     # Imported where they are used: collection should not pay for HTTP and tokenizer libraries.
     from hallmark.client.answer_watch import AnswerWatch
+    from hallmark.client.free_text import FreeText
     from hallmark.client.offers import Offers
     from hallmark.client.oracle import TokenOracle
     from hallmark.client.same_answers import SameAnswers
@@ -127,6 +128,12 @@ def wordy(
     """(tokens, endpoint="completions") -> the fields of a greedy request, and the text that it is answered with."""
     answers = _servers(request.config).tools(cell.id).long_answers
     return lambda tokens, endpoint="completions": answers.with_text(client, tokens, endpoint)
+
+
+@pytest.fixture
+def free_text(cell: Cell, server: RunningServer, request: pytest.FixtureRequest) -> FreeText:
+    """Texts drawn with the model's own probabilities, and the opening that it goes on with most freely (measured once)."""
+    return _servers(request.config).tools(cell.id).free_text
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from hallmark.client.answer_watch import AnswerWatch
+from hallmark.client.free_text import FreeText
 from hallmark.client.long_answers import LongAnswers
 from hallmark.client.offers import Known, Offers
 from hallmark.client.oracle import TokenOracle
@@ -141,6 +142,7 @@ class Suite:
             "unending": lambda tokens, endpoint="completions": answers.of(self.client, tokens, endpoint),
             "longest": lambda lengths, endpoint="completions": answers.longest(self.client, lengths, endpoint),
             "wordy": lambda tokens, endpoint="completions": answers.with_text(self.client, tokens, endpoint),
+            "free_text": FreeText(self.offers),
             "same_answers": SameAnswers(self.offers),
             "tokenizer": tokenizer(),
             "cell": cell or SimpleNamespace(entry=entry, impl=impl, model=model, id="cell"),

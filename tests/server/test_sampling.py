@@ -8,44 +8,16 @@ from functools import partial
 import pytest
 
 from hallmark.client.asking import COMPLETIONS, complete, text_of, together
+from hallmark.client.free_text import FREE_NATS, OPENINGS, UNDONE
 from hallmark.client.text import part
 from hallmark.core.errors import Inconclusive
 from hallmark.stats.frequencies import judge_frequencies
 from hallmark.stats.sameness import Said, judge_same
-from hallmark.stats.seeds import Drawn, judge_repeats, judge_variety
+from hallmark.stats.seeds import judge_repeats, judge_variety
 
 pytestmark = pytest.mark.server
 
-OPENINGS = ("Once upon a time", "{", "?", " e t a o i n", "Random digits: 7 3 9 1")
 SEEDS = 8
-FREE_NATS = 5
-"""So surprising should a text be: of a probability below 1 %."""
-EVERY_TOKEN = 2**20
-"""More tokens than a vocabulary has. 0 and -1 say the same to some engines each, and are out of range to others."""
-# What a model's own defaults (its generation_config.json) would make of a distribution, undone.
-UNDONE = {"top_k": EVERY_TOKEN, "min_p": 0, "repetition_penalty": 1, "ignore_eos": True}
-
-
-def sample(client, offers, prompt, seed, *, max_tokens, temperature=1):
-    """A text drawn freely, and the answer's id."""
-    freely = {"temperature": temperature, "top_p": 1, **offers.only(**UNDONE)}
-    surprise = {"logprobs": 1} if offers.has("logprobs") else {}
-    answer = complete(client, prompt=prompt, seed=seed, max_tokens=max_tokens, **freely, **surprise)
-    told = part(answer, "choices", 0).get("logprobs") or {}
-    values = (value if isinstance(value, float) else 0.0 for value in told.get("token_logprobs") or ())
-    tokens = tuple(map(str, told.get("tokens") or ()))
-    return Drawn(text=part(answer, "choices", 0, "text"), tokens=tokens, logprobs=tuple(values)), part(answer, "id")
-
-
-def freest(client, offers):
-    """(opening, length, nats of all): where even the likeliest of three texts is unlikely; longer texts where none is enough."""
-
-    def nats(prompt):
-        return min(sample(client, offers, prompt, seed, max_tokens=24)[0].nats for seed in range(100, 103))
-
-    surprise = {prompt: nats(prompt) for prompt in OPENINGS}
-    opening = max(surprise, key=surprise.__getitem__)
-    return opening, 24 if surprise[opening] >= FREE_NATS else 96, surprise
 
 
 @pytest.mark.check(
@@ -56,19 +28,20 @@ def freest(client, offers):
     covers=["G01", "I14"],
     fault="nondeterministic",
 )
-def test_a_seed_repeats_a_sample(client, offers, check):
+def test_a_seed_repeats_a_sample(client, free_text, check):
     """At temperature 1 one seed gives one text and another seed another; at temperature 0 there is one text only.
 
     What equal and different texts show depends on how freely the model goes on, which is measured first.
     """
-    opening, length, surprise = freest(client, offers)
-    check.observe("opening that the model continues most freely", opening, detail={"nats": surprise, "tokens": length})
-    once, again = ([sample(client, offers, opening, seed, max_tokens=length) for seed in range(SEEDS)] for _ in range(2))
+    free = free_text.freest(client)
+    check.observe("opening that the model continues most freely", free.opening, detail={"nats": free.nats, "tokens": free.length})
+    draw = partial(free_text.draw, client, free.opening, max_tokens=free.length)
+    once, again = ([draw(seed=seed) for seed in range(SEEDS)] for _ in range(2))
     texts = [drawn for drawn, _ in once]
     check.add(judge_repeats(texts, [drawn for drawn, _ in again]), judge_variety(texts))
     # An answer that was kept from the first time repeats anything, and shows nothing.
     check.equal("answers that were made anew", len({id_ for _, id_ in [*once, *again]}), 2 * SEEDS)
-    greedy = {sample(client, offers, opening, seed, max_tokens=length, temperature=0)[0].text for seed in range(4)}
+    greedy = {draw(seed=seed, temperature=0)[0].text for seed in range(4)}
     check.equal("different texts among 4 seeds at temperature 0", len(greedy), 1)
 
 
@@ -119,14 +92,14 @@ def test_ways_to_be_greedy(client, offers, same_answers, check):
     covers="G02",
     fault="seed-lost-in-batch",
 )
-def test_a_seed_counts_among_others(client, offers, check):
+def test_a_seed_counts_among_others(client, offers, free_text, check):
     """The seeded request alone, twice; then among others at the same time, three times. Where even alone it does not repeat, the
     check of seeds fails, and nothing can be seen here. Some that differ may hang on rounding in a batch: half of them do not.
     """
-    opening, length, surprise = freest(client, offers)
-    if surprise[opening] < FREE_NATS:
+    free = free_text.freest(client)
+    if free.nats[free.opening] < FREE_NATS:
         raise Inconclusive("the model is too sure of its words to tell one seed from another")
-    asked = {"prompt": opening, "max_tokens": length, "temperature": 1, "top_p": 1, **offers.only(**UNDONE)}
+    asked = {"prompt": free.opening, "max_tokens": free.length, "temperature": 1, "top_p": 1, **offers.only(**UNDONE)}
     seeds = (11, 12, 13, 14)
     alone, again = ([drawn_text(client, asked, seed=seed) for seed in seeds] for _ in range(2))
     if alone != again:
@@ -145,10 +118,11 @@ def test_a_seed_counts_among_others(client, offers, check):
     covers="G03",
     fault="seed-shared",
 )
-def test_seeds_at_the_same_time(client, offers, check):
-    opening, length, _ = freest(client, offers)
+def test_seeds_at_the_same_time(client, free_text, check):
+    free = free_text.freest(client)
+    draw = partial(free_text.draw, client, free.opening, max_tokens=free.length)
     seeds = [3] * 8 + list(range(20, 28))
-    found = [one for one, _ in together([partial(sample, client, offers, opening, seed, max_tokens=length) for seed in seeds])]
+    found = [one for one, _ in together([partial(draw, seed=seed) for seed in seeds])]
     same, others = found[:8], found[8:]
     most = max(sum(one.text == other.text for other in same) for one in same)
     check.at_least("texts of one seed that are the same, of 8", most, 6, n=8)
@@ -163,11 +137,12 @@ def test_seeds_at_the_same_time(client, offers, check):
     covers="G04",
     fault="choices-alike",
 )
-def test_a_seed_repeats_all_choices(client, offers, check):
-    opening, length, surprise = freest(client, offers)
-    asked = {"prompt": opening, "max_tokens": length, "n": 4, "seed": 9, "temperature": 1, "top_p": 1, **offers.only(**UNDONE)}
+def test_a_seed_repeats_all_choices(client, offers, free_text, check):
+    free = free_text.freest(client)
+    asked = {"prompt": free.opening, "max_tokens": free.length, "temperature": 1, "top_p": 1, **offers.only(**UNDONE)}
+    asked |= {"n": 4, "seed": 9}
     once, again = ([text_of(choice) for choice in part(complete(client, **asked), "choices")] for _ in range(2))
-    if surprise[opening] < FREE_NATS:
+    if free.nats[free.opening] < FREE_NATS:
         raise Inconclusive("the model is too sure of its words to tell choices apart")
     check.equal("choices that came again", sum(a == b for a, b in zip(once, again, strict=True)), 4)
     check.at_least("different texts of 4 choices", len(set(once)), 2, n=4)
@@ -232,10 +207,14 @@ EACH = 25
     covers="G09",
     fault="sampling-sharpened",
 )
-def test_tokens_are_drawn_as_often_as_told(client, offers, check):
+def test_tokens_are_drawn_as_often_as_told(client, offers, free_text, check):
     """1,000 first tokens against the log-probabilities that the server itself tells (G-test, a false alarm in 10,000 runs)."""
-    opening, _, _ = freest(client, offers)
-    freely = {"prompt": opening, "max_tokens": 1, "top_p": 1, **offers.only(**{**UNDONE, "ignore_eos": True})}
+    freely = {
+        "prompt": free_text.freest(client).opening,
+        "max_tokens": 1,
+        "top_p": 1,
+        **offers.only(**{**UNDONE, "ignore_eos": True}),
+    }
     told = complete(client, **freely, logprobs=5, temperature=1, seed=1)
     tops = part(told, "choices", 0, "logprobs", "top_logprobs", 0)
     calls = [partial(complete, client, **freely, temperature=1, n=EACH, logprobs=0) for _ in range(TIMES)]
