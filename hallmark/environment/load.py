@@ -58,8 +58,8 @@ class Reading:
 def read_load(servers: ServerProcesses, *, waits: bool = True) -> Reading:
     """The counters now. Without `waits` no thread is looked at, which costs a little more for each."""
     here = os.getpid()
-    server_pids = frozenset(_tree(servers.roots))
-    own_pids = frozenset(_tree({here}, without=server_pids))
+    server_pids = frozenset(tree_of(servers.roots))
+    own_pids = frozenset(tree_of({here}, without=server_pids))
     idle, steal = _cores_times()
     return Reading(
         at=time.monotonic(),
@@ -121,7 +121,7 @@ def _read(path: Path | str) -> str:
         return ""
 
 
-def _tree(roots: Iterable[int], *, without: Iterable[int] = ()) -> set[int]:
+def tree_of(roots: Iterable[int], *, without: Iterable[int] = ()) -> set[int]:
     """The processes `roots` and all that descend from them, other than `without`."""
     found, ahead = set(without), [root for root in roots if (_PROC / str(root)).is_dir()]
     left_out = frozenset(found)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 
 from hallmark.core.errors import LaunchError
@@ -89,6 +89,12 @@ class GuardedServer(RunningServer):
             self._engine_asked = True
             self._engine.ask_to_end()
         return self._engine.ended_within(max(0.0, deadline - time.monotonic()))
+
+    def kill_engine(self) -> None:
+        self._engine.kill_engine()
+
+    def engine_standing_still(self) -> AbstractContextManager[None]:
+        return self._engine.engine_standing_still()
 
     @property
     def left_behind(self) -> int:

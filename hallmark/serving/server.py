@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,16 @@ class RunningServer(ABC):
     def ended_within(self, seconds: float) -> bool:
         """Wait at most `seconds` for the end that it was asked for, and tell whether it came."""
         raise Inconclusive("this launcher cannot tell when its server has ended")
+
+    def kill_engine(self) -> None:
+        """Kill (SIGKILL) the process that computes, apart from the one that answers HTTP. What becomes of the server is no death
+        that nobody wanted; `stop` has to follow. Inconclusive where the server is one process, or they cannot be told apart.
+        """
+        raise Inconclusive("this launcher cannot tell its server's engine from the process that answers")
+
+    def engine_standing_still(self) -> AbstractContextManager[None]:
+        """That process stands still (SIGSTOP) as long as this lasts; Inconclusive as `kill_engine`."""
+        raise Inconclusive("this launcher cannot tell its server's engine from the process that answers")
 
     @property
     def left_behind(self) -> int:

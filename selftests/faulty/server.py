@@ -100,6 +100,7 @@ class StandIn:
         self.leaked = False
         self.ending = False
         """Whether it was told to end."""
+        self.engine_died = self.engine_stands = False
         self.asked = 0
         self.running = 0
 
@@ -140,6 +141,7 @@ class StandIn:
         completions = path in (*COMPLETIONS, *CHATS) and runs
         try:
             require_admission(knock, self.options.api_key, self.faults)
+            await life_faults.require_engine(self, path)
             if "only-openai" in self.faults:
                 only_openai.require_route(knock.method, path)
             if more := self.more.answer(knock.method, path, knock.body):
@@ -171,9 +173,13 @@ class StandIn:
             raise Refused("a request of that id is running", 500)
         self.requests.update([request] if request else [])
 
+    def forget(self) -> None:
+        """From now on its answers are other ones."""
+        self.model = replace(self.model, wrong_share=1.0)
+
     def _after_refusal(self) -> None:
         if "bad-requests-stick" in self.faults:
-            self.model = replace(self.model, wrong_share=1.0)
+            self.forget()
         if "bad-requests-cut-streams" in self.faults:
             for stream in self.streams:
                 stream.transport.abort()
@@ -419,6 +425,8 @@ class StandIn:
         """Waits, as long as the client does; ClientGone where that is no longer. `made`: tokens up to now."""
         runs_on = metrics_faults.runs_on(job, self.faults.chosen)
         await until(moment, lambda: not runs_on and self._gone(writer), made=made)
+        if self.engine_stands or (self.engine_died and "engine-death-untold" in self.faults):
+            await life_faults.require_engine(self, "/v1/completions")
 
     async def _spoils(self, writer: asyncio.StreamWriter) -> bool:
         """Half-way through a stream: True when a fault has ended it."""
@@ -448,6 +456,7 @@ class StandIn:
 
 async def serve(options: argparse.Namespace, faults: Faults) -> None:
     stand_in = StandIn(options, faults)
+    engine = asyncio.ensure_future(life_faults.watch_engine(stand_in, options.engine))
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -461,6 +470,7 @@ async def serve(options: argparse.Namespace, faults: Faults) -> None:
         )
     await stopped.wait()
     await life_faults.last_words(stand_in, listening)
+    engine.cancel()
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -472,6 +482,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"child {subprocess.Popen(['sleep', '600']).pid}", flush=True)
     for _ in range(int(faults.number("burns"))):
         subprocess.Popen([sys.executable, "-S", "-c", BURNER])
+    options.engine = life_faults.fork_engine(faults)
     if "exit-at-start" in faults:
         print("stand-in for selftests: cannot start, on purpose", file=sys.stderr, flush=True)
         sys.exit(int(faults.number("exit-at-start")))

@@ -41,7 +41,8 @@ CLEAN_TOO = (
     Planting(fault="", pace=SIDECAR_PACE, files=("test_runtime.py",), sidecar=True),
     Planting(fault="", files=(REASONS,), beside=(THINKS,)),
     Planting(fault="", **BUSY),
-    Planting(fault="", ends=True, files=LIFE),
+    Planting(fault="", ends=True, only="life.told-to-end", files=LIFE),
+    *(Planting(fault="engine", ends=True, only=f"life.engine-{only}", files=LIFE) for only in ("killed", "stands-still")),
 )
 """The clean twins of servers that are not asked everything."""
 CASE = {"prompt": "57+23=", "expected": "34", "without": "80", "max_tokens": 8}

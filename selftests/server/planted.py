@@ -132,10 +132,16 @@ GONE_ON = {
 """Faults of requests whose clients went away, each with the check that it is tried on: the next would meet what is left."""
 ISOLATION = ("test_isolation.py",)
 LIFE = ("test_life.py",)
+ENDS = {
+    **dict.fromkeys(("ends-as-if-whole", "ends-late", "spawn-child"), "life.told-to-end"),
+    **{f"engine-death-{how}": "life.engine-killed" for how in ("as-whole", "untold", "healthy")},
+    **{f"engine-stop-{how}": "life.engine-stands-still" for how in ("healthy", "forgets")},
+}
+"""Faults of a server that is started for one check, and ended by it."""
 SPECIAL = (
     Planting(fault="die-after=40", dies=True),
     Planting(fault="dies-on-bad-request", dies=True),
-    *(Planting(fault=name, ends=True, files=LIFE) for name in ("ends-as-if-whole", "ends-late", "spawn-child")),
+    *(Planting(fault=name, ends=True, only=only, files=LIFE) for name, only in ENDS.items()),
     Planting(fault="listen-but-not-healthy", files=("test_identity.py",)),
     Planting(fault="stuck", files=("test_streaming.py", "test_chat.py"), timeout_s=0.5),
     *(Planting(fault=name, **ENDLESS) for name in ("stays-open", "trickles", "trickles-late", "head-trickles")),

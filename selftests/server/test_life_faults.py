@@ -1,4 +1,4 @@
-"""Each fault of a server that is told to end turns the check red, with a reason that names it; right servers pass."""
+"""Each fault of a server that is told to end, or loses its engine, turns its check red and is named; right servers pass."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import pytest
 
 from hallmark.core.verdict import Verdict
 from hallmark.plugin.outcome import Outcome
-from selftests.server.checking import checks_in, function_in
+from selftests.server.checking import OneCheck, checks_in, function_in
 from selftests.server.started import started
 
-(CHECK,) = checks_in("test_life.py").values()
+CHECKS = checks_in("test_life.py")
+TOLD, KILLED, STOPPED = (CHECKS[f"server.life.{name}"] for name in ("told-to-end", "engine-killed", "engine-stands-still"))
 FAULTS = {
     "ends-as-if-whole": "an answer (streamed) looks as if it had come to its end, with finish_reason 'stop'",
     "ends-late=60": "2 s after SIGTERM the server still runs",
@@ -33,7 +34,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
             monkeypatch.setitem(constants, "ENDS_WITHIN_S", 2.0)
         with started(*faults) as suite:
             suite.entry.engine_args.update(engine_args)
-            return suite.run(replace(CHECK, needs=()))[0]
+            return suite.run(replace(TOLD, needs=()))[0]
 
     return ask
 
@@ -54,3 +55,45 @@ def test_a_right_server_cuts_its_answers_openly_or_finishes_them(told: Told, ser
 def test_a_spec_that_lets_answers_go_on_is_obeyed(told: Told) -> None:
     assert "answers broke off within" in told(shutdown_timeout=60).reason
     assert told("ends-whole", shutdown_timeout=60).verdict is Verdict.PASS
+
+
+ENGINES = {
+    "engine-death-as-whole": (KILLED, "looks as if it had come to its end, with finish_reason 'stop'"),
+    "engine-death-untold": (KILLED, "a client was left waiting for its answer"),
+    "engine-death-healthy": (KILLED, "after its engine was killed /health still answers 200, and a request: "),
+    "engine-stop-healthy": (STOPPED, "seconds until /health said so is"),
+    "engine-stop-forgets": (STOPPED, "the answer afterwards is"),
+}
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not seen at all is so after two seconds."""
+    constants = function_in("test_life.py", "test_a_server_whose_engine_is_killed").__globals__
+    monkeypatch.setitem(constants, "SEEN_WITHIN_S", 2.0)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("fault", ENGINES)
+def test_a_fault_in_meeting_the_engines_end_turns_its_check_red(fault: str) -> None:
+    check, reason = ENGINES[fault]
+    with started(fault) as suite:
+        found, _ = suite.run(replace(check, needs=()))
+    assert found.verdict is Verdict.FAIL, found.reason
+    assert reason in found.reason
+
+
+@pytest.mark.parametrize(("server", "check"), [("engine", KILLED), ("engine-comes-back", KILLED), ("engine", STOPPED)])
+def test_a_right_server_meets_the_end_of_its_engine(server: str, check: OneCheck) -> None:
+    with started(server) as suite:
+        found, _ = suite.run(replace(check, needs=()))
+    assert found.verdict is Verdict.PASS, found.reason
+
+
+@pytest.mark.parametrize("check", [KILLED, STOPPED])
+def test_a_server_that_is_one_process_shows_nothing(check: OneCheck) -> None:
+    with started() as suite:
+        found, _ = suite.run(replace(check, needs=()))
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "the server is one process" in found.reason

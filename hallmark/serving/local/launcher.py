@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from hallmark.core.errors import LaunchError
 from hallmark.core.grace import drain_s
@@ -13,6 +14,7 @@ from hallmark.core.process import KeptProcess, tail
 from hallmark.environment.load import ServerProcesses
 from hallmark.serving.lease import Lease, lease_of
 from hallmark.serving.listener import require_own_listener
+from hallmark.serving.local.engine import engine_process, kill, standing_still
 from hallmark.serving.movement import Movement, Startup, caches
 from hallmark.serving.ports import require_free_port, require_released_port
 from hallmark.serving.readiness import wait_until_ready
@@ -59,6 +61,14 @@ class LocalServer(RunningServer):
 
     def ended_within(self, seconds: float) -> bool:
         return self._process.ended.wait(seconds)
+
+    def kill_engine(self) -> None:
+        engine = engine_process(self.endpoint.base_url)
+        self._process.stopping = True
+        kill(engine)
+
+    def engine_standing_still(self) -> AbstractContextManager[None]:
+        return standing_still(engine_process(self.endpoint.base_url))
 
     @property
     def left_behind(self) -> int:
