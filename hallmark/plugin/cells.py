@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
+from hallmark.core.errors import UsageError
 from hallmark.plugin.checks import CheckRef
 from hallmark.specs.cell import Cell
 from hallmark.specs.checks import PER_CELL, undeclared_checks
@@ -59,20 +60,36 @@ def refer(items: list[pytest.Item], cells: Sequence[Cell], *, guarded: bool, att
 def in_order(items: list[pytest.Item], cells: Sequence[Cell]) -> list[pytest.Item]:
     """Cell by cell, and within a cell kind by kind: what needs no server comes first, what loads it most comes last.
 
-    Behind all of them come those that say so: they tell of what the others have seen. Last are those that end the server.
+    Behind all of them come those that say so: they tell of what the others have seen. Last is the one that ends the server;
+    UsageError where a cell has two of those.
     """
+    _require_one_end(items)
     cell_places = {cell.id: number for number, cell in enumerate(cells)}
 
     def place(item: pytest.Item) -> tuple[int, int, int]:
         ref = item.stash.get(REF, None)
         if ref is None:
             return (-1, 0, 0)
-        marker = item.get_closest_marker("check")
-        words = marker.kwargs if marker else {}
+        words = _words(item)
         last = 2 if words.get("ends_server") else int(bool(words.get("last")))
         return cell_places[ref.cell], last, KINDS.index(ref.kind) if ref.kind in KINDS else len(KINDS)
 
     return sorted(items, key=place)
+
+
+def _words(item: pytest.Item) -> Mapping[str, Any]:
+    marker = item.get_closest_marker("check")
+    return marker.kwargs if marker else {}
+
+
+def _require_one_end(items: Sequence[pytest.Item]) -> None:
+    ends: dict[str, str] = {}
+    for item in items:
+        if (ref := item.stash.get(REF, None)) and _words(item).get("ends_server"):
+            if ref.cell in ends:
+                what = f"{ends[ref.cell]} and {ref.check} both end the server"
+                raise UsageError(what, where=ref.cell, hint="name one of them in the spec's `checks`")
+            ends[ref.cell] = ref.check
 
 
 def _ref(item: pytest.Item, cell: Cell, params: dict[str, Any]) -> CheckRef:

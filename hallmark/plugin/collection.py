@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from hallmark import __version__
+from hallmark.core.errors import UsageError
 from hallmark.plugin.cells import REF, in_order, parametrise, refer
+from hallmark.plugin.decisions import stopped
 from hallmark.plugin.drafts import unacceptable
 from hallmark.plugin.run_folders import RunFolders
 from hallmark.plugin.session import AcceptanceSession
@@ -41,7 +43,11 @@ class Collection:
             self._session.config.hook.pytest_deselected(items=left_out)
         yield
         # Afterwards, because pytest itself regroups items by the parameters of a user's own session fixtures.
-        items[:] = in_order(items, cells)
+        try:
+            items[:] = in_order(items, cells)
+        except UsageError as exc:
+            self._session.ending.misuse = exc
+            raise stopped(self._session.config, exc) from exc
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         # What is collected lives until the end. Ten thousand checks would cost each full garbage collection a tenth
