@@ -45,11 +45,6 @@ def block_size(target: EvalTarget, reference: EvalReference) -> int:
     return min(reference.n, ceil(_SPARE * gate.seen / whole) * whole)
 
 
-def can_stop_early(reference: EvalReference) -> bool:
-    """Not where examples stand before the questions: lm-eval draws those by the place in what it is asked, not in the task."""
-    return reference.few_shot == 0
-
-
 def evaluate_in_blocks(
     evaluate: Evaluate, request: EvalRequest, target: EvalTarget, reference: EvalReference, *, model: str, title: str
 ) -> EvalScores:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from hallmark.client.answer_watch import AnswerWatch
+from hallmark.evals.few_shot import drawing_for_all_items
 from hallmark.evals.watching import watching
 
 SEED = 1234
@@ -47,6 +48,7 @@ def main() -> None:
     import lm_eval.models.openai_completions  # imported now: it is slow, and the first task should not wait for it
     import lm_eval.tasks
 
+    drawing_for_all_items(lm_eval.api.task.Task)
     _tell(answers, {"ready": True, "lm_eval": lm_eval.__version__})
     while True:
         _tell(answers, _answer(json.loads(requests.get()), lm_eval))

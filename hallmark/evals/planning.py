@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from hallmark.core.verdict import Verdict
-from hallmark.evals.blocks import block_size, can_stop_early, gate_of
+from hallmark.evals.blocks import block_size, gate_of
 from hallmark.evals.reference import EvalReference, margin_of
 from hallmark.specs.model import EvalTarget
 from hallmark.stats.intervals import CONFIDENCE, wilson_interval
@@ -64,7 +64,7 @@ def _paired(target: EvalTarget, reference: EvalReference) -> EvalPlan:
         name=target.name,
         gate="paired",
         n=n,
-        expected=_expected(target, reference, discordance) if can_stop_early(reference) else n,
+        expected=_expected(target, reference, discordance),
         margin=margin,
         alpha=ALPHA,
         discordance=discordance,

@@ -160,7 +160,7 @@ def evaluate(
     cell: Cell, testbed: Testbed, server: RunningServer, request: pytest.FixtureRequest
 ) -> Callable[[EvalTarget], list[Evidence]]:
     """Have lm-eval run one eval against the server, and its score judged by every gate."""
-    from hallmark.evals.blocks import can_stop_early, evaluate_in_blocks
+    from hallmark.evals.blocks import evaluate_in_blocks
     from hallmark.evals.harness import EvalRequest, EvalScores
     from hallmark.evals.paired import Compared
     from hallmark.evals.task import make_request, on_few_samples
@@ -184,7 +184,7 @@ def evaluate(
 
         asked = make_request(cell, target, server.endpoint, folder=testbed.folder / "evals", limit=session.options.limit)
         one = reference.evals.get(target.name) if reference else None
-        if reference and one and session.options.may_stop_early and can_stop_early(one):
+        if reference and one and session.options.may_stop_early:
             scores = evaluate_in_blocks(ask, asked, target, one, model=cell.model, title=reference.title)
         else:
             scores = ask(asked)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hallmark.core.records import Evidence
 from hallmark.core.verdict import Verdict
-from hallmark.evals.blocks import block_size, can_stop_early, evaluate_in_blocks, order_of
+from hallmark.evals.blocks import block_size, evaluate_in_blocks, order_of
 from hallmark.evals.harness import EvalRequest, EvalScores
 from hallmark.evals.items import read_items
 from hallmark.evals.reference import EvalReference
@@ -127,5 +126,3 @@ def test_a_block_is_whole_requests_and_never_more_than_all(target: EvalTarget, g
     assert block_size(target, good) % whole == 0
     large = target.model_copy(update={"batch_size": 1000, "num_concurrent": 8})
     assert block_size(large, good) == ITEMS
-    assert can_stop_early(good)
-    assert not can_stop_early(replace(good, few_shot=5))

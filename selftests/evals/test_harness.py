@@ -73,6 +73,30 @@ def test_some_items_are_asked_under_their_own_numbers(harness: Harness, ask: Ask
                 assert told.setdefault(row["doc_id"], row["doc_hash"]) == row["doc_hash"]
 
 
+@pytest.mark.parametrize("split", ["test", "train"])
+def test_some_items_have_the_examples_that_they_have_among_all(harness: Harness, ask: Ask, tmp_path: Path, split: str) -> None:
+    """Drawn from the items themselves, and from others: else a block could not be held against the reference's prompts."""
+    write_task(
+        tmp_path / "task",
+        items=12,
+        num_fewshot=3,
+        fewshot_split=split,
+        dataset_kwargs={"data_files": {"test": "items.jsonl", "train": "items.jsonl"}},
+    )
+    told: dict[int, tuple[str, str]] = {}
+    with running() as server:
+        for numbers in (None, (0, 3, 11), (2, 5, 7), (1, 4, 6, 8, 9, 10)):
+            request = replace(ask("addition", server.base_url), task=TASK, task_dir=str(tmp_path / "task"), limit=None)
+            scores = harness.evaluate(replace(request, samples=numbers), timeout_s=120, check=unchecked)
+            rows = [json.loads(line) for line in Path(request.samples_path).read_text().splitlines()]
+            assert (scores.n, scores.few_shot) == (len(numbers or range(12)), 3)
+            assert [row["doc_id"] for row in rows] == list(numbers or range(12))
+            for row in rows:
+                same = row["prompt_hash"], row["doc_hash"]
+                assert told.setdefault(row["doc_id"], same) == same
+    assert len({prompt for prompt, _ in told.values()}) == 12
+
+
 def test_wrong_answers_cost_score(harness: Harness, ask: Ask) -> None:
     """The gate can fail: a server that is wrong on every prompt scores nothing."""
     with running("wrong-answers=1") as server:
