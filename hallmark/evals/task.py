@@ -74,7 +74,8 @@ def _with_other_gate(difference: Evidence, alone: Evidence) -> Evidence:
     """What the gate that was not used says, and what each resolves."""
     detail = difference.detail
     shown = f"seen with {detail['power']:.0%} from {100 * detail['loss_seen']:.2g} points lost on"
-    other = f"the score of these items alone would be {alone.verdict} and {_half(alone)}"
+    mean = f"the mean of these {alone.n:,} items, {alone.value:.4g}, by itself"
+    other = f"for comparison only, no part of the verdict: {mean} would be {alone.verdict}, and it {_half(alone)}"
     kept = {"score_alone": str(alone.verdict), "score_alone_reason": alone.reason}
     return replace(difference, reason=f"{difference.reason}; {shown}; {other}", detail={**detail, **kept})
 

@@ -17,7 +17,7 @@ from hallmark.evals.reference import EvalReference
 from hallmark.evals.task import gate
 from hallmark.specs.cell import Cell
 from hallmark.specs.model import EvalTarget
-from selftests.evals.test_references import ITEMS, RIGHT, good, samples, target, written
+from selftests.evals.test_references import ITEMS, RIGHT, UNJUDGED, good, samples, target, written
 
 __all__ = ["good", "target", "written"]
 
@@ -72,6 +72,7 @@ def test_a_healthy_server_is_accepted_after_one_block(asked: Asked, tmp_path: Pa
     assert difference.detail["gate"] == "sequential"
     assert difference.detail["decided_after"] <= scores.n
     assert difference.interval is None
+    assert f"{UNJUDGED}the mean of these {scores.n:,} items, {score.value:.4g}, by itself would be " in difference.reason
     assert f"of {ITEMS:,} items in a drawn order show, with 95 %, that less than the 3.5 points" in difference.reason
     assert len(read_items(tmp_path / "blocks.samples.jsonl", "exact_match,none")) == scores.n
     assert not list(tmp_path.glob("*.block*"))

@@ -35,6 +35,7 @@ from hallmark.workflows.spec_remarks import Severity
 from selftests.plugin.stand_in_spec import WEIGHTS
 
 ITEMS, RIGHT = 1180, 903
+UNJUDGED = "for comparison only, no part of the verdict: "
 Sample = dict[str, Any]
 
 
@@ -235,7 +236,7 @@ def test_the_paired_gate(
     assert difference.value == pytest.approx((len(healed) - len(wrong)) / ITEMS)
     assert (difference.detail["lost"], difference.detail["gained"]) == (len(wrong), len(healed))
     assert difference.detail["answered_otherwise"] == len(wrong) + len(healed)
-    assert "points lost on; the score of these items alone would be " in difference.reason
+    assert f"points lost on; {UNJUDGED}the mean of these 1,180 items, {score.value:.4g}, by itself would be " in difference.reason
 
 
 def test_a_loss_that_the_score_alone_does_not_see_is_told(
