@@ -407,6 +407,23 @@ def test_the_command_tells_the_plan(reference: Reference, cell: Cell, tmp_path: 
     assert plan["not_accepted_at_loss"]["0.1"] > 0.99
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"recorded_at": (datetime.now(UTC) + timedelta(days=3)).isoformat()}, "is a reference from the future: "),
+        ({"weights": "sha256:" + 64 * "0"}, "is a reference of other weights: sha256:0000000000000..., not sha256:"),
+    ],
+)
+def test_a_reference_that_does_not_fit_ends_the_command_with_one_line(
+    reference: Reference, cell: Cell, tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, str], told: str
+) -> None:
+    path = kept(tmp_path, replace(reference, **changes))
+    assert main(["plan", "--model", cell.model, "--device", cell.device, "--reference", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert f"{path}: {told}" in err
+
+
 def test_two_runs_of_one_server_tell_what_differs_by_chance(target: EvalTarget, good: EvalReference, tmp_path: Path) -> None:
     def written_again(rows: Sequence[Sample]) -> Path:
         (tmp_path / "evals").mkdir(exist_ok=True)
