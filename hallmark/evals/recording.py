@@ -10,6 +10,7 @@ from typing import Any
 from hallmark.core.errors import HarnessError, UsageError
 from hallmark.core.records import Evidence, Record, read_manifest, read_records
 from hallmark.core.verdict import Verdict
+from hallmark.evals.fingerprints import recorded_fingerprint
 from hallmark.evals.items import read_items
 from hallmark.evals.paired import Compared
 from hallmark.evals.reference import FOLDER, SUFFIX, EvalReference, Reference
@@ -52,6 +53,7 @@ def recorded(run: Path, again: Path | None = None) -> tuple[Reference, Path, tup
         dtype=_dtype(family),
         recorded_at=manifest.started_at,
         evals=found,
+        fingerprint=recorded_fingerprint(run, again),
     )
     return reference, spec_file.parent / FOLDER / f"{manifest.model}{SUFFIX}", tuple(left)
 

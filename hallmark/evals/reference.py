@@ -26,6 +26,7 @@ from hallmark.evals.items import Item
 from hallmark.evals.weights_mark import weights_mark
 from hallmark.specs.cell import Cell
 from hallmark.specs.model import EvalTarget
+from hallmark.stats.fingerprint import Fingerprint
 from hallmark.stats.power import POWER, chance_of_pass, items_to_prove, provable_margin
 
 FOLDER = "references"
@@ -105,6 +106,8 @@ class Reference:
     recorded_at: str
     """When the run began: ISO 8601, UTC."""
     evals: Mapping[str, EvalReference]
+    fingerprint: Fingerprint | None = None
+    """What log-probabilities its server gave to some fixed texts, where the run asked for them."""
 
     @property
     def title(self) -> str:
@@ -149,6 +152,9 @@ def read_reference(path: Path) -> Reference:
     for name, one in reference.evals.items():
         if not one.right or {len(one.questions), len(one.prompts), len(one.answers)} != {one.n} or set(one.right) - {"0", "1"}:
             raise UsageError(f"evals.{name} of the reference has not the same number of everything", where=where, hint=_AGAIN)
+    for name, probe in reference.fingerprint.probes.items() if reference.fingerprint else ():
+        if len(probe.tokens) != len(probe.logprobs):
+            raise UsageError(f"the fingerprint of the reference is damaged: {name}", where=where, hint=_AGAIN)
     return reference
 
 

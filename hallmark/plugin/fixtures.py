@@ -156,6 +156,28 @@ def runtime_client(cell: Cell, server: RunningServer, request: pytest.FixtureReq
 
 
 @pytest.fixture
+def fingerprint(
+    cell: Cell, client: WireClient, tokenizer: TokenOracle, testbed: Testbed, request: pytest.FixtureRequest
+) -> Callable[[], list[Evidence]]:
+    """Read what log-probabilities the server gives to some fixed texts, keep them, and hold them against the reference's; and
+    how many greedy answers a batch changes.
+    """
+    from hallmark.client.fingerprints import answers_alone_and_together, take_fingerprint
+    from hallmark.evals.fingerprints import determinism, judged_fingerprint, keep_fingerprint
+
+    servers = _servers(request.config)
+    tools, reference = servers.tools(cell.id), servers.session.references.get(cell.id)
+
+    def run() -> list[Evidence]:
+        found = take_fingerprint(client, tools.offers, tokenizer, context=cell.entry.max_context)
+        keep_fingerprint(testbed.folder / "evals", found)
+        same = determinism(answers_alone_and_together(client), reference, exact=tools.same_answers.exact)
+        return [judged_fingerprint(cell, reference, found), same]
+
+    return run
+
+
+@pytest.fixture
 def evaluate(
     cell: Cell, testbed: Testbed, server: RunningServer, request: pytest.FixtureRequest
 ) -> Callable[[EvalTarget], list[Evidence]]:

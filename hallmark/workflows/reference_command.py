@@ -76,6 +76,9 @@ def _show(path: Path) -> Iterator[str]:
     reference = read_reference(path)
     yield f"{path}: {reference.model}, {reference.title}, of {reference.cell}"
     yield f"  weights {reference.weights}"
+    if found := reference.fingerprint:
+        tokens = sum(len(probe.tokens) for probe in found.probes.values())
+        yield f"  evals.fingerprint: {tokens:,} log-probabilities of {found.way}s, {found.noise:.2g} nats differing by chance"
     for name, one in reference.evals.items():
         asked = f"lm-eval {one.lm_eval}, {one.few_shot}-shot"
         if one.discordance is not None:

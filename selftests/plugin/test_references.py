@@ -8,15 +8,20 @@ from typing import Any
 
 import pytest
 
+from selftests.plugin.commands import Ended
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import MODEL, eval_target
 
 pytestmark = pytest.mark.e2e
 
 
-def eval_record(folder: Path) -> dict[str, Any]:
+def record_of(folder: Path, check: str) -> dict[str, Any]:
     lines = (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()
-    return next(record for record in map(json.loads, lines) if record["check"] == "evals.addition")
+    return next(record for record in map(json.loads, lines) if record["check"] == check)
+
+
+def eval_record(folder: Path) -> dict[str, Any]:
+    return record_of(folder, "evals.addition")
 
 
 @pytest.mark.long
@@ -57,3 +62,27 @@ def test_a_run_is_recorded_and_the_next_compared_with_it(place: Place) -> None:
         f"ERROR: {path}: is no reference, or a damaged one (EOFError) - record it again: hallmark reference record"
     ]
     assert not damaged.folders
+
+
+@pytest.mark.long
+def test_a_fingerprint_is_kept_recorded_and_held_against(place: Place) -> None:
+    def evals(faults: str = "") -> tuple[Ended, dict[str, Any]]:
+        named = {"checks": ["evals.fingerprint"], "features": ["completions", "logprobs"]}
+        place.spec(evals=[eval_target(tolerance=0.1)], items=100, impl=named, faults=faults)
+        ended = place.release(workflow="evals").end()
+        return ended, record_of(ended.folders[0], "evals.fingerprint")
+
+    first, record = evals()
+    assert (first.code, record["verdict"]) == (4, "INCONCLUSIVE"), first.said
+    assert "no reference with a fingerprint" in record["reason"]
+    recorded = place.start(["hallmark", "reference", "record", str(first.folders[0])]).end()
+    assert recorded.code == 0, recorded.said
+    assert "log-probabilities of prompts, 0 nats differing by chance" in recorded.out
+
+    same, record = evals()
+    assert (same.code, record["verdict"]) == (0, "PASS"), same.said
+    assert record["evidence"][0]["value"] == 0.0
+
+    other, record = evals("prompt-logprobs-lower")
+    assert (other.code, record["verdict"]) == (1, "FAIL"), other.said
+    assert "at all positions: other weights" in record["reason"]
