@@ -12,6 +12,7 @@ import pytest
 from hallmark.core.files import write_json
 from hallmark.core.gates import judged
 from hallmark.core.records import Evidence
+from hallmark.core.verdict import Verdict
 from hallmark.plugin.cell_servers import CellServers
 from hallmark.plugin.checks import Check
 from hallmark.plugin.item_record import CHECK
@@ -182,6 +183,7 @@ def evaluate(
     cell: Cell, testbed: Testbed, server: RunningServer, request: pytest.FixtureRequest
 ) -> Callable[[EvalTarget], list[Evidence]]:
     """Have lm-eval run one eval against the server, and its score judged by every gate."""
+    from hallmark.evals.attribution import attribute, lost_items, ways_of
     from hallmark.evals.blocks import evaluate_in_blocks
     from hallmark.evals.harness import EvalRequest, EvalScores
     from hallmark.evals.paired import Compared
@@ -214,6 +216,11 @@ def evaluate(
                 compared = Compared.read(one, Path(asked.samples_path), few_shot=scores.few_shot, title=reference.title)
                 scores = replace(scores, compared=compared)
         found = list(judged("evals", cell, target, scores))
+        if scores.compared and any(evidence.verdict is Verdict.FAIL for evidence in found):
+            session.progress(f"asking again what {target.name} lost")
+            tools = servers.tools(cell.id)
+            ways = ways_of(tools.offers.client, tools.offers, tools.tokenizer, api=target.api)
+            found.append(attribute(lost_items(Path(asked.samples_path), scores.compared), ways))
         return [on_few_samples(evidence) for evidence in found] if session.options.smoke else found
 
     return run

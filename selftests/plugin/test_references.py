@@ -49,7 +49,9 @@ def test_a_run_is_recorded_and_the_next_compared_with_it(place: Place) -> None:
     worse = place.release("--no-early-stop", workflow="evals").end()
     assert worse.code == 1, worse.said
     record = eval_record(worse.folders[0])
-    assert [evidence["n"] for evidence in record["evidence"]] == [100, 100]
+    assert [evidence["n"] for evidence in record["evidence"]] == [100, 100, 12]
+    assert "Healed by nothing that was tried" in record["evidence"][2]["reason"]
+    assert {"question", "expected", "answered", "alone"} <= record["evidence"][2]["detail"]["items"][0].keys()
     assert "against the reference on the same 100 items" in record["reason"] + record["evidence"][1]["reason"]
     refused = place.start(["hallmark", "reference", "record", str(worse.folders[0])]).end()
     assert refused.code == 2

@@ -47,7 +47,8 @@ def simple_evaluate(
 def _sample(number: int, item: Mapping[str, str], answer: str, right: bool) -> dict[str, Any]:
     hashes = {f"{name}_hash": hashlib.sha256(text.encode()).hexdigest() for name, text in _texts(item).items()}
     told = {"doc_id": number, "doc": dict(item), "resps": [[answer]], "filtered_resps": [answer], "filter": "none"}
-    return {**told, **hashes, "exact_match": float(right)}
+    asked = [[item["prompt"], {"until": ["\n"], "max_gen_toks": 16, "do_sample": False}]]
+    return {**told, **hashes, "arguments": asked, "target": item["answer"], "exact_match": float(right)}
 
 
 def _texts(item: Mapping[str, str]) -> dict[str, str]:
