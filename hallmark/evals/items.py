@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +33,32 @@ class Item:
     """0 or 1 where it is wrong or right; something between for a task of partial credit."""
     logprobs: tuple[float, ...] = ()
     """Of each choice, where the task compares likelihoods."""
+    cluster: str = ""
+    """Digest of what it has in common with those that it belongs to; "" where it is by itself."""
 
 
-def read_items(samples: Path, metric: str) -> tuple[Item, ...]:
-    """The items in `samples`, by their numbers; `metric` is lm-eval's key, such as `exact_match,none`.
+SEVERAL = " + "
+"""Between the metrics of an eval that is the mean of several."""
 
-    HarnessError where they do not tell what was asked, or that metric.
+
+def read_items(samples: Path, metric: str, *, cluster: str = "") -> tuple[Item, ...]:
+    """The items in `samples`, by their numbers; `metric` is lm-eval's key, such as `exact_match,none`, or several, of which each
+    item has the mean. `cluster` is a field of the task's data.
+
+    HarnessError where they do not tell what was asked, or that metric, or that field.
     """
+    several = [_read(samples, one, cluster) for one in metric.split(SEVERAL)]
+    if len({tuple(item.number for item in items) for items in several}) != 1:
+        raise HarnessError(f"the samples have not the same items of {metric}", where=str(samples))
+    means = [sum(item.score for item in same) / len(same) for same in zip(*several, strict=True)]
+    return tuple(replace(item, score=mean) for item, mean in zip(several[0], means, strict=True))
+
+
+def _read(samples: Path, metric: str, cluster: str) -> tuple[Item, ...]:
     name, _, kept_by = metric.partition(",")
     try:
         rows = [json.loads(line) for line in samples.read_text(encoding="utf-8").splitlines()]
-        found = [_item(row, name) for row in rows if row.get("filter", "none") == (kept_by or "none")]
+        found = [_item(row, name, cluster) for row in rows if row.get("filter", "none") == (kept_by or "none")]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
         raise HarnessError(f"the samples do not tell their items: {type(exc).__name__}: {exc}", where=str(samples)) from exc
     if not found or len({item.number for item in found}) != len(found):
@@ -51,7 +66,7 @@ def read_items(samples: Path, metric: str) -> tuple[Item, ...]:
     return tuple(sorted(found, key=lambda item: item.number))
 
 
-def _item(row: Mapping[str, Any], metric: str) -> Item:
+def _item(row: Mapping[str, Any], metric: str, cluster: str) -> Item:
     likelihoods = tuple(_likelihoods(row["filtered_resps"]))
     answer = str(likelihoods.index(max(likelihoods))) if likelihoods else digest(json.dumps(row["filtered_resps"]))
     return Item(
@@ -61,6 +76,7 @@ def _item(row: Mapping[str, Any], metric: str) -> Item:
         answer=answer,
         score=float(row[metric]),
         logprobs=likelihoods,
+        cluster=digest(json.dumps(row["doc"][cluster], sort_keys=True)) if cluster else "",
     )
 
 

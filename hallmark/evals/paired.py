@@ -13,6 +13,7 @@ from hallmark.evals.reference import EvalReference, margin_of
 from hallmark.specs.model import EvalTarget
 from hallmark.stats.paired import ALPHA, Pairs, judge_pairs, paired, tango_interval
 from hallmark.stats.power import POWER, detected_loss, provable_margin
+from hallmark.stats.resampling import differences, judge_differences
 from hallmark.stats.sequential import SequentialPairs
 
 DIFFERENCE = "difference to the reference"
@@ -50,6 +51,16 @@ class Compared:
         return paired({number: self.reference.right[number] == "1" for number in right}, right)
 
     @property
+    def changes(self) -> list[float]:
+        """Of each item its score here, less that of the reference."""
+        return [item.score - self.reference.score_of(item.number) for item in self.items]
+
+    @property
+    def clusters(self) -> list[str]:
+        """What each item belongs to, as the reference says."""
+        return [self.reference.clusters[item.number] if self.reference.clusters else "" for item in self.items]
+
+    @property
     def other_answers(self) -> int:
         """How many items were answered otherwise, right or wrong."""
         return sum(item.answer != self.reference.answers[item.number] for item in self.items)
@@ -63,7 +74,7 @@ def _require_same_items(reference: EvalReference, items: tuple[Item, ...]) -> No
         _refuse(f"{others} of {len(items)} items are others", "the task's data differ")
     if others := sum(item.prompt != reference.prompts[item.number] for item in items):
         _refuse(f"{others} of {len(items)} prompts are others", "few-shot examples, template or the task's text differ")
-    if any(item.score not in (0.0, 1.0) for item in items):
+    if not reference.scores and any(item.score not in (0.0, 1.0) for item in items):
         _refuse("items that are not simply right or wrong", "partial credit cannot be paired with it")
 
 
@@ -72,7 +83,11 @@ def _refuse(what: str, why: str) -> None:
 
 
 def judge_difference(target: EvalTarget, compared: Compared) -> Evidence:
-    """The difference on the same items with Tango's interval, held against the margin."""
+    """The difference on the same items, held against the margin: with Tango's interval, or by resampling where items are not
+    simply right or wrong, or belong together.
+    """
+    if not compared.reference.is_simple:
+        return _judge_by_resampling(target, compared)
     pairs, margin = compared.pairs, margin_of(target, compared.reference)
     stopped = compared.stopped_by
     verdict, reason = _judge_stopped(stopped) if stopped else judge_pairs(pairs, margin=margin)
@@ -99,6 +114,32 @@ def judge_difference(target: EvalTarget, compared: Compared) -> Evidence:
             "reference_score": round(sum(compared.reference.right[item.number] == "1" for item in compared.items) / n, 5),
             "margin_proven": round(provable_margin(n, discordance=chance), 4),
             "loss_seen": round(detected_loss(n, discordance=chance), 4),
+            "power": POWER,
+        },
+    )
+
+
+def _judge_by_resampling(target: EvalTarget, compared: Compared) -> Evidence:
+    margin = margin_of(target, compared.reference)
+    found = differences(compared.changes, compared.clusters, seed=f"{target.task} {compared.title}")
+    verdict, reason = judge_differences(found, margin=margin)
+    return Evidence(
+        name=DIFFERENCE,
+        value=round(found.mean, 6),
+        n=found.items,
+        interval=found.interval,
+        target=Target(relation=">=", limit=-margin, reference=0.0, source=f"the reference: {compared.title}"),
+        verdict=verdict,
+        reason=reason,
+        detail={
+            "gate": "resampled",
+            "items_of_task": compared.reference.n,
+            "clusters": found.clusters,
+            "alpha": ALPHA,
+            "answered_otherwise": compared.other_answers,
+            "reference_score": round(compared.reference.share, 5),
+            "margin_proven": round(-found.low, 4),
+            "loss_seen": round(found.loss_seen, 4),
             "power": POWER,
         },
     )

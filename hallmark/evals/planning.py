@@ -28,7 +28,7 @@ class EvalPlan:
 
     name: str
     gate: str
-    """`paired` with a reference, `score` against the stated one."""
+    """`paired` or `resampled` with a reference, `score` against the stated one."""
     n: int
     """Items of the task."""
     expected: int
@@ -53,7 +53,7 @@ class EvalPlan:
 def plan_of(target: EvalTarget, reference: EvalReference | None) -> EvalPlan | None:
     """None where the spec does not say how many items the task has, and no reference does."""
     if reference:
-        return _paired(target, reference)
+        return _paired(target, reference) if reference.is_simple else _resampled(target, reference)
     return _score(target, target.n) if target.n else None
 
 
@@ -71,6 +71,23 @@ def _paired(target: EvalTarget, reference: EvalReference) -> EvalPlan:
         loss_seen=detected_loss(n, discordance=discordance),
         loss_not_accepted=unaccepted_loss(n, discordance=discordance, margin=margin),
         accepted=lambda loss: chance_of_pass(n, margin=margin, discordance=discordance, loss=loss),
+    )
+
+
+def _resampled(target: EvalTarget, reference: EvalReference) -> EvalPlan:
+    """As if each cluster were one item that is right or wrong: what its items have in common is not known before."""
+    n, margin = len(set(reference.clusters)) or reference.n, margin_of(target, reference)
+    return EvalPlan(
+        name=target.name,
+        gate="resampled",
+        n=reference.n,
+        expected=reference.n,
+        margin=margin,
+        alpha=ALPHA,
+        discordance=USUAL_DISCORDANCE,
+        loss_seen=detected_loss(n, discordance=USUAL_DISCORDANCE),
+        loss_not_accepted=unaccepted_loss(n, discordance=USUAL_DISCORDANCE, margin=margin),
+        accepted=lambda loss: chance_of_pass(n, margin=margin, discordance=USUAL_DISCORDANCE, loss=loss),
     )
 
 

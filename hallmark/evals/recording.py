@@ -11,7 +11,7 @@ from hallmark.core.errors import HarnessError, UsageError
 from hallmark.core.records import Evidence, Record, read_manifest, read_records
 from hallmark.core.verdict import Verdict
 from hallmark.evals.fingerprints import recorded_fingerprint
-from hallmark.evals.items import read_items
+from hallmark.evals.items import SEVERAL, read_items
 from hallmark.evals.paired import Compared
 from hallmark.evals.reference import FOLDER, SUFFIX, EvalReference, Reference
 from hallmark.evals.weights_mark import weights_mark
@@ -64,12 +64,11 @@ def _eval(target: EvalTarget, record: Record | None, run: Path) -> EvalReference
         raise UsageError(f"{name} was not measured")
     if record.verdict is not Verdict.PASS:
         raise UsageError(f"{name} is {record.verdict}, and a reference is of a good server")
-    if len(target.metrics) != 1:
-        raise UsageError(f"{name} is a mean of {len(target.metrics)} metrics, which cannot be paired")
     detail = next((evidence.detail for evidence in record.evidence if _tells_how(evidence)), None)
     if detail is None:
         raise UsageError(f"{name} does not tell how it was asked: its run is of an older hallmark")
-    items = read_items(run / "evals" / f"{target.name}.samples.jsonl", target.metrics[0])
+    samples = run / "evals" / f"{target.name}.samples.jsonl"
+    items = read_items(samples, SEVERAL.join(target.metrics), cluster=target.cluster)
     if len(items) != detail["items_of_task"]:
         raise UsageError(f"{name} was asked {len(items)} of its {detail['items_of_task']} items")
     return EvalReference.of(target, items, few_shot=int(detail["few_shot"]), lm_eval=str(detail["lm_eval"]))
@@ -81,7 +80,7 @@ def with_discordance(one: EvalReference, target: EvalTarget, again: Path) -> Eva
     other = Compared.read(one, samples, few_shot=one.few_shot, title="")
     if len(other.items) != one.n:
         raise UsageError(f"evals.{target.name} was asked {len(other.items)} of its {one.n} items in {again}")
-    return replace(one, discordance=round(other.pairs.discordance, 5))
+    return replace(one, discordance=round(other.pairs.discordance, 5)) if one.is_simple else one
 
 
 def _tells_how(evidence: Evidence) -> bool:

@@ -22,7 +22,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from hallmark.core.errors import UsageError
-from hallmark.evals.items import Item
+from hallmark.evals.items import SEVERAL, Item
 from hallmark.evals.weights_mark import weights_mark
 from hallmark.specs.cell import Cell
 from hallmark.specs.model import EvalTarget
@@ -55,7 +55,11 @@ class EvalReference:
     prompts: tuple[str, ...]
     answers: tuple[str, ...]
     right: str
-    """A digit for each item: 1 where the answer was right, else 0."""
+    """A digit for each item: 1 where the answer was wholly right, else 0."""
+    scores: tuple[float, ...] = ()
+    """Of each item, where some are neither right nor wrong."""
+    clusters: tuple[str, ...] = ()
+    """Of each item what it belongs to, where the spec names a field for that."""
     logprobs: tuple[tuple[float, ...], ...] = ()
     """Of each item its choices', where the task compares likelihoods."""
     discordance: float | None = None
@@ -63,14 +67,12 @@ class EvalReference:
 
     @classmethod
     def of(cls, target: EvalTarget, items: tuple[Item, ...], *, few_shot: int, lm_eval: str) -> EvalReference:
-        """UsageError where the items are not 0 or 1, or not all there."""
-        if any(item.score not in (0.0, 1.0) for item in items):
-            raise UsageError(f"evals.{target.name}: its items are not simply right or wrong", hint="it cannot be paired")
+        """UsageError where the items are not all there."""
         if [item.number for item in items] != list(range(len(items))):
             raise UsageError(f"evals.{target.name}: items of the task are missing", hint="record a run without --limit")
         return cls(
             task=target.task,
-            metric=target.metrics[0],
+            metric=SEVERAL.join(target.metrics),
             api=target.api,
             few_shot=few_shot,
             gen_kwargs=dict(target.gen_kwargs),
@@ -78,7 +80,9 @@ class EvalReference:
             questions=tuple(item.question for item in items),
             prompts=tuple(item.prompt for item in items),
             answers=tuple(item.answer for item in items),
-            right="".join(str(int(item.score)) for item in items),
+            right="".join(str(int(item.score == 1)) for item in items),
+            scores=tuple(round(item.score, 6) for item in items) if any(item.score not in (0.0, 1.0) for item in items) else (),
+            clusters=tuple(item.cluster for item in items) if target.cluster else (),
             logprobs=tuple(item.logprobs for item in items) if any(item.logprobs for item in items) else (),
         )
 
@@ -88,8 +92,17 @@ class EvalReference:
 
     @property
     def share(self) -> float:
-        """Of right answers."""
-        return self.right.count("1") / len(self.right)
+        """The score: of right answers, or the mean of the items' own."""
+        return sum(map(self.score_of, range(self.n))) / self.n
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether each item is right or wrong, and by itself: what Tango's interval and the sequential gate are for."""
+        return not self.scores and not self.clusters
+
+    def score_of(self, number: int) -> float:
+        """The score of the item at that place of the task."""
+        return self.scores[number] if self.scores else float(self.right[number])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +163,8 @@ def read_reference(path: Path) -> Reference:
     if recorded > datetime.now(UTC) + _CLOCKS:
         raise UsageError(f"is a reference from the future: {reference.recorded_at}", where=where, hint="check the clocks")
     for name, one in reference.evals.items():
-        if not one.right or {len(one.questions), len(one.prompts), len(one.answers)} != {one.n} or set(one.right) - {"0", "1"}:
+        of_each = [one.questions, one.prompts, one.answers, *filter(None, (one.scores, one.clusters))]
+        if not one.right or {len(each) for each in of_each} != {one.n} or set(one.right) - {"0", "1"}:
             raise UsageError(f"evals.{name} of the reference has not the same number of everything", where=where, hint=_AGAIN)
     for name, probe in reference.fingerprint.probes.items() if reference.fingerprint else ():
         if len(probe.tokens) != len(probe.logprobs):
@@ -188,7 +202,8 @@ def reference_of(cell: Cell, folder: Path | None) -> Reference | None:
 def _require_same_eval(target: EvalTarget, one: EvalReference, *, where: str) -> None:
     for what, theirs, ours in (
         ("task", one.task, target.task),
-        ("metric", one.metric, " + ".join(target.metrics)),
+        ("metric", one.metric, SEVERAL.join(target.metrics)),
+        ("clusters", "there" if one.clusters else "", "there" if target.cluster else ""),
         ("API", one.api, target.api),
         ("gen_kwargs", dict(one.gen_kwargs), dict(target.gen_kwargs)),
         ("number of items", one.n, target.n or one.n),
@@ -207,7 +222,7 @@ def _require_same_eval(target: EvalTarget, one: EvalReference, *, where: str) ->
 def unprovable(target: EvalTarget, one: EvalReference) -> tuple[str, str] | None:
     """(what, what would do) where these items cannot prove the target's margin even of a healthy server; None where they can."""
     margin = margin_of(target, one)
-    if one.discordance is None or chance_of_pass(one.n, margin=margin, discordance=one.discordance) >= POWER:
+    if not one.is_simple or one.discordance is None or chance_of_pass(one.n, margin=margin, discordance=one.discordance) >= POWER:
         return None
     proven = 100 * provable_margin(one.n, discordance=one.discordance)
     asked = f"{100 * margin:.2f} are asked for"

@@ -47,6 +47,8 @@ class EvalTarget(Strict):
     """Folder with the task's YAML, relative to the spec file; empty for a task that ships with lm-eval."""
     metrics: Annotated[tuple[str, ...], Field(min_length=1)]
     """lm-eval metric keys such as `exact_match,none`; several are averaged."""
+    cluster: str = ""
+    """A field of the task's items that is the same for those that belong together, such as their passage; empty where none do."""
     reference: Fraction
     """The score to be reached, between 0 and 1."""
     tolerance: Fraction

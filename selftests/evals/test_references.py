@@ -324,12 +324,9 @@ def test_of_likelihoods_the_likeliest_choice_is_the_answer(written: Callable[[Se
     assert item.prompt == digest("p0")
 
 
-def test_only_whole_evals_of_right_or_wrong_items_are_kept(
-    target: EvalTarget, written: Callable[[Sequence[Sample]], Path]
-) -> None:
-    for rows, told in ((samples(exact_match=0.5), "not simply right or wrong"), (samples()[1:], "items of the task are missing")):
-        with pytest.raises(UsageError, match=told):
-            EvalReference.of(target, read_items(written(rows), "exact_match,none"), few_shot=0, lm_eval="0.4.13")
+def test_only_whole_evals_are_kept(target: EvalTarget, written: Callable[[Sequence[Sample]], Path]) -> None:
+    with pytest.raises(UsageError, match="items of the task are missing"):
+        EvalReference.of(target, read_items(written(samples()[1:]), "exact_match,none"), few_shot=0, lm_eval="0.4.13")
 
 
 @pytest.mark.parametrize(
