@@ -69,6 +69,10 @@ class EvalScores:
     """What was noticed in the server's answers, as `AnswerWatch.add_plain` takes it."""
     few_shot: int = 0
     """Examples before each question."""
+    subtasks: Mapping[str, int] = field(default_factory=dict)
+    """Of a group of tasks each with its items; empty of a task by itself."""
+    alike: bool = False
+    """Whether each subtask counts the same in the score, however many items it has."""
     compared: Compared | None = None
     """The items beside those of the reference, where there is one."""
 
@@ -119,6 +123,8 @@ class Harness:
             refused=answer["refused"],
             answers=answer["answers"],
             few_shot=answer["few_shot"],
+            subtasks=answer["subtasks"],
+            alike=answer["alike"],
         )
 
     def requests(self) -> tuple[int, int] | None:

@@ -33,6 +33,8 @@ class Item:
     """0 or 1 where it is wrong or right; something between for a task of partial credit."""
     logprobs: tuple[float, ...] = ()
     """Of each choice, where the task compares likelihoods."""
+    weight: float = 1.0
+    """In the score of the whole; more in a small subtask of a group whose subtasks count the same."""
     cluster: str = ""
     """Digest of what it has in common with those that it belongs to; "" where it is by itself."""
 
@@ -76,6 +78,7 @@ def _item(row: Mapping[str, Any], metric: str, cluster: str) -> Item:
         answer=answer,
         score=float(row[metric]),
         logprobs=likelihoods,
+        weight=float(row.get("weight", 1.0)),
         cluster=digest(json.dumps(row["doc"][cluster], sort_keys=True)) if cluster else "",
     )
 

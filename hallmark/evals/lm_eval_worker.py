@@ -4,7 +4,7 @@ One JSON request a line on standard input, one JSON answer a line on what was st
 everything that lm-eval prints goes to standard error. It ends when its standard input closes, also in the
 middle of a task, so it cannot outlive its parent. A request holds `task`, `task_dir`, `model_type`,
 `model_args`, `gen_kwargs`, `limit`, `samples` and `samples_path`; an answer holds `metrics`, `lower_is_better`, `n`, `total`,
-`refused`, `few_shot`, `answers`, `seconds`, `lm_eval` or, when lm-eval raised, `error` and `traceback`.
+`subtasks`, `alike`, `refused`, `few_shot`, `answers`, `seconds`, `lm_eval` or, when lm-eval raised, `error` and `traceback`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,6 +26,8 @@ from hallmark.evals.few_shot import drawing_for_all_items
 from hallmark.evals.watching import watching
 
 SEED = 1234
+_SAME = 1e-9
+"""Two means are one."""
 
 
 class Refusals(logging.Handler):
@@ -102,22 +105,57 @@ def _evaluate(request: dict[str, Any], lm_eval: Any) -> dict[str, Any]:
     )
     seconds = time.monotonic() - began
     log.removeHandler(refusals)
-    _write_samples(Path(request["samples_path"]), results["samples"][task])
-    counts = results["n-samples"][task]
+    parts = subtasks_of(results, task)
+    counts = [results["n-samples"][part] for part in parts]
+    alike = weighs_subtasks_alike(results, task, parts)
+    _write_samples(Path(request["samples_path"]), numbered(results, parts, alike=alike))
+    directions = [results["higher_is_better"].get(part, {}) for part in (task, *parts)]
     return {
         "metrics": {k: v for k, v in results["results"][task].items() if isinstance(v, int | float)},
-        "lower_is_better": [name for name, higher in results["higher_is_better"].get(task, {}).items() if higher is False],
-        "n": len(request["samples"]) if request["samples"] else counts["effective"],
-        "total": counts["original"],
+        "lower_is_better": sorted({name for told in directions for name, higher in told.items() if higher is False}),
+        "n": len(request["samples"]) if request["samples"] else sum(count["effective"] for count in counts),
+        "total": sum(count["original"] for count in counts),
+        "subtasks": {} if parts == [task] else {part: count["effective"] for part, count in zip(parts, counts, strict=True)},
+        "alike": alike,
         "refused": refusals.count,
         "answers": watch.to_plain(),
-        "few_shot": int(results.get("n-shot", {}).get(task) or 0),
+        "few_shot": max(int(results.get("n-shot", {}).get(part) or 0) for part in parts),
         "seconds": round(seconds, 3),
         "lm_eval": lm_eval.__version__,
     }
 
 
-def _write_samples(path: Path, samples: list[dict[str, Any]]) -> None:
+def subtasks_of(results: dict[str, Any], task: str) -> list[str]:
+    """The tasks that a group is made of, those of groups in it too; of a task itself."""
+    parts = results.get("group_subtasks", {}).get(task, [])
+    return [leaf for part in parts for leaf in subtasks_of(results, part)] or [task]
+
+
+def weighs_subtasks_alike(results: dict[str, Any], group: str, parts: list[str]) -> bool:
+    """Whether a group's score is the mean of its parts, whatever their sizes, not that of all items; lm-eval does not tell."""
+    if parts == [group]:
+        return False
+    sizes = [results["n-samples"][part]["effective"] for part in parts]
+    for name, score in results["results"][group].items():
+        told = [results["results"][part].get(name) for part in parts]
+        if "," not in name or "_stderr" in name or not all(isinstance(value, int | float) for value in (score, *told)):
+            continue
+        by_items = sum(value * size for value, size in zip(told, sizes, strict=True)) / sum(sizes)
+        if abs(score - by_items) > _SAME:
+            return True
+    return False
+
+
+def numbered(results: dict[str, Any], parts: list[str], *, alike: bool) -> Iterator[dict[str, Any]]:
+    """The samples of all parts, whose items are counted on from one part to the next, each with its weight in the whole score."""
+    first, items = 0, sum(results["n-samples"][part]["effective"] for part in parts)
+    for part in parts:
+        weight = items / (len(parts) * results["n-samples"][part]["effective"]) if alike else 1.0
+        yield from ({**sample, "doc_id": sample["doc_id"] + first, "weight": weight} for sample in results["samples"][part])
+        first += results["n-samples"][part]["original"]
+
+
+def _write_samples(path: Path, samples: Iterable[dict[str, Any]]) -> None:
     with path.open("w", encoding="utf-8") as stream:
         for sample in samples:
             stream.write(json.dumps(sample, default=str) + "\n")

@@ -52,8 +52,8 @@ class Compared:
 
     @property
     def changes(self) -> list[float]:
-        """Of each item its score here, less that of the reference."""
-        return [item.score - self.reference.score_of(item.number) for item in self.items]
+        """Of each item its score here, less that of the reference, as it counts in the whole."""
+        return [item.weight * (item.score - self.reference.score_of(item.number)) for item in self.items]
 
     @property
     def clusters(self) -> list[str]:

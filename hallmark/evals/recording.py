@@ -71,7 +71,13 @@ def _eval(target: EvalTarget, record: Record | None, run: Path) -> EvalReference
     items = read_items(samples, SEVERAL.join(target.metrics), cluster=target.cluster)
     if len(items) != detail["items_of_task"]:
         raise UsageError(f"{name} was asked {len(items)} of its {detail['items_of_task']} items")
-    return EvalReference.of(target, items, few_shot=int(detail["few_shot"]), lm_eval=str(detail["lm_eval"]))
+    return EvalReference.of(
+        target,
+        items,
+        few_shot=int(detail["few_shot"]),
+        lm_eval=str(detail["lm_eval"]),
+        subtasks=detail.get("subtasks"),
+    )
 
 
 def with_discordance(one: EvalReference, target: EvalTarget, again: Path) -> EvalReference:

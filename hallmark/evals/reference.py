@@ -12,7 +12,7 @@ import hashlib
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -58,6 +58,10 @@ class EvalReference:
     """A digit for each item: 1 where the answer was wholly right, else 0."""
     scores: tuple[float, ...] = ()
     """Of each item, where some are neither right nor wrong."""
+    weights: tuple[float, ...] = ()
+    """Of each item in the score, where they differ."""
+    subtasks: Mapping[str, int] = field(default_factory=dict)
+    """Of a group of tasks each with its items."""
     clusters: tuple[str, ...] = ()
     """Of each item what it belongs to, where the spec names a field for that."""
     logprobs: tuple[tuple[float, ...], ...] = ()
@@ -66,7 +70,15 @@ class EvalReference:
     """Share of the items of which another run of the same server had another right or wrong; None where there was none."""
 
     @classmethod
-    def of(cls, target: EvalTarget, items: tuple[Item, ...], *, few_shot: int, lm_eval: str) -> EvalReference:
+    def of(
+        cls,
+        target: EvalTarget,
+        items: tuple[Item, ...],
+        *,
+        few_shot: int,
+        lm_eval: str,
+        subtasks: Mapping[str, int] | None = None,
+    ) -> EvalReference:
         """UsageError where the items are not all there."""
         if [item.number for item in items] != list(range(len(items))):
             raise UsageError(f"evals.{target.name}: items of the task are missing", hint="record a run without --limit")
@@ -82,6 +94,8 @@ class EvalReference:
             answers=tuple(item.answer for item in items),
             right="".join(str(int(item.score == 1)) for item in items),
             scores=tuple(round(item.score, 6) for item in items) if any(item.score not in (0.0, 1.0) for item in items) else (),
+            weights=tuple(round(item.weight, 6) for item in items) if any(item.weight != 1 for item in items) else (),
+            subtasks=dict(subtasks or {}),
             clusters=tuple(item.cluster for item in items) if target.cluster else (),
             logprobs=tuple(item.logprobs for item in items) if any(item.logprobs for item in items) else (),
         )
@@ -93,12 +107,18 @@ class EvalReference:
     @property
     def share(self) -> float:
         """The score: of right answers, or the mean of the items' own."""
-        return sum(map(self.score_of, range(self.n))) / self.n
+        weights = self.weights or (1.0,) * self.n
+        return sum(self.score_of(number) * weight for number, weight in enumerate(weights)) / self.n
 
     @property
     def is_simple(self) -> bool:
-        """Whether each item is right or wrong, and by itself: what Tango's interval and the sequential gate are for."""
-        return not self.scores and not self.clusters
+        """Whether each item is right or wrong, by itself, and counts the same, as Tango's interval and the bets want it."""
+        return not (self.scores or self.clusters or self.weights)
+
+    @property
+    def may_end_early(self) -> bool:
+        """Whether blocks of its items can be asked: not of a group, whose items lm-eval knows by their subtasks."""
+        return self.is_simple and not self.subtasks
 
     def score_of(self, number: int) -> float:
         """The score of the item at that place of the task."""
@@ -163,7 +183,7 @@ def read_reference(path: Path) -> Reference:
     if recorded > datetime.now(UTC) + _CLOCKS:
         raise UsageError(f"is a reference from the future: {reference.recorded_at}", where=where, hint="check the clocks")
     for name, one in reference.evals.items():
-        of_each = [one.questions, one.prompts, one.answers, *filter(None, (one.scores, one.clusters))]
+        of_each = [one.questions, one.prompts, one.answers, *filter(None, (one.scores, one.clusters, one.weights))]
         if not one.right or {len(each) for each in of_each} != {one.n} or set(one.right) - {"0", "1"}:
             raise UsageError(f"evals.{name} of the reference has not the same number of everything", where=where, hint=_AGAIN)
     for name, probe in reference.fingerprint.probes.items() if reference.fingerprint else ():

@@ -120,8 +120,13 @@ def judge(target: EvalTarget, scores: EvalScores) -> Evidence:
             "refused": scores.refused,
             "tolerance": target.tolerance,
             "few_shot": scores.few_shot,
+            **({"subtasks": dict(scores.subtasks), "weights": _weights(scores)} if scores.subtasks else {}),
         },
     )
+
+
+def _weights(scores: EvalScores) -> str:
+    return "each subtask counts the same" if scores.alike else "each item counts the same"
 
 
 def _is_of_another_task(target: EvalTarget, scores: EvalScores) -> bool:

@@ -208,7 +208,7 @@ def evaluate(
 
         asked = make_request(cell, target, server.endpoint, folder=testbed.folder / "evals", limit=session.options.limit)
         one = reference.evals.get(target.name) if reference else None
-        if reference and one and one.is_simple and session.options.may_stop_early:
+        if reference and one and one.may_end_early and session.options.may_stop_early:
             scores = evaluate_in_blocks(ask, asked, target, one, model=cell.model, title=reference.title)
         else:
             scores = ask(asked)

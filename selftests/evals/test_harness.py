@@ -16,6 +16,7 @@ import pytest
 from hallmark.client.answer_watch import AnswerWatch
 from hallmark.core.errors import CheckFailed, HarnessError
 from hallmark.evals.harness import EvalRequest, Harness, straight_to
+from hallmark.evals.items import read_items
 from hallmark.serving.ports import free_port
 from hallmark.specs.cell import Cell
 from selftests.core.polling import comes_true
@@ -95,6 +96,33 @@ def test_some_items_have_the_examples_that_they_have_among_all(harness: Harness,
                 same = row["prompt_hash"], row["doc_hash"]
                 assert told.setdefault(row["doc_id"], same) == same
     assert len({prompt for prompt, _ in told.values()}) == 12
+
+
+@pytest.mark.parametrize(("weighs", "alike"), [(True, False), (False, True)])
+def test_a_group_is_scored_as_lm_eval_does_and_its_items_are_those_of_its_subtasks(
+    harness: Harness, ask: Ask, tmp_path: Path, weighs: bool, alike: bool
+) -> None:
+    """One subtask has 12 items, all right; the other 4, whose target is another text, so that all are wrong."""
+    folder = tmp_path / "tasks"
+    folder.mkdir()
+    write_task(folder / "right", items=12, name="right_ones")
+    write_task(folder / "wrong", items=4, name="wrong_ones", doc_to_target="nothing")
+    for name in ("right", "wrong"):
+        config = folder / name / "task.yaml"
+        data_file = str(folder / name / "items.jsonl")
+        config.write_text(config.read_text().replace("test: items.jsonl", f"test: {data_file}"))
+    mean = {"metric": "exact_match", "aggregation": "mean", "weight_by_size": weighs}
+    group = {"group": "both", "task": ["right_ones", "wrong_ones"], "aggregate_metric_list": [mean]}
+    (folder / "both.yaml").write_text(json.dumps(group))
+    with running() as server:
+        request = replace(ask("addition", server.base_url), task="both", task_dir=str(folder), limit=None)
+        scores = harness.evaluate(request, timeout_s=120, check=unchecked)
+    assert scores.metrics["exact_match,none"] == pytest.approx(0.5 if alike else 0.75)
+    assert (scores.n, scores.total, scores.alike) == (16, 16, alike)
+    assert scores.subtasks == {"right_ones": 12, "wrong_ones": 4}
+    items = read_items(Path(request.samples_path), "exact_match,none")
+    assert [item.number for item in items] == list(range(16))
+    assert sum(item.score * item.weight for item in items) / 16 == pytest.approx(scores.metrics["exact_match,none"])
 
 
 def test_wrong_answers_cost_score(harness: Harness, ask: Ask) -> None:
