@@ -1,4 +1,4 @@
-"""`hallmark plan`: what a run will be able to show of each eval, before any server runs.
+"""`hallmark plan`: what a run will be able to show of each eval and perf point, before any server runs.
 
 Exit codes: 0 done; 2 a name, a spec or a reference is wrong.
 """
@@ -10,14 +10,16 @@ import json
 from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hallmark.core.errors import UsageError
 from hallmark.core.wording import plural
 from hallmark.workflows.acceptance import Ended
 
 if TYPE_CHECKING:
+    from hallmark.core.records import Record
     from hallmark.evals.planning import EvalPlan
+    from hallmark.perf.planning import GatePlan
     from hallmark.specs.cell import Cell
 
 LOSSES = (0.01, 0.02, 0.03, 0.05, 0.10)
@@ -25,12 +27,13 @@ _TITLES = (
     *("eval", "gate", "items", "expected", "may lose", "alpha", "differ by chance"),
     *("loss seen", "not accepted from", "healthy not accepted", "minutes"),
 )
+_OF_GATES = ("point", "metric", "requests", "measured", "limit", "may get worse by", "not accepted from", "healthy not accepted")
 
 
 def make_parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program,
-        description="Say what a run will be able to show of each eval: margin, error, items, the least loss that is seen.",
+        description="Say what a run will be able to show of each eval and perf point: margin, error, least loss seen.",
         epilog="example: %(prog)s --model hallmark-tiny --device cpu",
         allow_abbrev=False,
     )
@@ -53,12 +56,41 @@ def run(options: argparse.Namespace) -> Ended:
 
     catalogue = load_catalogue((*default_folders(), *options.spec_dir))
     cells = catalogue.select(Selection(models=tuple(options.model), device=options.device, impl=options.impl, configuration=""))
-    plans = [(cell, _plans(cell, options.reference), _seconds(cell, options.artifacts)) for cell in cells if cell.evals]
+    plans = [_planned(cell, options.reference, options.artifacts) for cell in cells if cell.evals]
     if not plans:
         raise UsageError("no eval to plan", where=", ".join(options.model) or "the catalogue", hint="its spec has no evals")
     if options.json:
-        return Ended(exit_code=0, lines=(json.dumps([_plain(*each) for each in plans], indent=2),))
-    return Ended(exit_code=0, lines=tuple(line for each in plans for line in _shown(*each)))
+        return Ended(exit_code=0, lines=(json.dumps([_plain(each) for each in plans], indent=2),))
+    return Ended(exit_code=0, lines=tuple(line for each in plans for line in _shown(each)))
+
+
+class Planned(NamedTuple):
+    """What is known of a cell before it runs."""
+
+    cell: Cell
+    evals: dict[str, EvalPlan | None]
+    seconds: dict[str, float]
+    """Eval -> seconds of an item in an earlier run."""
+    perf: dict[str, list[GatePlan]]
+    """Point -> its targets as an earlier run measured them; empty where none did."""
+
+    @property
+    def known(self) -> list[EvalPlan]:
+        return [plan for plan in self.evals.values() if plan]
+
+    @property
+    def gates(self) -> list[GatePlan]:
+        return [gate for gates in self.perf.values() for gate in gates]
+
+    def not_accepted(self, loss: float) -> float:
+        """The chance that not all of it passes, taken as independent; `loss` in every eval, none in speed."""
+        passing = prod(plan.accepted(loss) for plan in self.known) * prod(1 - gate.healthy_not_passed for gate in self.gates)
+        return 1 - passing
+
+
+def _planned(cell: Cell, reference: Path | None, artifacts: Path) -> Planned:
+    earlier = list(_earlier(cell, artifacts))
+    return Planned(cell, _plans(cell, reference), _seconds(earlier), _gates(cell, earlier))
 
 
 def _plans(cell: Cell, folder: Path | None) -> dict[str, EvalPlan | None]:
@@ -70,48 +102,77 @@ def _plans(cell: Cell, folder: Path | None) -> dict[str, EvalPlan | None]:
     return {target.name: plan_of(target, kept.get(target.name)) for target in cell.evals}
 
 
-def _seconds(cell: Cell, artifacts: Path) -> dict[str, float]:
-    """Eval -> seconds of an item in the newest run of the cell that measured it."""
+def _earlier(cell: Cell, artifacts: Path) -> Iterator[Record]:
+    """What earlier runs of the cell measured, the newest first."""
     from hallmark.core.records import read_records
 
-    found: dict[str, float] = {}
     for folder in sorted(artifacts.glob(f"*-{cell.id}-*"), reverse=True):
-        if not (folder / "records.jsonl").is_file():
-            continue
-        for record in read_records(folder / "records.jsonl"):
-            detail = next((evidence.detail for evidence in record.evidence if "seconds" in evidence.detail), {})
-            asked = record.evidence[0].n if record.evidence else 0
-            if record.kind == "evals" and record.cell == cell.id and detail and asked:
-                found.setdefault(record.check.removeprefix("evals."), float(detail["seconds"]) / asked)
+        if (folder / "records.jsonl").is_file():
+            yield from (record for record in read_records(folder / "records.jsonl") if record.cell == cell.id)
+
+
+def _seconds(earlier: Sequence[Record]) -> dict[str, float]:
+    """Eval -> seconds of an item in the newest run that measured it."""
+    found: dict[str, float] = {}
+    for record in earlier:
+        evidence = next((evidence for evidence in record.evidence if "seconds" in evidence.detail), None)
+        if record.kind == "evals" and evidence and evidence.n:
+            found.setdefault(record.check.removeprefix("evals."), float(evidence.detail["seconds"]) / evidence.n)
     return found
 
 
-def _not_accepted(plans: Sequence[EvalPlan], loss: float) -> float:
-    """The chance that not all of them pass, taken as independent."""
-    return 1 - prod(plan.accepted(loss) for plan in plans)
+def _gates(cell: Cell, earlier: Sequence[Record]) -> dict[str, list[GatePlan]]:
+    """Point -> its targets, from the newest run that measured it."""
+    from hallmark.perf.planning import gate_plan
+
+    found: dict[str, list[GatePlan]] = {point.name: [] for point in cell.perf}
+    for record in earlier:
+        point = record.check.removeprefix("perf.")
+        if record.kind == "perf" and point in found and not found[point]:
+            found[point] = [plan for evidence in record.evidence if (plan := gate_plan(point, evidence))]
+    return found
 
 
-def _plain(cell: Cell, plans: dict[str, EvalPlan | None], seconds: dict[str, float]) -> dict[str, Any]:
+def _plain(planned: Planned) -> dict[str, Any]:
     names = ("gate", "n", "expected", "margin", "alpha", "discordance", "loss_seen", "loss_not_accepted", "healthy_not_accepted")
-    known = [plan for plan in plans.values() if plan]
     evals = [
-        {"name": name, "seconds_an_item": seconds.get(name), **({each: getattr(plan, each) for each in names} if plan else {})}
-        for name, plan in plans.items()
+        {
+            "name": name,
+            "seconds_an_item": planned.seconds.get(name),
+            **({each: getattr(plan, each) for each in names} if plan else {}),
+        }
+        for name, plan in planned.evals.items()
     ]
-    chances = {f"{loss:g}": _not_accepted(known, loss) for loss in (0.0, *LOSSES)}
-    return {"cell": cell.id, "evals": evals, "not_accepted_at_loss": chances}
+    of_gate = ("name", "metric", "limit", "requests", "measured", "may_worsen", "worse_seen", "healthy_not_passed")
+    perf = [{each: getattr(gate, each) for each in of_gate} for gate in planned.gates]
+    chances = {f"{loss:g}": planned.not_accepted(loss) for loss in (0.0, *LOSSES)}
+    return {"cell": planned.cell.id, "evals": evals, "perf": perf, "not_accepted_at_loss": chances}
 
 
-def _shown(cell: Cell, plans: dict[str, EvalPlan | None], seconds: dict[str, float]) -> Iterator[str]:
-    known = [plan for plan in plans.values() if plan]
-    rows = [_TITLES, *(_row(plan, seconds.get(plan.name)) for plan in known)]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(_TITLES))]
-    yield f"{cell.id}, losses in points of score, seen or not accepted with 90 %:"
+def _shown(planned: Planned) -> Iterator[str]:
+    yield f"{planned.cell.id}, losses in points of score, seen or not accepted with 90 %:"
+    yield from _table([_TITLES, *(_row(plan, planned.seconds.get(plan.name)) for plan in planned.known)])
+    nowhere = "how many items the task has is stated nowhere"
+    yield from (f"  {name}: {nowhere}" for name, plan in planned.evals.items() if plan is None)
+    if planned.gates:
+        yield "speed, as the newest run in the artifacts folder measured it:"
+        yield from _table([_OF_GATES, *map(_gate_row, planned.gates)])
+    unmeasured = [name for name, gates in planned.perf.items() if not gates]
+    yield from (f"  {name}: what it resolves is known once a run has measured it" for name in unmeasured)
+    chances = ", ".join(f"{plural(round(100 * loss), 'point')}: {_percent(planned.not_accepted(loss))}" for loss in LOSSES)
+    yield f"  all of it: a healthy server is not accepted with {_percent(planned.not_accepted(0.0))}; one that lost {chances}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     for row in rows:
         yield "  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-    yield from (f"  {name}: how many items the task has is stated nowhere" for name, plan in plans.items() if plan is None)
-    chances = ", ".join(f"{plural(round(100 * loss), 'point')}: {_percent(_not_accepted(known, loss))}" for loss in LOSSES)
-    yield f"  all of them: a healthy server is not accepted with {_percent(_not_accepted(known, 0.0))}; one that lost {chances}"
+
+
+def _gate_row(gate: GatePlan) -> tuple[str, ...]:
+    measured, limit = f"{gate.measured:.4g}", f"{gate.limit:g}"
+    worse = (f"{100 * gate.may_worsen:.0f} %", f"{100 * gate.worse_seen:.0f} %")
+    return (gate.name, gate.metric, str(gate.requests), measured, limit, *worse, _percent(gate.healthy_not_passed))
 
 
 def _row(plan: EvalPlan, seconds: float | None) -> tuple[str, ...]:
