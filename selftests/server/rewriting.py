@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -24,10 +24,15 @@ _PATIENCE_S = 60.0
 _DONE = "[DONE]"
 
 
-@contextmanager
-def rewritten(upstream: str, *faults: str) -> Iterator[str]:
+def rewritten(upstream: str, *faults: str) -> AbstractContextManager[str]:
     """The base URL of a server that answers as `upstream` does, with these faults."""
     chosen = Faults.parse(faults)
+    return relayed(upstream, lambda path, asked, answer: _changed(path, asked, answer, chosen))
+
+
+@contextmanager
+def relayed(upstream: str, change: Callable[[str, bytes, httpx.Response], bytes]) -> Iterator[str]:
+    """The base URL of a server that says what `change` makes of a request's path, its body and the answer of `upstream`."""
     client = httpx.Client(base_url=upstream, timeout=_PATIENCE_S, trust_env=False)
 
     class Relay(BaseHTTPRequestHandler):
@@ -43,7 +48,7 @@ def rewritten(upstream: str, *faults: str) -> Iterator[str]:
             asked = self.rfile.read(int(self.headers.get("content-length", "0")))
             told = {name: self.headers[name] for name in ("content-type", "x-request-id") if name in self.headers}
             answer = client.request(self.command, self.path, content=asked, headers=told)
-            self.wfile.write(_changed(self.path, asked, answer, chosen))
+            self.wfile.write(change(self.path, asked, answer))
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the standard library
             """Nothing: what a check asked stands in its own message."""

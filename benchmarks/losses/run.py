@@ -1,0 +1,148 @@
+"""Servers that lost something, and which gate sees it: each is a real vLLM with one thing wrong, judged by hallmark-tiny's spec.
+
+    python -m benchmarks.losses.run [--only WORDS] > benchmarks/losses/TABLE.md
+
+Each variant is started by hallmark from a spec of its own and judged as an attached server by the spec that is shipped: first its
+evals with the fingerprint, and where these are green the checks of its API, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from benchmarks.losses.flipping import flipped
+from benchmarks.losses.variants import VARIANTS, Variant, write_weights
+from hallmark.serving.ports import free_port
+from selftests.core.polling import comes_true
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL, DEVICE, PLANTED = "hallmark-tiny", "cpu", "hallmark-tiny-planted"
+_READY_WITHIN_S, _ENDS_WITHIN_S = 300, 60
+_OF_THE_FOLDER = {"server.model"}
+"""Red for each of them, the healthy twin too: the server says that its weights are in another folder than the spec's."""
+_CELL = [f"--device={DEVICE}"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one gate or check said of a variant."""
+
+    check: str
+    verdict: str
+    items: int
+    """0 where it asks none."""
+    seconds: float
+    words: str
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="variants whose names contain this")
+    options = parser.parse_args()
+    print("| server | seen by | items | seconds | in these words |\n|---|---|---|---|---|")
+    for variant in VARIANTS:
+        if options.only in variant.name:
+            print("\n".join(_rows(variant, _judged(variant))), flush=True)
+    return 0
+
+
+def _judged(variant: Variant) -> list[Finding]:
+    """What is red, first of the evals and only then of the API; all evals where nothing is."""
+    with tempfile.TemporaryDirectory() as name, _served(variant, Path(name)) as url:
+        evals = _findings(url, Path(name) / "evals", "evals")
+        if red := [finding for finding in evals if finding.verdict != "PASS"]:
+            return red
+        tests = _findings(url, Path(name) / "tests", "tests")
+        return [finding for finding in tests if finding.verdict == "FAIL" and finding.check not in _OF_THE_FOLDER] or evals
+
+
+@contextmanager
+def _served(variant: Variant, folder: Path) -> Iterator[str]:
+    port = free_port("127.0.0.1")
+    _write_spec(variant, write_weights(variant, folder / "weights"), folder / "specs")
+    words = ["--workflow=server", f"--model={PLANTED}", *_CELL, f"--spec-dir={folder / 'specs'}", f"--port={port}"]
+    log = folder / "server.log"
+    with log.open("w") as output:
+        command = [sys.executable, str(ROOT / "run.py"), *words, f"--artifacts={folder / 'served'}"]
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        if not comes_true(lambda: process.poll() is not None or _is_healthy(url), within_s=_READY_WITHIN_S) or process.poll():
+            sys.exit(f"{variant.name}: the server did not start: {log.read_text()[-2000:]}")
+        with flipped(url, variant.points) if variant.points else nullcontext(url) as answering:
+            yield answering
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(_ENDS_WITHIN_S)
+
+
+def _is_healthy(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health", trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _write_spec(variant: Variant, weights: Path, folder: Path) -> None:
+    """The shipped spec for other weights, which are served under its name."""
+    spec: dict[str, Any] = yaml.safe_load((ROOT / "model_specs" / "hallmark-tiny.yaml").read_text(encoding="utf-8"))
+    spec["family"] = PLANTED
+    spec["weights"][0] |= {"name": PLANTED, "path": str(weights), "served_as": MODEL}
+    del spec["evals"]
+    (implementation,) = spec["impls"]
+    implementation["devices"][DEVICE]["engine_args"] |= variant.engine_args
+    folder.mkdir()
+    (folder / "planted.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
+
+
+def _findings(url: str, artifacts: Path, workflow: str) -> list[Finding]:
+    words = [f"--workflow={workflow}", f"--model={MODEL}", *_CELL, f"--server-url={url}", f"--artifacts={artifacts}"]
+    done = subprocess.run([sys.executable, str(ROOT / "run.py"), *words], capture_output=True, text=True, check=False)
+    found = sorted(artifacts.glob("*/records.jsonl"))
+    if not found:
+        sys.exit(f"no record of {workflow} at {url}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    records = [json.loads(line) for line in found[0].read_text(encoding="utf-8").splitlines()]
+    kind = {"evals": "evals", "tests": "server"}[workflow]
+    return [_finding(record) for record in records if record["kind"] == kind and record["offered"]]
+
+
+def _finding(record: dict[str, Any]) -> Finding:
+    decisive = next((item for item in record["evidence"] if item["verdict"] == record["verdict"]), {})
+    asked = max((item["detail"].get("decided_after", item["n"]) or 0 for item in record["evidence"]), default=0)
+    return Finding(
+        check=record["check"],
+        verdict=record["verdict"],
+        items=asked if record["check"].startswith("evals.") else 0,
+        seconds=record["duration_s"],
+        words=decisive.get("reason") or record["reason"],
+    )
+
+
+def _rows(variant: Variant, findings: list[Finding]) -> Iterator[str]:
+    red = [finding for finding in findings if finding.verdict != "PASS"]
+    if not red:
+        items = ", ".join(f"{finding.items:,}" for finding in findings if finding.items)
+        yield f"| {variant.name} | nothing: accepted | {items} | {sum(f.seconds for f in findings):.1f} | |"
+    for number, finding in enumerate(red):
+        name = variant.name if number == 0 else ""
+        words = re.sub(r"\s+", " ", finding.words.partition("; the score of")[0]).replace("|", "\\|")
+        shown = f"{finding.items:,}" if finding.items else ""
+        yield f"| {name} | {finding.check} {finding.verdict} | {shown} | {finding.seconds:.1f} | {words[:300]} |"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
