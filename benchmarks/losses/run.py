@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,17 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import yaml
 
 from benchmarks.losses.flipping import flipped
 from benchmarks.losses.variants import VARIANTS, Variant, write_weights
-from hallmark.serving.ports import free_port
-from selftests.core.polling import comes_true
+from benchmarks.served import ROOT, served
 
-ROOT = Path(__file__).resolve().parents[2]
 MODEL, DEVICE, PLANTED = "hallmark-tiny", "cpu", "hallmark-tiny-planted"
-_READY_WITHIN_S, _ENDS_WITHIN_S = 300, 60
 _OF_THE_FOLDER = {"server.model"}
 """Red for each of them, the healthy twin too: the server says that its weights are in another folder than the spec's."""
 _CELL = [f"--device={DEVICE}"]
@@ -72,29 +67,12 @@ def _judged(variant: Variant) -> list[Finding]:
 
 @contextmanager
 def _served(variant: Variant, folder: Path) -> Iterator[str]:
-    port = free_port("127.0.0.1")
     _write_spec(variant, write_weights(variant, folder / "weights"), folder / "specs")
-    words = ["--workflow=server", f"--model={PLANTED}", *_CELL, f"--spec-dir={folder / 'specs'}", f"--port={port}"]
-    log = folder / "server.log"
-    with log.open("w") as output:
-        command = [sys.executable, str(ROOT / "run.py"), *words, f"--artifacts={folder / 'served'}"]
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        if not comes_true(lambda: process.poll() is not None or _is_healthy(url), within_s=_READY_WITHIN_S) or process.poll():
-            sys.exit(f"{variant.name}: the server did not start: {log.read_text()[-2000:]}")
-        with flipped(url, variant.points) if variant.points else nullcontext(url) as answering:
-            yield answering
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(_ENDS_WITHIN_S)
-
-
-def _is_healthy(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health", trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
+    with (
+        served(PLANTED, folder, f"--spec-dir={folder / 'specs'}") as url,
+        flipped(url, variant.points) if variant.points else nullcontext(url) as answering,
+    ):
+        yield answering
 
 
 def _write_spec(variant: Variant, weights: Path, folder: Path) -> None:
