@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,10 +58,11 @@ def main() -> int:
 def _judged(variant: Variant) -> list[Finding]:
     """What is red, first of the evals and only then of the API; all evals where nothing is."""
     with tempfile.TemporaryDirectory() as name, _served(variant, Path(name)) as url:
-        evals = _findings(url, Path(name) / "evals", "evals")
+        judge = _judging_spec(variant, Path(name) / "judge") if variant.engine_args else []
+        evals = _findings(url, Path(name) / "evals", "evals", judge)
         if red := [finding for finding in evals if finding.verdict != "PASS"]:
             return red
-        tests = _findings(url, Path(name) / "tests", "tests")
+        tests = _findings(url, Path(name) / "tests", "tests", judge)
         return [finding for finding in tests if finding.verdict == "FAIL" and finding.check not in _OF_THE_FOLDER] or evals
 
 
@@ -87,8 +88,21 @@ def _write_spec(variant: Variant, weights: Path, folder: Path) -> None:
     (folder / "planted.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
 
 
-def _findings(url: str, artifacts: Path, workflow: str) -> list[Finding]:
-    words = [f"--workflow={workflow}", f"--model={MODEL}", *_CELL, f"--server-url={url}", f"--artifacts={artifacts}"]
+def _judging_spec(variant: Variant, folder: Path) -> list[str]:
+    """The shipped spec for a server of such arguments, and the shipped reference: what was recorded in another dtype."""
+    spec: dict[str, Any] = yaml.safe_load((ROOT / "model_specs" / "hallmark-tiny.yaml").read_text(encoding="utf-8"))
+    spec["weights"][0]["path"] = str(ROOT / "fixtures" / "hallmark_tiny")
+    for target in spec["evals"][MODEL]:
+        target["task_dir"] = str(ROOT / "fixtures" / "hallmark_tiny" / "tasks")
+    (implementation,) = spec["impls"]
+    implementation["devices"][DEVICE]["engine_args"] |= variant.engine_args
+    folder.mkdir()
+    (folder / "hallmark-tiny.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
+    return [f"--spec-dir={folder}", f"--reference={ROOT / 'model_specs' / 'references'}"]
+
+
+def _findings(url: str, artifacts: Path, workflow: str, judge: Sequence[str]) -> list[Finding]:
+    words = [f"--workflow={workflow}", f"--model={MODEL}", *_CELL, f"--server-url={url}", f"--artifacts={artifacts}", *judge]
     done = subprocess.run([sys.executable, str(ROOT / "run.py"), *words], capture_output=True, text=True, check=False)
     found = sorted(artifacts.glob("*/records.jsonl"))
     if not found:
