@@ -55,7 +55,9 @@ def determinism(answers: Sequence[tuple[str, str]], reference: Reference | None,
     share = differ / len(answers)
     known = [one.discordance for one in reference.evals.values() if one.discordance is not None] if reference else []
     reason = f"{differ} of {len(answers)} greedy answers are others in a batch"
-    if known:
+    if known and not max(known):
+        reason += "; two runs of the reference differed on no item"
+    elif known:
         explains = "explains" if share >= max(known) else "does not explain"
         reason += f"; {explains} the {100 * max(known):.2g} % of items on which two runs of the reference differed"
     return Evidence(

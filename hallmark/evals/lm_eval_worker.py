@@ -48,6 +48,7 @@ def main() -> None:
     requests: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read, args=(requests,), daemon=True).start()
     import lm_eval
+    import lm_eval.api.task
     import lm_eval.models.openai_completions  # imported now: it is slow, and the first task should not wait for it
     import lm_eval.tasks
 
