@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class Finding:
     check: str
     verdict: str
     items: int
-    """0 where it asks none."""
+    """So many of them decided; 0 where it asks none."""
     seconds: float
     words: str
 
@@ -47,22 +47,35 @@ class Finding:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="variants whose names contain this")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIR", help="where the folders of the runs are to stay, one for each variant"
+    )
     options = parser.parse_args()
     print("| server | seen by | items | seconds | in these words |\n|---|---|---|---|---|")
     for variant in VARIANTS:
         if options.only in variant.name:
-            print("\n".join(_rows(variant, _judged(variant))), flush=True)
+            with _folder(options.keep, variant) as folder:
+                print("\n".join(_rows(variant, _judged(variant, folder))), flush=True)
     return 0
 
 
-def _judged(variant: Variant) -> list[Finding]:
+def _folder(kept: Path | None, variant: Variant) -> AbstractContextManager[str]:
+    if not kept:
+        return tempfile.TemporaryDirectory()
+    folder = kept / variant.name.replace(" ", "-")
+    folder.mkdir(parents=True)
+    return nullcontext(str(folder))
+
+
+def _judged(variant: Variant, folder: str) -> list[Finding]:
     """What is red, first of the evals and only then of the API; all evals where nothing is."""
-    with tempfile.TemporaryDirectory() as name, _served(variant, Path(name)) as url:
-        judge = _judging_spec(variant, Path(name) / "judge") if variant.engine_args else []
-        evals = _findings(url, Path(name) / "evals", "evals", judge)
+    place = Path(folder)
+    with _served(variant, place) as url:
+        judge = _judging_spec(variant, place / "judge") if variant.engine_args else []
+        evals = _findings(url, place / "evals", "evals", judge)
         if red := [finding for finding in evals if finding.verdict != "PASS"]:
             return red
-        tests = _findings(url, Path(name) / "tests", "tests", judge)
+        tests = _findings(url, place / "tests", "tests", judge)
         return [finding for finding in tests if finding.verdict == "FAIL" and finding.check not in _OF_THE_FOLDER] or evals
 
 
@@ -114,11 +127,11 @@ def _findings(url: str, artifacts: Path, workflow: str, judge: Sequence[str]) ->
 
 def _finding(record: dict[str, Any]) -> Finding:
     decisive = next((item for item in record["evidence"] if item["verdict"] == record["verdict"]), {})
-    asked = max((item["detail"].get("decided_after", item["n"]) or 0 for item in record["evidence"]), default=0)
+    decided = next((item["detail"]["decided_after"] for item in record["evidence"] if "decided_after" in item["detail"]), 0)
     return Finding(
         check=record["check"],
         verdict=record["verdict"],
-        items=asked if record["check"].startswith("evals.") else 0,
+        items=decided,
         seconds=record["duration_s"],
         words=decisive.get("reason") or record["reason"],
     )
@@ -127,11 +140,11 @@ def _finding(record: dict[str, Any]) -> Finding:
 def _rows(variant: Variant, findings: list[Finding]) -> Iterator[str]:
     red = [finding for finding in findings if finding.verdict != "PASS"]
     if not red:
-        items = ", ".join(f"{finding.items:,}" for finding in findings if finding.items)
+        items = " / ".join(f"{finding.items:,}" for finding in findings if finding.items)
         yield f"| {variant.name} | nothing: accepted | {items} | {sum(f.seconds for f in findings):.1f} | |"
     for number, finding in enumerate(red):
         name = variant.name if number == 0 else ""
-        words = re.sub(r"\s+", " ", finding.words.partition("; the score of")[0]).replace("|", "\\|")
+        words = re.sub(r"\s+", " ", finding.words.partition("; seen with")[0]).replace("|", "\\|")
         shown = f"{finding.items:,}" if finding.items else ""
         yield f"| {name} | {finding.check} {finding.verdict} | {shown} | {finding.seconds:.1f} | {words[:300]} |"
 

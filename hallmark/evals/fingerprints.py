@@ -79,7 +79,8 @@ def judged_fingerprint(cell: Cell, reference: Reference | None, here: Fingerprin
     dtype = str(cell.entry.engine_args.get("dtype", ""))
     told = reference.dtype if dtype in _UNTOLD else dtype
     limit = tolerance(reference.fingerprint, reference_dtype=reference.dtype, dtype=told)
-    evidence = judge_fingerprint(reference.fingerprint, here, limit=limit, source=f"the reference: {reference.title}")
+    source = f"the reference: {reference.title}"
+    evidence = judge_fingerprint(reference.fingerprint, here, limit=limit, source=source, adapters=reference.adapters)
     if dtype in _UNTOLD and evidence.verdict is Verdict.FAIL and distance(reference.fingerprint, here) <= OTHER_DTYPE_NATS:
         why = f"{evidence.reason}; the spec tells no dtype, and another than {reference.dtype or 'that'} would explain it"
         return replace(evidence, verdict=Verdict.INCONCLUSIVE, reason=why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,19 +11,23 @@ from typing import Any
 from hallmark.core.errors import HarnessError, UsageError
 from hallmark.core.records import Evidence, Record, read_manifest, read_records
 from hallmark.core.verdict import Verdict
-from hallmark.evals.fingerprints import recorded_fingerprint
+from hallmark.evals.fingerprints import kept_fingerprint, recorded_fingerprint
 from hallmark.evals.items import SEVERAL, read_items
 from hallmark.evals.paired import Compared
 from hallmark.evals.reference import FOLDER, SUFFIX, EvalReference, Reference
 from hallmark.evals.weights_mark import weights_mark
 from hallmark.specs.model import EvalTarget, FamilySpec
 from hallmark.specs.model_spec import ModelSpec
+from hallmark.stats.fingerprint import Fingerprint
 
 
-def recorded(run: Path, again: Path | None = None) -> tuple[Reference, Path, tuple[str, ...]]:
+def recorded(
+    run: Path, again: Path | None = None, *, adapters: Mapping[str, Path] | None = None
+) -> tuple[Reference, Path, tuple[str, ...]]:
     """The reference of the run in that folder, the place beside its spec, and a line for each eval that it leaves out.
 
-    `again` is another run of the same server: what differs between the two is what differs by chance.
+    `again` is another run of the same server: what differs between the two is what differs by chance. `adapters`: runs of it
+    with an adapter merged or always on, by the adapter's name.
 
     UsageError where the run is none, or has no eval that was asked whole and passed.
     """
@@ -54,8 +59,15 @@ def recorded(run: Path, again: Path | None = None) -> tuple[Reference, Path, tup
         recorded_at=manifest.started_at,
         evals=found,
         fingerprint=recorded_fingerprint(run, again),
+        adapters={name: _sign(name, folder) for name, folder in (adapters or {}).items()},
     )
     return reference, spec_file.parent / FOLDER / f"{manifest.model}{SUFFIX}", tuple(left)
+
+
+def _sign(adapter: str, run: Path) -> Fingerprint:
+    if found := kept_fingerprint(run / "evals"):
+        return found
+    raise UsageError(f"has no fingerprint of the adapter {adapter}", where=str(run), hint="name a run of evals.fingerprint")
 
 
 def _eval(target: EvalTarget, record: Record | None, run: Path) -> EvalReference:

@@ -141,6 +141,8 @@ class Reference:
     evals: Mapping[str, EvalReference]
     fingerprint: Fingerprint | None = None
     """What log-probabilities its server gave to some fixed texts, where the run asked for them."""
+    adapters: Mapping[str, Fingerprint] = field(default_factory=dict)
+    """What it gives to them with an adapter on, by the adapter's name: where the server has that, it is left on."""
 
     @property
     def title(self) -> str:
@@ -186,9 +188,9 @@ def read_reference(path: Path) -> Reference:
         of_each = [one.questions, one.prompts, one.answers, *filter(None, (one.scores, one.clusters, one.weights))]
         if not one.right or {len(each) for each in of_each} != {one.n} or set(one.right) - {"0", "1"}:
             raise UsageError(f"evals.{name} of the reference has not the same number of everything", where=where, hint=_AGAIN)
-    for name, probe in reference.fingerprint.probes.items() if reference.fingerprint else ():
-        if len(probe.tokens) != len(probe.logprobs):
-            raise UsageError(f"the fingerprint of the reference is damaged: {name}", where=where, hint=_AGAIN)
+    for found in filter(None, (reference.fingerprint, *reference.adapters.values())):
+        if damaged := [name for name, probe in found.probes.items() if len(probe.tokens) != len(probe.logprobs)]:
+            raise UsageError(f"a fingerprint of the reference is damaged: {damaged[0]}", where=where, hint=_AGAIN)
     return reference
 
 

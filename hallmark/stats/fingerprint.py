@@ -67,9 +67,11 @@ def tolerance(reference: Fingerprint, *, reference_dtype: str, dtype: str) -> fl
     return max(least, _SPREAD * reference.noise)
 
 
-def judge_fingerprint(reference: Fingerprint, here: Fingerprint, *, limit: float, source: str) -> Evidence:
+def judge_fingerprint(
+    reference: Fingerprint, here: Fingerprint, *, limit: float, source: str, adapters: Mapping[str, Fingerprint] | None = None
+) -> Evidence:
     """FAIL where the server reads other tokens, or tells log-probabilities that rounding cannot explain. INCONCLUSIVE where the
-    two cannot be compared.
+    two cannot be compared. `adapters`: what the reference's server says with an adapter on, by the adapter's name.
     """
     found = distance(reference, here)
     verdict, reason = Verdict.PASS, f"{found:.2g} nats, of {limit:.2g} that rounding may make"
@@ -78,7 +80,7 @@ def judge_fingerprint(reference: Fingerprint, here: Fingerprint, *, limit: float
     elif why := _no_numbers(here) or _other_tokens(reference, here):
         verdict, reason = Verdict.FAIL, why
     elif not found <= limit:
-        kind = kind_of_difference(reference, here, limit)
+        kind = _adapter_left_on(adapters or {}, here, limit) or kind_of_difference(reference, here, limit)
         verdict, reason = Verdict.FAIL, f"log-probabilities differ by {found:.2g} nats, {kind}"
     return Evidence(
         name="difference of log-probabilities (root mean square)",
@@ -107,6 +109,15 @@ def _no_numbers(here: Fingerprint) -> str:
             if not (isfinite(value) and value <= 0):
                 return f"the log-probability of the token {token} in {name} is {value}"
     return ""
+
+
+def _adapter_left_on(adapters: Mapping[str, Fingerprint], here: Fingerprint, limit: float) -> str:
+    """Which adapter explains all of the difference; the nearest, where several would."""
+    far = {name: distance(sign, here) for name, sign in adapters.items() if not _incomparable(sign, here)}
+    nearest = min(far, key=lambda name: far[name], default="")
+    return (
+        f"and by {far[nearest]:.2g} from those with the adapter {nearest}: it is left on" if far and far[nearest] <= limit else ""
+    )
 
 
 def kind_of_difference(reference: Fingerprint, here: Fingerprint, limit: float) -> str:

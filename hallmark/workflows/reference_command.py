@@ -36,6 +36,13 @@ def make_parser(program: str) -> argparse.ArgumentParser:
     record.add_argument(
         "--again", type=Path, metavar="FOLDER", help="another run of the same server: tells what differs by chance"
     )
+    record.add_argument(
+        "--adapter",
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="a run of the server with the adapter NAME always on: tells one that is left on; repeatable",
+    )
     record.add_argument("--replace", action="store_true", help="in place of the reference that is there")
     show = commands.add_parser(
         "show",
@@ -60,7 +67,7 @@ def _record(options: argparse.Namespace) -> Iterator[str]:
     from hallmark.evals.reference import write_reference
     from hallmark.workflows.reports import newest  # brings the template engine
 
-    reference, path, left = recorded(options.run or newest(options.artifacts), options.again)
+    reference, path, left = recorded(options.run or newest(options.artifacts), options.again, adapters=dict(_adapters(options)))
     if options.out:
         path = options.out / path.name
     if path.exists() and not options.replace:
@@ -68,6 +75,14 @@ def _record(options: argparse.Namespace) -> Iterator[str]:
     write_reference(path, reference)
     yield from (f"left out: {line}" for line in left)
     yield from _show(path)
+
+
+def _adapters(options: argparse.Namespace) -> Iterator[tuple[str, Path]]:
+    for stated in options.adapter:
+        name, _, folder = stated.partition("=")
+        if not name or not folder:
+            raise UsageError(f"--adapter {stated}: is not NAME=FOLDER", hint="--adapter terse=artifacts/RUN")
+        yield name, Path(folder)
 
 
 def _show(path: Path) -> Iterator[str]:
@@ -79,6 +94,8 @@ def _show(path: Path) -> Iterator[str]:
     if found := reference.fingerprint:
         tokens = sum(len(probe.tokens) for probe in found.probes.values())
         yield f"  evals.fingerprint: {tokens:,} log-probabilities of {found.way}s, {found.noise:.2g} nats differing by chance"
+    if reference.adapters:
+        yield f"  with the adapter left on: {', '.join(sorted(reference.adapters))}"
     for name, one in reference.evals.items():
         asked = f"lm-eval {one.lm_eval}, {one.few_shot}-shot"
         if one.discordance is not None:

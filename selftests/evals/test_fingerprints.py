@@ -33,7 +33,8 @@ def cell(dtype: str) -> Any:
 
 def reference(found: Fingerprint | None, discordance: float | None = None) -> Any:
     evals = {"addition": SimpleNamespace(discordance=discordance)}
-    return SimpleNamespace(fingerprint=found, dtype="float32", title="vllm 0.32.0, float32", evals=evals)
+    title = "vllm 0.32.0, float32"
+    return SimpleNamespace(fingerprint=found, dtype="float32", title=title, evals=evals, adapters={"terse": fingerprint(0.7)})
 
 
 def test_a_run_keeps_it_and_another_run_tells_the_noise(tmp_path: Path) -> None:

@@ -49,6 +49,20 @@ def judged(here: Fingerprint, limit: float = WIDE_NATS) -> Evidence:
     return judge_fingerprint(fingerprint(), here, limit=limit, source="the reference")
 
 
+def test_an_adapter_that_is_left_on_is_told_by_name() -> None:
+    left_on, rounding = noise(0.4), noise(0.002)
+    changes = {(name, place): left_on(name, place, 0.0) for name, length in LENGTHS.items() for place in range(length)}
+    signs = {"terse": fingerprint(lambda name, place, _: changes[name, place]), "formal": fingerprint(noise(0.3))}
+    here = fingerprint(lambda name, place, value: changes[name, place] + rounding(name, place, value))
+
+    def words(server: Fingerprint) -> str:
+        return judge_fingerprint(fingerprint(), server, limit=WIDE_NATS, source="the reference", adapters=signs).reason
+
+    assert "those with the adapter terse: it is left on" in words(here)
+    assert "at all positions" in words(fingerprint(lambda *_: -0.7))
+    assert "left on" not in words(fingerprint())
+
+
 def test_the_same_numerics_pass_with_what_rounding_makes() -> None:
     found = judged(fingerprint(noise(0.003)))
     assert found.verdict is Verdict.PASS
