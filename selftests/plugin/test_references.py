@@ -88,3 +88,10 @@ def test_a_fingerprint_is_kept_recorded_and_held_against(place: Place) -> None:
     other, record = evals("prompt-logprobs-lower")
     assert (other.code, record["verdict"]) == (1, "FAIL"), other.said
     assert "at all positions: other weights" in record["reason"]
+
+    signed = ["hallmark", "reference", "record", str(first.folders[0]), "--replace", "--adapter"]
+    assert "is not NAME=FOLDER" in place.start([*signed, "terse"]).end().err
+    assert "has no fingerprint of the adapter terse" in place.start([*signed, f"terse={place.specs}"]).end().err
+    assert "with the adapter left on: terse" in place.start([*signed, f"terse={other.folders[0]}"]).end().out
+    _, record = evals("prompt-logprobs-lower")
+    assert "from those with the adapter terse: it is left on" in record["reason"]
