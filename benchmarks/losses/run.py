@@ -104,6 +104,7 @@ def _write_spec(variant: Variant, weights: Path, folder: Path) -> None:
 def _judging_spec(variant: Variant, folder: Path) -> list[str]:
     """The shipped spec for a server of such arguments, and the shipped reference: what was recorded in another dtype."""
     spec: dict[str, Any] = yaml.safe_load((ROOT / "model_specs" / "hallmark-tiny.yaml").read_text(encoding="utf-8"))
+    spec["replaces"] = MODEL
     spec["weights"][0]["path"] = str(ROOT / "fixtures" / "hallmark_tiny")
     for target in spec["evals"][MODEL]:
         target["task_dir"] = str(ROOT / "fixtures" / "hallmark_tiny" / "tasks")

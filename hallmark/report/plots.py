@@ -44,6 +44,16 @@ def score(evidence: Evidence) -> float | None:
     value = evidence.value
     if not isinstance(value, int | float) or not is_number(value) or evidence.unit or not 0 <= value <= 1:
         return None
+    if difference(evidence) is not None:
+        return None
+    return float(value)
+
+
+def difference(evidence: Evidence) -> float | None:
+    """The value where it is what was gained or, below 0, lost against a reference, of which a part may be lost."""
+    value, floor = evidence.value, limit(evidence)
+    if not isinstance(value, int | float) or not is_number(value) or evidence.unit or floor is None or floor >= 0:
+        return None
     return float(value)
 
 
@@ -68,6 +78,14 @@ def axis_of(shown: Iterable[Evidence]) -> Axis:
     return Axis(low=low, high=high)
 
 
+def _axis_of_difference(evidence: Evidence) -> Axis:
+    """A scale with no difference in its middle, and what may be lost half way to its left end, or nearer."""
+    ends = (evidence.interval.low, evidence.interval.high) if evidence.interval else ()
+    marks = (2 * (limit(evidence) or 0.0), difference(evidence) or 0.0, *ends)
+    far = 1.1 * max(abs(mark) for mark in marks if math.isfinite(mark))
+    return Axis(low=-far, high=far)
+
+
 def _marks(evidence: Evidence) -> tuple[float | None, ...]:
     interval = evidence.interval
     ends = (interval.low, interval.high) if interval else ()
@@ -76,7 +94,16 @@ def _marks(evidence: Evidence) -> tuple[float | None, ...]:
 
 def score_plot(evidence: Evidence, *, axis: Axis) -> Markup:
     """A score with its interval, the floor that it must clear, and the reference that the floor comes from."""
-    value, floor, reference = score(evidence), limit(evidence), _reference(evidence)
+    return _placed(evidence, score(evidence), axis=axis)
+
+
+def difference_plot(evidence: Evidence) -> Markup:
+    """What was gained or lost with its interval, what may be lost, and no difference in the middle."""
+    return _placed(evidence, difference(evidence), axis=_axis_of_difference(evidence))
+
+
+def _placed(evidence: Evidence, value: float | None, *, axis: Axis) -> Markup:
+    floor, reference = limit(evidence), _reference(evidence)
     parts = [_missed_zone(axis.at(floor)) if floor is not None else Markup(), _track(_MIDDLE)]
     if reference is not None:
         parts.append(_upright(axis.at(reference), top=_MIDDLE - 9, bottom=_MIDDLE + 9, style="reference"))

@@ -48,10 +48,11 @@ _TONES: Mapping[Outcome, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One line of the accuracy plot: an eval and one of its scores, or an eval without any."""
+    """One line of the accuracy plot: an eval and one of its scores or differences, or an eval without any."""
 
     row: Row
     evidence: Evidence | None
+    plot: Markup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,9 @@ class Point:
 
 
 def render_html(report: Report) -> str:
-    tasks, points = _tasks(report.of_kind("evals")), [_point(row) for row in report.of_kind("perf")]
+    points = [_point(row) for row in report.of_kind("perf")]
+    evals = report.of_kind("evals")
+    axis = plots.axis_of(item for row in evals for item in row.evidence if plots.score(item) is not None)
     tone, symbol = _TONES[report.decision.outcome]
     return _template().render(
         report=report,
@@ -75,8 +78,9 @@ def render_html(report: Report) -> str:
         kinds=[(kind, title, report.of_kind(kind)) for kind, title in KIND_TITLES.items() if report.of_kind(kind)],
         bad={kind: sum(not row.verdict.accepted for row in report.of_kind(kind)) for kind in KIND_TITLES},
         tally=tally(report),
-        tasks=tasks,
-        axis=plots.axis_of(task.evidence for task in tasks if task.evidence),
+        scores=_scores(evals, axis),
+        differences=_differences(evals),
+        axis=axis,
         points=points,
         logs=[row for row in report.rows if row.log and row.verdict is not Verdict.PASS],
         facts=facts_of(report.environment.content),
@@ -86,13 +90,28 @@ def render_html(report: Report) -> str:
     )
 
 
-def _tasks(rows: Sequence[Row]) -> list[Task]:
-    """Every demanded eval has a line, also one that was not measured: a gap must be seen."""
+def _scores(rows: Sequence[Row], axis: plots.Axis) -> list[Task]:
+    """Every demanded eval has a line here or among the differences, also one that was not measured: a gap must be seen."""
     tasks: list[Task] = []
     for row in rows:
-        drawn = [Task(row=row, evidence=item) for item in row.evidence if plots.score(item) is not None]
-        tasks.extend(drawn or [Task(row=row, evidence=None)])
+        scores = [item for item in row.evidence if plots.score(item) is not None]
+        tasks.extend(Task(row=row, evidence=item, plot=plots.score_plot(item, axis=axis)) for item in scores)
+        if not scores and not any(map(_difference_plot, row.evidence)):
+            empty = plots.empty_plot(reason="not measured" if row.missing else "no score")
+            tasks.append(Task(row=row, evidence=None, plot=empty))
     return tasks
+
+
+def _differences(rows: Sequence[Row]) -> list[Task]:
+    found = ((row, item, _difference_plot(item)) for row in rows for item in row.evidence)
+    return [Task(row=row, evidence=item, plot=plot) for row, item, plot in found if plot]
+
+
+def _difference_plot(evidence: Evidence) -> Markup:
+    """Of a loss on a scale of its own, of another distance to the reference a bar; empty for what is neither."""
+    if plots.difference(evidence) is not None:
+        return plots.difference_plot(evidence)
+    return plots.bar_plot(evidence) if plots.score(evidence) is None and plots.ratio(evidence) is not None else Markup()
 
 
 def _point(row: Row) -> Point:

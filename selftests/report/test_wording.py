@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -204,3 +205,15 @@ def test_labels_are_escaped() -> None:
         assert "<script>" not in picture
         assert "<b>" not in picture
         drawn(picture)
+
+
+def test_a_loss_is_drawn_left_of_no_difference_and_is_no_score() -> None:
+    interval = Interval(low=-0.07, high=-0.03)
+    target = Target(relation=">=", limit=-0.02, reference=0.0)
+    lost = Evidence(name="difference", value=-0.05, target=target, verdict=Verdict.FAIL, interval=interval)
+    picture = drawn(plots.difference_plot(lost))
+    places = {line.get("class"): float((line.get("x1") or "").rstrip("%")) for line in picture.findall("line")}
+    assert 0 < places["limit"] < places["reference"] == 50
+    assert picture.find("circle") is None, "what was lost is not accepted"
+    assert plots.score(replace(lost, value=0.0)) is None, "nothing lost is no score of 0"
+    assert plots.difference(evidence(0.9, ">=", 0.8)) is None
