@@ -7,6 +7,7 @@ field. A probe that fails (500, a time-out, a broken connection) says nothing, a
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -14,6 +15,7 @@ from typing import Any
 
 from hallmark.client.asking import CHATS, COMPLETIONS
 from hallmark.client.counters import names_in, read
+from hallmark.client.models import MODELS, one_model
 from hallmark.client.thinking import OFF
 from hallmark.client.wire import Answer, WireClient
 from hallmark.core.errors import CheckFailed
@@ -193,6 +195,8 @@ class Offers:
                 return self._preemptions()
             case "extension" if name == "thinking_off":
                 return self._thinking_off()
+            case "extension" if name == "one_model":
+                return self._one_model()
         found = [self._by(probe) for probe in PROBES.get(need, ())]
         if not found:
             return _unknown(f"nobody knows how to look for {need}")
@@ -243,6 +247,26 @@ class Offers:
             return _absent(f"GET {path} answers {status}")
         # Of a path that takes other methods only, GET is told so.
         return _offered(f"GET {path} answers {status}") if status in (200, 405) else _unknown(f"GET {path} answers {status}")
+
+    def _one_model(self) -> Offer:
+        """Whether a model can be asked for by its name; a page that answers every path is no such route."""
+        if path := next(
+            (path for path, operations in _paths(self.document[0]).items() if _is_of_one_model(path, operations)), ""
+        ):
+            return _offered(f"its OpenAPI document lists {path}")
+        try:
+            answer = one_model(self.client, self.client.model)
+        except CheckFailed as exc:
+            return _unknown(str(exc))
+        if answer.status in _ABSENT:
+            return _absent(f"{answer.what} answers {answer.status}")
+        if answer.status != 200:
+            return _unknown(f"{answer.what} answers {answer.status}: {answer.body_text[:_SHOWN]}")
+        try:
+            answer.json()
+        except CheckFailed:
+            return _absent(f"{answer.what} answers what is no JSON: {answer.body_text[:_SHOWN]}")
+        return _offered(f"{answer.what} answers 200")
 
     def _counters(self) -> Offer:
         """Whether it counts its requests and tokens on /metrics, under names that are known."""
@@ -317,6 +341,10 @@ def _names_model(answer: Answer) -> bool:
 def _paths(document: Any) -> Mapping[str, Any]:
     found = document.get("paths") if isinstance(document, dict) else None
     return found if isinstance(found, dict) else {}
+
+
+def _is_of_one_model(path: str, operations: Any) -> bool:
+    return bool(re.fullmatch(MODELS + r"/\{[^/{}]+\}", path)) and isinstance(operations, dict) and "get" in operations
 
 
 def _request_fields(document: Any) -> Iterator[str]:

@@ -6,8 +6,10 @@ import json
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+from selftests.faulty import model_faults
 from selftests.faulty.faults import Faults
 from selftests.faulty.jobs import Refused, too_deep
 from selftests.faulty.only_openai import EXTENSIONS
@@ -21,7 +23,7 @@ _BODY = {
         "stream_options": {"properties": {"include_usage": {}, "continuous_usage_stats": {}}},
     }
 }
-LISTED = {
+LISTED: Mapping[str, Any] = {
     "components": {"schemas": {"Request": _BODY}},
     "paths": {
         "/health": {"get": {}},
@@ -36,6 +38,12 @@ LISTED = {
     },
 }
 """As /openapi.json tells; engines leave some of their routes out, and so does this one."""
+
+
+def listed(faults: Faults) -> Mapping[str, Any]:
+    """What this server tells by /openapi.json."""
+    more = {"/v1/models/{model}": {"get": {}}} if model_faults.LISTED in faults else {}
+    return {**LISTED, "paths": {**LISTED["paths"], **more}}
 
 
 @dataclass(frozen=True)

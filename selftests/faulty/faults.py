@@ -20,6 +20,7 @@ from selftests.faulty import (
 )
 from selftests.faulty.embeddings import EMBEDDINGS
 from selftests.faulty.error_faults import ERRORS
+from selftests.faulty.model_faults import MODELS
 from selftests.faulty.reasoning import REASONING
 from selftests.faulty.response_faults import RESPONSES
 from selftests.faulty.security_faults import SECURITY
@@ -147,7 +148,16 @@ FAULTS: Mapping[str, Fault] = {
     },
     **{
         name: Fault(*told)
-        for name, told in {**ERRORS, **SECURITY, **STRUCTURED, **TOOL_FAULTS, **RESPONSES, **EMBEDDINGS, **REASONING}.items()
+        for name, told in {
+            **ERRORS,
+            **SECURITY,
+            **STRUCTURED,
+            **TOOL_FAULTS,
+            **RESPONSES,
+            **EMBEDDINGS,
+            **REASONING,
+            **MODELS,
+        }.items()
     },
 }
 

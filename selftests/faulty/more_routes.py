@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from selftests.faulty import embeddings, response_faults
+from selftests.faulty import embeddings, model_faults, response_faults
 from selftests.faulty.jobs import parse_body
 from selftests.faulty.responses import PATH as RESPONSES
 from selftests.faulty.responses import Responses
@@ -21,6 +21,8 @@ class MoreRoutes:
     responses: Responses
     check_model: Callable[[Any], None]
     """Refused for a model that is not served."""
+    models: Callable[[], list[dict[str, Any]]]
+    """The entries of the list of models."""
 
     def answer(self, method: str, path: str, raw: bytes) -> bytes:
         """What is sent; empty for every route that it does not have."""
@@ -31,6 +33,9 @@ class MoreRoutes:
                 return self.responses.fetched(path).whole()
         if embeddings.OFFERED in self.faults and (method, path) == ("POST", embeddings.PATH):
             return embeddings.answer(self._read(raw), self.faults, name=self.responses.name()).whole()
+        if method == "GET" and path.startswith(f"{model_faults.PATH}/"):
+            reply = model_faults.answer(path, self.models(), self.faults)
+            return reply.whole() if reply else b""
         return b""
 
     def _read(self, raw: bytes) -> dict[str, Any]:

@@ -44,7 +44,7 @@ from selftests.faulty import (
     tools,
 )
 from selftests.faulty.command import parse_arguments, where_to_listen
-from selftests.faulty.door import CHATS, COMPLETIONS, LISTED, Knock, require_admission
+from selftests.faulty.door import CHATS, COMPLETIONS, Knock, listed, require_admission
 from selftests.faulty.dying import CRASH, crash
 from selftests.faulty.faults import Faults
 from selftests.faulty.jobs import Job, Refused, chat_text, in_common, lenient_job, parse_body, parse_job
@@ -83,7 +83,7 @@ class StandIn:
             chosen=faults.chosen,
         )
         responses = Responses(self.model, faults, options.max_model_len, lambda: self.answering_name)
-        self.more = MoreRoutes(faults, responses, self._check_model)
+        self.more = MoreRoutes(faults, responses, self._check_model, self.models)
         self.adapters: list[str] = []
         self.born = time.time()
         self.cans: dict[str, Reply] = {}
@@ -202,11 +202,9 @@ class StandIn:
             case "GET", "/version":
                 return Reply.json({"version": self.faults.text("wrong-version") or self.options.version})
             case "GET", "/openapi.json":
-                return Reply.json(LISTED, int(self.faults.number("probes-fail")) or 200)
+                return Reply.json(listed(self.faults), int(self.faults.number("probes-fail")) or 200)
             case "GET", "/v1/models":
-                more = [{"id": name, "object": "model", "parent": self.name} for name in self.adapters]
-                listed = [] if "lists-no-model" in self.faults else [self._entry(), *more]
-                return Reply.json({"object": "list", "data": listed})
+                return Reply.json({"object": "list", "data": self.models()})
             case "GET", "/metrics":
                 text = (
                     self.metrics.text(running=self.running, asked=self.asked, preempted=self.past.preempted)
@@ -223,6 +221,10 @@ class StandIn:
         if path in (*COMPLETIONS, *CHATS, *levers, "/health", "/v1/models", "/tokenize", "/detokenize"):
             return Reply.json({"detail": "Method Not Allowed"}, 405)
         return Reply.json({"detail": "Not Found"}, 404)
+
+    def models(self) -> list[dict[str, Any]]:
+        more = [{"id": name, "object": "model", "parent": self.name} for name in self.adapters]
+        return [] if "lists-no-model" in self.faults else [self._entry(), *more]
 
     def _entry(self) -> dict[str, Any]:
         """The model as /v1/models lists it."""

@@ -21,6 +21,7 @@ from selftests.faulty import (
 from selftests.faulty.embeddings import EMBEDDINGS
 from selftests.faulty.error_faults import ERRORS
 from selftests.faulty.faults import FAULTS
+from selftests.faulty.model_faults import MODELS
 from selftests.faulty.reasoning import OFFERED as THINKS
 from selftests.faulty.reasoning import REASONING
 from selftests.faulty.response_faults import RESPONSES
@@ -87,6 +88,7 @@ AREAS: tuple[tuple[Collection[str], tuple[str, ...]], ...] = (
     (metrics_faults.WHAT, ("test_metrics.py",)),
     (RESPONSES, ("test_responses.py",)),
     (EMBEDDINGS, ("test_embeddings.py",)),
+    (MODELS, ("test_models.py",)),
     (REASONING, (REASONS,)),
     (answer_faults.WHAT, ("test_streaming.py", "test_usage.py", "test_logprobs.py", "test_chat.py", "test_sampling.py")),
 )
@@ -108,7 +110,7 @@ ELSEWHERE: Mapping[str, str] = {
 """Faults that are not for the checks of the API, and who sees them."""
 TWINS = {name for name, fault in FAULTS.items() if fault.what.startswith("no fault")} | {"probes-fail", "prefix-cache"}
 """No faults: servers that are right in another way."""
-SERVES = ("serves-responses", "serves-embeddings")
+SERVES = ("serves-responses", "serves-embeddings", "serves-one-model")
 """What each server here has besides, so that no check asks for what is not there."""
 SLOWLY = {"itl_ms": 1.0}
 SIDECAR_PACE = {"ttft_ms": 100.0, "itl_ms": 10.0}
