@@ -39,6 +39,8 @@ class Names:
     """Counts how often a request was set aside because the cache was full; empty where none is known."""
     blocks: tuple[str, str, str] = ("", "", "")
     """A series whose labels tell the cache, and those of its blocks and of the tokens in each; empty where there is none."""
+    cached: tuple[str, ...] = ()
+    """Count the prompt tokens that came from a cache, each of its tiers by its own; empty where none are known."""
     late_s: float = 0.0
     """So long an idle engine may tell what was before."""
 
@@ -57,6 +59,7 @@ ENGINES = (
         cache=("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
         preemptions="vllm:num_preemptions_total",
         blocks=("vllm:cache_config_info", "num_gpu_blocks", "block_size"),
+        cached=("vllm:prefix_cache_hits_total", "vllm:external_prefix_cache_hits_total"),
     ),
     Names(
         engine="SGLang",
@@ -67,6 +70,7 @@ ENGINES = (
         running="sglang:num_running_reqs",
         waiting="sglang:num_queue_reqs",
         cache=("sglang:token_usage",),
+        cached=("sglang:cached_tokens_total",),
         late_s=40.0,  # idle, it renews its gauges every 30 s
     ),
 )
@@ -112,6 +116,11 @@ class Reading:
         """The share of the KV cache that is in use, 0 to 1; None where it is not told."""
         told = (total(self.samples, name) for name in self.names.cache)
         return next((value for value in told if value is not None), None)
+
+    @property
+    def counts_cached(self) -> bool:
+        """Whether it counts the prompt tokens that came from a cache; such a series may have no value yet."""
+        return any(name.removesuffix("_total") in self.text for name in self.names.cached)
 
     @property
     def cache_tokens(self) -> int | None:
@@ -182,6 +191,11 @@ class Growth:
     def preemptions(self) -> int:
         """How often a request was set aside; 0 where that is not counted."""
         return self.of(self.after.names.preemptions) if self.after.names.preemptions else 0
+
+    @property
+    def cached_tokens(self) -> int:
+        """Prompt tokens that came from a cache."""
+        return sum(map(self.of, self.after.names.cached))
 
     @property
     def quiet(self) -> bool:

@@ -189,14 +189,8 @@ class Offers:
                 return self._field(name)
             case "route":
                 return self._route(name)
-            case "extension" if name == "counters":
-                return self._counters()
-            case "extension" if name == "preemptions":
-                return self._preemptions()
-            case "extension" if name == "thinking_off":
-                return self._thinking_off()
-            case "extension" if name == "one_model":
-                return self._one_model()
+            case "extension" if name in self._extensions:
+                return self._extensions[name]()
         found = [self._by(probe) for probe in PROBES.get(need, ())]
         if not found:
             return _unknown(f"nobody knows how to look for {need}")
@@ -204,6 +198,17 @@ class Offers:
             if told := next((offer for offer in found if offer.known is known), None):
                 return told
         return _absent("; ".join(offer.reason for offer in found))
+
+    @property
+    def _extensions(self) -> Mapping[str, Callable[[], Offer]]:
+        """Those that no single request shows, and how each is looked for."""
+        return {
+            "one_model": self._one_model,
+            "counters": self._counters,
+            "cache_counters": self._cache_counters,
+            "preemptions": self._preemptions,
+            "thinking_off": self._thinking_off,
+        }
 
     def _by(self, probe: _Probe) -> Offer:
         try:
@@ -281,6 +286,18 @@ class Offers:
         if names := names_in(answer.body_text):
             return _offered(f"its /metrics has the counters of {names.engine}")
         return _absent("its /metrics has none of the counters of vLLM or SGLang")
+
+    def _cache_counters(self) -> Offer:
+        """Whether it counts the prompt tokens that came from its prefix cache."""
+        counters = self("extension:counters")
+        if counters.known is not Known.OFFERED:
+            return counters
+        try:
+            counts = read(self.client).counts_cached
+        except CheckFailed as exc:
+            return _unknown(str(exc))
+        told = "how many prompt tokens came from its prefix cache"
+        return _offered(f"its /metrics counts {told}") if counts else _absent(f"its /metrics does not count {told}")
 
     def _preemptions(self) -> Offer:
         """Whether requests can fill its cache in a reasonable time, and it tells how often one is set aside then."""

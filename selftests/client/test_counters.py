@@ -36,6 +36,19 @@ def test_engines_are_known_by_their_names(file: str, prompt: int | None, generat
         assert (growth.prompt_tokens, growth.generated_tokens, growth.ended) == (prompt, generated, ended)
 
 
+@pytest.mark.parametrize(
+    ("file", "counts", "cached"),
+    [("vllm_0_6.txt", False, 0), ("vllm_0_32.txt", True, 0), ("sglang.txt", True, 33), ("sglang_older.txt", False, 0)],
+)
+def test_what_came_from_a_cache_is_read_where_it_is_counted(file: str, counts: bool, cached: int) -> None:
+    text = (EXPOSITIONS / file).read_text(encoding="utf-8")
+    names = names_in(text)
+    assert names
+    reading = Reading(names, text, read_samples(text))
+    assert reading.counts_cached is counts
+    assert Growth(Reading(names, "", []), reading).cached_tokens == cached
+
+
 def test_reasons_are_told_where_they_are_counted() -> None:
     text = (EXPOSITIONS / "vllm_0_32.txt").read_text(encoding="utf-8")
     names = names_in(text)

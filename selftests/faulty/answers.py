@@ -101,7 +101,8 @@ def usage(job: Job, outputs: Sequence[Output], faults: Faults) -> dict[str, Any]
     if faults.text("over-by-one") == "quiet":
         made -= len(outputs)
     said = json.loads(faults.text("usage-is")) if "usage-is" in faults else made
-    details = {"prompt_tokens_details": {"cached_tokens": job.cached}} if "prefix-cache" in faults else {}
+    tells = "prefix-cache" in faults and "cached-untold" not in faults
+    details = {"prompt_tokens_details": {"cached_tokens": job.cached}} if tells else {}
     counted = {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + made, **details}
     return usage_faults.counts_of(counted, job, [len(o.ids) for o in outputs], faults.chosen)
 

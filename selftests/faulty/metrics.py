@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from selftests.faulty.jobs import Job
+from selftests.faulty.metrics_faults import cached
 
 BOUNDS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0)
 TTFT, ITL, E2E = "time_to_first_token_seconds", "inter_token_latency_seconds", "e2e_request_latency_seconds"
@@ -26,6 +27,8 @@ class Metrics:
     """The faults."""
     prompt_tokens: int = 0
     tokens: int = 0
+    cached: int = 0
+    """Prompt tokens that came from the prefix cache."""
     ended: Counter[str] = field(default_factory=Counter)
     seen: dict[str, list[float]] = field(default_factory=lambda: {TTFT: [], ITL: [], E2E: []})
     answers: int = 0
@@ -44,6 +47,7 @@ class Metrics:
         prompt += int(self.chosen.get("prompts-counted-again", "0"))
         prompt -= job.n > 1 and "prompts-counted-in-part" in self.chosen
         self.prompt_tokens += prompt
+        self.cached += cached(job, self.chosen)
         made = lengths[0] if "choices-counted-once" in self.chosen else sum(lengths)
         self.tokens += 0 if job.stream and "streams-uncounted" in self.chosen else made + self.extra_tokens
         if came:
@@ -93,6 +97,8 @@ class Metrics:
             *(f'vllm:request_success_total{{finished_reason="{reason}"}} {self.ended[reason]}' for reason in REASONS),
             f"stand_in:completions_asked {asked}",
         ]
+        if "prefix-cache" in self.chosen:
+            lines += ["# TYPE vllm:prefix_cache_hits_total counter", f"vllm:prefix_cache_hits_total {self.cached}"]
         if cache := self.chosen.get("small-cache"):
             lines.append(f'vllm:cache_config_info{{block_size="1",num_gpu_blocks="{cache}"}} 1')
             lines.append(f"vllm:num_preemptions_total {preempted}")

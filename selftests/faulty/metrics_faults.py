@@ -17,6 +17,10 @@ COUNTS: Mapping[str, tuple[str, str]] = {
     "counters-fall": ("each so many-th time the counters are read, they begin anew", "4"),
     "buckets-over": ("the last bucket of a histogram holds one more than its count", ""),
     "buckets-apart": ("a bucket does not hold what the one before it holds", ""),
+    "cached-untold": ("no fault, but usage does not tell what came from the prefix cache", ""),
+    "cache-hits-uncounted": ("tokens from the prefix cache are not counted", ""),
+    "cache-hits-as-requests": ("a prompt from the prefix cache is counted as one token", ""),
+    "cache-hits-of-all": ("each prompt is counted as if all of it came from the prefix cache", ""),
     "latencies-lost": ("the latency of a stream is in no histogram", ""),
 }
 GONE: Mapping[str, tuple[str, str]] = {
@@ -28,6 +32,15 @@ GONE: Mapping[str, tuple[str, str]] = {
     "storms-leak": ("where so many are under way, a request that its client gave up runs for ever", "20"),
 }
 WHAT = {**COUNTS, **GONE}
+
+
+def cached(job: Job, chosen: Mapping[str, str]) -> int:
+    """The tokens of a prompt that are counted as such from the prefix cache."""
+    if "cache-hits-uncounted" in chosen:
+        return 0
+    if "cache-hits-as-requests" in chosen:
+        return min(job.cached, 1)
+    return len(job.prompts[0]) if "cache-hits-of-all" in chosen else job.cached
 
 
 def runs_on(job: Job, chosen: Mapping[str, str]) -> bool:

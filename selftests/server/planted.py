@@ -132,6 +132,11 @@ GONE_ON = {
     "storms-leak": "client-storm",
 }
 """Faults of requests whose clients went away, each with the check that it is tried on: the next would meet what is left."""
+OF_CACHE = (
+    *("cached-cold", "cached-more", "cached-untold-in-streams"),
+    *("cache-hits-uncounted", "cache-hits-as-requests", "cache-hits-of-all"),
+)
+"""Faults of telling what came from the prefix cache."""
 ISOLATION = ("test_isolation.py",)
 LIFE = ("test_life.py",)
 ENDS = {
@@ -161,7 +166,7 @@ SPECIAL = (
         for name in ("warm-prompts-break", "long-prompts-spoil", "aborts-spoil")
     ),
     Planting(fault="preempted-breaks", beside=("small-cache",), pace={"itl_ms": 12.0}, files=ISOLATION, only="preempted"),
-    *(Planting(fault=name, beside=("prefix-cache",)) for name in ("cached-cold", "cached-more", "cached-untold-in-streams")),
+    *(Planting(fault=name, beside=("prefix-cache",)) for name in OF_CACHE),
     Planting(fault="greedy-wavers", rarer=(10, 20, 40, 80), files=("test_sampling.py", "test_isolation.py")),
     Planting(fault="error-every", rarer=(100, 200, 400)),
     Planting(fault="constrains-few", pace={"ttft_ms": 100.0}, files=("test_structured_output.py",)),

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 import pytest
 
-from hallmark.client.wire import WireClient
+from hallmark.client.wire import Answer, WireClient
 from hallmark.core.verdict import Verdict
 from selftests.faulty.metrics_faults import COUNTS
 from selftests.server.checking import Suite, bad, checks_in, served
 
 CHECKS = checks_in("test_metrics.py")
-COUNTED, CHOICES, SERIES = (f"server.metrics-{name}" for name in ("counted", "choices", "series"))
+COUNTED, CHOICES, SERIES, CACHED = (f"server.metrics-{name}" for name in ("counted", "choices", "series", "cached"))
+CACHE = "prefix-cache"
+"""No fault: prompts are read from a cache, as usage tells."""
+UNTOLD = "cached-untold"
+"""No fault: the same, and usage does not tell it."""
 
 FAULTS: dict[str, tuple[set[str], str]] = {
     "streams-uncounted": ({COUNTED}, "generated tokens, as the server counts them is"),
@@ -26,6 +31,11 @@ FAULTS: dict[str, tuple[set[str], str]] = {
     "buckets-over": ({SERIES}, "the last bucket of vllm:"),
     "buckets-apart": ({SERIES}, "each must hold what the one before it holds"),
     "latencies-lost": ({SERIES}, "values that vllm:e2e_request_latency_seconds got is"),
+}
+CACHE_FAULTS: dict[str, tuple[tuple[str, ...], str]] = {
+    "cache-hits-uncounted": ((CACHE,), "cached tokens of a known prompt, as the server counts them is 0, not"),
+    "cache-hits-as-requests": ((CACHE,), "cached tokens of a known prompt, as the server counts them is 1, not"),
+    "cache-hits-of-all": ((CACHE, UNTOLD), "cached tokens of a new prompt, as the server counts them is 262, not <= 8"),
 }
 WAITS_S = 1.0
 """Counters that never come are waited for half of it."""
@@ -41,9 +51,27 @@ def test_a_fault_turns_its_checks_red(fault: str) -> None:
     assert reason in " ".join(found.values()), found
 
 
-@pytest.mark.parametrize("server", ["", "only-openai", "no-metrics"])
-def test_a_right_server_has_none_of_them_red(server: str) -> None:
-    assert bad(*([server] if server else []), checks=CHECKS) == {}
+@pytest.mark.parametrize("fault", CACHE_FAULTS)
+def test_a_fault_of_counting_what_the_cache_gave_turns_its_check_red(fault: str) -> None:
+    servers, reason = CACHE_FAULTS[fault]
+    for told in ((CACHE,), servers):
+        found = bad(*told, fault, checks={CACHED: CHECKS[CACHED]}, timeout_s=WAITS_S)
+        assert found[CACHED].startswith("FAIL"), found
+    assert reason in found[CACHED]
+
+
+@pytest.mark.parametrize("servers", [[""], ["only-openai"], ["no-metrics"], [CACHE], [CACHE, UNTOLD]])
+def test_a_right_server_has_none_of_them_red(servers: list[str]) -> None:
+    assert bad(*servers, checks=CHECKS) == {}
+
+
+def test_what_came_from_the_cache_is_asked_of_a_server_that_counts_it_and_has_one() -> None:
+    """One that has no cache, or counts nothing and tells nothing, shows nothing that could be wrong."""
+    for servers, offered in (([""], False), (["no-metrics"], False), ([CACHE], True), ([CACHE, UNTOLD], True)):
+        with served(*servers) as url:
+            assert Suite(url).run(CHECKS[CACHED])[0].offered is offered, servers
+    with served(CACHE, UNTOLD, "cache-hits-uncounted") as url:
+        assert "does not come from a cache" in Suite(url, timeout_s=WAITS_S).run(CHECKS[CACHED])[0].reason
 
 
 @pytest.mark.parametrize("check", [COUNTED, CHOICES])
@@ -66,6 +94,23 @@ def test_others_that_use_the_server_are_no_fault(check: str) -> None:
     assert "others use the server" in outcome.reason
 
 
+def test_others_that_read_from_the_cache_are_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More of them each time, and all are answered by the time the counters are read."""
+    with served(CACHE) as url, WireClient(url, "stand-in") as other:
+        suite = Suite(url, timeout_s=WAITS_S)
+        ask, times = suite.client.post, itertools.count(1)
+
+        def post(path: str, body: object) -> Answer:
+            for _ in range(next(times)):
+                other.post(path, other.body(prompt="1+1=", max_tokens=1)).require(200)
+            return ask(path, body)
+
+        monkeypatch.setattr(suite.client, "post", post)
+        outcome, _ = suite.run(CHECKS[CACHED])
+    assert outcome.verdict is Verdict.INCONCLUSIVE, outcome
+    assert "others use the server: of tokens from the cache it counted" in outcome.reason
+
+
 def test_every_fault_of_the_table_is_planted_and_every_check_has_its_fault() -> None:
-    assert set(COUNTS) == set(FAULTS)
-    assert set().union(*(checks for checks, _ in FAULTS.values())) == set(CHECKS)
+    assert set(COUNTS) == {*FAULTS, *CACHE_FAULTS, UNTOLD}
+    assert {CACHED}.union(*(checks for checks, _ in FAULTS.values())) == set(CHECKS)

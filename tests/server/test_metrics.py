@@ -14,7 +14,7 @@ from hallmark.client.asking import CHATS, COMPLETIONS, ask, complete, saying, st
 from hallmark.client.counters import Growth, at_rest, read, read_until
 from hallmark.client.exposition import kinds
 from hallmark.client.text import count, part
-from hallmark.core.errors import CheckFailed, Inconclusive
+from hallmark.core.errors import CheckFailed, Inconclusive, NotOffered
 
 pytestmark = pytest.mark.server
 
@@ -241,3 +241,73 @@ def test_counters_never_fall_and_histograms_add_up(client, check):
     check.at_least("histograms", len(found), 1)
     latencies = after.names.latencies
     check.equal(f"values that {latencies} got", growth.of(latencies + "_count"), growth.ended)
+
+
+PREFIX = "What was read before need not be read again. " * 5
+BY_CHANCE = 8
+"""Tokens that a new prompt may begin with as another did: one of its own, and some digits."""
+
+
+class Reread:
+    """One request, and how many tokens of its prompt came from the cache: as usage tells, and as the server counts."""
+
+    def __init__(self, client, prompt, *, known):
+        before = at_rest(client)
+        usage = part(complete(client, prompt=prompt, max_tokens=1), "usage")
+        self.prompt_tokens = count(part(usage, "prompt_tokens"), "prompt_tokens")
+        self.told = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+        # Where usage does not tell: nothing of a new prompt, something of a known one.
+        self.least, self.most = (1, self.prompt_tokens) if known else (0, BY_CHANCE)
+        if self.told is not None:
+            self.least = self.most = count(self.told, "cached_tokens")
+
+        def there(reading):
+            growth = Growth(before, reading)
+            return growth.ended and growth.quiet and growth.cached_tokens >= self.least
+
+        self.growth = Growth(before, read_until(client, there, within_s=client.first_s / 2 + before.names.late_s))
+        if not self.growth.of_one_process:
+            raise Inconclusive("more than one server answers at this address, each with counters of its own")
+        self.counted = self.growth.cached_tokens
+
+
+def require_alone_in_cache(rounds):
+    """Inconclusive where what was counted too much may be of others: it is not the same in each round, nor the same share."""
+    if not all(one.growth.quiet for pair in rounds for one in pair):
+        raise Inconclusive("others use the server: requests run or wait that are not ours")
+    for ones in zip(*rounds, strict=True):
+        more, shares = {one.counted - one.most for one in ones}, {one.counted / one.prompt_tokens for one in ones}
+        if len(more) > 1 and len(shares) > 1:
+            counted = ", ".join(f"{one.counted} where at most {one.most} can be ours" for one in ones)
+            raise Inconclusive(f"others use the server: of tokens from the cache it counted {counted}")
+
+
+@pytest.mark.check(
+    "server.metrics-cached",
+    title="Tokens from the prefix cache are counted: none of a new prompt, some of a known one, as many as usage tells",
+    needs=["completions", "extension:cache_counters"],
+    source="vLLM: vllm:prefix_cache_hits, in tokens (v0.32, 2026-08); SGLang: sglang:cached_tokens_total",
+    covers="M12",
+    fault="cache-hits-uncounted",
+)
+def test_tokens_from_the_cache_are_counted(client, check):
+    """Where others use the server, it counts more, in each round otherwise; they can take nothing away."""
+    rounds = []
+    for _ in range(ROUNDS):
+        prompt = f"{uuid.uuid4()} {PREFIX}"
+        rounds.append([Reread(client, prompt, known=known) for known in (False, True)])
+        again = rounds[-1][1]
+        if not again.told and not again.counted:
+            raise NotOffered("the same prompt a second time does not come from a cache, by usage and by its counters")
+        if any(one.counted < one.least for one in rounds[-1]) or all(one.counted <= one.most for one in rounds[-1]):
+            break
+    else:
+        require_alone_in_cache(rounds)
+    for what, one in zip(("a new prompt", "a known prompt"), rounds[-1], strict=True):
+        name = f"cached tokens of {what}, as the server counts them"
+        if one.told is not None:
+            check.equal(name, one.counted, one.told)
+            continue
+        if one.least:
+            check.at_least(name, one.counted, one.least)
+        check.at_most(name, one.counted, one.most)
