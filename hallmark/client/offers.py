@@ -16,7 +16,7 @@ from typing import Any
 from hallmark.client.asking import CHATS, COMPLETIONS
 from hallmark.client.counters import names_in, read
 from hallmark.client.models import MODELS, one_model
-from hallmark.client.thinking import OFF
+from hallmark.client.thinking import BUDGET, OFF
 from hallmark.client.wire import Answer, WireClient
 from hallmark.core.errors import CheckFailed
 
@@ -208,6 +208,7 @@ class Offers:
             "cache_counters": self._cache_counters,
             "preemptions": self._preemptions,
             "thinking_off": self._thinking_off,
+            "thinking_budget": self._thinking_budget,
         }
 
     def _by(self, probe: _Probe) -> Offer:
@@ -240,6 +241,19 @@ class Offers:
             return _unknown(f"usage does not tell whether {way} changes the prompt")
         told = f"{way} makes a prompt of {counts[0]} tokens one of {counts[1]}"
         return _offered(told) if counts[0] != counts[1] else _absent(f"{told}: it changes nothing")
+
+    def _thinking_budget(self) -> Offer:
+        """Whether it takes a budget for thinking: an engine names the field also where it refuses it for its model."""
+        named = self._field(BUDGET)
+        if named.known is not Known.OFFERED:
+            return named
+        try:
+            answer = self.client.post(CHATS, self.client.body(**_ASK, **{BUDGET: 1}))
+        except CheckFailed as exc:
+            return _unknown(str(exc))
+        if answer.status in _REFUSED:
+            return _absent(f"{answer.what} answers {answer.status} to a request with {BUDGET}: {answer.body_text[:_SHOWN]}")
+        return named
 
     def _route(self, path: str) -> Offer:
         if path in _paths(self.document[0]):

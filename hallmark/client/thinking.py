@@ -14,6 +14,8 @@ FIELDS = ("reasoning", "reasoning_content")
 """vLLM's name, and the one of SGLang, llama.cpp and DeepSeek; OpenAI's reference for chats has none."""
 OFF: Mapping[str, Any] = {"chat_template_kwargs": {"enable_thinking": False, "thinking": False}}
 """How templates are told not to let the model think (Qwen's name and DeepSeek's)."""
+BUDGET = "thinking_token_budget"
+"""The field of a request that limits a thought, in tokens: vLLM's; OpenAI's reference has none."""
 MARKS = (
     *("<think", "</think", "<reasoning>", "</reasoning>", "<thought>", "</thought>", "[THINK]", "[/THINK]", "<|channel|>"),
     *("<|message|>", "<|begin_of_thought|>", "<|end_of_thought|>", "<|START_THINKING|>", "<|END_THINKING|>", "<seed:think>"),

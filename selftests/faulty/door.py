@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from selftests.faulty import model_faults
+from selftests.faulty import model_faults, reasoning
 from selftests.faulty.faults import Faults
 from selftests.faulty.jobs import Refused, too_deep
 from selftests.faulty.only_openai import EXTENSIONS
@@ -17,33 +17,29 @@ from selftests.faulty.only_openai import EXTENSIONS
 OPEN = ("/health", "/version", "/metrics")
 COMPLETIONS = ("/v1/completions", "/invocations", "/generate", "/vendor/run")
 CHATS = ("/v1/chat/completions",)
-_BODY = {
-    "properties": {
-        **{name: {} for name in EXTENSIONS},
-        "stream_options": {"properties": {"include_usage": {}, "continuous_usage_stats": {}}},
-    }
+_FIELDS: Mapping[str, Any] = {
+    **{name: {} for name in EXTENSIONS},
+    "stream_options": {"properties": {"include_usage": {}, "continuous_usage_stats": {}}},
 }
-LISTED: Mapping[str, Any] = {
-    "components": {"schemas": {"Request": _BODY}},
-    "paths": {
-        "/health": {"get": {}},
-        "/vendor/run": {"post": {}},
-        "/vendor/things/{name}": {"get": {}, "parameters": []},
-        **{
-            path: {
-                "post": {"requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Request"}}}}}
-            }
-            for path in (*COMPLETIONS[:1], *CHATS)
-        },
+_PATHS: Mapping[str, Any] = {
+    "/health": {"get": {}},
+    "/vendor/run": {"post": {}},
+    "/vendor/things/{name}": {"get": {}, "parameters": []},
+    **{
+        path: {"post": {"requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Request"}}}}}}
+        for path in (*COMPLETIONS[:1], *CHATS)
     },
 }
-"""As /openapi.json tells; engines leave some of their routes out, and so does this one."""
+"""Engines leave some of their routes out, and so does this one."""
 
 
 def listed(faults: Faults) -> Mapping[str, Any]:
     """What this server tells by /openapi.json."""
-    more = {"/v1/models/{model}": {"get": {}}} if model_faults.LISTED in faults else {}
-    return {**LISTED, "paths": {**LISTED["paths"], **more}}
+    paths = {"/v1/models/{model}": {"get": {}}} if model_faults.LISTED in faults else {}
+    takes_budget = "thinking-budget-listed" in faults or "thinking-budget-refused" in faults
+    fields = {reasoning.BUDGET: {}} if takes_budget else {}
+    request = {"properties": {**_FIELDS, **fields}}
+    return {"components": {"schemas": {"Request": request}}, "paths": {**_PATHS, **paths}}
 
 
 @dataclass(frozen=True)

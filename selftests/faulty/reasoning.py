@@ -17,11 +17,18 @@ if TYPE_CHECKING:
     from selftests.faulty.faults import Faults
 
 OFFERED = "reasons"
+BUDGET = "thinking_token_budget"
 END_OF_THOUGHT = "</think>"
 REASONING: Mapping[str, tuple[str, str]] = {
     OFFERED: ("no fault, but a model that thinks before it answers a chat; the thought stands in this field", "reasoning"),
     "thinking-always": ("no fault, but a model whose thinking cannot be turned off", ""),
     "reasoning-tokens-untold": ("no fault, but a server that does not count what was thought", ""),
+    "thinking-budget-listed": (
+        "no fault, but a server that says in its OpenAPI document that it takes a budget for thinking",
+        "",
+    ),
+    "thinking-budget-refused": ("no fault, but a server that says so, and refuses it for its model", ""),
+    "thinking-budget-in-words": ("no fault, but a server that ends a thought, when its budget is spent, in words of its own", ""),
     "think-mark-in-content": ("the content begins with the mark that ends a thought", ""),
     "think-mark-in-streams": ("the content of a stream begins with the mark that ends a thought", ""),
     "thoughts-untold": ("what was thought is told nowhere", ""),
@@ -30,6 +37,8 @@ REASONING: Mapping[str, tuple[str, str]] = {
     "thinking-off-ignored": ("where thinking is turned off, the model thinks all the same", ""),
     "off-answers-in-reasoning": ("where thinking is turned off, the answer stands in the place of the thought", ""),
     "off-streams-in-reasoning": ("the same in streams alone", ""),
+    "thinking-budget-ignored": ("a budget for thinking is ignored", ""),
+    "thinking-budget-ignored-in-streams": ("a budget for thinking is ignored in streams", ""),
     "cut-thought-is-content": ("a thought that was cut is told as content", ""),
     "cut-thought-says-stop": ("an answer that was cut in its thought says stop", ""),
     "cut-thought-is-lost": ("a thought that was cut is told nowhere", ""),
@@ -50,6 +59,8 @@ def checked(body: dict[str, Any], faults: Faults) -> dict[str, Any]:
     messages = body.get("messages")
     if OFFERED not in faults or not isinstance(messages, list):
         return body
+    if BUDGET in body and "thinking-budget-refused" in faults:
+        raise Refused(f"{BUDGET} is not supported for this model", param=BUDGET)
     thoughtful = [one for one in messages if isinstance(one, dict) and any(one.get(name) for name in FIELDS)]
     if thoughtful and "history-thoughts-refused" in faults:
         raise Refused("Extra inputs are not permitted: reasoning", param="messages")
@@ -73,7 +84,15 @@ def job_of(job: Job, body: Mapping[str, Any], faults: Faults) -> Job:
         return replace(job, thought=job.forced, forced="")
     if "thoughts-free-content" in faults:
         job = replace(job, forced=None)
-    return replace(job, thought="Let me think what is asked. ")
+    return replace(job, thought=_within(body.get(BUDGET), "Let me think what is asked. ", job, faults))
+
+
+def _within(budget: object, thought: str, job: Job, faults: Faults) -> str:
+    """The thought as far as the budget goes; each of its letters is a token."""
+    ignored = "thinking-budget-ignored" in faults or ("thinking-budget-ignored-in-streams" in faults and job.stream)
+    if not isinstance(budget, int) or ignored or budget >= len(thought):
+        return thought
+    return thought[:budget] + (" That is enough." if "thinking-budget-in-words" in faults else "")
 
 
 def thinking(made: Iterable[int], job: Job, limit: int) -> Iterator[int]:

@@ -10,9 +10,10 @@ from selftests.faulty.reasoning import OFFERED, REASONING
 from selftests.server.checking import Suite, bad, checks_in, served
 
 CHECKS = checks_in("test_reasoning.py")
-RIGHT = {OFFERED, f"{OFFERED}=reasoning_content", "thinking-always", "reasoning-tokens-untold", "only-openai"}
+BUDGETS = {"thinking-budget-listed", "thinking-budget-refused", "thinking-budget-in-words"}
+RIGHT = {OFFERED, f"{OFFERED}=reasoning_content", "thinking-always", "reasoning-tokens-untold", "only-openai", *BUDGETS}
 """No faults."""
-EVERY = {"no-marks", "same-split", "off", "cut", "history", "tokens", "schema"}
+EVERY = {"no-marks", "same-split", "off", "budget", "cut", "history", "tokens", "schema"}
 
 FAULTS: dict[str, tuple[set[str], str]] = {
     "think-mark-in-content": ({"no-marks", "schema"}, "the content has '</think' in it: '</think>"),
@@ -23,6 +24,14 @@ FAULTS: dict[str, tuple[set[str], str]] = {
     "thinking-off-ignored": ({"off"}, "thinking is off, and 'a' is answered, whole, by the thought 'Let me think"),
     "off-answers-in-reasoning": ({"off"}, "thinking is off, and 'a' is answered, whole, by the thought"),
     "off-streams-in-reasoning": ({"off"}, "thinking is off, and 'a' is answered, streamed, by the thought"),
+    "thinking-budget-ignored": (
+        {"budget"},
+        "whole: it has 28 and 28 tokens at a thinking_token_budget of 7 and 14, and 28 without",
+    ),
+    "thinking-budget-ignored-in-streams": (
+        {"budget"},
+        "streamed: it has 28 and 28 tokens at a thinking_token_budget of 7 and 14",
+    ),
     "cut-thought-is-content": ({"cut"}, "cut within its thought at 1 tokens, whole, the content is 'L'"),
     "cut-thought-says-stop": ({"cut"}, "cut within its thought at 1 tokens, whole, finish_reason is 'stop'"),
     "cut-thought-is-lost": ({"cut"}, "cut within its thought at 24 tokens, the answer tells nothing of what was thought by then"),
@@ -51,11 +60,19 @@ def test_a_fault_turns_its_checks_red(fault: str) -> None:
 
 @pytest.mark.parametrize("server", sorted(RIGHT))
 def test_a_right_server_has_none_of_them_red(server: str) -> None:
-    assert bad(OFFERED, server, checks=CHECKS) == {}
+    also = ["thinking-budget-listed"] if server == "thinking-budget-in-words" else []
+    assert bad(OFFERED, server, *also, checks=CHECKS) == {}
 
 
 def test_what_a_server_does_not_offer_of_reasoning_is_not_asked_of_it() -> None:
-    lacking = {"": EVERY, "thinking-always": {"off"}, "reasoning-tokens-untold": {"tokens"}, "only-openai": {"off", "schema"}}
+    lacking = {
+        "": EVERY,
+        "thinking-always": {"off", "budget"},
+        "reasoning-tokens-untold": {"tokens", "budget"},
+        "only-openai": {"off", "schema", "budget"},
+        "thinking-budget-refused": {"budget"},
+        "thinking-budget-listed": set(),
+    }
     for fault, checks in lacking.items():
         with served(*([OFFERED, fault] if fault else [])) as base_url:
             suite = Suite(base_url)

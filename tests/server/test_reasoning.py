@@ -10,7 +10,7 @@ import pytest
 
 from hallmark.client.asking import CHATS, together
 from hallmark.client.text import count, part
-from hallmark.client.thinking import OFF, think, think_all, think_streamed
+from hallmark.client.thinking import BUDGET, OFF, think, think_all, think_streamed
 from hallmark.core.errors import CheckFailed, Inconclusive
 
 pytestmark = pytest.mark.server
@@ -99,6 +99,45 @@ def test_thinking_can_be_turned_off(client, check):
                 raise CheckFailed(f"thinking is off, and the content, {way}, has the mark {answer.marks[0]!r} in it")
             check.equal("tokens of thought that are counted", answer.thought_tokens or 0, 0)
     check.observe("answers without a thought", 2 * len(QUESTIONS))
+
+
+LEAST_THOUGHT = 16
+"""Tokens of a thought that a half and a quarter of it are told apart from."""
+LAST_WORDS = 64
+"""Tokens by which an engine may end a thought whose budget is spent, in words of its own."""
+
+
+@pytest.mark.check(
+    "server.reasoning.budget",
+    title="A budget for thinking ends the thought, whole or streamed: at a smaller one it is shorter",
+    needs=("reasoning", "extension:thinking_budget"),
+    source="vLLM's tests of thinking_token_budget (v0.32, 2026-08); vllm #39573, #54906",
+    covers="R05",
+    fault="thinking-budget-ignored",
+)
+def test_a_budget_ends_the_thought(client, tokenizer, check):
+    """Of the longest thought that is there without a budget, a quarter and a half are granted; tokens are the tokenizer's.
+
+    What goes beyond both budgets alike are words by which the engine ends a thought. Where a budget is ignored, the thought goes
+    beyond the smaller one by more.
+    """
+    free = together([partial(think, client, **asking(question)) for question in QUESTIONS])
+    lengths = [tokenizer.count(answer.thought) for answer in free]
+    longest = max(lengths)
+    if longest < LEAST_THOUGHT:
+        raise Inconclusive(f"without a budget the longest thought has {longest} tokens, too few to be halved")
+    fields = asking(QUESTIONS[lengths.index(longest)])
+    budgets = small, large = longest // 4, longest // 2
+    ways = {"whole": think, "streamed": think_streamed}
+    calls = [partial(way, client, **fields, **{BUDGET: budget}) for way in ways.values() for budget in budgets]
+    found = iter(together(calls))
+    for way in ways:
+        took = [tokenizer.count(next(found).thought) for _ in budgets]
+        told = f"{took[0]} and {took[1]} tokens at a {BUDGET} of {small} and {large}, and {longest} without one"
+        beyond = [tokens - budget for tokens, budget in zip(took, budgets, strict=True)]
+        if beyond[0] > max(beyond[1], 0) + (large - small) / 2 or max(beyond) > LAST_WORDS:
+            raise CheckFailed(f"the budget does not end the thought, {way}: it has {told}")
+        check.observe(f"the thought, {way}", told)
 
 
 CUTS = (1, 4, 8, 24)
