@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from hallmark.client.asking import CHATS, COMPLETIONS
 from hallmark.client.counters import names_in, read
 from hallmark.client.models import MODELS, one_model
+from hallmark.client.responses import CALL, RESPONSES
 from hallmark.client.thinking import BUDGET, OFF
 from hallmark.client.wire import Answer, WireClient
 from hallmark.core.errors import CheckFailed
@@ -68,14 +69,17 @@ class _Probe:
 
 
 _ASK: Mapping[str, Any] = {"messages": [{"role": "user", "content": "a"}], "max_tokens": 1}
-_TOOL = {
-    "type": "function",
-    "function": {
-        "name": "look",
-        "description": "Look at a place",
-        "parameters": {"type": "object", "properties": {"place": {"enum": ["A", "B"]}}, "required": ["place"]},
-    },
+_FUNCTION: Mapping[str, Any] = {
+    "name": "look",
+    "description": "Look at a place",
+    "parameters": {"type": "object", "properties": {"place": {"enum": ["A", "B"]}}, "required": ["place"]},
 }
+_ONE_CALL = {
+    "tools": [{"type": "function", **_FUNCTION, "strict": False}],
+    "tool_choice": "required",
+    "parallel_tool_calls": False,
+}
+"""Of a response, which has tools in a form of its own."""
 _CHOICE = {"type": "object", "properties": {"a": {"enum": ["b"]}}, "required": ["a"], "additionalProperties": False}
 
 
@@ -98,6 +102,11 @@ def _is_choice(answer: Any) -> bool:
 def _reasons(answer: Any) -> bool:
     message = _at(answer, "choices", 0, "message")
     return any(_at(message, name) for name in ("reasoning", "reasoning_content"))
+
+
+def _calls(answer: Any) -> bool:
+    output = _at(answer, "output")
+    return isinstance(output, list) and any(_at(item, "type") == CALL for item in output)
 
 
 def _tells_cached(answer: Any) -> bool:
@@ -140,7 +149,13 @@ PROBES: Mapping[str, tuple[_Probe, ...]] = {
     "tools": (
         _Probe(
             path=CHATS,
-            body={**_ASK, "max_tokens": 64, "temperature": 0, "tools": [_TOOL], "tool_choice": "required"},
+            body={
+                **_ASK,
+                "max_tokens": 64,
+                "temperature": 0,
+                "tools": [{"type": "function", "function": _FUNCTION}],
+                "tool_choice": "required",
+            },
             shows=lambda answer: bool(_at(answer, "choices", 0, "message", "tool_calls")),
             field="tools",
         ),
@@ -152,7 +167,15 @@ PROBES: Mapping[str, tuple[_Probe, ...]] = {
         _Probe(path=COMPLETIONS, body=_TWICE, shows=_tells_cached),
     ),
     "extension:reasoning_tokens": (_Probe(path=CHATS, body={**_ASK, "max_tokens": 64}, shows=_counts_thoughts),),
-    "responses": (_Probe(path="/v1/responses", body={"input": "a", "max_output_tokens": 16}),),
+    "responses": (_Probe(path=RESPONSES, body={"input": "a", "max_output_tokens": 16}),),
+    "extension:response_calls": (
+        _Probe(
+            path=RESPONSES,
+            body={"input": "a", "max_output_tokens": 64, "temperature": 0, **_ONE_CALL},
+            shows=_calls,
+            field="tools",
+        ),
+    ),
     "embeddings": (_Probe(path="/v1/embeddings", body={"input": "a"}),),
 }
 """Feature -> the requests by which it is looked for; the first that shows it is enough."""
@@ -223,7 +246,7 @@ class Offers:
             return _unknown(f"{answer.what} answers {answer.status} to {_words(probe)}: {answer.body_text[:_SHOWN]}")
         if probe.shows(body):
             return _offered(f"{answer.what} answers {_words(probe)}")
-        if probe.field and self._field(probe.field).known is Known.OFFERED:
+        if probe.field and self._field(probe.field, of=(probe.path,)).known is Known.OFFERED:
             return _offered(f"its OpenAPI document names {probe.field}")
         return _absent(f"{answer.what} answers {_words(probe)} as if it had not been asked for it")
 
@@ -328,13 +351,14 @@ class Offers:
             return _absent(f"not brought about: its cache holds {tokens} tokens, and a check fills {FILLED_AT_MOST} at most")
         return _offered(f"its cache holds {tokens} tokens")
 
-    def _field(self, name: str) -> Offer:
+    def _field(self, name: str, *, of: Sequence[str] = (COMPLETIONS, CHATS)) -> Offer:
+        """Whether requests to any of these routes have it."""
         document, read = self.document
         if read.known is not Known.OFFERED:
             return read
-        if name in set(_request_fields(document)):
+        if name in set(_request_fields(document, of)):
             return _offered(f"its OpenAPI document names {name}")
-        return _absent(f"its OpenAPI document names no field {name} of a request for a completion")
+        return _absent(f"its OpenAPI document names no field {name} of a request to {' or '.join(of)}")
 
     @property
     def document(self) -> tuple[Any, Offer]:
@@ -378,9 +402,9 @@ def _is_of_one_model(path: str, operations: Any) -> bool:
     return bool(re.fullmatch(MODELS + r"/\{[^/{}]+\}", path)) and isinstance(operations, dict) and "get" in operations
 
 
-def _request_fields(document: Any) -> Iterator[str]:
-    """The names of all fields that the document gives requests for completions and chats."""
-    for path in (COMPLETIONS, CHATS):
+def _request_fields(document: Any, of: Sequence[str]) -> Iterator[str]:
+    """The names of all fields that the document gives requests to these routes."""
+    for path in of:
         content = _at(_paths(document).get(path), "post", "requestBody", "content")
         for kind in content.values() if isinstance(content, dict) else ():
             yield from _properties(_at(kind, "schema"), document, depth=0)

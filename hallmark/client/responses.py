@@ -8,10 +8,13 @@ from typing import Any
 
 from hallmark.client.sse import ENDS
 from hallmark.client.text import count, part
+from hallmark.client.tool_calls import ToolCall
 from hallmark.client.wire import WireClient
 from hallmark.core.errors import CheckFailed
 
 RESPONSES = "/v1/responses"
+CALL = "function_call"
+"""The type of an item of the output by which a function is called."""
 REQUIRED = (
     *("id", "object", "created_at", "error", "incomplete_details", "instructions", "model", "tools", "output"),
     *("parallel_tool_calls", "metadata", "tool_choice", "temperature", "top_p"),
@@ -39,6 +42,18 @@ def said_by(response: Mapping[str, Any]) -> str:
     return "".join(str(one.get("text") or "") for one in parts if one.get("type") == "output_text")
 
 
+def calls_in(response: Mapping[str, Any]) -> list[ToolCall]:
+    """The calls of functions in its output; CheckFailed for what is no such call."""
+    return [_call(item) for item in part(response, "output") if isinstance(item, dict) and item.get("type") == CALL]
+
+
+def _call(item: Mapping[str, Any]) -> ToolCall:
+    _require_text(item, "call_id", "name")
+    if not isinstance(item.get("arguments"), str):
+        raise CheckFailed(f"the arguments of a call are {item.get('arguments')!r}, not a text: {str(item)[:200]}")
+    return ToolCall(id=item["call_id"], name=item["name"], arguments=item["arguments"])
+
+
 def _messages(response: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [item for item in part(response, "output") if isinstance(item, dict) and item.get("type") == "message"]
 
@@ -55,7 +70,7 @@ def counts_of(response: Mapping[str, Any]) -> tuple[int, int] | None:
 
 
 def require_shape(response: Any) -> None:
-    """CheckFailed unless it is a Response with a message (a cut one may have come to none). What may be null may be left out."""
+    """CheckFailed unless it is a Response with a message or a call, if it was not cut. What may be null may be left out."""
     if not isinstance(response, dict):
         raise CheckFailed(f"the response is no object: {response!r}")
     _require_text(response, "id", "model", "status")
@@ -68,7 +83,8 @@ def require_shape(response: Any) -> None:
         raise CheckFailed(f"output is {response.get('output')!r}, not a list of items")
     for item in response["output"]:
         _require_text(item, "type", "id")
-    if not (messages := _messages(response)) and response["status"] == "completed":
+    messages = _messages(response)
+    if not messages and not calls_in(response) and response["status"] == "completed":
         raise CheckFailed(f"output has no message: {[item['type'] for item in response['output']]}")
     for message in messages:
         _require_message(message)
@@ -120,7 +136,13 @@ class _Part:
 class _Item:
     id: str
     kind: str
+    added: Mapping[str, Any]
+    """As `response.output_item.added` has it."""
     parts: dict[int, _Part] = field(default_factory=dict)
+    deltas: list[str] = field(default_factory=list)
+    """Pieces of a call's arguments."""
+    arguments: Mapping[str, Any] | None = None
+    """`response.function_call_arguments.done`, of a call."""
     done: Mapping[str, Any] | None = None
 
 
@@ -129,7 +151,8 @@ class Told:
     """A streamed response, read by the grammar of its events; CheckFailed where they break it.
 
     created, in_progress; for each item added ... done; in a message for each part of text added, deltas, text done, part done;
-    last of all completed, incomplete or failed. Events of other kinds of items (reasoning, calls) may stand between.
+    in a call of a function deltas of its arguments, perhaps, and arguments done; last of all completed, incomplete or failed.
+    Events of other kinds of items (reasoning, calls of other tools) may stand between.
     """
 
     items: dict[int, _Item] = field(default_factory=dict)
@@ -171,6 +194,27 @@ class Told:
                     },
                 )
 
+    def calls(self) -> Iterable[tuple[str, dict[str, dict[str, str]]]]:
+        """(name of the call, what is told of it -> where that is told -> how) for each call of a function.
+
+        Arguments may come without deltas, whole in the event that ends them.
+        """
+        for place, item in self.items.items():
+            if item.kind != CALL or item.done is None or item.arguments is None:
+                continue
+            last = part(self.last, "output", place)
+            items = {"output_item.added": item.added, "output_item.done": item.done, "the last event": last}
+            told = {name: {where: str(part(one, name)) for where, one in items.items()} for name in ("call_id", "name")}
+            if "name" in item.arguments:
+                told["name"]["function_call_arguments.done"] = str(item.arguments["name"])
+            told["arguments"] = {
+                **({"the joined deltas": "".join(item.deltas)} if item.deltas else {}),
+                "function_call_arguments.done": str(part(item.arguments, "arguments")),
+                "output_item.done": str(part(item.done, "arguments")),
+                "the last event": str(part(last, "arguments")),
+            }
+            yield f"item {place}", told
+
     def _take(self, event: Mapping[str, Any]) -> None:
         kind = event["type"].removeprefix("response.")
         if event["type"] in ENDS:
@@ -183,12 +227,14 @@ class Told:
             self._close(event)
         elif kind in ("content_part.added", "content_part.done") or kind.startswith("output_text."):
             self._take_text(kind, event, self._item(event))
+        elif kind.startswith("function_call_arguments."):
+            self._take_arguments(kind, event, self._item(event))
 
     def _add(self, event: Mapping[str, Any]) -> None:
         place = count(part(event, "output_index"), "output_index")
         if place in self.items:
             raise CheckFailed(f"item {place} of the output is added twice")
-        self.items[place] = _Item(str(part(event, "item", "id")), str(part(event, "item", "type")))
+        self.items[place] = _Item(str(part(event, "item", "id")), str(part(event, "item", "type")), part(event, "item"))
 
     def _close(self, event: Mapping[str, Any]) -> None:
         place = count(part(event, "output_index"), "output_index")
@@ -199,6 +245,8 @@ class Told:
             raise CheckFailed(f"item {place} was added as {item.id!r} and is done as {event['item']['id']!r}")
         if unclosed := [index for index, one in item.parts.items() if one.closed is None]:
             raise CheckFailed(f"item {place} is done before its parts {unclosed} are (content_part.done)")
+        if item.kind == CALL and item.arguments is None:
+            raise CheckFailed(f"item {place} is done before its arguments are (function_call_arguments.done)")
         item.done = event["item"]
 
     def _item(self, event: Mapping[str, Any]) -> _Item:
@@ -209,6 +257,16 @@ class Told:
         if part(event, "item_id") != item.id:
             raise CheckFailed(f"{event['type']} is of the item {event['item_id']!r}, but item {place} is {item.id!r}")
         return item
+
+    def _take_arguments(self, kind: str, event: Mapping[str, Any], item: _Item) -> None:
+        if item.kind != CALL:
+            raise CheckFailed(f"{event['type']} is of an item of the type {item.kind!r}")
+        if item.arguments is not None:
+            raise CheckFailed(f"{event['type']} comes after the arguments were done")
+        if kind.endswith(".done"):
+            item.arguments = event
+        else:
+            item.deltas.append(str(part(event, "delta")))
 
     def _take_text(self, kind: str, event: Mapping[str, Any], item: _Item) -> None:
         if item.kind != "message":

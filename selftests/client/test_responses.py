@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hallmark.client.responses import Told, require_shape
+from hallmark.client.responses import Told, calls_in, require_shape
 from hallmark.core.errors import CheckFailed
 
 BASE = {"id": "resp_1", "object": "response", "created_at": 1795730855, "model": "m", "output": []}
@@ -50,6 +50,45 @@ def stream(*texts: str, thinks: bool = False) -> list[dict[str, Any]]:
         {"type": "response.output_item.done", "output_index": place, "item": item},
         {"type": "response.completed", "response": final},
     ]
+
+
+def call_events(*, pieces: int) -> list[dict[str, Any]]:
+    """The events of a right server that calls a function, its arguments in so many pieces."""
+    arguments = '{"colour": "red"}'
+    call = {"id": "fc_1", "type": "function_call", "call_id": "call_1", "name": "set_lamp", "arguments": arguments}
+    at = {"item_id": "fc_1", "output_index": 0}
+    size = len(arguments) // pieces + 1 if pieces else 0
+    deltas = [arguments[size * place : size * (place + 1)] for place in range(pieces)]
+    return [
+        {"type": "response.created", "response": BASE},
+        {"type": "response.in_progress", "response": BASE},
+        {"type": "response.output_item.added", "output_index": 0, "item": call | {"arguments": ""}},
+        *({"type": "response.function_call_arguments.delta", **at, "delta": delta} for delta in deltas),
+        {"type": "response.function_call_arguments.done", **at, "arguments": arguments},
+        {"type": "response.output_item.done", "output_index": 0, "item": call},
+        {"type": "response.completed", "response": {**BASE, "status": "completed", "output": [call]}},
+    ]
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 3])
+def test_a_call_is_read_however_its_arguments_come(pieces: int) -> None:
+    told = Told.by(call_events(pieces=pieces))
+    require_shape(told.last)
+    ((_, found),) = told.calls()
+    assert {what: set(ways.values()) for what, ways in found.items()} == {
+        "call_id": {"call_1"},
+        "name": {"set_lamp"},
+        "arguments": {'{"colour": "red"}'},
+    }
+    assert [call.arguments for call in calls_in(told.last)] == ['{"colour": "red"}']
+
+
+def test_each_event_of_a_call_that_is_lost_or_comes_twice_is_noticed_but_for_deltas() -> None:
+    events = call_events(pieces=1)
+    for place in (2, 4, 5):
+        for changed in (events[:place] + events[place + 1 :], events[: place + 1] + events[place:]):
+            with pytest.raises(CheckFailed):
+                Told.by(changed)
 
 
 @pytest.mark.parametrize("thinks", [False, True])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from selftests.faulty import model_faults, reasoning
+from selftests.faulty import model_faults, reasoning, response_calls
 from selftests.faulty.faults import Faults
 from selftests.faulty.jobs import Refused, too_deep
 from selftests.faulty.only_openai import EXTENSIONS
@@ -35,7 +35,10 @@ _PATHS: Mapping[str, Any] = {
 
 def listed(faults: Faults) -> Mapping[str, Any]:
     """What this server tells by /openapi.json."""
-    paths = {"/v1/models/{model}": {"get": {}}} if model_faults.LISTED in faults else {}
+    paths: dict[str, Any] = {"/v1/models/{model}": {"get": {}}} if model_faults.LISTED in faults else {}
+    if response_calls.LISTED in faults:
+        tools = {"schema": {"properties": {"tools": {}}}}
+        paths["/v1/responses"] = {"post": {"requestBody": {"content": {"application/json": tools}}}}
     takes_budget = "thinking-budget-listed" in faults or "thinking-budget-refused" in faults
     fields = {reasoning.BUDGET: {}} if takes_budget else {}
     request = {"properties": {**_FIELDS, **fields}}

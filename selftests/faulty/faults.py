@@ -22,6 +22,7 @@ from selftests.faulty.embeddings import EMBEDDINGS
 from selftests.faulty.error_faults import ERRORS
 from selftests.faulty.model_faults import MODELS
 from selftests.faulty.reasoning import REASONING
+from selftests.faulty.response_calls import CALLS
 from selftests.faulty.response_faults import RESPONSES
 from selftests.faulty.security_faults import SECURITY
 from selftests.faulty.structured_faults import STRUCTURED
@@ -154,6 +155,7 @@ FAULTS: Mapping[str, Fault] = {
             **STRUCTURED,
             **TOOL_FAULTS,
             **RESPONSES,
+            **CALLS,
             **EMBEDDINGS,
             **REASONING,
             **MODELS,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from selftests.faulty import response_calls
 from selftests.faulty.wire import chunk
 
 if TYPE_CHECKING:
@@ -115,11 +116,24 @@ def _left_out(faults: Faults) -> set[str]:
 
 def _right(response: dict[str, Any], pieces: tuple[str, ...], faults: Faults) -> Iterator[dict[str, Any]]:
     (item,) = response["output"]
-    text = item["content"][0]["text"]
     begun = {**response, "status": "in_progress", "incomplete_details": None, "output": [], "usage": None}
-    at = {"item_id": item["id"], "output_index": 0, "content_index": 0}
     yield {"type": "response.created", "response": begun}
     yield {"type": "response.in_progress", "response": begun}
+    is_call = item["type"] == response_calls.KIND
+    yield from response_calls.events(item, pieces, faults) if is_call else _message(item, pieces, faults)
+    final = whole(response, faults, streamed=True)
+    if is_call:
+        final["output"] = [response_calls.final(item, faults)]
+    elif "final-text-differs" in faults:
+        final["output"] = [item | {"content": [part_of(item["content"][0]["text"][:-1])]}]
+    incomplete = response["incomplete_details"] and "cut-response-ends-completed" not in faults
+    yield {"type": "response.incomplete" if incomplete else "response.completed", "response": final}
+
+
+def _message(item: dict[str, Any], pieces: tuple[str, ...], faults: Faults) -> Iterator[dict[str, Any]]:
+    """What a stream says of a message."""
+    text = item["content"][0]["text"]
+    at = {"item_id": item["id"], "output_index": 0, "content_index": 0}
     yield {"type": "response.output_item.added", "output_index": 0, "item": item | {"status": "in_progress", "content": []}}
     yield {"type": "response.content_part.added", **at, "part": part_of("")}
     named = at | ({"item_id": "msg_other"} if "item-ids-differ" in faults else {})
@@ -133,11 +147,6 @@ def _right(response: dict[str, Any], pieces: tuple[str, ...], faults: Faults) ->
     yield {"type": "response.output_text.done", **at, "text": done, "logprobs": []}
     yield {"type": "response.content_part.done", **at, "part": part_of(text)}
     yield {"type": "response.output_item.done", "output_index": 0, "item": item}
-    final = whole(response, faults, streamed=True)
-    if "final-text-differs" in faults:
-        final["output"] = [item | {"content": [part_of(text[:-1])]}]
-    incomplete = response["incomplete_details"] and "cut-response-ends-completed" not in faults
-    yield {"type": "response.incomplete" if incomplete else "response.completed", "response": final}
 
 
 def sent(event: dict[str, Any], faults: Faults) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from selftests.faulty import answers
+from selftests.faulty import answers, response_calls
 from selftests.faulty.jobs import Job, Refused, parse_job
 from selftests.faulty.response_faults import events, part_of, sent, whole
 from selftests.faulty.wire import STREAM_HEAD, Reply
@@ -50,10 +50,12 @@ class Responses:
         job = parse_job({**asked, "messages": [*first, *messages], "max_tokens": limit}, chat=True, context=self.context)
         if "response-reads-more" in self.faults:
             job = replace(job, prompts=((0, *job.prompts[0]),))
+        job = response_calls.job_of(job, body, self.faults)
         output = answers.produce(job, prompt=job.prompts[0], index=0, model=self.model, faults=self.faults)
         response = self._response(body, job, output)
         said = output.text[:-1] if "response-says-less" in self.faults else output.text
-        item = _item(said, "completed" if output.finish_reason == "stop" else "incomplete")
+        status = "completed" if output.finish_reason == "stop" else "incomplete"
+        item = response_calls.item_of(job, said, status, self.faults) or _item(said, status)
         response["output"] = [item]
         if body.get("store", True) or "stores-anyway" in self.faults:
             self._stored[response["id"]] = ([*messages, {"role": "assistant", "content": said}], response)

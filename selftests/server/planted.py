@@ -24,6 +24,7 @@ from selftests.faulty.faults import FAULTS
 from selftests.faulty.model_faults import MODELS
 from selftests.faulty.reasoning import OFFERED as THINKS
 from selftests.faulty.reasoning import REASONING
+from selftests.faulty.response_calls import CALLS
 from selftests.faulty.response_faults import RESPONSES
 from selftests.faulty.security_faults import SECURITY
 from selftests.faulty.structured_faults import STRUCTURED
@@ -87,6 +88,7 @@ AREAS: tuple[tuple[Collection[str], tuple[str, ...]], ...] = (
     (TOOL_FAULTS, ("test_tools.py",)),
     (metrics_faults.WHAT, ("test_metrics.py",)),
     (RESPONSES, ("test_responses.py",)),
+    (CALLS, ("test_responses.py",)),
     (EMBEDDINGS, ("test_embeddings.py",)),
     (MODELS, ("test_models.py",)),
     (REASONING, (REASONS,)),

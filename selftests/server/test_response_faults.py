@@ -7,7 +7,8 @@ import pytest
 from selftests.faulty.response_faults import OFFERED, RESPONSES
 from selftests.server.checking import Suite, bad, checks_in, served
 
-CHECKS = checks_in("test_responses.py")
+CHECKS = {id_: one for id_, one in checks_in("test_responses.py").items() if id_ != "server.responses.calls"}
+"""Faults of calls of functions are in test_response_call_faults.py."""
 STREAMED = {"events", "pieces", "cut", "cut-event"}
 """The checks that read the events of a stream in their order."""
 SAME = {f"same-as-chat.{case}" for case in ("text", "longer-text", "conversation")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import jsonschema
 import pytest
 
 from hallmark.client.asking import chat, together
@@ -12,6 +13,7 @@ from hallmark.client.refusal import require_no_breakdown, require_refused
 from hallmark.client.responses import (
     RESPONSES,
     Told,
+    calls_in,
     counts_of,
     lacking,
     require_shape,
@@ -283,6 +285,61 @@ def conversation(parts):
     """A question, an answer of these parts in the form in which it came, and another question."""
     earlier = {"type": "message", "id": "msg_1", "status": "completed", "role": "assistant", "content": parts}
     return [{"role": "user", "content": REPEATED}, earlier, {"role": "user", "content": SAID}]
+
+
+COLOURS = {
+    "type": "object",
+    "properties": {"colour": {"enum": ["red", "blue"]}, "level": {"enum": [1, 22]}},
+    "required": ["colour", "level"],
+    "additionalProperties": False,
+}
+LAMP = {"type": "function", "name": "set_lamp", "description": "Set the lamp", "parameters": COLOURS, "strict": True}
+CALLING = {
+    "tools": [LAMP],
+    "parallel_tool_calls": False,  # a model that has to call may go on calling
+    "max_output_tokens": ENOUGH,
+}
+CHOICES = {"required": "required", "named": {"type": "function", "name": "set_lamp"}}
+
+
+def require_call(calls, way):
+    """CheckFailed unless the function that was offered is called, with arguments that obey its schema."""
+    if [call.name for call in calls] != ["set_lamp"]:
+        raise CheckFailed(f"a call of set_lamp alone was required, {way}, and called is: {[call.name for call in calls]}")
+    if wrong := next(jsonschema.Draft202012Validator(COLOURS).iter_errors(calls[0].read()), None):
+        raise CheckFailed(
+            f"the arguments of set_lamp break its schema, {way} ({wrong.message[:120]}): {calls[0].arguments[:200]!r}"
+        )
+
+
+@pytest.mark.check(
+    "server.responses.calls",
+    title="A call of a function is an item of the output; streamed, it is added, written and done, and told alike each time",
+    needs=("responses", "extension:response_calls"),
+    source="OpenAI API reference: FunctionToolCall, response.function_call_arguments.done (openapi.yaml of 2026-08-21)",
+    covers="X05",
+    fault="call-arguments-lost",
+)
+def test_a_call_of_a_function_is_an_item(client, check):
+    """Deltas of the arguments are not demanded: models of OpenAI itself send them whole, in the event that ends them."""
+    asked = [{"input": SAID, "tool_choice": choice, **CALLING} for choice in CHOICES.values()]
+    calls = [partial(way, client, **fields) for fields in asked for way in (respond, streamed_response)]
+    answers = iter(together(calls))
+    seen = 0
+    for choice in CHOICES:
+        whole, told = next(answers), Told.by(next(answers))
+        for way, response in ((f"{choice}, whole", whole), (f"{choice}, streamed", told.last)):
+            if response.get("status") == "incomplete":
+                continue  # cut, so that arguments need not be whole
+            require_call(calls_in(response), way)
+            require_shape(response)
+            seen += 1
+        for name, what, told_as in ((name, what, ways) for name, found in told.calls() for what, ways in found.items()):
+            if len(set(told_as.values())) != 1:
+                raise CheckFailed(f"{what} of {name}, {choice}, is told in several ways: {told_as}")
+    if not seen:
+        raise Inconclusive(f"every answer was cut at {ENOUGH} tokens")
+    check.observe("calls that are whole and told alike", seen, n=2 * len(CHOICES))
 
 
 def message(role, text):
