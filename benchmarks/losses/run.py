@@ -73,8 +73,9 @@ def _judged(variant: Variant, folder: str) -> list[Finding]:
     with _served(variant, place) as url:
         judge = _judging_spec(variant, place / "judge") if variant.engine_args else []
         evals = _findings(url, place / "evals", "evals", judge)
-        if red := [finding for finding in evals if finding.verdict != "PASS"]:
-            return red
+        red = [finding for finding in evals if finding.verdict != "PASS"]
+        if red or variant.points:  # what makes answers wrong on their way has an HTTP of its own, which is not judged
+            return red or evals
         tests = _findings(url, place / "tests", "tests", judge)
         return [finding for finding in tests if finding.verdict == "FAIL" and finding.check not in _OF_THE_FOLDER] or evals
 

@@ -14,7 +14,6 @@ from hallmark.core.files import write_json
 from hallmark.core.records import Evidence, Target
 from hallmark.core.verdict import Verdict
 from hallmark.evals.reference import Reference
-from hallmark.specs.cell import Cell
 from hallmark.stats.fingerprint import OTHER_DTYPE_NATS, Fingerprint, distance, judge_fingerprint, tolerance
 
 FILE = "fingerprint.json"
@@ -71,14 +70,17 @@ def determinism(answers: Sequence[tuple[str, str]], reference: Reference | None,
     )
 
 
-def judged_fingerprint(cell: Cell, reference: Reference | None, here: Fingerprint) -> Evidence:
-    """Whether these are the reference's numerics. INCONCLUSIVE where there is nothing to hold them against."""
+def judged_fingerprint(here: Fingerprint, reference: Reference | None, *, cell: str, dtype: str) -> Evidence:
+    """Whether these are the reference's numerics. INCONCLUSIVE where there is nothing to hold them against.
+
+    `cell` and `dtype` are those of the server: what the reference was recorded on may be another.
+    """
     if reference is None or reference.fingerprint is None:
         why = "no reference with a fingerprint: `hallmark reference record` makes one of a run of this check"
         return Evidence(name="fingerprint", value="kept", verdict=Verdict.INCONCLUSIVE, reason=why)
-    dtype = str(cell.entry.engine_args.get("dtype", ""))
     told = reference.dtype if dtype in _UNTOLD else dtype
-    limit = tolerance(reference.fingerprint, reference_dtype=reference.dtype, dtype=told)
+    elsewhere = reference.cell != cell
+    limit = tolerance(reference.fingerprint, reference_dtype=reference.dtype, dtype=told, elsewhere=elsewhere)
     source = f"the reference: {reference.title}"
     evidence = judge_fingerprint(reference.fingerprint, here, limit=limit, source=source, adapters=reference.adapters)
     if dtype in _UNTOLD and evidence.verdict is Verdict.FAIL and distance(reference.fingerprint, here) <= OTHER_DTYPE_NATS:

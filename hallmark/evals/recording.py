@@ -55,7 +55,7 @@ def recorded(
         weights=weights_mark(family.weights[0], spec_file),
         cell=manifest.cell,
         engine=_engine(family, environment),
-        dtype=_dtype(family),
+        dtype=_dtype(run, family),
         recorded_at=manifest.started_at,
         evals=found,
         fingerprint=recorded_fingerprint(run, again),
@@ -111,9 +111,12 @@ def _engine(family: FamilySpec, environment: dict[str, Any]) -> str:
     return f"{family.impls[0].engine.name} {stated}".strip()
 
 
-def _dtype(family: FamilySpec) -> str:
+def _dtype(run: Path, family: FamilySpec) -> str:
+    """What the server was started with, which need not be what the spec says; of one that ran already the spec's."""
+    values = _json(run / "launch_plan.json").get("values", [])
     (entry,) = family.impls[0].devices.values()
-    return str(entry.engine_args.get("dtype", ""))
+    stated = str(entry.engine_args.get("dtype", ""))
+    return next((str(value["value"]) for value in values if value["name"] == "dtype"), stated)
 
 
 def _json(path: Path) -> dict[str, Any]:

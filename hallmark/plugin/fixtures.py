@@ -173,7 +173,8 @@ def fingerprint(
         found = take_fingerprint(client, tools.offers, tokenizer, context=cell.entry.max_context)
         keep_fingerprint(testbed.folder / "evals", found)
         same = determinism(answers_alone_and_together(client), reference, exact=tools.same_answers.exact)
-        return [judged_fingerprint(cell, reference, found), same]
+        dtype = testbed.plan.value_of("dtype") or str(cell.entry.engine_args.get("dtype", ""))
+        return [judged_fingerprint(found, reference, cell=cell.id, dtype=dtype), same]
 
     return run
 

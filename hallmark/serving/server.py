@@ -63,6 +63,10 @@ class LaunchPlan:
     """The image, for a server in a container."""
     warnings: tuple[str, ...] = ()
 
+    def value_of(self, name: str) -> str:
+        """The engine argument of that name, whoever stated it; empty where it is left to the engine."""
+        return next((value.value for value in self.values if value.name == name), "")
+
     def command(self) -> str:
         """The plan as one line that a person can paste; empty where the server runs already."""
         if self.container:

@@ -18,6 +18,8 @@ WIDE = ("float32", "float64")
 """Dtypes of 32 bits or more, as engines call them."""
 WIDE_NATS = 0.01
 """Root mean square of what another order of sums makes of a log-probability, where server and reference are wide."""
+ELSEWHERE_NATS = 0.04
+"""The same on another device or engine: a GPU multiplies float32 with fewer bits (0.018 between an H200 with TF32 and a CPU)."""
 SIXTEEN_BITS_NATS = 0.1
 """The same where neither is."""
 OTHER_DTYPE_NATS = 0.5
@@ -60,10 +62,13 @@ def distance(one: Fingerprint, other: Fingerprint) -> float:
     return sqrt(sum(change * change for change in found) / len(found)) if found else 0.0
 
 
-def tolerance(reference: Fingerprint, *, reference_dtype: str, dtype: str) -> float:
-    """By so much, in nats, rounding may move the log-probabilities of a server of `dtype`, as engines call it."""
+def tolerance(reference: Fingerprint, *, reference_dtype: str, dtype: str, elsewhere: bool = False) -> float:
+    """By so much, in nats, rounding may move the log-probabilities of a server of `dtype`, as engines call it. `elsewhere`: on
+    another device or engine than the reference.
+    """
     wide = (reference_dtype in WIDE, dtype in WIDE)
-    least = WIDE_NATS if all(wide) else OTHER_DTYPE_NATS if any(wide) else SIXTEEN_BITS_NATS
+    alike = ELSEWHERE_NATS if elsewhere else WIDE_NATS
+    least = alike if all(wide) else OTHER_DTYPE_NATS if any(wide) else SIXTEEN_BITS_NATS
     return max(least, _SPREAD * reference.noise)
 
 

@@ -27,14 +27,10 @@ def fingerprint(shift: float = 0.0) -> Fingerprint:
     return Fingerprint(way="prompt", probes={"code": Probe(tokens=("7", "9"), logprobs=(-1.0 - shift, -2.0 - shift))})
 
 
-def cell(dtype: str) -> Any:
-    return SimpleNamespace(entry=SimpleNamespace(engine_args={"dtype": dtype} if dtype else {}))
-
-
 def reference(found: Fingerprint | None, discordance: float | None = None) -> Any:
     evals = {"addition": SimpleNamespace(discordance=discordance)}
-    title = "vllm 0.32.0, float32"
-    return SimpleNamespace(fingerprint=found, dtype="float32", title=title, evals=evals, adapters={"terse": fingerprint(0.7)})
+    told = {"dtype": "float32", "cell": "here", "title": "vllm 0.32.0, float32"}
+    return SimpleNamespace(fingerprint=found, evals=evals, adapters={"terse": fingerprint(0.7)}, **told)
 
 
 def test_a_run_keeps_it_and_another_run_tells_the_noise(tmp_path: Path) -> None:
@@ -54,24 +50,26 @@ def test_a_file_that_is_no_fingerprint_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("known", [None, reference(None)])
 def test_without_one_to_hold_it_against_nothing_is_decided(known: Reference | None) -> None:
-    found = judged_fingerprint(cell("float32"), known, fingerprint())
+    found = judged_fingerprint(fingerprint(), known, cell="here", dtype="float32")
     assert found.verdict is Verdict.INCONCLUSIVE
     assert "hallmark reference record" in found.reason
 
 
 @pytest.mark.parametrize(
-    ("dtype", "shift", "verdict"),
+    ("dtype", "where", "shift", "verdict"),
     [
-        ("float32", 0.0, Verdict.PASS),
-        ("float32", 0.1, Verdict.FAIL),
-        ("bfloat16", 0.1, Verdict.PASS),
-        ("", 0.001, Verdict.PASS),
-        ("", 0.1, Verdict.INCONCLUSIVE),
-        ("auto", 0.9, Verdict.FAIL),
+        ("float32", "here", 0.0, Verdict.PASS),
+        ("float32", "here", 0.02, Verdict.FAIL),
+        ("float32", "on a GPU", 0.02, Verdict.PASS),
+        ("float32", "on a GPU", 0.06, Verdict.FAIL),
+        ("bfloat16", "here", 0.1, Verdict.PASS),
+        ("", "here", 0.001, Verdict.PASS),
+        ("", "here", 0.1, Verdict.INCONCLUSIVE),
+        ("auto", "here", 0.9, Verdict.FAIL),
     ],
 )
-def test_what_the_spec_says_of_the_dtype_decides_what_is_rounding(dtype: str, shift: float, verdict: Verdict) -> None:
-    assert judged_fingerprint(cell(dtype), reference(fingerprint()), fingerprint(shift)).verdict is verdict
+def test_the_dtype_and_the_place_decide_what_is_rounding(dtype: str, where: str, shift: float, verdict: Verdict) -> None:
+    assert judged_fingerprint(fingerprint(shift), reference(fingerprint()), cell=where, dtype=dtype).verdict is verdict
 
 
 def test_how_many_answers_a_batch_changes_and_whether_that_explains_what_differs() -> None:
