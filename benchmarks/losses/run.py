@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,10 @@ MODEL, DEVICE, PLANTED = "hallmark-tiny", "cpu", "hallmark-tiny-planted"
 _OF_THE_FOLDER = {"server.model"}
 """Red for each of them, the healthy twin too: the server says that its weights are in another folder than the spec's."""
 _CELL = [f"--device={DEVICE}"]
+_WITHOUT_AMX = (
+    f"--server-env=PYTHONPATH={Path(__file__).parent / 'without_amx'}",
+    "--server-env=ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +67,7 @@ def main() -> int:
 def _folder(kept: Path | None, variant: Variant) -> AbstractContextManager[str]:
     if not kept:
         return tempfile.TemporaryDirectory()
-    folder = kept / variant.name.replace(" ", "-")
+    folder = kept / re.sub(r"\W+", "-", variant.name)
     folder.mkdir(parents=True)
     return nullcontext(str(folder))
 
@@ -71,7 +76,7 @@ def _judged(variant: Variant, folder: str) -> list[Finding]:
     """What is red, first of the evals and only then of the API; all evals where nothing is."""
     place = Path(folder)
     with _served(variant, place) as url:
-        judge = _judging_spec(variant, place / "judge") if variant.engine_args else []
+        judge = _own_judge(variant, url, place) if variant.scores else []
         evals = _findings(url, place / "evals", "evals", judge)
         red = [finding for finding in evals if finding.verdict != "PASS"]
         if red or variant.points:  # what makes answers wrong on their way has an HTTP of its own, which is not judged
@@ -84,7 +89,7 @@ def _judged(variant: Variant, folder: str) -> list[Finding]:
 def _served(variant: Variant, folder: Path) -> Iterator[str]:
     _write_spec(variant, write_weights(variant, folder / "weights"), folder / "specs")
     with (
-        served(PLANTED, folder, f"--spec-dir={folder / 'specs'}") as url,
+        served(PLANTED, folder, f"--spec-dir={folder / 'specs'}", *_WITHOUT_AMX) as url,
         flipped(url, variant.points) if variant.points else nullcontext(url) as answering,
     ):
         yield answering
@@ -102,18 +107,39 @@ def _write_spec(variant: Variant, weights: Path, folder: Path) -> None:
     (folder / "planted.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
 
 
+def _own_judge(variant: Variant, url: str, place: Path) -> list[str]:
+    """A spec for a server of such arguments, and a reference that a first run of it gave."""
+    judge = _judging_spec(variant, place / "judge")
+    _findings(url, place / "recorded", "evals", [*judge, "--no-early-stop", f"--server-python={_interpreter(place)}"])
+    (run,) = (place / "recorded").glob("*/")
+    done = subprocess.run(
+        [sys.executable, "-m", "hallmark", "reference", "record", str(run)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        sys.exit(f"{variant.name}: no reference: {done.stdout}{done.stderr}")
+    return judge
+
+
+def _interpreter(place: Path) -> str:
+    """That of the server, without which a reference would not tell what gave it."""
+    (plan,) = (place / "served").glob("*/launch_plan.json")
+    command = shlex.split(json.loads(plan.read_text(encoding="utf-8"))["command"])
+    return next(word for word in command if word.startswith("/"))
+
+
 def _judging_spec(variant: Variant, folder: Path) -> list[str]:
-    """The shipped spec for a server of such arguments, and the shipped reference: what was recorded in another dtype."""
+    """The shipped spec for a server of such arguments and scores."""
     spec: dict[str, Any] = yaml.safe_load((ROOT / "model_specs" / "hallmark-tiny.yaml").read_text(encoding="utf-8"))
     spec["replaces"] = MODEL
     spec["weights"][0]["path"] = str(ROOT / "fixtures" / "hallmark_tiny")
     for target in spec["evals"][MODEL]:
         target["task_dir"] = str(ROOT / "fixtures" / "hallmark_tiny" / "tasks")
+        target["reference"] = variant.scores.get(target["name"], target["reference"])
     (implementation,) = spec["impls"]
     implementation["devices"][DEVICE]["engine_args"] |= variant.engine_args
     folder.mkdir()
     (folder / "hallmark-tiny.yaml").write_text(yaml.safe_dump(spec, sort_keys=False), encoding="utf-8")
-    return [f"--spec-dir={folder}", f"--reference={ROOT / 'model_specs' / 'references'}"]
+    return [f"--spec-dir={folder}"]
 
 
 def _findings(url: str, artifacts: Path, workflow: str, judge: Sequence[str]) -> list[Finding]:

@@ -35,6 +35,8 @@ class Variant:
     points: float = 0.0
     """So many of 100 right answers are made wrong on their way."""
     is_right: bool = False
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """Where it is judged by a spec and a reference of its own: the evals whose published score is another one."""
 
 
 def tensors_of(path: Path) -> Tensors:
@@ -120,9 +122,13 @@ def _template_without_stop(folder: Path) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace("<|end|>", ""), encoding="utf-8")
 
 
+_SIXTEEN_BITS = {"dtype": "bfloat16"}
 VARIANTS = (
     Variant(name="the healthy twin", is_right=True),
-    Variant(name="bfloat16 instead of float32", engine_args={"dtype": "bfloat16"}, is_right=True),
+    Variant(name="bfloat16 instead of float32", engine_args=_SIXTEEN_BITS),
+    Variant(
+        name="bfloat16, by a spec and a reference of its own", engine_args=_SIXTEEN_BITS, scores={"sums": 0.6661}, is_right=True
+    ),
     Variant(name="noise of 1 % in one layer", change=_noise(0.01)),
     Variant(name="noise of 10 % in one layer", change=_noise(0.1)),
     Variant(name="noise of 40 % in one layer", change=_noise(0.4)),

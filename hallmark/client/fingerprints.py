@@ -25,6 +25,8 @@ SPARE_TOKENS = 8
 """What the longest text leaves of the context."""
 LONGEST_TOKENS = 4096
 """Of the longest text, however long the context is: reading it has to take seconds."""
+COMPILES_S = 120.0
+"""How long log-probabilities of a prompt may take: an engine compiles what computes them when they are first asked for."""
 _CUTS, _ANSWER_TOKENS = 12, 16
 _TOPS = 5
 """OpenAI's most alternatives of a completion."""
@@ -37,9 +39,10 @@ def take_fingerprint(client: WireClient, offers: Offers, tokenizer: TokenOracle,
     """
     texts = {**TEXTS, LONG: long_text(tokenizer, min(context, LONGEST_TOKENS) - SPARE_TOKENS)}
     if offers.has("field:prompt_logprobs"):
-        probes = {name: _read(client, COMPLETIONS, {"prompt": text}) for name, text in texts.items()}
-        if offers.has("chat"):
-            probes[CHAT] = _read(client, CHATS, {"messages": [{"role": "user", "content": QUESTION}]})
+        with client.more_patient(COMPILES_S) as patient:
+            probes = {name: _read(patient, COMPLETIONS, {"prompt": text}) for name, text in texts.items()}
+            if offers.has("chat"):
+                probes[CHAT] = _read(patient, CHATS, {"messages": [{"role": "user", "content": QUESTION}]})
         return Fingerprint(way="prompt", probes={name: probe for name, probe in probes.items() if probe.tokens})
     if not offers.has("logprobs"):
         raise Inconclusive("the server tells no log-probabilities: what its numerics are cannot be seen")
