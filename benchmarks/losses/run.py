@@ -89,7 +89,7 @@ def _judged(variant: Variant, folder: str) -> list[Finding]:
 def _served(variant: Variant, folder: Path) -> Iterator[str]:
     _write_spec(variant, write_weights(variant, folder / "weights"), folder / "specs")
     with (
-        served(PLANTED, folder, f"--spec-dir={folder / 'specs'}", *_WITHOUT_AMX) as url,
+        served(PLANTED, folder, f"--spec-dir={folder / 'specs'}", *(_WITHOUT_AMX if variant.engine_args else ())) as url,
         flipped(url, variant.points) if variant.points else nullcontext(url) as answering,
     ):
         yield answering
