@@ -12,7 +12,7 @@ from hallmark.serving.local.launcher import LocalLauncher
 from selftests.server.checking import CONTEXT, Suite
 from selftests.serving.plans import stand_in
 
-ITL_MS = 2.0
+ITL_MS = 4.0
 """So that answers are under way when it is told to end."""
 
 

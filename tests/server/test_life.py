@@ -99,6 +99,8 @@ def test_a_server_that_is_told_to_end(client, cell, server, longest, check):
     if server.left_behind:
         raise CheckFailed(f"the server ended and left {server.left_behind} of its processes behind")
     running = [one for one in met if one.began < asked_at - TAKEN_WITHIN_S]
+    if not running:
+        raise Inconclusive(f"none of {CLIENTS} answers was under way when the server was told to end")
     broke = [one for one in running if not one.looks_whole()]
     if broke and took_s < declared_s(cell):
         lets = f"the spec lets them go on for {declared_s(cell):g} s"
