@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from statistics import NormalDist
 
 from hallmark.core.records import Evidence, Target
 from hallmark.core.verdict import Verdict
@@ -47,9 +46,10 @@ def judge_frequencies(logprobs: Mapping[str, float], counts: Mapping[str, int]) 
 
 
 def _limit(degrees: int) -> float:
-    """What chi-square exceeds with a chance of ALPHA, by Wilson and Hilferty's cube; at one degree 7 % too high."""
-    spread = 2 / (9 * degrees)
-    return float(degrees * (1 - spread + NormalDist().inv_cdf(1 - ALPHA) * math.sqrt(spread)) ** 3)
+    """What chi-square exceeds with a chance of ALPHA."""
+    from scipy.special import chdtri
+
+    return float(chdtri(degrees, ALPHA))
 
 
 def _surprise(seen: int, mean: float) -> float:

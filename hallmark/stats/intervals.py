@@ -49,48 +49,6 @@ def student_quantile(p: float, df: int) -> float:
     """The `p` quantile of Student's t with `df` degrees of freedom."""
     if not 0 < p < 1 or df < 1:
         raise ValueError(f"no quantile {p} with {df} degrees of freedom")
-    if p < 0.5:
-        return -student_quantile(1 - p, df)
-    low, high = 0.0, 1.0
-    while student_cdf(high, df) < p:
-        low, high = high, high * 2
-    while high - low > 1e-13 * max(1.0, high):
-        middle = (low + high) / 2
-        if not low < middle < high:
-            break
-        low, high = (middle, high) if student_cdf(middle, df) < p else (low, middle)
-    return (low + high) / 2
+    from scipy.special import stdtrit  # imported where a mean is judged: it takes half a second
 
-
-def student_cdf(t: float, df: int) -> float:
-    """P(T <= t), for t >= 0, from the regularised incomplete beta function."""
-    return 1 - incomplete_beta(df / 2, 0.5, x=df / (df + t * t)) / 2
-
-
-def incomplete_beta(a: float, b: float, *, x: float) -> float:
-    """The regularised incomplete beta function I_x(a, b), by its continued fraction."""
-    if x <= 0 or x >= 1:
-        return float(x >= 1)
-    # The fraction converges fast only on this side of the mean; the other side follows by symmetry.
-    if x > (a + 1) / (a + b + 2):
-        return 1 - incomplete_beta(b, a, x=1 - x)
-    log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
-    return math.exp(log_front) / a / _beta_fraction(a, b, x=x)
-
-
-def _beta_fraction(a: float, b: float, *, x: float) -> float:
-    """The denominator 1 + d1/(1 + d2/(1 + ...)) of the incomplete beta function, by Lentz's method."""
-    tiny = 1e-300
-    value, above, below = 1.0, 1.0, 0.0
-    for step in range(1, 500):
-        m = step // 2
-        if step % 2:
-            d = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        else:
-            d = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        below = 1 / ((1 + d * below) or tiny)
-        above = (1 + d / above) or tiny
-        value *= above * below
-        if abs(above * below - 1) < 1e-15:
-            break
-    return value
+    return float(stdtrit(df, p))

@@ -6,6 +6,7 @@ tips over), as many gained as lost. A loss comes on top of it.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from functools import lru_cache
@@ -112,15 +113,13 @@ def _binomial(n: int, p: float) -> list[tuple[int, float]]:
         return [(0, 1.0)]
     if p >= 1:
         return [(n, 1.0)]
+    from scipy.special import bdtr
+
     spread = 8 * math.sqrt(n * p * (1 - p)) + 12
     lowest, last = max(0, math.floor(n * p - spread)), min(n, math.ceil(n * p + spread))
-    rows = [(k, math.exp(_log_chance(n, k, p))) for k in range(lowest, last + 1)]
-    return [row for row in rows if row[1] > _NEGLIGIBLE]
-
-
-def _log_chance(n: int, k: int, p: float) -> float:
-    ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
-    return ways + k * math.log(p) + (n - k) * math.log1p(-p)
+    at_most = [float(chance) for chance in bdtr(range(lowest, last + 1), n, p)]
+    chances = (after - before for before, after in itertools.pairwise([0.0, *at_most]))
+    return [(k, chance) for k, chance in enumerate(chances, start=lowest) if chance > _NEGLIGIBLE]
 
 
 @lru_cache(maxsize=65536)
@@ -130,4 +129,6 @@ def chance_at_least(n: int, p: float, k: int) -> float:
         return 1.0
     if k > n:
         return 0.0
-    return min(1.0, sum(chance for successes, chance in _binomial(n, p) if successes >= k))
+    from scipy.special import bdtrc
+
+    return float(bdtrc(k - 1, n, p))

@@ -43,7 +43,7 @@ def interval_ranks(n: int, q: float, *, confidence: float = CONFIDENCE) -> tuple
     if n < least:
         return Absent(f"p{q * 100:g} needs at least {least} samples at {confidence:.0%} confidence, there are {n}")
     miss = 1 - confidence
-    below = list(itertools.accumulate(_binomial(n, q)))  # below[k] = P(at most k values are below)
+    below = _at_most(n, q)  # below[k] = P(at most k values are below)
     low = next((k for k in range(n, 1, -1) if below[k - 1] <= miss / 2), 1)
     # Near an end of the sample one tail cannot keep half the miss: the other one gives way.
     while low > 1 and q**n > miss - below[low - 1]:
@@ -63,7 +63,8 @@ def least_n(q: float, *, confidence: float = CONFIDENCE) -> int:
     return next(n for n in itertools.count(first) if q**n + (1 - q) ** n <= 1 - confidence)
 
 
-def _binomial(n: int, q: float) -> list[float]:
-    """The probabilities of 0..n successes; by logarithms, since n may be thousands."""
-    whole, log_q, log_rest = math.lgamma(n + 1), math.log(q), math.log1p(-q)
-    return [math.exp(whole - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * log_q + (n - k) * log_rest) for k in range(n + 1)]
+def _at_most(n: int, q: float) -> list[float]:
+    """The chances of at most 0..n successes."""
+    from scipy.special import bdtr
+
+    return [float(chance) for chance in bdtr(range(n + 1), n, q)]
