@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -82,8 +83,10 @@ def judged_fingerprint(here: Fingerprint, reference: Reference | None, *, cell: 
     elsewhere = reference.cell != cell
     limit = tolerance(reference.fingerprint, reference_dtype=reference.dtype, dtype=told, elsewhere=elsewhere)
     source = f"the reference: {reference.title}"
-    evidence = judge_fingerprint(reference.fingerprint, here, limit=limit, source=source, adapters=reference.adapters)
-    if dtype in _UNTOLD and evidence.verdict is Verdict.FAIL and distance(reference.fingerprint, here) <= OTHER_DTYPE_NATS:
+    judge = partial(judge_fingerprint, reference.fingerprint, here, source=source, adapters=reference.adapters)
+    evidence = judge(limit=limit)
+    failed = evidence.verdict is Verdict.FAIL
+    if failed and dtype in _UNTOLD and judge(limit=max(limit, OTHER_DTYPE_NATS)).verdict is Verdict.PASS:
         why = f"{evidence.reason}; the spec tells no dtype, and another than {reference.dtype or 'that'} would explain it"
         return replace(evidence, verdict=Verdict.INCONCLUSIVE, reason=why)
     return evidence

@@ -162,8 +162,17 @@ def _of_probe(one: Probe, other: Probe) -> Iterator[tuple[str, float]]:
     if one.tokens == other.tokens:
         yield from zip(one.tokens, (b - a for a, b in zip(one.logprobs, other.logprobs, strict=True)), strict=True)
         return
-    told = dict(zip(other.tokens, other.logprobs, strict=True))  # of first tokens each tells its own likeliest ones
-    yield from ((token, told[token] - value) for token, value in zip(one.tokens, one.logprobs, strict=True) if token in told)
+    # Of first tokens each tells its own likeliest ones: one that is left out is at most as likely as the last that is told.
+    here, there = (dict(zip(probe.tokens, probe.logprobs, strict=True)) for probe in (one, other))
+    if not here or not there:
+        return
+    least_here, least_there = min(here.values()), min(there.values())
+    for token, value in here.items():
+        if token in there or value > least_there:
+            yield token, there.get(token, least_there) - value
+    for token, value in there.items():
+        if token not in here and value > least_here:
+            yield token, value - least_here
 
 
 def _other_tokens(one: Fingerprint, other: Fingerprint) -> str:

@@ -72,6 +72,13 @@ def test_the_dtype_and_the_place_decide_what_is_rounding(dtype: str, where: str,
     assert judged_fingerprint(fingerprint(shift), reference(fingerprint()), cell=where, dtype=dtype).verdict is verdict
 
 
+def test_another_tokenizer_is_not_excused_by_a_dtype_that_nobody_told() -> None:
+    other = Fingerprint(way="prompt", probes={"code": Probe(tokens=("7", "8"), logprobs=(-1.0, -2.0))})
+    found = judged_fingerprint(other, reference(fingerprint()), cell="here", dtype="auto")
+    assert found.verdict is Verdict.FAIL
+    assert "the tokenizer" in found.reason
+
+
 def test_how_many_answers_a_batch_changes_and_whether_that_explains_what_differs() -> None:
     answers = [("a", "a")] * 49 + [("a", "b")]
     assert determinism(answers, None, exact=False).value == 0.02

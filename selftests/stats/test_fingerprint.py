@@ -129,6 +129,14 @@ def test_first_tokens_are_compared_as_far_as_both_tell_them() -> None:
     assert any("no log-probabilities of prompts" in one for one in found.detail["not_seen"])
 
 
+def test_a_server_that_finds_other_first_tokens_likely_is_another_however_alike_the_one_that_both_tell() -> None:
+    mine = Fingerprint(way="answer", probes={"code": Probe(tokens=("a", "b", "c"), logprobs=(-0.5, -2.0, -3.0))})
+    for tokens, logprobs in ((("a", "x", "y"), (-0.5, -1.0, -4.0)), (("a", "x", "y"), (-0.5, -2.5, -2.6))):
+        other = Fingerprint(way="answer", probes={"code": Probe(tokens=tokens, logprobs=logprobs)})
+        for one, two in ((mine, other), (other, mine)):
+            assert judge_fingerprint(one, two, limit=WIDE_NATS, source="").verdict is Verdict.FAIL
+
+
 @pytest.mark.parametrize(
     ("reference", "served", "noise", "limit"),
     [
