@@ -21,11 +21,16 @@ class TimedRequest:
     """One request on the wire; grows while the answer comes."""
 
     start: float
+    """When it was due."""
+    sent: float = 0.0
+    """When its last byte was handed to the kernel; 0 for one that never was."""
+    first_byte: float = 0.0
+    """When the first byte of the answer came; 0 where none did."""
+    held_s: float = 0.0
+    """So long it waited for its turn, because as many requests as are allowed were under way."""
     answer: Response = field(default_factory=Response)
     pieces: list[tuple[float, bytes]] = field(default_factory=list)
     """Of the body, each with the moment at which it came."""
-    begun: bool = False
-    """Whether any byte of the answer came."""
     end: float = 0.0
     lost: str = ""
     """Why the answer never ended; empty for an answer that did."""
@@ -34,6 +39,11 @@ class TimedRequest:
     """Whether nothing was wrong but that the point's time was over before the answer was."""
     sent_again: bool = False
     """Whether it took a second connection, because the server closed a kept one before the first byte of its answer."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether any byte of the answer came."""
+        return self.first_byte > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +106,7 @@ class Connection(asyncio.Protocol):
         self._timed = timed
         self._answered = asyncio.get_running_loop().create_future()
         self._transport.write(request)
+        timed.sent = time.perf_counter()
         await self._answered
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -108,7 +119,7 @@ class Connection(asyncio.Protocol):
         if timed is None:
             self.close()  # bytes that nobody asked for: whatever follows on this connection could not be trusted
             return
-        timed.begun = True
+        timed.first_byte = timed.first_byte or now
         try:
             body = timed.answer.feed(data)
         except StreamBroken as exc:

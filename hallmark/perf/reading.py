@@ -38,7 +38,17 @@ def read_timed(timed: TimedRequest, *, isl: int, osl: int, watch: AnswerWatch | 
         times = _token_times(events, osl)
     except CheckFailed as exc:
         return Failed(start=timed.start, error=str(exc), late=timed.late)
-    return Sample(start=timed.start, token_times=times, end=timed.end, prompt_tokens=isl, output_tokens=osl, cached_tokens=cached)
+    return Sample(
+        start=timed.start,
+        sent=timed.sent,
+        first_byte=timed.first_byte,
+        token_times=times,
+        end=timed.end,
+        prompt_tokens=isl,
+        output_tokens=osl,
+        cached_tokens=cached,
+        held_s=timed.held_s,
+    )
 
 
 def _require_stream(answer: Response, pieces: list[tuple[float, bytes]]) -> None:

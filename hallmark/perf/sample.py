@@ -16,6 +16,10 @@ class Sample:
 
     start: float
     """When the request was due: before its connection was opened, where that was needed."""
+    sent: float
+    """When its last byte was handed to the kernel."""
+    first_byte: float
+    """When the first byte of the answer came."""
     token_times: tuple[float, ...]
     """When each event that carries tokens was complete; never empty."""
     end: float
@@ -24,10 +28,17 @@ class Sample:
     output_tokens: int
     cached_tokens: int = 0
     """Of the prompt's tokens, those that the server says it took out of a prefix cache."""
+    held_s: float = 0.0
+    """So long it waited for its turn: as many requests as the point allows were under way."""
 
     @property
     def ttft_s(self) -> float:
         return self.token_times[0] - self.start
+
+    @property
+    def lag_s(self) -> float:
+        """How much later than due the client sent it, by its own fault: what it had to wait for the server's is not counted."""
+        return self.sent - self.start - self.held_s
 
     @property
     def e2e_s(self) -> float:
@@ -65,7 +76,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointResult:
-    """One closed-loop measurement as it was."""
+    """One measurement as it was."""
 
     samples: tuple[Sample, ...]
     failures: tuple[Failed, ...]
@@ -124,6 +135,8 @@ class PointResult:
         good: list[dict[str, Any]] = [
             {
                 "start_s": round(s.start - first, 6),
+                "sent_ms": round((s.sent - s.start) * 1000, 3),
+                "first_byte_ms": round((s.first_byte - s.start) * 1000, 3),
                 "ttft_ms": round(s.ttft_s * 1000, 3),
                 "tpot_ms": round(s.tpot_s * 1000, 4),
                 "e2e_ms": round(s.e2e_s * 1000, 3),

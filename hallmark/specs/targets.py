@@ -123,15 +123,39 @@ class Metric(StrEnum):
 _LEAST_TIMEOUT_S = 600.0
 
 
+class Arrivals(Strict):
+    """When requests are due, whether or not earlier ones have been answered: an open loop."""
+
+    kind: Literal["constant", "poisson", "gamma"]
+    """`constant`: evenly; `poisson`: each by itself, as of many users; `gamma`: in bursts or more evenly, by `shape`."""
+    rate: Quantity
+    """Requests per second, on average."""
+    shape: Quantity = 1.0
+    """Of `gamma`: 1 is `poisson`, below it requests come in bursts, above it more evenly (`--burstiness` of vLLM's bench)."""
+
+    @property
+    def name(self) -> str:
+        """As it stands in the name of a check, such as `poisson8` or `gamma8-0.5`."""
+        return f"{self.kind}{self.rate:g}" + (f"-{self.shape:g}" if self.kind == "gamma" else "")
+
+    @model_validator(mode="after")
+    def _shaped(self) -> Arrivals:
+        if self.kind != "gamma" and self.shape != 1:
+            raise Contradiction(f"only gamma has a shape, and this is {self.kind}", "shape")
+        return self
+
+
 class PerfPoint(Strict):
-    """One closed-loop measurement: `concurrency` users, `requests` requests of ISL `isl` and OSL `osl` tokens."""
+    """One measurement: `requests` requests of ISL `isl` and OSL `osl` tokens, of `concurrency` users or as they are due."""
 
     isl: Positive
     """Tokens of each prompt."""
     osl: Annotated[Positive, Field(gt=1)]
     """Tokens of each answer."""
     concurrency: Positive
-    """Users, each of whom sends its next request when the last is answered."""
+    """Users, each of whom sends its next request when the last is answered; with `arrivals` the most requests under way."""
+    arrivals: Arrivals | None = None
+    """An open loop: requests are sent when they are due. Times count from then on, also where one had to wait for its turn."""
     requests: Positive
     """Requests that are measured; each must be answered in full."""
     warmup: Count = 0
@@ -145,7 +169,8 @@ class PerfPoint(Strict):
 
     @property
     def name(self) -> str:
-        return f"isl{self.isl}-osl{self.osl}-c{self.concurrency}"
+        closed = f"isl{self.isl}-osl{self.osl}-c{self.concurrency}"
+        return f"{closed}-{self.arrivals.name}" if self.arrivals else closed
 
     def longest_s(self, factor: float) -> float:
         """Seconds that warm-up and window may take where the targets are just reached at a tier's factor; 0 if none limits it."""

@@ -24,7 +24,8 @@ OSL = 11
 
 def a_sample(start: float, *, ttft_ms: float, tpot_ms: float, arrivals: int = OSL) -> Sample:
     ends = [start + (ttft_ms + tpot_ms * (OSL - 1) * i / max(1, arrivals - 1)) / 1000 for i in range(arrivals)]
-    return Sample(start=start, token_times=tuple(ends), end=ends[-1], prompt_tokens=5, output_tokens=OSL)
+    times = {"start": start, "sent": start, "first_byte": ends[0]}
+    return Sample(**times, token_times=tuple(ends), end=ends[-1], prompt_tokens=5, output_tokens=OSL)
 
 
 def a_result(count: int = 40, *, ttft_ms: float = 100, tpot_ms: float = 10, arrivals: int = OSL, **given: Any) -> PointResult:
