@@ -22,6 +22,8 @@ class TimedRequest:
 
     start: float
     """When it was due."""
+    taken_up: float = 0.0
+    """When the client turned to it: what lies between that and `sent` is the opening of a connection."""
     sent: float = 0.0
     """When its last byte was handed to the kernel; 0 for one that never was."""
     first_byte: float = 0.0

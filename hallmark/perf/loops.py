@@ -120,6 +120,7 @@ class Loop(ABC):
 
     async def _answered(self, request: bytes, timed: TimedRequest) -> None:
         """Have the request made on a connection that is idle, or on a new one."""
+        timed.taken_up = time.perf_counter()
         kept = self._idle.pop() if self._idle else None
         try:
             kept = await self._carry(request, timed, kept=kept)

@@ -40,6 +40,7 @@ def read_timed(timed: TimedRequest, *, isl: int, osl: int, watch: AnswerWatch | 
         return Failed(start=timed.start, error=str(exc), late=timed.late)
     return Sample(
         start=timed.start,
+        taken_up=timed.taken_up,
         sent=timed.sent,
         first_byte=timed.first_byte,
         token_times=times,

@@ -16,6 +16,8 @@ class Sample:
 
     start: float
     """When the request was due: before its connection was opened, where that was needed."""
+    taken_up: float
+    """When the client turned to it."""
     sent: float
     """When its last byte was handed to the kernel."""
     first_byte: float
@@ -37,8 +39,8 @@ class Sample:
 
     @property
     def lag_s(self) -> float:
-        """How much later than due the client sent it, by its own fault: what it had to wait for the server's is not counted."""
-        return self.sent - self.start - self.held_s
+        """How much later than due the client turned to it, by its own fault: what it had to wait for its turn is not counted."""
+        return self.taken_up - self.start - self.held_s
 
     @property
     def e2e_s(self) -> float:

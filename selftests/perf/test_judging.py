@@ -24,7 +24,7 @@ OSL = 11
 
 def a_sample(start: float, *, ttft_ms: float, tpot_ms: float, arrivals: int = OSL) -> Sample:
     ends = [start + (ttft_ms + tpot_ms * (OSL - 1) * i / max(1, arrivals - 1)) / 1000 for i in range(arrivals)]
-    times = {"start": start, "sent": start, "first_byte": ends[0]}
+    times = {"start": start, "taken_up": start, "sent": start, "first_byte": ends[0]}
     return Sample(**times, token_times=tuple(ends), end=ends[-1], prompt_tokens=5, output_tokens=OSL)
 
 

@@ -1,0 +1,98 @@
+"""Of an open loop: whether the client kept its schedule, and whether the server kept up with it. Pure.
+
+A client that sends late measures itself, so the point is VOID then, whatever the numbers say. A server that is asked more than it
+can answer has a queue that grows as long as it is asked: its quantiles then tell how long the window was, and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hallmark.core.load import Load, Miss, explanation
+from hallmark.core.records import Evidence, Target
+from hallmark.core.verdict import Verdict
+from hallmark.perf.sample import PointResult, Sample
+from hallmark.specs.model import PerfPoint
+
+LAG = "schedule_lag_p99_ms"
+QUEUE = "queue"
+MOST_LAG_MS = 1.0
+_SHARE_OF_TTFT = 0.01
+"""Or so much of the median TTFT, where that is more: what the client adds to a time it is to judge."""
+_GROWN = 2.0
+"""The last quarter of the requests waits so many times as long for its first token as the first quarter ..."""
+ALPHA = 0.001
+"""... and waits grow with the place in the schedule, as they do by chance in one of a thousand."""
+_LEAST = 20
+"""Fewer requests show no growth."""
+
+
+def judge_schedule(evidence: Sequence[Evidence], result: PointResult, point: PerfPoint, *, load: Load) -> list[Evidence]:
+    """The evidence of an open loop's point with that of its schedule; that of a closed loop as it is. `load`: of its window."""
+    if not point.arrivals or not result.samples:
+        return list(evidence)
+    lag = _judge_lag(result.samples)
+    if lag.verdict is Verdict.VOID:
+        return [*(_void(item, lag.reason) for item in evidence), lag]
+    return [*evidence, lag, _judge_queue(result.samples, point, load)]
+
+
+def _judge_lag(samples: Sequence[Sample]) -> Evidence:
+    lags = sorted(sample.lag_s * 1000 for sample in samples)
+    p99 = lags[math.ceil(0.99 * len(lags)) - 1]
+    most = max(MOST_LAG_MS, _SHARE_OF_TTFT * 1000 * statistics.median(sample.ttft_s for sample in samples))
+    late = p99 > most
+    reason = f"the client sent its requests late: {p99:.2f} ms at p99, {most:.2f} ms are allowed" if late else ""
+    return Evidence(
+        name=LAG,
+        value=round(p99, 3),
+        unit="ms",
+        n=len(lags),
+        verdict=Verdict.VOID if late else Verdict.PASS,
+        reason=reason,
+        target=Target(relation="<=", limit=round(most, 3), source="a client that sends late measures itself"),
+        detail={"mean_ms": round(statistics.fmean(lags), 3), "most_ms": round(lags[-1], 3)},
+    )
+
+
+def _void(item: Evidence, why: str) -> Evidence:
+    if item.target is None:
+        return item
+    return replace(item, verdict=Verdict.VOID, reason=f"{why}; as measured: {item.reason}")
+
+
+def _judge_queue(samples: Sequence[Sample], point: PerfPoint, load: Load) -> Evidence:
+    """FAIL where waits grow to the end of the window: the rate is more than the server can take. VOID where a busy machine took
+    as much time from it.
+    """
+    ordered = sorted(samples, key=lambda sample: sample.start)
+    held = sum(sample.held_s > 0 for sample in ordered)
+    waits = [sample.ttft_s for sample in ordered]
+    quarter = len(waits) // 4
+    first, last = (statistics.median(part) for part in (waits[:quarter], waits[-quarter:])) if quarter else (0.0, 0.0)
+    grows = len(waits) >= _LEAST and last >= _GROWN * first and _rises(waits)
+    kept = f"{held} of {len(waits)} requests waited until one of {point.concurrency} was answered" if held else ""
+    asked = f"at {point.arrivals.rate:g} requests/s" if point.arrivals else ""
+    growing = (
+        f"{asked} the queue grows to the end: TTFT {1000 * first:.3g} ms in the first quarter, {1000 * last:.3g} ms in the last"
+    )
+    excused = explanation(load, Miss(late_s=last - first)) if grows else ""
+    return Evidence(
+        name=QUEUE,
+        value="grows" if grows else "does not grow",
+        n=len(waits),
+        verdict=Verdict.VOID if excused else Verdict.FAIL if grows else Verdict.PASS,
+        reason="; ".join(filter(None, (excused, f"over-saturated: {growing}" if grows else "", kept))),
+        target=Target(relation="==", limit="does not grow", source="an open loop's times mean something in a steady state alone"),
+        detail={"held": held, "ttft_first_quarter_ms": round(1000 * first, 3), "ttft_last_quarter_ms": round(1000 * last, 3)},
+    )
+
+
+def _rises(values: Sequence[float]) -> bool:
+    """Whether values rise with their place, by Kendall's test for trend, one-sided."""
+    from scipy.stats import kendalltau  # imported where an open loop is judged: it takes a second
+
+    return bool(kendalltau(range(len(values)), values, alternative="greater").pvalue < ALPHA)
