@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Iterator
 
 from hallmark.specs.targets import Arrivals
 
@@ -14,16 +15,19 @@ def due_times(arrivals: Arrivals, count: int, *, seed: int, salt: str = "") -> t
     One (seed, salt) gives one schedule. Gaps are drawn one by one, so that a longer schedule begins as a shorter one does.
     """
     draw = random.Random(f"{seed} {salt} {arrivals.name}")  # noqa: S311 - a schedule is no secret
-    gaps = (_gap(arrivals, draw) for _ in range(count - 1))
+    gaps = itertools.islice(_gaps(arrivals, draw), count - 1) if count else ()
     return tuple(itertools.accumulate(gaps, initial=0.0)) if count else ()
 
 
-def _gap(arrivals: Arrivals, draw: random.Random) -> float:
-    """Seconds to the next request; 1 / rate on average."""
-    match arrivals.kind:
-        case "constant":
-            return 1 / arrivals.rate
-        case "poisson":
-            return draw.expovariate(arrivals.rate)
-        case "gamma":
-            return draw.gammavariate(arrivals.shape, 1 / (arrivals.rate * arrivals.shape))
+def _gaps(arrivals: Arrivals, draw: random.Random) -> Iterator[float]:
+    """Seconds from each request to the next; 1 / rate on average."""
+    if arrivals.rate is None:
+        raise ValueError("the times of a trace are recorded, not drawn")
+    while True:
+        match arrivals.kind:
+            case "constant":
+                yield 1 / arrivals.rate
+            case "poisson":
+                yield draw.expovariate(arrivals.rate)
+            case _:
+                yield draw.gammavariate(arrivals.shape, 1 / (arrivals.rate * arrivals.shape))

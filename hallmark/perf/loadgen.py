@@ -8,17 +8,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from hallmark.client.answer_watch import AnswerWatch
 from hallmark.core.load import UNNOTABLE_S
-from hallmark.perf.arrivals import due_times
-from hallmark.perf.connection import Address
+from hallmark.perf.connection import Address, TimedRequest
 from hallmark.perf.loops import Bounds, ClosedLoop, Loop, OpenLoop, no_progress
 from hallmark.perf.reading import read_timed
 from hallmark.perf.sample import Failed, PointResult, Sample
-from hallmark.perf.workload import COMPLETIONS, make_workload
+from hallmark.perf.traces import TraceRequest
+from hallmark.perf.workload import COMPLETIONS, Planned, make_workload
 from hallmark.specs.model import PerfPoint
 
 
@@ -40,6 +40,7 @@ def measure(
     should_stop: Callable[[], str | None] = never_stop,
     progress: Callable[[int, int], None] = no_progress,
     watch: AnswerWatch | None = None,
+    trace: Sequence[TraceRequest] = (),
 ) -> PointResult:
     """Send the point's warm-up and window, and return what came of every request.
 
@@ -47,20 +48,20 @@ def measure(
     measurement with the reason that it gives. So do `limit_s` seconds, which hold for warm-up and window
     together. `during` is entered for the window, without the warm-up. Without a `salt` a fresh one is drawn, so that no
     earlier run's prompts lie in the server's cache; both are in the result, to send the same requests again. `watch` looks at
-    every answer once the window is over.
+    every answer once the window is over. `trace`: the requests of a point whose arrivals are recorded.
     """
-    workload = make_workload(point, model, vocabulary=vocabulary, seed=seed, salt=salt or secrets.token_hex(8))
+    salt = salt or secrets.token_hex(8)
+    workload = make_workload(point, model, vocabulary=vocabulary, seed=seed, salt=salt, trace=trace)
     address = Address.of(base_url, COMPLETIONS, api_key=api_key)
     bounds = Bounds(limit_s=limit_s, during=during or nullcontext(), should_stop=should_stop)
     loop: Loop = ClosedLoop(address, point.concurrency, bounds)
     if point.arrivals:
-        due = due_times(point.arrivals, point.requests, seed=workload.seed, salt=workload.salt)
-        loop = OpenLoop(address, point.concurrency, bounds, due=due)
+        speed = point.arrivals.speed
+        loop = OpenLoop(address, point.concurrency, bounds, due=[planned.due_s / speed for planned in workload.window])
     with _no_garbage_collection():
-        asyncio.run(loop.run(workload.warmup, workload.window, progress=progress))
-    warmup, window = (
-        [read_timed(e, isl=point.isl, osl=point.osl, watch=watch) for e in sent] for sent in (loop.warmup_sent, loop.window_sent)
-    )
+        asyncio.run(loop.run(_bodies(workload.warmup), _bodies(workload.window), progress=progress))
+    warmup = _read(loop.warmup_sent, workload.warmup, watch)
+    window = _read(loop.window_sent, workload.window, watch)
     samples = tuple(s for s in window if isinstance(s, Sample))
     return PointResult(
         samples=samples,
@@ -76,6 +77,15 @@ def measure(
         client_delay_max_s=max(loop.delays, default=0.0),
         client_late_s=sum(delay for delay in loop.delays if delay > UNNOTABLE_S),
     )
+
+
+def _bodies(planned: Iterable[Planned]) -> list[bytes]:
+    return [one.body for one in planned]
+
+
+def _read(sent: Iterable[TimedRequest], planned: Iterable[Planned], watch: AnswerWatch | None) -> list[Sample | Failed]:
+    """What came of each request that was sent, which were sent in the order in which they were planned."""
+    return [read_timed(one, isl=plan.isl, osl=plan.osl, watch=watch) for one, plan in zip(sent, planned, strict=False)]
 
 
 @contextmanager

@@ -75,7 +75,7 @@ def _judge_queue(samples: Sequence[Sample], point: PerfPoint, load: Load) -> Evi
     first, last = (statistics.median(part) for part in (waits[:quarter], waits[-quarter:])) if quarter else (0.0, 0.0)
     grows = len(waits) >= _LEAST and last >= _GROWN * first and _rises(waits)
     kept = f"{held} of {len(waits)} requests waited until one of {point.concurrency} was answered" if held else ""
-    asked = f"at {point.arrivals.rate:g} requests/s" if point.arrivals else ""
+    asked = f"at {point.arrivals.rate:g} requests/s" if point.arrivals and point.arrivals.rate else "at the rate of the trace"
     growing = (
         f"{asked} the queue grows to the end: TTFT {1000 * first:.3g} ms in the first quarter, {1000 * last:.3g} ms in the last"
     )

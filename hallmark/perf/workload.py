@@ -11,39 +11,98 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hallmark.core.errors import HarnessError
+from hallmark.perf.arrivals import due_times
+from hallmark.perf.traces import BLOCK_TOKENS, TraceRequest
 from hallmark.specs.model import PerfPoint
 
 COMPLETIONS = "/v1/completions"
 _OTHER_PROMPTS = 10_000
 """At least as many as one server sees in a run; fewer have less in common by chance."""
+_LEAST_OSL = 2
+"""An answer of one token has no time per output token after the first."""
 _HEAD = 8
 """Two prompts differ within so many tokens: well inside one block of any prefix cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
-    """The request bodies of one point, made before the clock starts."""
+class Planned:
+    """One request, made before the clock starts."""
 
-    warmup: tuple[bytes, ...]
-    window: tuple[bytes, ...]
+    body: bytes
+    isl: int
+    osl: int
+    due_s: float = 0.0
+    """In an open loop, from the window's first request on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """The requests of one point."""
+
+    warmup: tuple[Planned, ...]
+    window: tuple[Planned, ...]
     seed: int
     salt: str
     cached_by_chance: float
-    """Tokens per prompt that a prefix cache may hold of it without having seen it."""
+    """Tokens per prompt that a prefix cache may rightly hold: by chance, or because a trace's prompts have them in common."""
 
 
-def make_workload(point: PerfPoint, model: str, *, vocabulary: Sequence[int], seed: int, salt: str) -> Workload:
-    """Warm-up and window of `point`. One (seed, salt) gives one workload; a fresh salt shares no prompt with any other."""
+def make_workload(
+    point: PerfPoint, model: str, *, vocabulary: Sequence[int], seed: int, salt: str, trace: Sequence[TraceRequest] = ()
+) -> Workload:
+    """Warm-up and window of `point`. One (seed, salt) gives one workload; a fresh salt shares no prompt with any other.
+
+    `trace`: what the point's arrivals are recorded in, one for each request of the window; none where they are drawn.
+    """
     warmup = point.warmup or point.concurrency
-    prompts = _distinct_prompts(point.isl, warmup + point.requests, vocabulary=vocabulary, rng=random.Random(f"{seed} {salt}"))  # noqa: S311
-    bodies = [_body(model, prompt, osl=point.osl, seed=seed) for prompt in prompts]
+    rng = random.Random(f"{seed} {salt}")  # noqa: S311
+    prompts = _distinct_prompts(point.isl, warmup + point.requests, vocabulary=vocabulary, rng=rng)
+    recorded = trace or _drawn(point, seed=seed, salt=salt)
+    shared = SharedBlocks(vocabulary, f"{seed} {salt}")
+    asked = [shared.prompt(one, prompt) for one, prompt in zip(recorded, prompts[warmup:], strict=True)]
+
+    def planned(prompt: list[int], *, osl: int, due_s: float = 0.0) -> Planned:
+        return Planned(body=_body(model, prompt, osl=osl, seed=seed), isl=len(prompt), osl=osl, due_s=due_s)
+
     return Workload(
-        warmup=tuple(bodies[:warmup]),
-        window=tuple(bodies[warmup:]),
+        warmup=tuple(planned(prompt, osl=point.osl) for prompt in prompts[:warmup]),
+        window=tuple(
+            planned(prompt, osl=min(max(one.osl, _LEAST_OSL), point.osl), due_s=one.due_s)
+            for one, prompt in zip(recorded, asked, strict=True)
+        ),
         seed=seed,
         salt=salt,
-        cached_by_chance=common_by_chance(len(set(vocabulary)), isl=point.isl),
+        cached_by_chance=common_by_chance(len(set(vocabulary)), isl=point.isl) + shared.tokens / point.requests,
     )
+
+
+def _drawn(point: PerfPoint, *, seed: int, salt: str) -> list[TraceRequest]:
+    due = due_times(point.arrivals, point.requests, seed=seed, salt=salt) if point.arrivals else (0.0,) * point.requests
+    return [TraceRequest(due_s=moment, isl=point.isl, osl=point.osl) for moment in due]
+
+
+class SharedBlocks:
+    """Prompts of a trace: equal blocks have equal tokens, whatever follows them is each prompt's own."""
+
+    def __init__(self, vocabulary: Sequence[int], salt: str) -> None:
+        self._vocabulary = vocabulary
+        self._salt = salt
+        self._seen: set[tuple[int, ...]] = set()
+        self.tokens = 0
+        """Of all prompts so far, those that an earlier one begins with as well."""
+
+    def prompt(self, asked: TraceRequest, own: Sequence[int]) -> list[int]:
+        """Of the tokens of its blocks, and then of its own; as long as is asked, or as `own` is if that is shorter."""
+        length = min(asked.isl, len(own))
+        blocks = asked.blocks[: -(-length // BLOCK_TOKENS)]
+        known = next((size for size in range(len(blocks), 0, -1) if blocks[:size] in self._seen), 0)
+        self.tokens += min(length, known * BLOCK_TOKENS)
+        self._seen.update(blocks[:size] for size in range(1, len(blocks) + 1))
+        tokens = [token for block in blocks for token in self._block(block)]
+        return [*tokens, *own[: max(0, length - len(tokens))]][:length]
+
+    def _block(self, number: int) -> list[int]:
+        return random.Random(f"{self._salt} block {number}").choices(self._vocabulary, k=BLOCK_TOKENS)  # noqa: S311
 
 
 def common_by_chance(vocabulary: int, *, isl: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hallmark.client.wire import WireClient
     from hallmark.environment.load_watch import LoadWatch
     from hallmark.environment.requirements import Finding
+    from hallmark.perf.traces import TraceRequest
     from hallmark.serving.server import RunningServer
     from hallmark.serving.testbed import Testbed
 
@@ -233,6 +234,15 @@ def tokenizer(cell: Cell, request: pytest.FixtureRequest) -> TokenOracle:
     return _servers(request.config).tools(cell.id).tokenizer
 
 
+def _recorded(cell: Cell, point: PerfPoint) -> Sequence[TraceRequest]:
+    """The requests of a point whose arrivals are recorded; none where they are drawn."""
+    from hallmark.perf.traces import read_trace
+
+    if not point.arrivals or point.arrivals.kind != "trace":
+        return ()
+    return read_trace(cell.beside_spec(point.arrivals.trace), point.arrivals.format, most=point.requests)
+
+
 @pytest.fixture
 def measure(
     cell: Cell, testbed: Testbed, server: RunningServer, tokenizer: TokenOracle, request: pytest.FixtureRequest
@@ -264,6 +274,7 @@ def measure(
             should_stop=lambda: str(server.death) if server.death else None,
             progress=lambda done, total: servers.session.progress(f"perf {point.name}: {done} of {total} requests"),
             watch=servers.tools(cell.id).every_answer,
+            trace=_recorded(cell, point),
         )
         server.require_alive()
         write_json(testbed.folder / "perf" / f"{point.name}.json", result.rows())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -126,22 +128,37 @@ _LEAST_TIMEOUT_S = 600.0
 class Arrivals(Strict):
     """When requests are due, whether or not earlier ones have been answered: an open loop."""
 
-    kind: Literal["constant", "poisson", "gamma"]
-    """`constant`: evenly; `poisson`: each by itself, as of many users; `gamma`: in bursts or more evenly, by `shape`."""
-    rate: Quantity
-    """Requests per second, on average."""
+    kind: Literal["constant", "poisson", "gamma", "trace"]
+    """`constant`: evenly; `poisson`: each by itself, as of many users; `gamma`: in bursts or more evenly, by `shape`; `trace`: as
+    recorded, with the lengths that are recorded, of which `isl` and `osl` are the most."""
+    rate: Quantity | None = None
+    """Requests per second, on average; of a trace what is recorded."""
     shape: Quantity = 1.0
     """Of `gamma`: 1 is `poisson`, below it requests come in bursts, above it more evenly (`--burstiness` of vLLM's bench)."""
 
+    trace: str = ""
+    """Of `trace`: the file, relative to the spec file."""
+    format: Literal["hallmark", "mooncake", "burstgpt", "azure"] = "hallmark"
+    """Of `trace`: who publishes such files."""
+    speed: Quantity = 1.0
+    """Of `trace`: 2 sends twice as fast as recorded."""
+
     @property
     def name(self) -> str:
-        """As it stands in the name of a check, such as `poisson8` or `gamma8-0.5`."""
+        """As it stands in the name of a check, such as `poisson8`, `gamma8-0.5` or `trace-conversation-x2`."""
+        if self.kind == "trace":
+            faster = f"-x{self.speed:g}" if self.speed != 1 else ""
+            return f"trace-{re.sub(r'[^A-Za-z0-9_]+', '-', PurePosixPath(self.trace).stem)}{faster}"
         return f"{self.kind}{self.rate:g}" + (f"-{self.shape:g}" if self.kind == "gamma" else "")
 
     @model_validator(mode="after")
-    def _shaped(self) -> Arrivals:
+    def _fits_its_kind(self) -> Arrivals:
         if self.kind != "gamma" and self.shape != 1:
             raise Contradiction(f"only gamma has a shape, and this is {self.kind}", "shape")
+        if self.kind == "trace" and (not self.trace or self.rate is not None):
+            raise Contradiction("a trace has a file, and no rate of its own", "trace")
+        if self.kind != "trace" and (self.rate is None or self.trace or self.speed != 1):
+            raise Contradiction(f"{self.kind} has a rate, and neither a file nor a speed", "rate")
         return self
 
 

@@ -31,11 +31,11 @@ def make(point: PerfPoint, *, salt: str = "s", vocabulary: range | tuple[int, ..
 
 
 def prompts(workload: Workload) -> list[tuple[int, ...]]:
-    return [tuple(json.loads(body)["prompt"]) for body in (*workload.warmup, *workload.window)]
+    return [tuple(json.loads(planned.body)["prompt"]) for planned in (*workload.warmup, *workload.window)]
 
 
 def test_a_body_asks_for_exactly_the_point() -> None:
-    body = json.loads(make(a_point()).window[0])
+    body = json.loads(make(a_point()).window[0].body)
     assert len(body["prompt"]) == 12
     assert (body["max_tokens"], body["ignore_eos"], body["stream"]) == (4, True, True)
     assert body["stream_options"] == {"include_usage": True}
