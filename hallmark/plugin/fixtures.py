@@ -250,6 +250,7 @@ def measure(
     """Measure one perf point with our own load generator, have every gate judge it, and pytest-benchmark record it."""
     from hallmark.perf.disturbance import weigh
     from hallmark.perf.loadgen import measure as run_point
+    from hallmark.perf.objectives import judge_objectives
     from hallmark.perf.schedule import judge_schedule
     from hallmark.perf.smoke import judged_on_few, weighed_on_few
     from hallmark.plugin.benchmark_record import PointRecorder
@@ -281,7 +282,8 @@ def measure(
         found = list(judged("perf", cell, point, result))
         if smoke:
             found = judged_on_few(found)
-        evidence = judge_schedule(weigh(found, result, point, window.load), result, point, load=window.load)
+        evidence = [*weigh(found, result, point, window.load), *judge_objectives(result, point, load=window.load)]
+        evidence = judge_schedule(evidence, result, point, load=window.load)
         if smoke:
             evidence = weighed_on_few(found, evidence)
         recorder.record(result, evidence, cell=cell.id, point=point.name)

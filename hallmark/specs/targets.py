@@ -162,6 +162,50 @@ class Arrivals(Strict):
         return self
 
 
+_TIMES = ("ttft", "tpot", "e2e")
+_QUANTILES = ("p50", "p90", "p95", "p99")
+
+
+class Goodput(Strict):
+    """How many requests must meet several times at once."""
+
+    share: Annotated[Fraction, Field(gt=0, lt=1)]
+    """Of all requests, as many as 0.95."""
+    ttft_ms: Quantity | None = None
+    """Time to first token, at most."""
+    tpot_ms: Quantity | None = None
+    """Time per output token after the first, at most."""
+    e2e_ms: Quantity | None = None
+    """Time of the whole answer, at most."""
+
+    @property
+    def limits(self) -> dict[str, float]:
+        found = {f"{what}_ms": getattr(self, f"{what}_ms") for what in _TIMES}
+        return {name: float(value) for name, value in found.items() if value is not None}
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Goodput:
+        if not self.limits:
+            raise Contradiction("goodput needs a time that requests must meet: ttft_ms, tpot_ms or e2e_ms", "share")
+        return self
+
+
+class Objectives(Strict):
+    """What traffic must meet together; no tier scales it."""
+
+    quantiles: dict[Annotated[str, Field(pattern=rf"^({'|'.join(_TIMES)})_({'|'.join(_QUANTILES)})_ms$")], Quantity] = Field(
+        default_factory=dict
+    )
+    """Such as `ttft_p99_ms: 200`: at most 1 % of all requests take longer."""
+    goodput: Goodput | None = None
+
+    @model_validator(mode="after")
+    def _states_one(self) -> Objectives:
+        if not self.quantiles and not self.goodput:
+            raise Contradiction("states no objective: quantiles, goodput, or both", "quantiles")
+        return self
+
+
 class PerfPoint(Strict):
     """One measurement: `requests` requests of ISL `isl` and OSL `osl` tokens, of `concurrency` users or as they are due."""
 
@@ -181,6 +225,8 @@ class PerfPoint(Strict):
     """Seconds for warm-up and window together; absent for twice what the targets leave them, and ten minutes at least."""
     targets: Annotated[dict[Metric, Quantity], Field(min_length=1)]
     """Reference values. The tier factors scale them: latency is divided, throughput multiplied."""
+    objectives: Objectives | None = None
+    """What its traffic must meet besides, whatever the tier."""
     source: str
     """Where the reference values come from."""
 
