@@ -31,7 +31,7 @@ def read_timed(timed: TimedRequest, *, isl: int, osl: int, watch: AnswerWatch | 
         if timed.lost:
             raise StreamBroken(timed.lost)
         _require_stream(timed.answer, timed.pieces)
-        events = list(_bodies(timed.pieces))
+        events = list(events_of(timed.pieces))
         if watch:
             watch.stream(_ASKED, [body for _, body in events], complete=True)
         cached = _check_usage(events, isl=isl, osl=osl)
@@ -66,7 +66,7 @@ def _require_stream(answer: Response, pieces: list[tuple[float, bytes]]) -> None
         raise StreamTruncated("the answer ended inside its chunks")
 
 
-def _bodies(pieces: Iterable[tuple[float, bytes]]) -> Iterator[tuple[float, dict[str, Any]]]:
+def events_of(pieces: Iterable[tuple[float, bytes]]) -> Iterator[tuple[float, dict[str, Any]]]:
     """Each event's JSON body with the moment at which it was complete, up to [DONE]."""
     parser = SseParser()
     done = False
