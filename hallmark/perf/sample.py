@@ -142,6 +142,7 @@ class PointResult:
                 "ttft_ms": round(s.ttft_s * 1000, 3),
                 "tpot_ms": round(s.tpot_s * 1000, 4),
                 "e2e_ms": round(s.e2e_s * 1000, 3),
+                "prompt_tokens": s.prompt_tokens,
                 "output_tokens": s.output_tokens,
                 "arrivals": s.arrivals,
                 "cached_tokens": s.cached_tokens,
