@@ -260,6 +260,7 @@ def measure(
     cell: Cell, testbed: Testbed, server: RunningServer, tokenizer: TokenOracle, request: pytest.FixtureRequest
 ) -> Callable[[PerfPoint], list[Evidence]]:
     """Measure one perf point with our own load generator, have every gate judge it, and pytest-benchmark record it."""
+    from hallmark.perf.device_series import DeviceSeries, both, observed
     from hallmark.perf.disturbance import weigh
     from hallmark.perf.loadgen import measure as run_point
     from hallmark.perf.objectives import judge_objectives
@@ -274,7 +275,7 @@ def measure(
         raise NotMeasured("performance cannot be measured under pytest-xdist: other workers share the machine")
 
     def run(point: PerfPoint) -> list[Evidence]:
-        window = servers.tools(cell.id).load.window()
+        window, device = servers.tools(cell.id).load.window(), DeviceSeries()
         result = run_point(
             server.endpoint.base_url,
             server.endpoint.model,
@@ -282,7 +283,7 @@ def measure(
             api_key=server.endpoint.api_key,
             vocabulary=tokenizer.ordinary_ids(),
             seed=PERF_SEED,
-            during=window,
+            during=both(window, device),
             limit_s=point.limit_s(cell.impl.tier_factors[required]),
             should_stop=lambda: str(server.death) if server.death else None,
             progress=lambda done, total: servers.session.progress(f"perf {point.name}: {done} of {total} requests"),
@@ -296,6 +297,7 @@ def measure(
             found = judged_on_few(found)
         evidence = [*weigh(found, result, point, window.load), *judge_objectives(result, point, load=window.load)]
         evidence = judge_schedule(evidence, result, point, load=window.load)
+        evidence += observed(device.readings, tokens=sum(sample.output_tokens for sample in result.samples))
         if smoke:
             evidence = weighed_on_few(found, evidence)
         recorder.record(result, evidence, cell=cell.id, point=point.name)
