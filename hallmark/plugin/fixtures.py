@@ -295,11 +295,14 @@ def measure(
         found = list(judged("perf", cell, point, result))
         if smoke:
             found = judged_on_few(found)
-        evidence = [*weigh(found, result, point, window.load), *judge_objectives(result, point, load=window.load)]
-        evidence = judge_schedule(evidence, result, point, load=window.load)
-        evidence += observed(device.readings, tokens=sum(sample.output_tokens for sample in result.samples))
+        evidence = weigh(found, result, point, window.load)
         if smoke:
             evidence = weighed_on_few(found, evidence)
+        else:
+            evidence = judge_schedule(
+                [*evidence, *judge_objectives(result, point, load=window.load)], result, point, load=window.load
+            )
+        evidence += observed(device.readings, tokens=sum(sample.output_tokens for sample in result.samples))
         recorder.record(result, evidence, cell=cell.id, point=point.name)
         return evidence
 
