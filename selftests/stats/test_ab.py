@@ -1,0 +1,70 @@
+"""Two servers in turns: the number of pairs that theory asks for, the errors by simulation, and a drift that falls on both."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from hallmark.core.verdict import Verdict
+from hallmark.stats.ab import ALPHA, Runs, judge_runs, order_of, pairs_needed, resolvable_margin
+
+
+@pytest.mark.parametrize(
+    ("variation", "margin", "pairs"),
+    [(0.01, 0.02, 6), (0.01, 0.03, 4), (0.01, 0.05, 3), (0.02, 0.02, 19), (0.02, 0.05, 5), (0.03, 0.03, 19), (0.05, 0.05, 19)],
+)
+def test_the_pairs_that_are_needed(variation: float, margin: float, pairs: int) -> None:
+    """The table of the literature, for 90 % power and 5 % one-sided; logarithms make a pair's difference at most."""
+    assert abs(pairs_needed(variation, margin) - pairs) <= 1
+    assert resolvable_margin(variation, pairs_needed(variation, margin)) <= margin
+    assert resolvable_margin(variation, pairs_needed(variation, margin) - 1 or 2) >= margin or pairs <= 3
+
+
+def drawn(rng: random.Random, *, change: float = 0.0, variation: float = 0.02, pairs: int = 10, drift: float = 0.0) -> Runs:
+    """Throughputs of both, as their runs come one after the other; `drift`: so much faster with each run."""
+    values: dict[str, list[float]] = {"A": [], "B": []}
+    for place, server in enumerate(order_of(pairs)):
+        slower = change if server == "B" else 0.0
+        values[server].append(1000 * (1 - slower) * (1 + drift * place) * (1 + rng.gauss(0, variation)))
+    return Runs(baseline=tuple(values["A"]), candidate=tuple(values["B"]), higher_is_better=True)
+
+
+def share(verdict: Verdict, times: int = 3000, **how: float) -> float:
+    rng = random.Random(3)
+    return sum(judge_runs("x", drawn(rng, **how), margin=0.03).verdict is verdict for _ in range(times)) / times  # type: ignore[arg-type]
+
+
+def test_both_errors_are_one_in_twenty_at_most() -> None:
+    """At the margin itself: 3,000 sessions each, three standard errors above 5 % allowed."""
+    assert share(Verdict.PASS, change=0.03) <= ALPHA + 0.012
+    assert share(Verdict.FAIL, change=0.03) <= ALPHA + 0.012
+    assert share(Verdict.FAIL, change=0.0) == 0.0
+    assert share(Verdict.PASS, change=0.0, pairs=pairs_needed(0.02, 0.03)) >= 0.87
+    assert share(Verdict.FAIL, change=0.08) >= 0.9
+
+
+def test_what_drifts_evenly_is_not_the_candidates_fault() -> None:
+    rng = random.Random(1)
+    found = judge_runs("tokens_per_s", drawn(rng, variation=0.001, drift=0.01), margin=0.03)
+    assert found.verdict is Verdict.PASS
+    assert abs(float(found.value)) < 0.002
+
+
+def test_a_latency_that_grows_is_a_loss() -> None:
+    runs = Runs(baseline=(10.0, 10.1, 9.9, 10.0), candidate=(10.9, 11.1, 11.0, 11.0), higher_is_better=False)
+    found = judge_runs("ttft_mean_ms", runs, margin=0.03)
+    assert found.verdict is Verdict.FAIL
+    assert "3 % may be lost" in found.reason
+
+
+def test_too_few_pairs_say_how_many_would_tell() -> None:
+    found = judge_runs("x", Runs(baseline=(10, 11), candidate=(11, 10), higher_is_better=True), margin=0.03)
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "pairs would tell" in found.reason
+    assert judge_runs("x", Runs(baseline=(1,), candidate=(1,), higher_is_better=True), margin=0.03).value == "absent"
+
+
+@pytest.mark.parametrize(("pairs", "order"), [(1, "AB"), (2, "ABBA"), (3, "ABBAAB"), (4, "ABBAABBA")])
+def test_the_order_of_runs(pairs: int, order: str) -> None:
+    assert order_of(pairs) == order
