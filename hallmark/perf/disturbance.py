@@ -7,6 +7,7 @@ them. How much that can have been is known, and is added before a PASS stands.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -70,15 +71,20 @@ def miss_of(item: Evidence, result: PointResult, point: PerfPoint) -> Miss:
     if item.value == ABSENT:
         beyond_s = sum(sample.e2e_s for sample in samples if sample.gathered)
     elif item.interval and _is_mean(metric):
-        beyond_s = len(samples) * (_worst_ms(metric, item.interval, 0.0) - limit_ms) / 1000 * _waits(metric, point)
+        beyond_s = len(samples) * (_worst_ms(metric, item.interval, 0.0) - limit_ms) / 1000 * _waits(metric, samples)
     else:
-        beyond_s = sum(max(0.0, ms - limit_ms) for ms in _times_ms(metric, samples)) / 1000 * _waits(metric, point)
+        beyond_s = sum(max(0.0, ms - limit_ms) for ms in _times_ms(metric, samples)) / 1000 * _waits(metric, samples)
     return Miss(late_s=beyond_s / point.concurrency, share=_share(metric, result, point))
 
 
-def _waits(metric: Metric, point: PerfPoint) -> int:
-    """How often in a request what the metric times is waited for."""
-    return point.osl - 1 if _is_per_token(metric) else 1
+def _waits(metric: Metric, samples: Sequence[Sample]) -> float:
+    """How often in a request what the metric times is waited for, on average."""
+    return statistics.fmean(_gaps(samples)) if _is_per_token(metric) else 1
+
+
+def _gaps(samples: Sequence[Sample]) -> list[int]:
+    """How many tokens each answer has after its first one, the fewest first."""
+    return sorted(sample.output_tokens - 1 for sample in samples)
 
 
 def _share(metric: Metric, result: PointResult, point: PerfPoint) -> float:
@@ -96,12 +102,15 @@ def flattery_ms(metric: Metric, result: PointResult, point: PerfPoint, load: Loa
     """By how much a metric of the time per token may be too small.
 
     While the client is held up, the first token of every user's answer may lie unread, and its time per token is short by that.
-    Half of the answers suffice to move a median, and no fewer; a higher quantile takes more.
+    Half of the answers suffice to move a median, and no fewer; a higher quantile takes more. Where lengths differ, it is the
+    short answers that are moved most.
     """
     if not _is_per_token(metric):
         return 0.0
-    share = 1.0 if _is_mean(metric) else 0.5
-    return 1000 * _held_s(load) * point.concurrency / (share * point.requests * (point.osl - 1))
+    gaps, held_ms = _gaps(result.samples), 1000 * _held_s(load) * point.concurrency / point.requests
+    if _is_mean(metric):
+        return held_ms / statistics.harmonic_mean(gaps)
+    return held_ms / (0.5 * statistics.fmean(gaps[: (len(gaps) + 1) // 2]))
 
 
 def _held_s(load: Load) -> float:

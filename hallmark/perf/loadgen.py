@@ -76,6 +76,7 @@ def measure(
         client_delay_mean_s=sum(loop.delays) / max(1, len(loop.delays)),
         client_delay_max_s=max(loop.delays, default=0.0),
         client_late_s=sum(delay for delay in loop.delays if delay > UNNOTABLE_S),
+        schedule=tuple(planned.row(open_at=point.arrivals.speed if point.arrivals else None) for planned in workload.window),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +98,8 @@ class PointResult:
     client_delay_max_s: float
     client_late_s: float
     """How late the client's own event loop ran, on average, at most, and in all where it is notable: the size of its error."""
+    schedule: tuple[Mapping[str, Any], ...] = ()
+    """What the window was to send, in the order in which it was due: one plain row per request, sent or not."""
 
     @property
     def faultless(self) -> bool:

@@ -9,17 +9,17 @@ import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hallmark.core.errors import HarnessError
 from hallmark.perf.arrivals import due_times
+from hallmark.perf.lengths import LEAST_OSL, lengths_of
 from hallmark.perf.traces import BLOCK_TOKENS, TraceRequest
 from hallmark.specs.model import PerfPoint
 
 COMPLETIONS = "/v1/completions"
 _OTHER_PROMPTS = 10_000
 """At least as many as one server sees in a run; fewer have less in common by chance."""
-_LEAST_OSL = 2
-"""An answer of one token has no time per output token after the first."""
 _HEAD = 8
 """Two prompts differ within so many tokens: well inside one block of any prefix cache."""
 
@@ -33,6 +33,10 @@ class Planned:
     osl: int
     due_s: float = 0.0
     """In an open loop, from the window's first request on."""
+
+    def row(self, *, open_at: float | None) -> dict[str, Any]:
+        """For a run's folder; `open_at`: how many times as fast as planned an open loop sends, None for a closed one."""
+        return {"due_s": None if open_at is None else round(self.due_s / open_at, 6), "isl": self.isl, "osl": self.osl}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,7 @@ def make_workload(
 ) -> Workload:
     """Warm-up and window of `point`. One (seed, salt) gives one workload; a fresh salt shares no prompt with any other.
 
+    The warm-up has the most tokens that the point allows, so that the largest sizes are warm, too.
     `trace`: what the point's arrivals are recorded in, one for each request of the window; none where they are drawn.
     """
     warmup = point.warmup or point.concurrency
@@ -67,7 +72,7 @@ def make_workload(
     return Workload(
         warmup=tuple(planned(prompt, osl=point.osl) for prompt in prompts[:warmup]),
         window=tuple(
-            planned(prompt, osl=min(max(one.osl, _LEAST_OSL), point.osl), due_s=one.due_s)
+            planned(prompt, osl=min(max(one.osl, LEAST_OSL), point.osl), due_s=one.due_s)
             for one, prompt in zip(recorded, asked, strict=True)
         ),
         seed=seed,
@@ -78,7 +83,8 @@ def make_workload(
 
 def _drawn(point: PerfPoint, *, seed: int, salt: str) -> list[TraceRequest]:
     due = due_times(point.arrivals, point.requests, seed=seed, salt=salt) if point.arrivals else (0.0,) * point.requests
-    return [TraceRequest(due_s=moment, isl=point.isl, osl=point.osl) for moment in due]
+    lengths = lengths_of(point, point.requests, seed=seed, salt=salt)
+    return [TraceRequest(due_s=moment, isl=isl, osl=osl) for moment, (isl, osl) in zip(due, lengths, strict=True)]
 
 
 class SharedBlocks:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hallmark.core.files import write_json
 from hallmark.core.gates import judged
 from hallmark.core.records import Evidence
 from hallmark.core.verdict import Verdict
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from hallmark.client.wire import WireClient
     from hallmark.environment.load_watch import LoadWatch
     from hallmark.environment.requirements import Finding
-    from hallmark.perf.sample import PointResult
     from hallmark.perf.traces import TraceRequest
     from hallmark.serving.server import RunningServer
     from hallmark.serving.testbed import Testbed
@@ -245,16 +242,6 @@ def _recorded(cell: Cell, point: PerfPoint) -> Sequence[TraceRequest]:
     return read_trace(cell.beside_spec(point.arrivals.trace), point.arrivals.format, most=point.requests)
 
 
-def _keep(beside: Path, result: PointResult, point: PerfPoint, *, model: str) -> None:
-    """The point's requests as JSON and as a table, and its result in the form of `vllm bench serve`."""
-    from hallmark.perf.exports import as_vllm_bench, requests_table
-
-    told = as_vllm_bench(result, point, model=model, started_at=datetime.now(UTC).isoformat(timespec="seconds"))
-    write_json(beside.with_name(f"{beside.name}.json"), result.rows())
-    write_json(beside.with_name(f"{beside.name}.vllm-bench.json"), told)
-    beside.with_name(f"{beside.name}.csv").write_text(requests_table(result), encoding="utf-8")
-
-
 @pytest.fixture
 def measure(
     cell: Cell, testbed: Testbed, server: RunningServer, tokenizer: TokenOracle, request: pytest.FixtureRequest
@@ -262,6 +249,7 @@ def measure(
     """Measure one perf point with our own load generator, have every gate judge it, and pytest-benchmark record it."""
     from hallmark.perf.device_series import DeviceSeries, both, observed
     from hallmark.perf.disturbance import weigh
+    from hallmark.perf.kept import keep_point
     from hallmark.perf.loadgen import measure as run_point
     from hallmark.perf.objectives import judge_objectives
     from hallmark.perf.schedule import judge_schedule
@@ -291,7 +279,7 @@ def measure(
             trace=_recorded(cell, point),
         )
         server.require_alive()
-        _keep(testbed.folder / "perf" / point.name, result, point, model=server.endpoint.model)
+        keep_point(testbed.folder / "perf" / point.name, result, point, model=server.endpoint.model)
         found = list(judged("perf", cell, point, result))
         if smoke:
             found = judged_on_few(found)

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from hallmark.specs.strict import Contradiction, Count, Fraction, Name, Positive, Quantity, Scalar, Strict
+from hallmark.specs.traffic import Lengths
 
 
 class Tier(StrEnum):
@@ -198,6 +199,7 @@ class Objectives(Strict):
     )
     """Such as `ttft_p99_ms: 200`: at most 1 % of all requests take longer."""
     goodput: Goodput | None = None
+    """How many requests must meet several times at once."""
 
     @model_validator(mode="after")
     def _states_one(self) -> Objectives:
@@ -210,9 +212,11 @@ class PerfPoint(Strict):
     """One measurement: `requests` requests of ISL `isl` and OSL `osl` tokens, of `concurrency` users or as they are due."""
 
     isl: Positive
-    """Tokens of each prompt."""
+    """Tokens of each prompt; with `lengths` the most."""
     osl: Annotated[Positive, Field(gt=1)]
-    """Tokens of each answer."""
+    """Tokens of each answer; with `lengths` the most."""
+    lengths: Lengths | None = None
+    """Lengths that are drawn for each request, by the run's seed."""
     concurrency: Positive
     """Users, each of whom sends its next request when the last is answered; with `arrivals` the most requests under way."""
     arrivals: Arrivals | None = None
@@ -232,8 +236,16 @@ class PerfPoint(Strict):
 
     @property
     def name(self) -> str:
-        closed = f"isl{self.isl}-osl{self.osl}-c{self.concurrency}"
+        drawn = self.lengths or Lengths.model_construct()
+        isl = drawn.isl.name_with(self.isl) if drawn.isl else self.isl
+        osl = drawn.osl.name_with(self.osl) if drawn.osl else self.osl
+        closed = f"isl{isl}-osl{osl}-c{self.concurrency}"
         return f"{closed}-{self.arrivals.name}" if self.arrivals else closed
+
+    @property
+    def osl_is_fixed(self) -> bool:
+        """Whether every answer has `osl` tokens, and not that many at most."""
+        return not (self.lengths and self.lengths.osl) and not (self.arrivals and self.arrivals.kind == "trace")
 
     def longest_s(self, factor: float) -> float:
         """Seconds that warm-up and window may take where the targets are just reached at a tier's factor; 0 if none limits it."""
@@ -269,6 +281,11 @@ class PerfPoint(Strict):
         self.require_possible()
         if self.requests < self.concurrency:
             raise Contradiction(f"requests ({self.requests}) must be at least concurrency ({self.concurrency})", "requests")
+        if self.lengths and self.arrivals and self.arrivals.kind == "trace":
+            raise Contradiction("a trace has its own lengths, and none that are drawn", "lengths")
+        for name in ("isl", "osl"):
+            if drawn := getattr(self.lengths, name, None):
+                drawn.require_below(getattr(self, name), "lengths", name)
         return self
 
 

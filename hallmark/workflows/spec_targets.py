@@ -109,7 +109,7 @@ def _contradictions(point: PerfPoint) -> Iterator[tuple[str, str]]:
     if tpot and each and abs(1000 / tpot - each) > _SAME * each:
         yield f"tpot_mean_ms {tpot:g} is {1000 / tpot:.4g} tokens/s, tokens_per_s_per_user says {each:g}", "keep the stricter"
     total, rate = get(Metric.TOKENS), get(Metric.REQUESTS)
-    if total and rate and abs(rate * point.osl - total) > _SAME * total:
+    if total and rate and point.osl_is_fixed and abs(rate * point.osl - total) > _SAME * total:
         yield f"requests_per_s {rate:g} is {rate * point.osl:g} tokens/s, tokens_per_s says {total:g}", "keep the stricter"
     ttft, whole = get(Metric.TTFT_MEAN), get(Metric.E2E_MEAN)
     if ttft and whole and whole < ttft:

@@ -10,7 +10,7 @@ import pytest
 from hallmark.core.load import Load
 from hallmark.core.records import Evidence, Target
 from hallmark.core.verdict import Verdict
-from hallmark.perf.disturbance import weigh
+from hallmark.perf.disturbance import flattery_ms, weigh
 from hallmark.perf.judge import judge_point
 from hallmark.perf.sample import Failed, PointResult
 from hallmark.specs.model import Metric, PerfPoint, Tier
@@ -83,6 +83,14 @@ def test_time_per_token_passes_only_with_what_the_client_may_have_slept_through(
         ].verdict
         is Verdict.PASS
     )
+
+
+def test_where_lengths_differ_the_short_answers_may_have_been_flattered_most() -> None:
+    result, point = a_result(), PerfPoint(isl=5, osl=OSL, concurrency=2, requests=40, source="x", targets={Metric.TPOT_P50: 1.0})
+    short = replace(result, samples=tuple(replace(s, output_tokens=3) if n % 2 else s for n, s in enumerate(result.samples)))
+    for metric in (Metric.TPOT_MEAN, Metric.TPOT_P50):
+        assert flattery_ms(metric, short, point, BUSY) > 1.5 * flattery_ms(metric, result, point, BUSY) > 0
+    assert flattery_ms(Metric.TTFT_MEAN, short, point, BUSY) == 0
 
 
 def test_answers_that_came_in_one_piece_because_nobody_read_them_are_the_machines() -> None:

@@ -7,10 +7,12 @@ import io
 import json
 import statistics
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from hallmark.perf.exports import as_vllm_bench, requests_table
+from hallmark.perf.kept import keep_point
 from hallmark.perf.sample import Failed
 from hallmark.specs.model import Metric, PerfPoint
 from hallmark.specs.targets import Arrivals
@@ -47,3 +49,17 @@ def test_each_request_is_a_row_of_the_table() -> None:
     assert [row["error"] for row in rows] == ["", 'HTTP 500, "no"', ""]
     assert float(rows[0]["ttft_ms"]) == pytest.approx(98.0)
     assert rows[1]["ttft_ms"] == ""
+
+
+def test_a_point_is_kept_with_what_was_to_be_sent(tmp_path: Path) -> None:
+    result = replace(a_result(2), schedule=({"due_s": 0.0, "isl": 5, "osl": OSL}, {"due_s": 0.25, "isl": 4, "osl": 2}))
+    keep_point(tmp_path / POINT.name, result, POINT, model="m")
+    lines = (tmp_path / f"{POINT.name}.schedule.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == list(result.schedule)
+    assert json.loads((tmp_path / f"{POINT.name}.json").read_text(encoding="utf-8")) == result.rows()
+    assert {path.name.removeprefix(POINT.name) for path in tmp_path.iterdir()} == {
+        ".json",
+        ".csv",
+        ".schedule.jsonl",
+        ".vllm-bench.json",
+    }

@@ -1,0 +1,59 @@
+"""What a perf point's requests are like beyond one length for all: drawn lengths, and what they have in common."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from hallmark.specs.strict import Contradiction, Positive, Strict
+
+
+class Drawn(Strict):
+    """A number of tokens that is drawn for each request; the point's own `isl` or `osl` is the most."""
+
+    kind: Literal["uniform", "lognormal"]
+    """`uniform`: every number from `low` up is as likely; `lognormal`: many short and few long ones, as users write and ask."""
+    low: Positive | None = None
+    """Of `uniform`: the least."""
+    p50: Positive | None = None
+    """Of `lognormal`: the median."""
+    p95: Positive | None = None
+    """Of `lognormal`: 5 % are longer."""
+
+    def name_with(self, most: int) -> str:
+        """As it stands in the name of a point, such as `64to512` or `512lognormal60-200`."""
+        return f"{self.low}to{most}" if self.kind == "uniform" else f"{most}lognormal{self.p50}-{self.p95}"
+
+    def require_below(self, most: int, *at: str) -> None:
+        """Raise Contradiction, `at` its place, where it does not fit under the point's own number."""
+        told = "low" if self.kind == "uniform" else "p95"
+        value = self.low if self.kind == "uniform" else self.p95
+        if value is not None and value > most:
+            raise Contradiction(f"{told} ({value}) is above {at[-1]} ({most}), which is the most", *at, told)
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Drawn:
+        quantiles = (self.p50, self.p95)
+        if self.kind == "uniform" and (self.low is None or quantiles != (None, None)):
+            raise Contradiction("uniform has low, and no p50 and p95", "low")
+        if self.kind == "lognormal" and (self.low is not None or None in quantiles):
+            raise Contradiction("lognormal has p50 and p95, and no low", "p50")
+        if self.p50 and self.p95 and self.p50 >= self.p95:
+            raise Contradiction(f"p50 ({self.p50}) must be below p95 ({self.p95})", "p50")
+        return self
+
+
+class Lengths(Strict):
+    """Which of a point's lengths differ from request to request."""
+
+    isl: Drawn | None = None
+    """Tokens of each prompt; absent where all have `isl`."""
+    osl: Drawn | None = None
+    """Tokens of each answer; absent where all have `osl`. None is below 2, which is the least that has a time per token."""
+
+    @model_validator(mode="after")
+    def _states_one(self) -> Lengths:
+        if not self.isl and not self.osl:
+            raise Contradiction("draws no length: isl, osl, or both", "isl")
+        return self
