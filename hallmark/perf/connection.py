@@ -10,6 +10,7 @@ import asyncio
 import ssl
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from hallmark.client.errors import StreamBroken
@@ -56,6 +57,8 @@ class Address:
     port: int
     tls: bool
     head: bytes
+    trusted: Path | None = None
+    """A file of certificates that are trusted instead of the system's."""
 
     @classmethod
     def of(cls, base_url: str, path: str, *, api_key: str = "") -> Address:
@@ -88,7 +91,7 @@ class Connection(asyncio.Protocol):
     @classmethod
     async def open(cls, address: Address) -> Connection:
         loop = asyncio.get_running_loop()
-        context = ssl.create_default_context() if address.tls else None
+        context = ssl.create_default_context(cafile=address.trusted) if address.tls else None
         _, connection = await loop.create_connection(cls, address.host, address.port, ssl=context)
         return connection
 

@@ -12,13 +12,13 @@ import statistics
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Self
 
 from hallmark.core.records import Evidence
+from hallmark.perf.sample import PointResult
 
 EVERY_MS = 500
 
@@ -118,17 +118,14 @@ class DeviceSeries:
             self._process.wait()
             self._reader.join()
 
+    def evidence(self, result: PointResult) -> list[Evidence]:
+        """What was seen of the devices, per token that the window put out."""
+        return observed(self.readings, tokens=sum(sample.output_tokens for sample in result.samples))
+
     def _read(self, tool: Tool, lines: IO[str]) -> None:
         for line in lines:
             if found := tool.read(line, time.perf_counter()):
                 self.readings.append(found)
-
-
-@contextmanager
-def both(one: AbstractContextManager[object], other: AbstractContextManager[object]) -> Iterator[None]:
-    """Two things that go on beside a window."""
-    with one, other:
-        yield
 
 
 def observed(readings: Sequence[DeviceReading], *, tokens: int) -> list[Evidence]:

@@ -39,12 +39,12 @@ def _weighed(item: Evidence, result: PointResult, point: PerfPoint, load: Load) 
     if item.name not in _METRICS or item.target is None or not isinstance(item.target.limit, int | float):
         return item  # of what a gate of a plugin names, nothing tells how a busy machine changes it
     metric, limit = Metric(item.name), float(item.target.limit)
-    if item.value == ABSENT and not (_is_per_token(metric) and buffered(result.samples)):
+    if item.value == ABSENT and not (is_per_token(metric) and buffered(result.samples)):
         return item  # for want of requests, which no machine explains
     if item.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
         return _explained(item, load, miss_of(item, result, point))
     flattery = flattery_ms(metric, result, point, load) if item.verdict is Verdict.PASS else 0.0
-    if not flattery or _worst_ms(metric, item.interval, float(item.value)) + flattery <= _time_ms(metric, limit):
+    if not flattery or worst_ms(metric, item.interval, float(item.value)) + flattery <= time_ms(metric, limit):
         return item
     reason = f"the client stood without a core: time per token may have been {flattery:.2g} ms longer; as measured: {item.reason}"
     return _explained(replace(item, verdict=Verdict.INCONCLUSIVE, reason=reason), load, Miss(late_s=_held_s(load)))
@@ -67,11 +67,11 @@ def miss_of(item: Evidence, result: PointResult, point: PerfPoint) -> Miss:
             return Miss(late_s=result.window_s - sum(sample.output_tokens for sample in samples) / limit)
         case Metric.REQUESTS:
             return Miss(late_s=result.window_s - len(samples) / limit)
-    limit_ms = _time_ms(metric, limit)
+    limit_ms = time_ms(metric, limit)
     if item.value == ABSENT:
         beyond_s = sum(sample.e2e_s for sample in samples if sample.gathered)
     elif item.interval and _is_mean(metric):
-        beyond_s = len(samples) * (_worst_ms(metric, item.interval, 0.0) - limit_ms) / 1000 * _waits(metric, samples)
+        beyond_s = len(samples) * (worst_ms(metric, item.interval, 0.0) - limit_ms) / 1000 * _waits(metric, samples)
     else:
         beyond_s = sum(max(0.0, ms - limit_ms) for ms in _times_ms(metric, samples)) / 1000 * _waits(metric, samples)
     return Miss(late_s=beyond_s / point.concurrency, share=_share(metric, result, point))
@@ -79,7 +79,7 @@ def miss_of(item: Evidence, result: PointResult, point: PerfPoint) -> Miss:
 
 def _waits(metric: Metric, samples: Sequence[Sample]) -> float:
     """How often in a request what the metric times is waited for, on average."""
-    return statistics.fmean(_gaps(samples)) if _is_per_token(metric) else 1
+    return statistics.fmean(_gaps(samples)) if is_per_token(metric) else 1
 
 
 def _gaps(samples: Sequence[Sample]) -> list[int]:
@@ -94,7 +94,7 @@ def _share(metric: Metric, result: PointResult, point: PerfPoint) -> float:
     """
     if metric.value.startswith("e2e"):
         return 1.0
-    spent = [sample.e2e_s - sample.ttft_s if _is_per_token(metric) else sample.ttft_s for sample in result.samples]
+    spent = [sample.e2e_s - sample.ttft_s if is_per_token(metric) else sample.ttft_s for sample in result.samples]
     return min(1.0, 2 * sum(spent) / point.concurrency / max(result.window_s, 1e-9))
 
 
@@ -105,7 +105,7 @@ def flattery_ms(metric: Metric, result: PointResult, point: PerfPoint, load: Loa
     Half of the answers suffice to move a median, and no fewer; a higher quantile takes more. Where lengths differ, it is the
     short answers that are moved most.
     """
-    if not _is_per_token(metric):
+    if not is_per_token(metric):
         return 0.0
     gaps, held_ms = _gaps(result.samples), 1000 * _held_s(load) * point.concurrency / point.requests
     if _is_mean(metric):
@@ -118,7 +118,7 @@ def _held_s(load: Load) -> float:
     return min(load.seconds, max(load.client_waited_s, load.client_late_s))
 
 
-def _is_per_token(metric: Metric) -> bool:
+def is_per_token(metric: Metric) -> bool:
     return metric is Metric.TOKENS_PER_USER or metric.value.startswith("tpot")
 
 
@@ -126,17 +126,17 @@ def _is_mean(metric: Metric) -> bool:
     return metric is Metric.TOKENS_PER_USER or metric.value.endswith("mean_ms")
 
 
-def _time_ms(metric: Metric, value: float) -> float:
+def time_ms(metric: Metric, value: float) -> float:
     """A value of the metric as a time: a user's rate is 1000 / time per token."""
     return 1000 / value if metric is Metric.TOKENS_PER_USER else value
 
 
-def _worst_ms(metric: Metric, interval: Interval | None, value: float) -> float:
+def worst_ms(metric: Metric, interval: Interval | None, value: float) -> float:
     if interval is None:
-        return _time_ms(metric, value)
-    return _time_ms(metric, interval.low if metric.higher_is_better else interval.high)
+        return time_ms(metric, value)
+    return time_ms(metric, interval.low if metric.higher_is_better else interval.high)
 
 
 def _times_ms(metric: Metric, samples: Sequence[Sample]) -> list[float]:
-    what = "tpot" if _is_per_token(metric) else metric.value.partition("_")[0]
+    what = "tpot" if is_per_token(metric) else metric.value.partition("_")[0]
     return [getattr(sample, f"{what}_s") * 1000 for sample in samples]

@@ -77,6 +77,7 @@ def measure(
         client_delay_max_s=max(loop.delays, default=0.0),
         client_late_s=sum(delay for delay in loop.delays if delay > UNNOTABLE_S),
         schedule=tuple(planned.row(open_at=point.arrivals.speed if point.arrivals else None) for planned in workload.window),
+        client_cpu_s=loop.cpu_s,
     )
 
 

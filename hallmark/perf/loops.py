@@ -55,6 +55,7 @@ class Loop(ABC):
         self.window_sent: list[TimedRequest] = []
         self.delays: list[float] = []
         self.stopped = ""
+        self.cpu_s = 0.0
         self._out_of_time = False
 
     async def run(self, warmup: Sequence[bytes], window: Sequence[bytes], *, progress: Callable[[int, int], None]) -> None:
@@ -66,7 +67,9 @@ class Loop(ABC):
             progress(0, len(window))
             if not self.stopped:
                 with self._bounds.during:
+                    before = time.process_time()
                     await self._phase(window, self.window_sent, self._send_all, done=progress)
+                    self.cpu_s = time.process_time() - before
         finally:
             for connection in self._idle:
                 connection.close()

@@ -19,6 +19,8 @@ from hallmark.perf.summary import buffered
 from hallmark.specs.model import PerfPoint
 from hallmark.specs.targets import Objectives
 
+OBJECTIVE = "objective "
+"""With it the name of each begins."""
 ALPHA = 0.05
 """So often, at most, is an objective taken for met that is just missed, and as often the other way round."""
 _MOST = 1_000_000
@@ -64,14 +66,14 @@ def _judged(objective: _Objective, result: PointResult, point: PerfPoint, load: 
     n, missed = len(beyond) + len(result.failures), sum(late > 0 for late in beyond) + len(result.failures)
     verdict, more = _decided(missed, n, objective.allowed)
     evidence = Evidence(
-        name=f"objective {objective.name}",
+        name=f"{OBJECTIVE}{objective.name}",
         value=round(missed / n, 5),
         unit="of all",
         n=n,
         verdict=verdict,
         reason=f"{missed} of {n} requests miss {objective.told}, {100 * objective.allowed:g} % may, {more}",
         target=Target(relation="<=", limit=objective.allowed, source=point.source),
-        detail={"missed": missed, "limit": objective.told},
+        detail={"missed": missed, "limits_ms": {what: 1000 * limit for what, limit in objective.limits_s.items()}},
     )
     if "tpot" in objective.limits_s and (why := buffered(result.samples)):
         return replace(evidence, verdict=Verdict.INCONCLUSIVE, reason=f"{why}; as measured: {evidence.reason}")

@@ -1,4 +1,6 @@
-"""A server of known gaps, by which the load generator measures its own error: `python -m hallmark.perf.paced_server TTFT GAP`.
+"""A server of known gaps, by which the load generator measures its own error.
+
+`python -m hallmark.perf.paced_server TTFT GAP [CERTIFICATE]`, both in seconds; with a file of a certificate and its key by TLS.
 
 It answers every request with a stream of as many events as `max_tokens` says, the first one TTFT seconds after the request and
 the others GAP seconds apart, and writes into each event when it was sent, by the clock that all processes of a machine share. It
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import sys
 import time
 from typing import cast
@@ -62,13 +65,16 @@ def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-async def serve(ttft_s: float, gap_s: float) -> None:
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Paced(ttft_s, gap_s), "127.0.0.1", 0)
+async def serve(ttft_s: float, gap_s: float, *certificates: str) -> None:
+    loop, context = asyncio.get_running_loop(), None
+    for certificate in certificates:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate)
+    server = await loop.create_server(lambda: Paced(ttft_s, gap_s), "127.0.0.1", 0, ssl=context)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(float(sys.argv[1]), float(sys.argv[2])))
+    uvloop.run(serve(float(sys.argv[1]), float(sys.argv[2]), *sys.argv[3:]))

@@ -101,6 +101,9 @@ class PointResult:
     schedule: tuple[Mapping[str, Any], ...] = ()
     """What the window was to send, in the order in which it was due: one plain row per request, sent or not."""
 
+    client_cpu_s: float = 0.0
+    """CPU time of the client's process in the window."""
+
     @property
     def faultless(self) -> bool:
         return not (self.failures or self.warmup_failures or self.stopped) and bool(self.samples)

@@ -247,13 +247,12 @@ def measure(
     cell: Cell, testbed: Testbed, server: RunningServer, tokenizer: TokenOracle, request: pytest.FixtureRequest
 ) -> Callable[[PerfPoint], list[Evidence]]:
     """Measure one perf point with our own load generator, have every gate judge it, and pytest-benchmark record it."""
-    from hallmark.perf.device_series import DeviceSeries, both, observed
-    from hallmark.perf.disturbance import weigh
+    from hallmark.perf.device_series import DeviceSeries
     from hallmark.perf.kept import keep_point
     from hallmark.perf.loadgen import measure as run_point
-    from hallmark.perf.objectives import judge_objectives
-    from hallmark.perf.schedule import judge_schedule
-    from hallmark.perf.smoke import judged_on_few, weighed_on_few
+    from hallmark.perf.observers import beside, seen_by
+    from hallmark.perf.self_check import check_client
+    from hallmark.perf.verdicts import judge_window, judge_window_on_few
     from hallmark.plugin.benchmark_record import PointRecorder
 
     servers, recorder = _servers(request.config), PointRecorder(request)
@@ -263,7 +262,8 @@ def measure(
         raise NotMeasured("performance cannot be measured under pytest-xdist: other workers share the machine")
 
     def run(point: PerfPoint) -> list[Evidence]:
-        window, device = servers.tools(cell.id).load.window(), DeviceSeries()
+        client = None if smoke else check_client(point, tls=server.endpoint.base_url.startswith("https:"))
+        window, observers = servers.tools(cell.id).load.window(), [DeviceSeries()]
         result = run_point(
             server.endpoint.base_url,
             server.endpoint.model,
@@ -271,7 +271,7 @@ def measure(
             api_key=server.endpoint.api_key,
             vocabulary=tokenizer.ordinary_ids(),
             seed=PERF_SEED,
-            during=both(window, device),
+            during=beside(window, *observers),
             limit_s=point.limit_s(cell.impl.tier_factors[required]),
             should_stop=lambda: str(server.death) if server.death else None,
             progress=lambda done, total: servers.session.progress(f"perf {point.name}: {done} of {total} requests"),
@@ -280,17 +280,12 @@ def measure(
         )
         server.require_alive()
         keep_point(testbed.folder / "perf" / point.name, result, point, model=server.endpoint.model)
-        found = list(judged("perf", cell, point, result))
-        if smoke:
-            found = judged_on_few(found)
-        evidence = weigh(found, result, point, window.load)
-        if smoke:
-            evidence = weighed_on_few(found, evidence)
+        gated = list(judged("perf", cell, point, result))
+        if client:
+            evidence = judge_window(gated, result, point, load=window.load, client=client)
         else:
-            evidence = judge_schedule(
-                [*evidence, *judge_objectives(result, point, load=window.load)], result, point, load=window.load
-            )
-        evidence += observed(device.readings, tokens=sum(sample.output_tokens for sample in result.samples))
+            evidence = judge_window_on_few(gated, result, point, load=window.load)
+        evidence += seen_by(observers, result)
         recorder.record(result, evidence, cell=cell.id, point=point.name)
         return evidence
 
