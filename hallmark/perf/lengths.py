@@ -19,8 +19,10 @@ def lengths_of(point: PerfPoint, count: int, *, seed: int, salt: str) -> list[tu
     isl, osl = (point.lengths.isl, point.lengths.osl) if point.lengths else (None, None)
     prompts = random.Random(f"{seed} {salt} isl")  # noqa: S311 - a length is no secret
     answers = random.Random(f"{seed} {salt} osl")  # noqa: S311
+    least = point.prefixes.tokens + 1 if point.prefixes else 1
     return [
-        (_draw(isl, prompts, least=1, most=point.isl), _draw(osl, answers, least=LEAST_OSL, most=point.osl)) for _ in range(count)
+        (_draw(isl, prompts, least=least, most=point.isl), _draw(osl, answers, least=LEAST_OSL, most=point.osl))
+        for _ in range(count)
     ]
 
 

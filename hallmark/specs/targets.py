@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from hallmark.specs.strict import Contradiction, Count, Fraction, Name, Positive, Quantity, Scalar, Strict
-from hallmark.specs.traffic import Lengths
+from hallmark.specs.traffic import Lengths, Prefixes
 
 
 class Tier(StrEnum):
@@ -217,6 +217,8 @@ class PerfPoint(Strict):
     """Tokens of each answer; with `lengths` the most."""
     lengths: Lengths | None = None
     """Lengths that are drawn for each request, by the run's seed."""
+    prefixes: Prefixes | None = None
+    """What prompts have in common; absent where each is unlike all others."""
     concurrency: Positive
     """Users, each of whom sends its next request when the last is answered; with `arrivals` the most requests under way."""
     arrivals: Arrivals | None = None
@@ -239,8 +241,8 @@ class PerfPoint(Strict):
         drawn = self.lengths or Lengths.model_construct()
         isl = drawn.isl.name_with(self.isl) if drawn.isl else self.isl
         osl = drawn.osl.name_with(self.osl) if drawn.osl else self.osl
-        closed = f"isl{isl}-osl{osl}-c{self.concurrency}"
-        return f"{closed}-{self.arrivals.name}" if self.arrivals else closed
+        more = [part.name for part in (self.arrivals, self.prefixes) if part]
+        return "-".join([f"isl{isl}-osl{osl}-c{self.concurrency}", *more])
 
     @property
     def osl_is_fixed(self) -> bool:
@@ -281,12 +283,21 @@ class PerfPoint(Strict):
         self.require_possible()
         if self.requests < self.concurrency:
             raise Contradiction(f"requests ({self.requests}) must be at least concurrency ({self.concurrency})", "requests")
-        if self.lengths and self.arrivals and self.arrivals.kind == "trace":
-            raise Contradiction("a trace has its own lengths, and none that are drawn", "lengths")
+        self._require_traffic()
+        return self
+
+    def _require_traffic(self) -> None:
+        """Raise Contradiction where what is said of the requests does not go together."""
+        recorded = self.arrivals is not None and self.arrivals.kind == "trace"
+        if recorded and (self.lengths or self.prefixes):
+            raise Contradiction("a trace has lengths and prefixes of its own", "lengths" if self.lengths else "prefixes")
         for name in ("isl", "osl"):
             if drawn := getattr(self.lengths, name, None):
                 drawn.require_below(getattr(self, name), "lengths", name)
-        return self
+        drawn = self.lengths.isl if self.lengths else None
+        shortest = (drawn and drawn.low) or self.isl
+        if self.prefixes and self.prefixes.tokens >= shortest:
+            raise Contradiction(f"a prompt may have {shortest} tokens, no more than the prefix", "prefixes", "tokens")
 
 
 def joined(base: tuple[PerfPoint, ...], own: tuple[PerfPoint, ...]) -> tuple[PerfPoint, ...]:

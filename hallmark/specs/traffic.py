@@ -57,3 +57,16 @@ class Lengths(Strict):
         if not self.isl and not self.osl:
             raise Contradiction("draws no length: isl, osl, or both", "isl")
         return self
+
+
+class Prefixes(Strict):
+    """Prompts begin alike, as those of one application do: each with the prefix of one of several groups, which is drawn."""
+
+    groups: Positive
+    """How many different prefixes there are. The warm-up sends one after the other."""
+    tokens: Positive
+    """Of each prefix; they count for `isl`. What of them a prefix cache answers is no fault."""
+
+    @property
+    def name(self) -> str:
+        return f"prefix{self.groups}x{self.tokens}"

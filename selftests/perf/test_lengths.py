@@ -94,6 +94,6 @@ def test_what_cannot_be_drawn_is_refused(lengths: dict[str, Any], words: str) ->
 
 
 def test_a_trace_has_its_own_lengths() -> None:
-    with pytest.raises(ValidationError, match="a trace has its own lengths"):
+    with pytest.raises(ValidationError, match="a trace has lengths and prefixes of its own"):
         a_point(lengths={"isl": UNIFORM}, arrivals={"kind": "trace", "trace": "x.jsonl"})
     assert Lengths.model_validate({"isl": UNIFORM}).osl is None

@@ -122,6 +122,20 @@ def test_a_prefix_cache_may_hold_what_random_prompts_have_in_common_and_no_more(
     assert "384 of 384 prompt tokens (100.0%) came out of a prefix cache" in evidence.reason
 
 
+def test_a_prefix_cache_may_hold_what_groups_share_and_no_more() -> None:
+    """Planted: a salt that was sent before. A clean server's cache answers each prefix, and the point passes."""
+    point = a_point(isl=40, prefixes={"groups": 2, "tokens": 24})
+    with running("prefix-cache") as server:
+        first = send(server, point)
+        again = send(server, point, salt=first.salt)
+    assert first.cached_tokens >= 16 * 24
+    assert judge_requests(first, point).verdict is Verdict.PASS
+    assert {row["group"] for row in first.schedule} == {0, 1}
+    evidence = judge_requests(again, point)
+    assert evidence.verdict is Verdict.FAIL
+    assert "640 of 640 prompt tokens (100.0%) came out of a prefix cache" in evidence.reason
+
+
 def test_a_server_that_dies_ends_the_measurement_within_a_second() -> None:
     with running("die-after=6", itl_ms=2) as server:
         began = time.monotonic()
