@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from hallmark.core.load import Load
 from hallmark.core.records import Evidence
+from hallmark.perf.core_speed import Spins, judge_core_speed
 from hallmark.perf.disturbance import weigh
 from hallmark.perf.objectives import judge_objectives
 from hallmark.perf.sample import PointResult
@@ -20,10 +21,14 @@ from hallmark.specs.model import PerfPoint
 
 
 def judge_window(
-    gated: Sequence[Evidence], result: PointResult, point: PerfPoint, *, load: Load, client: ClientCheck
+    gated: Sequence[Evidence], result: PointResult, point: PerfPoint, *, load: Load, client: ClientCheck, cores: Spins
 ) -> list[Evidence]:
-    """What the gates found, as far as the window bears it, and the evidence of the judges besides. `load`: of the window."""
-    evidence = [*weigh(gated, result, point, load), *judge_objectives(result, point, load=load)]
+    """What the gates found, as far as the window bears it, and the evidence of the judges besides.
+
+    `load` and `cores`: of the window; `client`: from before it.
+    """
+    weighed = judge_core_speed(weigh(gated, result, point, load), cores, load)
+    evidence = [*weighed, *judge_objectives(result, point, load=load)]
     return judge_client(judge_schedule(evidence, result, point, load=load), client, result, point)
 
 

@@ -247,10 +247,11 @@ def measure(
     cell: Cell, testbed: Testbed, server: RunningServer, tokenizer: TokenOracle, request: pytest.FixtureRequest
 ) -> Callable[[PerfPoint], list[Evidence]]:
     """Measure one perf point with our own load generator, have every gate judge it, and pytest-benchmark record it."""
+    from hallmark.perf.core_speed import CoreSpeed
     from hallmark.perf.device_series import DeviceSeries
     from hallmark.perf.kept import keep_point
     from hallmark.perf.loadgen import measure as run_point
-    from hallmark.perf.observers import beside, seen_by
+    from hallmark.perf.observers import Observer, beside, seen_by
     from hallmark.perf.self_check import check_client
     from hallmark.perf.verdicts import judge_window, judge_window_on_few
     from hallmark.plugin.benchmark_record import PointRecorder
@@ -263,7 +264,8 @@ def measure(
 
     def run(point: PerfPoint) -> list[Evidence]:
         client = None if smoke else check_client(point, tls=server.endpoint.base_url.startswith("https:"))
-        window, observers = servers.tools(cell.id).load.window(), [DeviceSeries()]
+        window, cores = servers.tools(cell.id).load.window(), CoreSpeed()
+        observers: list[Observer] = [cores, DeviceSeries()]
         result = run_point(
             server.endpoint.base_url,
             server.endpoint.model,
@@ -271,7 +273,7 @@ def measure(
             api_key=server.endpoint.api_key,
             vocabulary=tokenizer.ordinary_ids(),
             seed=PERF_SEED,
-            during=beside(window, *observers),
+            during=beside(*observers, window),
             limit_s=point.limit_s(cell.impl.tier_factors[required]),
             should_stop=lambda: str(server.death) if server.death else None,
             progress=lambda done, total: servers.session.progress(f"perf {point.name}: {done} of {total} requests"),
@@ -282,7 +284,7 @@ def measure(
         keep_point(testbed.folder / "perf" / point.name, result, point, model=server.endpoint.model)
         gated = list(judged("perf", cell, point, result))
         if client:
-            evidence = judge_window(gated, result, point, load=window.load, client=client)
+            evidence = judge_window(gated, result, point, load=window.load, client=client, cores=cores.spins)
         else:
             evidence = judge_window_on_few(gated, result, point, load=window.load)
         evidence += seen_by(observers, result)

@@ -1,0 +1,41 @@
+"""A fixed piece of work, done again and again on one core: `python spin.py`; by how long it takes, the core's speed is told.
+
+It prints a line for each: when (seconds of the clock that all processes of a machine share), and the CPU time in nanoseconds. It
+does so many at once, says `ready`, then one each EVERY_S until its standard input ends, and so many at once again, after `done`.
+It is one text of the standard library, so that it starts at once.
+"""
+
+import os
+import select
+import sys
+import time
+
+AT_ONCE = 20
+EVERY_S = 0.2
+_STEPS = 15_000
+"""About a millisecond."""
+
+
+def spin() -> int:
+    """CPU time of the work, in nanoseconds: what the core was lent to others meanwhile is not in it."""
+    began, total = time.thread_time_ns(), 0
+    for step in range(_STEPS):
+        total += step * step
+    return time.thread_time_ns() - began
+
+
+def told(count: int) -> str:
+    return "".join(f"{time.perf_counter():.6f} {spin()}\n" for _ in range(count))
+
+
+def main() -> None:
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    print(told(AT_ONCE), "ready", sep="", flush=True)
+    while not select.select([sys.stdin], [], [], EVERY_S)[0]:
+        print(told(1), end="", flush=True)
+    print(f"done\n{told(AT_ONCE)}", end="", flush=True)
+
+
+if __name__ == "__main__":
+    main()
