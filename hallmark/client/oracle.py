@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Template
 from jinja2.exceptions import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
@@ -57,24 +59,34 @@ class TokenOracle:
 
     def chat_ids(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
         """The token ids of `messages` in the chat template with the generation prompt."""
+        special = {name: _text(token) for name, token in self._config.items() if name.endswith("_token") and _text(token)}
+        variables = {"tools": None, "documents": None, "messages": messages, "add_generation_prompt": True}
+        try:
+            rendered = self._compiled.render(**special, **variables)
+        except TemplateError as exc:
+            raise InfrastructureError(f"the chat template cannot be rendered: {exc}", hint="check the weights' template") from exc
+        return list(self._tokenizer.encode(rendered, add_special_tokens=False).ids)
+
+    @cached_property
+    def _compiled(self) -> Template:
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
         environment.filters["tojson"] = _tojson
         environment.globals |= {
             "raise_exception": _refuse,
             "strftime_now": lambda form: datetime.now().astimezone().strftime(form),
         }
-        special = {name: _text(token) for name, token in self._config.items() if name.endswith("_token") and _text(token)}
-        variables = {"tools": None, "documents": None, "messages": messages, "add_generation_prompt": True}
-        try:
-            rendered = environment.from_string(self._template).render(**special, **variables)
-        except TemplateError as exc:
-            raise InfrastructureError(f"the chat template cannot be rendered: {exc}", hint="check the weights' template") from exc
-        return list(self._tokenizer.encode(rendered, add_special_tokens=False).ids)
+        return environment.from_string(self._template)
 
     def special_texts(self) -> list[str]:
         """The texts of the special tokens: what marks roles and ends, and must not come from a user."""
         added = self._tokenizer.get_added_tokens_decoder().values()
         return sorted(token.content for token in added if token.special)
+
+    def ordinary_words(self) -> list[str]:
+        """Texts of ASCII letters that are tokens, sorted: of them random texts are made that have about a token a word."""
+        special = self.special_texts()
+        words = {_word(token) for token in self._tokenizer.get_vocab() if token not in special}
+        return sorted(word for word in words if word.isascii() and word.isalpha())
 
     def ordinary_ids(self) -> list[int]:
         """Token ids of printable ASCII, for random prompts: halves of characters would be answered with such."""
@@ -84,6 +96,11 @@ class TokenOracle:
             for token, id_ in self._tokenizer.get_vocab().items()
             if token not in special and token.isascii() and token.isprintable()
         )
+
+
+def _word(token: str) -> str:
+    """A token without the sign that stands for a blank before it."""
+    return token.lstrip("\u0120\u2581")
 
 
 def _text(token: Any) -> str:

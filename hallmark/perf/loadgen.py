@@ -10,6 +10,7 @@ import gc
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING
 
 from hallmark.client.answer_watch import AnswerWatch
 from hallmark.core.load import UNNOTABLE_S
@@ -18,8 +19,11 @@ from hallmark.perf.loops import Bounds, ClosedLoop, Loop, OpenLoop, no_progress
 from hallmark.perf.reading import read_timed
 from hallmark.perf.sample import Failed, PointResult, Sample
 from hallmark.perf.traces import TraceRequest
-from hallmark.perf.workload import COMPLETIONS, Planned, make_workload
+from hallmark.perf.workload import PATHS, Planned, make_workload
 from hallmark.specs.model import PerfPoint
+
+if TYPE_CHECKING:
+    from hallmark.client.oracle import TokenOracle
 
 
 def never_stop() -> str | None:
@@ -41,6 +45,7 @@ def measure(
     progress: Callable[[int, int], None] = no_progress,
     watch: AnswerWatch | None = None,
     trace: Sequence[TraceRequest] = (),
+    tokenizer: TokenOracle | None = None,
 ) -> PointResult:
     """Send the point's warm-up and window, and return what came of every request.
 
@@ -48,11 +53,12 @@ def measure(
     measurement with the reason that it gives. So do `limit_s` seconds, which hold for warm-up and window
     together. `during` is entered for the window, without the warm-up. Without a `salt` a fresh one is drawn, so that no
     earlier run's prompts lie in the server's cache; both are in the result, to send the same requests again. `watch` looks at
-    every answer once the window is over. `trace`: the requests of a point whose arrivals are recorded.
+    every answer once the window is over. `trace`: the requests of a point whose arrivals are recorded. `tokenizer`: the
+    model's own, which a point over chat needs.
     """
     salt = salt or secrets.token_hex(8)
-    workload = make_workload(point, model, vocabulary=vocabulary, seed=seed, salt=salt, trace=trace)
-    address = Address.of(base_url, COMPLETIONS, api_key=api_key)
+    workload = make_workload(point, model, vocabulary=vocabulary, seed=seed, salt=salt, trace=trace, tokenizer=tokenizer)
+    address = Address.of(base_url, PATHS[point.api], api_key=api_key)
     bounds = Bounds(limit_s=limit_s, during=during or nullcontext(), should_stop=should_stop)
     loop: Loop = ClosedLoop(address, point.concurrency, bounds)
     if point.arrivals:

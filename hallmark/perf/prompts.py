@@ -48,7 +48,17 @@ class TokenPrompts:
         """Label of an own part -> how often it was drawn until it began as no other."""
         self._heads: set[tuple[int, ...]] = set()
 
+    @property
+    def symbols(self) -> int:
+        """Of how many tokens prompts are made."""
+        return len(set(self._vocabulary))
+
+    def by_chance(self, isl: int) -> float:
+        """Tokens that a prompt has in common with unknown ones, on average and at most."""
+        return common_by_chance(self.symbols, isl=isl)
+
     def make(self, parts: Sequence[Part]) -> Prompt:
+        """A prompt of as many tokens as all parts have."""
         ids: list[int] = []
         for part in parts:
             ids += self._own(part) if part.own else self._draw(part.label, part.tokens)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from hallmark.client.answer_watch import AnswerWatch
@@ -18,6 +18,8 @@ from hallmark.perf.sample import Failed, Sample
 _SHOWN = 200
 
 
+_OF_A_CHAT = ("content", "reasoning", "reasoning_content")
+"""Where a chat's event has the text that is answered or thought."""
 _ASKED = {"stream": True, "ignore_eos": True}
 """What of a request of a point bears on what its answer may look like."""
 
@@ -98,6 +100,17 @@ def _check_usage(events: list[tuple[float, dict[str, Any]]], *, isl: int, osl: i
     return cached
 
 
+def says(choice: Mapping[str, Any]) -> str:
+    """The text of a streamed choice: of a completion, or what a chat answers or thinks; "" for none."""
+    delta = choice.get("delta") or {}
+    return str(next(filter(None, (choice.get("text"), *map(delta.get, _OF_A_CHAT))), ""))
+
+
+def _announces(choice: Mapping[str, Any]) -> bool:
+    """Whether it tells who will speak, as the first event of a chat does, and says nothing yet."""
+    return bool((choice.get("delta") or {}).get("role")) and not says(choice)
+
+
 def _token_times(events: list[tuple[float, dict[str, Any]]], osl: int) -> tuple[float, ...]:
     """When tokens came. An event with text carries some; one without may be an unfinished character, or nothing.
 
@@ -105,13 +118,14 @@ def _token_times(events: list[tuple[float, dict[str, Any]]], osl: int) -> tuple[
     up the number. Otherwise those without text are left out. Either way the first token can only be later, and a server
     cannot gain by announcing one that it does not have.
     """
-    carriers = [(moment, body["choices"][0]) for moment, body in events if body.get("choices")]
+    choices = ((moment, body["choices"][0]) for moment, body in events if body.get("choices"))
+    carriers = [(moment, says(choice)) for moment, choice in choices if not _announces(choice)]
     if len(carriers) > osl:
-        carriers = [c for c in carriers if c[1].get("text")]
+        carriers = [c for c in carriers if c[1]]
     if len(carriers) > osl:
         raise CheckFailed(f"{len(carriers)} events carry text, but usage says {osl} tokens")
-    said = itertools.dropwhile(lambda carrier: not carrier[1].get("text"), carriers)
-    times = tuple(moment for moment, choice in said if len(carriers) == osl or choice.get("text"))
+    said = itertools.dropwhile(lambda carrier: not carrier[1], carriers)
+    times = tuple(moment for moment, text in said if len(carriers) == osl or text)
     if not times:
         raise CheckFailed("no event of the stream carries text")
     return times

@@ -1,6 +1,7 @@
 """The requests of a perf point: prompts of an exact number of tokens, of which no prefix cache has seen more than the point says.
 
-Prompts are token ids, so that their length needs no tokenizer here and is exact; the server's own count must agree.
+Over completions prompts are token ids, so that their length needs no tokenizer here; chats are counted by the model's own. Either
+way it is exact, and the server's own count must agree.
 """
 
 from __future__ import annotations
@@ -9,16 +10,22 @@ import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hallmark.core.errors import HarnessError
 from hallmark.perf.arrivals import due_times
 from hallmark.perf.lengths import LEAST_OSL, lengths_of
-from hallmark.perf.prompts import HEAD, KnownPrompts, Part, Prompt, TokenPrompts, common_by_chance
+from hallmark.perf.prompts import HEAD, KnownPrompts, Part, Prompt, TokenPrompts
 from hallmark.perf.traces import BLOCK_TOKENS, TraceRequest
 from hallmark.specs.model import PerfPoint
 
+if TYPE_CHECKING:
+    from hallmark.client.oracle import TokenOracle
+    from hallmark.perf.chat_prompts import ChatPrompts
+
 COMPLETIONS = "/v1/completions"
+PATHS: Mapping[str, str] = {"completions": COMPLETIONS, "chat": "/v1/chat/completions"}
+"""`api` of a point -> its route."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,17 +69,25 @@ class _Asked:
 
 
 def make_workload(
-    point: PerfPoint, model: str, *, vocabulary: Sequence[int], seed: int, salt: str, trace: Sequence[TraceRequest] = ()
+    point: PerfPoint,
+    model: str,
+    *,
+    vocabulary: Sequence[int],
+    seed: int,
+    salt: str,
+    trace: Sequence[TraceRequest] = (),
+    tokenizer: TokenOracle | None = None,
 ) -> Workload:
     """Warm-up and window of `point`. One (seed, salt) gives one workload; a fresh salt shares no prompt with any other.
 
     The warm-up has the most tokens that the point allows, so that the largest sizes are warm, too, and each group's prefix in
     turn. `trace`: what the point's arrivals are recorded in, one for each request of the window; none where they are drawn.
+    `tokenizer`: the model's own, which a point over chat needs.
     """
     warmup = list(_warmup(point))
-    _require_enough(len(set(vocabulary)), point, warmup)
-    prompts = TokenPrompts(vocabulary, f"{seed} {salt}")
-    known = KnownPrompts(by_chance=common_by_chance(len(set(vocabulary)), isl=point.isl))
+    prompts = _prompts(point, vocabulary, f"{seed} {salt}", tokenizer)
+    _require_enough(prompts.symbols, point, warmup)
+    known = KnownPrompts(by_chance=prompts.by_chance(point.isl))
     allowed: list[float] = []
 
     def planned(asked: _Asked) -> Planned:
@@ -91,6 +106,16 @@ def make_workload(
         salt=salt,
         cached_by_chance=sum(allowed) / point.requests,
     )
+
+
+def _prompts(point: PerfPoint, vocabulary: Sequence[int], salt: str, tokenizer: TokenOracle | None) -> TokenPrompts | ChatPrompts:
+    if point.api == "completions":
+        return TokenPrompts(vocabulary, salt)
+    if tokenizer is None:
+        raise HarnessError(f"{point.name} is asked over chat, whose prompts cannot be counted without the model's tokenizer")
+    from hallmark.perf.chat_prompts import ChatPrompts  # imported where chats are asked: it brings a tokenizer's library
+
+    return ChatPrompts(tokenizer, salt)
 
 
 def _warmup(point: PerfPoint) -> Iterator[_Asked]:

@@ -279,6 +279,7 @@ def measure(
             progress=lambda done, total: servers.session.progress(f"perf {point.name}: {done} of {total} requests"),
             watch=servers.tools(cell.id).every_answer,
             trace=_recorded(cell, point),
+            tokenizer=tokenizer,
         )
         server.require_alive()
         keep_point(testbed.folder / "perf" / point.name, result, point, model=server.endpoint.model)

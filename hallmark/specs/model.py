@@ -91,7 +91,7 @@ class Feature(StrEnum):
     """What a server of this cell must be able to do; a declared feature that is missing is a failure."""
 
     COMPLETIONS = "completions"
-    """`/v1/completions`, streamed too; performance is measured over it."""
+    """`/v1/completions`, streamed too; performance is measured over it unless a point says otherwise."""
     CHAT = "chat"
     """`/v1/chat/completions`, streamed too, with the model's own template."""
     LOGPROBS = "logprobs"

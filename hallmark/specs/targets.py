@@ -219,6 +219,8 @@ class PerfPoint(Strict):
     """Lengths that are drawn for each request, by the run's seed."""
     prefixes: Prefixes | None = None
     """What prompts have in common; absent where each is unlike all others."""
+    api: Literal["completions", "chat"] = "completions"
+    """The API that it is measured over. What a chat's template adds counts for `isl`."""
     concurrency: Positive
     """Users, each of whom sends its next request when the last is answered; with `arrivals` the most requests under way."""
     arrivals: Arrivals | None = None
@@ -242,6 +244,8 @@ class PerfPoint(Strict):
         isl = drawn.isl.name_with(self.isl) if drawn.isl else self.isl
         osl = drawn.osl.name_with(self.osl) if drawn.osl else self.osl
         more = [part.name for part in (self.arrivals, self.prefixes) if part]
+        if self.api == "chat":
+            more.append("chat")
         return "-".join([f"isl{isl}-osl{osl}-c{self.concurrency}", *more])
 
     @property

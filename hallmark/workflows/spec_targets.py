@@ -58,9 +58,9 @@ def _unreachable_point(cell: Cell, point: PerfPoint, at: KeyPath) -> Iterator[Ce
     if point.isl + point.osl > cell.entry.max_context:
         message = f"perf.{point.name}: {point.isl} + {point.osl} tokens do not fit in max_context {cell.entry.max_context}"
         yield _error("unreachable", message, "shorten the point", at)
-    if Feature.COMPLETIONS not in cell.impl.features:
-        message = f"perf.{point.name} is measured over completions, a feature that {cell.impl.name} does not declare"
-        yield _error("unreachable", message, "declare completions, or drop the point", at)
+    if Feature(point.api) not in cell.impl.features:
+        message = f"perf.{point.name} is measured over {point.api}, a feature that {cell.impl.name} does not declare"
+        yield _error("unreachable", message, f"declare {point.api}, or drop the point", at)
     longest_s = point.longest_s(cell.impl.tier_factors[cell.impl.status.required_tier])
     if point.timeout_s and longest_s >= point.timeout_s:
         message = f"perf.{point.name} may take {longest_s:.0f} s at what it requires, and has a timeout_s of {point.timeout_s}"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hallmark.client.answer_watch import AnswerWatch
+from hallmark.client.oracle import TokenOracle
 from hallmark.core.verdict import Verdict
 from hallmark.perf.judge import judge_requests
 from hallmark.perf.loadgen import measure
@@ -18,10 +19,12 @@ from hallmark.perf.sample import PointResult
 from hallmark.serving.ports import free_port
 from hallmark.specs.model import Metric, PerfPoint
 from selftests.faulty import MODEL, Faulty, running
+from selftests.perf.test_chat_prompts import WEIGHTS
 
 pytestmark = pytest.mark.e2e  # whole points against a paced server take their time
 
 VOCABULARY = range(69, 95)
+ORACLE = TokenOracle.from_folder(WEIGHTS)
 
 
 def a_point(**given: Any) -> PerfPoint:
@@ -134,6 +137,28 @@ def test_a_prefix_cache_may_hold_what_groups_share_and_no_more() -> None:
     evidence = judge_requests(again, point)
     assert evidence.verdict is Verdict.FAIL
     assert "640 of 640 prompt tokens (100.0%) came out of a prefix cache" in evidence.reason
+
+
+@pytest.mark.parametrize("faults", [(), ("prefix-cache",)])
+def test_a_chat_has_exactly_the_tokens_asked_for(faults: tuple[str, ...]) -> None:
+    """The server's usage counts those of its own template. Its cache may hold where that begins, and where words are equal."""
+    point = a_point(isl=40, api="chat", lengths={"isl": {"kind": "uniform", "low": 30}})
+    watch = AnswerWatch()
+    with running(*faults) as server:
+        result = send(server, point, tokenizer=ORACLE, watch=watch)
+        again = send(server, point, tokenizer=ORACLE, salt=result.salt)
+    assert result.faultless, result.distinct_errors()
+    assert {sample.prompt_tokens for sample in result.samples} <= set(range(30, 41))
+    assert all(len(sample.token_times) > 6 for sample in result.samples), "each token is an event"
+    assert judge_requests(result, point).verdict is Verdict.PASS
+    assert judge_requests(again, point).verdict is (Verdict.FAIL if faults else Verdict.PASS)
+    assert not any(found.count for found in watch.found.values())
+
+
+def test_a_template_that_the_server_changes_fails_a_chat() -> None:
+    with running("prompt-usage-off=2") as server:
+        result = send(server, a_point(isl=40, api="chat"), tokenizer=ORACLE)
+    assert "42 prompt tokens, 40 were sent" in judge_requests(result, a_point()).reason
 
 
 def test_a_server_that_dies_ends_the_measurement_within_a_second() -> None:

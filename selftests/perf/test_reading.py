@@ -102,6 +102,29 @@ def test_half_a_character_is_a_token_that_came() -> None:
     assert unfinished.token_times == (2, 3, 4, 5)
 
 
+def delta(**fields: Any) -> bytes:
+    return event({"choices": [{"index": 0, "delta": fields}], "usage": None})
+
+
+def test_a_chat_is_timed_by_what_it_says_and_thinks_and_not_by_who_speaks() -> None:
+    announced = delta(role="assistant", content="")
+    for said in (
+        [delta(content=letter) for letter in "abcd"],
+        [delta(reasoning="a"), delta(reasoning_content="b"), delta(content="c"), delta(content="d")],
+        [delta(role="assistant", content="a"), delta(content=""), delta(content="é"), delta(content="d")],
+    ):
+        sample = read(answer(announced, *said, *TAIL))
+        assert isinstance(sample, Sample)
+        assert sample.token_times == (3, 4, 5, 6)
+
+
+def test_a_chat_that_says_nothing_failed_whatever_it_announces() -> None:
+    for nothing in (delta(role="assistant", content=""), delta(content=None), delta()):
+        failed = read(answer(*[nothing] * OSL, *TAIL))
+        assert isinstance(failed, Failed)
+        assert "no event of the stream carries text" in failed.error
+
+
 PLAIN = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 BROKEN = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nbusy"
 

@@ -92,6 +92,14 @@ FAULTS: dict[str, tuple[str, str, Severity, str]] = {
         Severity.ERROR,
         "isl64-osl32-c2 is measured over completions",
     ),
+    "a point over chat where it is not declared": (
+        changed("osl: 32", "osl: 32\n            api: chat").replace(
+            "status: complete", "status: complete\n    features: [completions]"
+        ),
+        "unreachable",
+        Severity.ERROR,
+        "isl64-osl32-c2-chat is measured over chat",
+    ),
     "an eval of a feature that is not declared": (
         changed("n: 1000", "n: 1000\n      api: chat").replace(
             "status: complete", "status: complete\n    features: [completions]"
