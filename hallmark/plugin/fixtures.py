@@ -253,6 +253,7 @@ def measure(
     from hallmark.perf.loadgen import measure as run_point
     from hallmark.perf.observers import Observer, beside, seen_by
     from hallmark.perf.self_check import check_client
+    from hallmark.perf.server_series import ServerSeries
     from hallmark.perf.verdicts import judge_window, judge_window_on_few
     from hallmark.plugin.benchmark_record import PointRecorder
 
@@ -265,7 +266,8 @@ def measure(
     def run(point: PerfPoint) -> list[Evidence]:
         client = None if smoke else check_client(point, tls=server.endpoint.base_url.startswith("https:"))
         window, cores = servers.tools(cell.id).load.window(), CoreSpeed()
-        observers: list[Observer] = [cores, DeviceSeries()]
+        told = ServerSeries(server.endpoint.base_url, api_key=server.endpoint.api_key)
+        observers: list[Observer] = [cores, DeviceSeries(), told]
         result = run_point(
             server.endpoint.base_url,
             server.endpoint.model,
