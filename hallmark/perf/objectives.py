@@ -98,3 +98,8 @@ def _decided(missed: int, n: int, allowed: float) -> tuple[Verdict, str]:
 def least_n(allowed: float) -> int:
     """The fewest requests that can show it, where none misses."""
     return next(n for n in range(1, _MOST) if (1 - allowed) ** n <= ALPHA)
+
+
+def requests_needed(objectives: Objectives) -> dict[str, int]:
+    """Objective -> the fewest requests that can show it."""
+    return {objective.name: least_n(objective.allowed) for objective in _stated(objectives)}

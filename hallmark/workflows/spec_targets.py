@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from hallmark.core.errors import nearest
+from hallmark.perf.objectives import requests_needed
 from hallmark.specs.cell import Cell
 from hallmark.specs.checks import demanded
 from hallmark.specs.model import EvalTarget, Feature, Metric, PerfPoint
@@ -71,6 +72,10 @@ def _unreachable_point(cell: Cell, point: PerfPoint, at: KeyPath) -> Iterator[Ce
             if point.requests < needed:
                 message = f"perf.{point.name}: {metric} cannot be stated from {point.requests} requests"
                 yield _error("unreachable", message, f"send at least {needed}", (*at, "targets", metric.value))
+    for name, needed in (requests_needed(point.objectives) if point.objectives else {}).items():
+        if point.requests < needed:
+            message = f"perf.{point.name}: the objective {name} cannot be shown by {point.requests} requests"
+            yield _error("unreachable", message, f"send at least {needed}", (*at, "objectives"))
     if (most := _sequences(cell)) and point.concurrency > most:
         message = f"perf.{point.name}: {point.concurrency} users, but the server takes {most} sequences: the others wait"
         yield _warning("unreachable", message, "lower the concurrency, or raise max_num_seqs", (*at, "concurrency"))

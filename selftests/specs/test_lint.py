@@ -61,6 +61,12 @@ FAULTS: dict[str, tuple[str, str, Severity, str]] = {
         Severity.ERROR,
         "ttft_p99_ms cannot be stated from 8 requests",
     ),
+    "an objective that the sample cannot show": (
+        changed("isl: 64", "objectives: { quantiles: { ttft_p90_ms: 50 } }\n            isl: 64"),
+        "unreachable",
+        Severity.ERROR,
+        "the objective ttft_p90_ms cannot be shown by 8 requests",
+    ),
     "a point beyond the context": (changed("isl: 64", "isl: 500"), "unreachable", Severity.ERROR, "500 + 32 tokens do not fit"),
     "a waiver of what is not demanded": (
         changed(
