@@ -11,11 +11,12 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from hallmark.core.excused import overruled
 from hallmark.core.load import Load, Place
 from hallmark.core.records import Evidence
 from hallmark.core.verdict import Verdict
@@ -99,7 +100,8 @@ def judge_core_speed(evidence: Sequence[Evidence], spins: Spins, load: Load) -> 
     change = abs(spins.change)
     if load.server is not Place.HERE or change < _NOTABLE:
         return list(evidence)
-    return [_void(item, spins.change) if _margin(item) < change else item for item in evidence]
+    why = f"the machine's own cores changed their speed: equal work took {spins.change:+.1%} of time"
+    return [overruled(item, why) if _margin(item) < change else item for item in evidence]
 
 
 def _margin(item: Evidence) -> float:
@@ -109,8 +111,3 @@ def _margin(item: Evidence) -> float:
         return float("inf")
     ends = (item.interval.low, item.interval.high) if item.interval else (float(item.value),)
     return min(abs(end / float(item.target.limit) - 1) for end in ends)
-
-
-def _void(item: Evidence, change: float) -> Evidence:
-    reason = f"the machine's own cores changed their speed: equal work took {change:+.1%} of time; as measured: {item.reason}"
-    return replace(item, verdict=Verdict.VOID, reason=reason)

@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
+from hallmark.core.excused import overruled
 from hallmark.core.load import Load, Miss, explanation
 from hallmark.core.records import Evidence, Interval
 from hallmark.core.verdict import Verdict
@@ -46,13 +47,13 @@ def _weighed(item: Evidence, result: PointResult, point: PerfPoint, load: Load) 
     flattery = flattery_ms(metric, result, point, load) if item.verdict is Verdict.PASS else 0.0
     if not flattery or worst_ms(metric, item.interval, float(item.value)) + flattery <= time_ms(metric, limit):
         return item
-    reason = f"the client stood without a core: time per token may have been {flattery:.2g} ms longer; as measured: {item.reason}"
-    return _explained(replace(item, verdict=Verdict.INCONCLUSIVE, reason=reason), load, Miss(late_s=_held_s(load)))
+    why = f"the client stood without a core: time per token may have been {flattery:.2g} ms longer"
+    return _explained(overruled(item, why, Verdict.INCONCLUSIVE), load, Miss(late_s=_held_s(load)))
 
 
 def _explained(item: Evidence, load: Load, miss: Miss) -> Evidence:
     why = explanation(load, miss)
-    return replace(item, verdict=Verdict.VOID, reason=f"{why}; as measured: {item.reason}") if why else item
+    return overruled(item, why) if why else item
 
 
 def miss_of(item: Evidence, result: PointResult, point: PerfPoint) -> Miss:

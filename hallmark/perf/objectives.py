@@ -8,9 +8,10 @@ requests.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
+from hallmark.core.excused import overruled
 from hallmark.core.load import Load, Miss, explanation
 from hallmark.core.records import Evidence, Target
 from hallmark.core.verdict import Verdict
@@ -76,10 +77,10 @@ def _judged(objective: _Objective, result: PointResult, point: PerfPoint, load: 
         detail={"missed": missed, "limits_ms": {what: 1000 * limit for what, limit in objective.limits_s.items()}},
     )
     if "tpot" in objective.limits_s and (why := buffered(result.samples)):
-        return replace(evidence, verdict=Verdict.INCONCLUSIVE, reason=f"{why}; as measured: {evidence.reason}")
+        return overruled(evidence, why, Verdict.INCONCLUSIVE)
     late = Miss(late_s=sum(beyond) / point.concurrency)
     if verdict is not Verdict.PASS and (why := explanation(load, late)):
-        return replace(evidence, verdict=Verdict.VOID, reason=f"{why}; as measured: {evidence.reason}")
+        return overruled(evidence, why)
     return evidence
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import replace
 
+from hallmark.core.excused import overruled
 from hallmark.core.load import Load, Miss, explanation
 from hallmark.core.records import Evidence, Target
 from hallmark.core.verdict import Verdict
@@ -36,7 +36,7 @@ def judge_schedule(evidence: Sequence[Evidence], result: PointResult, point: Per
         return list(evidence)
     lag = _judge_lag(result.samples)
     if lag.verdict is Verdict.VOID:
-        return [*(_void(item, lag.reason) for item in evidence), lag]
+        return [*(overruled(item, lag.reason) if item.target else item for item in evidence), lag]
     return [*evidence, lag, _judge_queue(result.samples, point, load)]
 
 
@@ -56,12 +56,6 @@ def _judge_lag(samples: Sequence[Sample]) -> Evidence:
         target=Target(relation="<=", limit=round(most, 3), source="a client that sends late measures itself"),
         detail={"mean_ms": round(statistics.fmean(lags), 3), "most_ms": round(lags[-1], 3)},
     )
-
-
-def _void(item: Evidence, why: str) -> Evidence:
-    if item.target is None:
-        return item
-    return replace(item, verdict=Verdict.VOID, reason=f"{why}; as measured: {item.reason}")
 
 
 def _judge_queue(samples: Sequence[Sample], point: PerfPoint, load: Load) -> Evidence:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hallmark.core.errors import HarnessError
+from hallmark.core.excused import overruled
 from hallmark.core.records import Evidence, Target
 from hallmark.core.verdict import Verdict
 from hallmark.core.wording import is_number
@@ -145,8 +146,8 @@ def judge_client(evidence: Sequence[Evidence], checked: ClientCheck, result: Poi
     p99 = 1000 * checked.p99_s
     late = f"on a paced server the client stamped tokens {p99:.2f} ms late at p99 ({1000 * checked.bias_s:.2f} ms on average)"
     busy = _busy(result, point)
-    found = [_void(item, busy.reason) if busy.verdict is Verdict.VOID else item for item in evidence]
-    found = [_void(item, late) if p99 > _borne_ms(item, result) else item for item in found]
+    found = [overruled(item, busy.reason) if busy.verdict is Verdict.VOID and item.target else item for item in evidence]
+    found = [overruled(item, late) if p99 > _borne_ms(item, result) else item for item in found]
     off = p99 > MOST_MS and found != list(evidence)
     error = Evidence(
         name=ERROR,
@@ -198,7 +199,3 @@ def _busy(result: PointResult, point: PerfPoint) -> Evidence:
         reason=f"the client used {share:.0%} of a core, so that answers waited for it" if over else "",
         target=Target(relation="<=", limit=MOST_BUSY, source="a client without time measures itself") if judged else None,
     )
-
-
-def _void(item: Evidence, why: str) -> Evidence:
-    return replace(item, verdict=Verdict.VOID, reason=f"{why}; {item.reason}") if item.target else item

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hallmark.core.errors import CheckFailed, Disturbed, Inconclusive
+from hallmark.core.excused import told_once
 from hallmark.core.parts import Kind
 from hallmark.core.records import Evidence, Relation, Target
 from hallmark.core.verdict import Verdict, worst
@@ -128,7 +129,7 @@ class Check:
         if not self.evidence:
             raise Inconclusive(_NO_EVIDENCE)
         verdict = worst(e.verdict for e in self.evidence)
-        reasons = "; ".join(e.reason or e.name for e in self.evidence if e.verdict is verdict)
+        reasons = told_once(e.reason or e.name for e in self.evidence if e.verdict is verdict)
         if verdict is Verdict.INCONCLUSIVE:
             raise Inconclusive(reasons)
         if verdict is Verdict.VOID:
