@@ -61,7 +61,9 @@ def test_a_rate_that_is_too_much_for_the_server_is_named() -> None:
     point = a_point(rate=60)
     result = sent(point)
     assert result.faultless
-    found = judged(result, point)[QUEUE]
+    # What the client itself was late is left out: this machine may be busy.
+    sent_in_time = tuple(replace(one, taken_up=one.start + one.held_s) for one in result.samples)
+    found = judged(replace(result, samples=sent_in_time), point)[QUEUE]
     assert (found.verdict, found.value) == (Verdict.FAIL, "grows")
     assert "over-saturated: at 60 requests/s the queue grows to the end" in found.reason
     assert "requests waited until one of 2 was answered" in found.reason
