@@ -19,7 +19,8 @@ MARK = re.compile(r"<\|[^|<>\s]{1,40}\|>|<\uff5c[^\uff5c<>]{1,40}\uff5c>|</?s>|<
 """What models mark roles and ends with."""
 _UNMISTAKABLE = ("<|", "<\uff5c")
 _REPEATS = 8
-_REPETITION = re.compile(rf"(.{{1,16}}?)\1{{{_REPEATS - 1},}}", re.DOTALL)
+_LONGEST_UNIT = 16
+"""Of what is repeated, in characters."""
 _BESIDES = frozenset({"stream", "stream_options", "logprobs", "top_logprobs", "user"})
 """Fields that do not decide what is said."""
 _BOUND = ("logit_bias", "response_format", "structured_outputs", "tools", "ignore_eos", "min_tokens", "repetition_penalty")
@@ -187,8 +188,21 @@ def repeats_one_character(seen: Seen) -> bool:
 
 
 def repeats(seen: Seen) -> bool:
-    """It ends in a few characters, again and again."""
-    return any(found.end() >= len(seen.text) - 16 for found in _REPETITION.finditer(seen.text)) if seen.text.strip() else False
+    """It ends, but for a few characters, in a few characters again and again."""
+    return bool(seen.text.strip()) and any(_repeats(seen.text, unit) for unit in range(1, _LONGEST_UNIT + 1))
+
+
+def _repeats(text: str, unit: int) -> bool:
+    """Whether it ends, but for a few characters, in so many again and again."""
+    near, length = len(text) - _LONGEST_UNIT, _REPEATS * unit
+
+    def alike(begin: int, end: int) -> bool:
+        return text[begin : end - unit] == text[begin + unit : end]
+
+    # What every such stretch has in common comes first: as a rule it is not alike, and that settles it.
+    return alike(max(0, len(text) - length), near) and any(
+        alike(end - length, end) for end in range(max(length, near), len(text) + 1)
+    )
 
 
 def breaks_characters(seen: Seen) -> str:

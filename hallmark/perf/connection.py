@@ -11,10 +11,14 @@ import ssl
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from hallmark.client.errors import StreamBroken
 from hallmark.client.response import Response
+
+if TYPE_CHECKING:
+    from hallmark.perf.runs import Run
 
 
 @dataclass(slots=True)
@@ -34,6 +38,8 @@ class TimedRequest:
     answer: Response = field(default_factory=Response)
     pieces: list[tuple[float, bytes]] = field(default_factory=list)
     """Of the body, each with the moment at which it came."""
+    runs: list[Run] = field(default_factory=list)
+    """What the body was, taken apart; then `pieces` is empty."""
     end: float = 0.0
     lost: str = ""
     """Why the answer never ended; empty for an answer that did."""

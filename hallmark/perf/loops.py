@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from hallmark.perf.backlog import Backlog
 from hallmark.perf.connection import Address, Connection, TimedRequest
 
 TICK_S = 0.02
@@ -51,6 +52,7 @@ class Loop(ABC):
         self._bounds = bounds
         self._deadline = 0.0
         self._idle: list[Connection] = []
+        self._backlog = Backlog()
         self.warmup_sent: list[TimedRequest] = []
         self.window_sent: list[TimedRequest] = []
         self.delays: list[float] = []
@@ -116,6 +118,7 @@ class Loop(ABC):
                 sent.append(timed)
                 await self._answered(request, timed)
                 done()
+                await self._backlog.take(timed)
 
         async with asyncio.TaskGroup() as users:
             for _ in range(self._concurrency):
@@ -196,6 +199,7 @@ class OpenLoop(Loop):
             finally:
                 turns.release()
             done()
+            await self._backlog.take(timed)
 
         async with asyncio.TaskGroup() as under_way:
             for request, offset in zip(requests, self._due, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ class Sample:
     """When its last byte was handed to the kernel."""
     first_byte: float
     """When the first byte of the answer came."""
-    token_times: tuple[float, ...]
+    token_times: Sequence[float]
     """When each event that carries tokens was complete; never empty."""
     end: float
     """When the last byte of the answer came."""

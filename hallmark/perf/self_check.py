@@ -27,7 +27,7 @@ from hallmark.perf.connection import Address, TimedRequest
 from hallmark.perf.disturbance import is_per_token, time_ms, worst_ms
 from hallmark.perf.loops import Bounds, ClosedLoop, no_progress
 from hallmark.perf.objectives import OBJECTIVE
-from hallmark.perf.reading import events_of
+from hallmark.perf.runs import events_of
 from hallmark.perf.sample import PointResult
 from hallmark.perf.workload import COMPLETIONS
 from hallmark.specs.model import Metric, PerfPoint

@@ -1,0 +1,112 @@
+"""How quickly the answers of a point are read: an event at a time, and in runs of events that are alike, in one run.
+
+python benchmarks/reading/run.py [--requests 200] [--rounds 100]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import tracemalloc
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from hallmark.client.answer_watch import AnswerWatch
+from hallmark.perf.connection import TimedRequest
+from hallmark.perf.reading import read_timed
+from hallmark.perf.runs import Run, events_of, first_choice, runs_of, text_of
+from hallmark.perf.sample import Sample
+
+ISL, OSL = 8, 512
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+WORDS = (" the", " quick", "\u00e9t\u00e9", " fox", "", "\n", " jumps", ' "over"')
+GOAL = 1_000_000
+
+Way = Callable[[TimedRequest], list[Run]]
+
+
+def an_event(body: object) -> bytes:
+    return b"data: " + json.dumps(body).encode() + b"\n\n"
+
+
+def an_answer(number: int, *, logprobs: bool) -> TimedRequest:
+    timed = TimedRequest(start=0.0)
+    timed.answer.feed(HEAD)
+    head = {"id": f"cmpl-{number:032x}", "object": "text_completion", "created": 1_764_000_000, "model": "hallmark-tiny"}
+    for place in range(OSL):
+        choice = {
+            "index": 0,
+            "text": WORDS[(7 * place + number) % len(WORDS)],
+            "logprobs": {"token_logprobs": [-place / OSL]} if logprobs else None,
+            "finish_reason": "length" if place == OSL - 1 else None,
+            "stop_reason": None,
+            "token_ids": None,
+            "prompt_logprobs": None,
+        }
+        timed.pieces.append((1.0 + place, an_event({**head, "choices": [choice], "usage": None})))
+    usage = {"prompt_tokens": ISL, "completion_tokens": OSL, "total_tokens": ISL + OSL}
+    timed.pieces += [(1.0 + OSL, an_event({**head, "choices": [], "usage": usage})), (1.0 + OSL, b"data: [DONE]\n\n")]
+    timed.answer.feed(b"0\r\n\r\n")
+    return timed
+
+
+def an_event_at_a_time(timed: TimedRequest) -> list[Run]:
+    return [
+        Run(body, array("d", [moment]), bytes([bool(text_of(first_choice(body)))])) for moment, body in events_of(timed.pieces)
+    ]
+
+
+def in_runs(timed: TimedRequest) -> list[Run]:
+    return list(runs_of(timed.pieces))
+
+
+def tokens_a_second(answers: list[TimedRequest], way: Way, watch: AnswerWatch | None) -> float:
+    begun = time.process_time()
+    for timed in answers:
+        timed.runs = way(timed)
+        if not isinstance(read_timed(timed, isl=ISL, osl=OSL, watch=watch), Sample):
+            sys.exit("an answer was not read")
+    return len(answers) * OSL / (time.process_time() - begun)
+
+
+def bytes_a_token(make: Callable[[], object]) -> float:
+    tracemalloc.start()
+    kept = make()
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    del kept
+    return used / OSL
+
+
+def main() -> int:
+    options = argparse.ArgumentParser()
+    options.add_argument("--requests", type=int, default=200)
+    options.add_argument("--rounds", type=int, default=100)
+    given = options.parse_args()
+    print("| answers | an event at a time, tokens/s | in runs, tokens/s | times as many |\n|---|---|---|---|")
+    best = 0.0
+    for name, logprobs, watched in (("usual", False, False), ("usual, watched", False, True), ("never alike", True, False)):
+        answers = [an_answer(number, logprobs=logprobs) for number in range(given.requests)]
+        share = max(1, given.requests // given.rounds)
+        turns = [answers[at : at + share] for at in range(0, len(answers), share)]
+        found: dict[Way, float] = dict.fromkeys((an_event_at_a_time, in_runs), 0.0)
+        for turn in turns:
+            for way in found:
+                found[way] = max(found[way], tokens_a_second(turn, way, AnswerWatch() if watched else None))
+        before, now = found.values()
+        best = max(best, now)
+        print(f"| {name} | {before:,.0f} | {now:,.0f} | {now / before:.1f} |", flush=True)
+    as_it_came = bytes_a_token(lambda: an_answer(0, logprobs=False))
+    answer = an_answer(0, logprobs=False)
+    taken_apart = bytes_a_token(lambda: in_runs(answer))
+    print(f"\nMemory: {as_it_came:.0f} bytes a token as it came, {taken_apart:.0f} taken apart.")
+    return 0 if best >= GOAL else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
