@@ -8,7 +8,7 @@ from hallmark.client.errors import StreamBroken
 
 
 class Response:
-    """Fed with one whole answer in any pieces."""
+    """Fed with one whole answer in any pieces. Interim answers (1xx) before it and trailers behind it say nothing of it."""
 
     def __init__(self) -> None:
         self.status = 0
@@ -19,6 +19,8 @@ class Response:
         self.whole = False
         self.is_last = False
         """Whether the server says that it closes the connection behind it."""
+        self.only_interim = False
+        """Whether what came so far is interim answers, and the first byte of the answer itself is still to come."""
         self._answers = 0
         self._body: list[bytes] = []
         self._parser = httptools.HttpResponseParser(self)
@@ -44,19 +46,26 @@ class Response:
 
     def on_message_begin(self) -> None:
         self._answers += 1
+        self.only_interim = False
 
     def on_status(self, reason: bytes) -> None:
         self.reason += reason.decode("latin-1")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        if not self.status:
+            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        self.status = self._parser.get_status_code()
+        status = self._parser.get_status_code()
+        if status < 200 and not self.status:
+            self._answers, self.reason, self.headers = 0, "", {}
+            return
+        self.status = status
         self.is_last = not self._parser.should_keep_alive()  # later it tells of what comes next
 
     def on_body(self, piece: bytes) -> None:
         self._body.append(piece)
 
     def on_message_complete(self) -> None:
-        self.whole = True
+        self.whole = self.status > 0
+        self.only_interim = not self.whole

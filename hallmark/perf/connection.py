@@ -138,6 +138,8 @@ class Connection(asyncio.Protocol):
             self._finish(now)
             self.close()
             return
+        if timed.answer.only_interim:
+            timed.first_byte = 0.0
         if body:
             timed.pieces.append((now, body))
         if timed.answer.whole:

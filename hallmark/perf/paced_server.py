@@ -16,6 +16,7 @@ import sys
 import time
 from typing import cast
 
+import httptools
 import uvloop
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -27,7 +28,8 @@ class Paced(asyncio.Protocol):
 
     def __init__(self, ttft_s: float, gap_s: float) -> None:
         self._ttft_s, self._gap_s = ttft_s, gap_s
-        self._received = b""
+        self._parser = httptools.HttpRequestParser(self)
+        self._body = b""
         self._left = 0
         self._next = 0.0
 
@@ -35,14 +37,13 @@ class Paced(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one, and no subclass of it
 
     def data_received(self, data: bytes) -> None:
-        self._received += data
-        head, found, body = self._received.partition(b"\r\n\r\n")
-        if not found:
-            return
-        length = next(int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:"))
-        if len(body) < length:
-            return
-        self._left, self._received = int(json.loads(body[:length])["max_tokens"]), b""
+        self._parser.feed_data(data)
+
+    def on_body(self, piece: bytes) -> None:
+        self._body += piece
+
+    def on_message_complete(self) -> None:
+        self._left, self._body = int(json.loads(self._body)["max_tokens"]), b""
         self._transport.write(_HEAD)
         self._after(self._ttft_s, since=time.perf_counter())
 

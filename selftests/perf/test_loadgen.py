@@ -12,6 +12,7 @@ import pytest
 
 from hallmark.client.answer_watch import AnswerWatch
 from hallmark.client.oracle import TokenOracle
+from hallmark.client.wire import WireClient
 from hallmark.core.verdict import Verdict
 from hallmark.perf.judge import judge_requests
 from hallmark.perf.loadgen import measure
@@ -191,6 +192,19 @@ def test_no_server_at_all_fails_every_request() -> None:
     result = measure(f"http://127.0.0.1:{free_port('127.0.0.1')}", MODEL, a_point(requests=4), vocabulary=VOCABULARY)
     assert len(result.failures) == 4
     assert "connection lost" in result.failures[0].error
+
+
+def test_what_the_environment_says_of_proxies_leads_no_request_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To a proxy that is not there, which would lose them all: the checks and the load generator measure the server."""
+    nowhere = f"http://127.0.0.1:{free_port('127.0.0.1')}"
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, nowhere)
+        monkeypatch.setenv(name.upper(), nowhere)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with running() as server, WireClient(server.base_url, server.model) as client:
+        assert client.get("/v1/models").status == 200
+        assert send(server, a_point()).faultless
 
 
 def test_a_paced_server_is_measured_as_it_logs_itself(tmp_path: Path) -> None:
