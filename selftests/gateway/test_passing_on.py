@@ -167,6 +167,14 @@ def test_a_client_of_http_1_0_gets_no_chunk_frames(front: Running, engine: Engin
     assert b"connection: close" in answer
 
 
+def test_chunk_extensions_and_trailers_are_passed_on_or_taken_off_with_the_frames(front: Running, engine: Engine) -> None:
+    chunks = b'5;a=b\r\nhello\r\n6;q="x;y"\r\n world\r\n0;last\r\nX-Sum: 1\r\n\r\n'
+    engine.answers(STREAM_HEAD + chunks)
+    assert front.raw(request()).endswith(b"\r\n\r\n" + chunks)
+    engine.answers(STREAM_HEAD + chunks)
+    assert front.raw(request(first="POST /v1/completions HTTP/1.0", close=False)).endswith(b"\r\n\r\nhello world")
+
+
 def test_head_is_answered_without_a_body(front: Running, engine: Engine) -> None:
     engine.answers(b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n", closes=True)
     answer = front.raw(request(first="HEAD /v1/models HTTP/1.1"))
