@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from hallmark.core.files import write_json
 from hallmark.perf.exports import as_vllm_bench, requests_table
 from hallmark.perf.sample import PointResult
+from hallmark.perf.series import PointSeries
 from hallmark.specs.model import PerfPoint
+
+SERIES_ENDING = ".series.json"
+"""What the report draws."""
 
 
 def keep_point(beside: Path, result: PointResult, point: PerfPoint, *, model: str) -> None:
@@ -22,3 +27,9 @@ def keep_point(beside: Path, result: PointResult, point: PerfPoint, *, model: st
     beside.with_name(f"{beside.name}.csv").write_text(requests_table(result), encoding="utf-8")
     schedule = "".join(f"{json.dumps(row)}\n" for row in result.schedule)
     beside.with_name(f"{beside.name}.schedule.jsonl").write_text(schedule, encoding="utf-8")
+
+
+def keep_series(beside: Path, series: PointSeries | None) -> None:
+    """Write `beside` with the ending `.series.json`; nothing of a window in which nothing was answered."""
+    if series:
+        write_json(beside.with_name(f"{beside.name}{SERIES_ENDING}"), asdict(series))

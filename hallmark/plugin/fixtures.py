@@ -249,10 +249,11 @@ def measure(
     """Measure one perf point with our own load generator, have every gate judge it, and pytest-benchmark record it."""
     from hallmark.perf.core_speed import CoreSpeed
     from hallmark.perf.device_series import DeviceSeries
-    from hallmark.perf.kept import keep_point
+    from hallmark.perf.kept import keep_point, keep_series
     from hallmark.perf.loadgen import measure as run_point
     from hallmark.perf.observers import Observer, beside, seen_by
     from hallmark.perf.self_check import check_client
+    from hallmark.perf.series import series_of
     from hallmark.perf.server_series import ServerSeries
     from hallmark.perf.verdicts import judge_window, judge_window_on_few
     from hallmark.plugin.benchmark_record import PointRecorder
@@ -265,9 +266,9 @@ def measure(
 
     def run(point: PerfPoint) -> list[Evidence]:
         client = None if smoke else check_client(point, tls=server.endpoint.base_url.startswith("https:"))
-        window, cores = servers.tools(cell.id).load.window(), CoreSpeed()
+        window, cores, device = servers.tools(cell.id).load.window(), CoreSpeed(), DeviceSeries()
         told = ServerSeries(server.endpoint.base_url, api_key=server.endpoint.api_key)
-        observers: list[Observer] = [cores, DeviceSeries(), told]
+        observers: list[Observer] = [cores, device, told]
         result = run_point(
             server.endpoint.base_url,
             server.endpoint.model,
@@ -285,6 +286,9 @@ def measure(
         )
         server.require_alive()
         keep_point(testbed.folder / "perf" / point.name, result, point, model=server.endpoint.model)
+        chips = cell.device_spec.detect.count
+        series = series_of(result, point=point.name, devices=chips, server=told.readings, readings=device.readings)
+        keep_series(testbed.folder / "perf" / point.name, series)
         gated = list(judged("perf", cell, point, result))
         if client:
             evidence = judge_window(gated, result, point, load=window.load, client=client, cores=cores.spins)

@@ -21,6 +21,7 @@ from hallmark.report.decide import Findings, decide
 from hallmark.report.document import Absence, Attachment, Report, Row
 from hallmark.report.judge import NO_RECORD, Judged, judge, waived
 from hallmark.report.load_history import read_history
+from hallmark.report.load_series import read_series
 from hallmark.specs.gaps import draft_line
 
 LAUNCH_PLAN_FILE = "launch_plan.json"
@@ -39,6 +40,7 @@ def load(folder: Path, *, interrupted: bool = False) -> Report:
         environment=_attached(folder / ENVIRONMENT_FILE),
         launch_plan=_attached(folder / LAUNCH_PLAN_FILE),
         load=read_history(folder / LOAD_FILE),
+        series=read_series(folder / "perf"),
     )
 
 

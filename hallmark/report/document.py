@@ -10,6 +10,7 @@ from hallmark.core.load import Load
 from hallmark.core.parts import Kind
 from hallmark.core.records import Evidence
 from hallmark.core.verdict import Verdict
+from hallmark.perf.series import PointSeries
 from hallmark.report.load_history import LoadHistory
 
 Outcome = Literal["ACCEPTED", "REJECTED", "VOID", "ERROR", "INCONCLUSIVE", "INCOMPLETE", "PARTIAL", "INTERRUPTED", "SMOKE PASSED"]
@@ -127,6 +128,8 @@ class Report:
     hallmark_version: str
     load: LoadHistory = field(default_factory=LoadHistory)
     """How busy the machine was, through the run."""
+    series: tuple[PointSeries, ...] = ()
+    """Of each perf point that was measured, over the time of its window."""
     draft: str = ""
     """`draft: missing ...` where the spec lacks what a certificate needs; empty where it lacks nothing."""
     notes: tuple[str, ...] = ()

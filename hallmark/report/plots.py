@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from hallmark.core.records import Evidence
-from hallmark.core.wording import clean, compared, duration, finding, is_number, number, plural, share_text
+from hallmark.core.wording import compared, duration, finding, is_number, number, plural, share_text
 from hallmark.report.load_history import LoadHistory
+from hallmark.report.svg import drawing, upright, words
 
 _SCORE_HEIGHT = 58
 _MIDDLE = 27
@@ -106,31 +107,31 @@ def _placed(evidence: Evidence, value: float | None, *, axis: Axis) -> Markup:
     floor, reference = limit(evidence), _reference(evidence)
     parts = [_missed_zone(axis.at(floor)) if floor is not None else Markup(), _track(_MIDDLE)]
     if reference is not None:
-        parts.append(_upright(axis.at(reference), top=_MIDDLE - 9, bottom=_MIDDLE + 9, style="reference"))
+        parts.append(upright(axis.at(reference), top=_MIDDLE - 9, bottom=_MIDDLE + 9, style="reference"))
     if floor is not None:
-        parts.append(_upright(axis.at(floor), top=_MIDDLE - 13, bottom=_MIDDLE + 13, style="limit"))
-        parts.append(_text(axis.at(floor), _SCORE_HEIGHT - 5, _lines_label(floor, reference), style="small"))
+        parts.append(upright(axis.at(floor), top=_MIDDLE - 13, bottom=_MIDDLE + 13, style="limit"))
+        parts.append(words(axis.at(floor), _SCORE_HEIGHT - 5, _lines_label(floor, reference), style="small"))
     if evidence.interval:
         parts.append(_whisker(axis.at(evidence.interval.low), axis.at(evidence.interval.high), middle=_MIDDLE))
     if value is not None:
         label = compared(value, floor)[0] if floor is not None else number(value)
         parts.append(_mark(axis.at(value), accepted=evidence.verdict.accepted))
-        parts.append(_text(axis.at(value), 10, label, style="value"))
-    return _svg(parts, height=_SCORE_HEIGHT, label=f"{evidence.name}: {finding(evidence)}")
+        parts.append(words(axis.at(value), 10, label, style="value"))
+    return drawing(parts, height=_SCORE_HEIGHT, label=f"{evidence.name}: {finding(evidence)}")
 
 
 def empty_plot(*, reason: str) -> Markup:
     """The place of a score that was not measured."""
-    parts = [_track(_MIDDLE), _text(50, _MIDDLE - 8, reason, style="small")]
-    return _svg(parts, height=_SCORE_HEIGHT, label=reason)
+    parts = [_track(_MIDDLE), words(50, _MIDDLE - 8, reason, style="small")]
+    return drawing(parts, height=_SCORE_HEIGHT, label=reason)
 
 
 def axis_plot(axis: Axis) -> Markup:
-    parts = [_upright(0, top=0, bottom=0, style="tick")]
+    parts = [upright(0, top=0, bottom=0, style="tick")]
     for tick in axis.ticks():
-        parts.append(_upright(axis.at(tick), top=0, bottom=5, style="tick"))
-        parts.append(_text(axis.at(tick), 18, number(tick), style="small"))
-    return _svg(parts, height=22, label=f"scale from {number(axis.low)} to {number(axis.high)}")
+        parts.append(upright(axis.at(tick), top=0, bottom=5, style="tick"))
+        parts.append(words(axis.at(tick), 18, number(tick), style="small"))
+    return drawing(parts, height=22, label=f"scale from {number(axis.low)} to {number(axis.high)}")
 
 
 def ratio(evidence: Evidence) -> float | None:
@@ -164,13 +165,13 @@ def bar_plot(evidence: Evidence) -> Markup:
     parts = [
         _zone(left, width, top=2, height=_BAR_HEIGHT - 4),
         Markup('<rect class="{}" x="0" y="6" width="{:g}%" height="10" rx="2"/>').format(style, scale.at(value)),
-        _upright(at, top=0, bottom=_BAR_HEIGHT, style="limit"),
+        upright(at, top=0, bottom=_BAR_HEIGHT, style="limit"),
         *_bar_marks(evidence, line, scale),
     ]
     if value > scale.high:
         # The bar leaves the scale: the cut says so, and the words by how much.
         parts.append(Markup('<svg x="97%" y="4" overflow="visible"><path class="cut" d="M-4 14 0 0M0 14 4 0"/></svg>'))
-    return _svg(parts, height=_BAR_HEIGHT, label=f"{evidence.name}: {finding(evidence)}, {ratio_text(evidence)}")
+    return drawing(parts, height=_BAR_HEIGHT, label=f"{evidence.name}: {finding(evidence)}, {ratio_text(evidence)}")
 
 
 def load_plot(load: LoadHistory) -> Markup:
@@ -184,11 +185,11 @@ def load_plot(load: LoadHistory) -> Markup:
     parts = [
         areas.format(_LOAD_HEIGHT - 32, Markup().join(reversed(layers))),
         Markup('<line class="limit" x1="0" x2="100%" y1="14" y2="14"/>'),
-        _text(0, 10, plural(load.cores, "core"), style="small"),
-        _text(0, _LOAD_HEIGHT - 4, "0 s", style="small"),
-        _text(100, _LOAD_HEIGHT - 4, duration(load.seconds), style="small"),
+        words(0, 10, plural(load.cores, "core"), style="small"),
+        words(0, _LOAD_HEIGHT - 4, "0 s", style="small"),
+        words(100, _LOAD_HEIGHT - 4, duration(load.seconds), style="small"),
     ]
-    return _svg(parts, height=_LOAD_HEIGHT, label=f"use of the machine: {load.line}")
+    return drawing(parts, height=_LOAD_HEIGHT, label=f"use of the machine: {load.line}")
 
 
 def _area(load: LoadHistory, heights: Iterable[float]) -> str:
@@ -204,18 +205,13 @@ def _area(load: LoadHistory, heights: Iterable[float]) -> str:
 def _bar_marks(evidence: Evidence, line: float, scale: Axis) -> Iterator[Markup]:
     reference, interval = _reference(evidence), evidence.interval
     if reference and reference != line:
-        yield _upright(scale.at(reference), top=2, bottom=_BAR_HEIGHT - 2, style="reference")
+        yield upright(scale.at(reference), top=2, bottom=_BAR_HEIGHT - 2, style="reference")
     if interval and interval.high <= scale.high:
         yield _whisker(scale.at(interval.low), scale.at(interval.high), middle=11)
 
 
 def _lines_label(floor: float, reference: float | None) -> str:
     return f"floor {number(floor)}" + (f" · ref. {number(reference)}" if reference is not None else "")
-
-
-def _svg(parts: Iterable[Markup], *, height: int, label: str) -> Markup:
-    opening = Markup('<svg class="plot" role="img" aria-label="{}" width="100%" height="{}">').format(clean(label), height)
-    return opening + Markup().join(parts) + Markup("</svg>")
 
 
 def _track(y: int) -> Markup:
@@ -230,13 +226,9 @@ def _missed_zone(floor_at: float) -> Markup:
     return _zone(0, floor_at, top=_MIDDLE - 9, height=18)
 
 
-def _upright(x: float, *, top: int, bottom: int, style: str) -> Markup:
-    return Markup('<line class="{}" x1="{x:g}%" x2="{x:g}%" y1="{}" y2="{}"/>').format(style, top, bottom, x=x)
-
-
 def _whisker(low: float, high: float, *, middle: int) -> Markup:
     line = Markup('<line class="whisker" x1="{:g}%" x2="{:g}%" y1="{y}" y2="{y}"/>').format(low, high, y=middle)
-    caps = (_upright(end, top=middle - 5, bottom=middle + 5, style="whisker") for end in (low, high))
+    caps = (upright(end, top=middle - 5, bottom=middle + 5, style="whisker") for end in (low, high))
     return line + Markup().join(caps)
 
 
@@ -246,8 +238,3 @@ def _mark(x: float, *, accepted: bool) -> Markup:
         return Markup('<circle class="dot" cx="{:g}%" cy="{}" r="5"/>').format(x, _MIDDLE)
     diamond = Markup('<svg x="{:g}%" y="{}" overflow="visible"><path class="dot missed" d="M-7 0 0-7 7 0 0 7Z"/></svg>')
     return diamond.format(x, _MIDDLE)
-
-
-def _text(x: float, y: int, text: str, *, style: str) -> Markup:
-    anchor = "start" if x < 25 else "end" if x > 75 else "middle"
-    return Markup('<text class="{}" x="{:g}%" y="{}" text-anchor="{}">{}</text>').format(style, x, y, anchor, clean(text))

@@ -16,9 +16,13 @@ from markupsafe import Markup
 from hallmark.core import wording
 from hallmark.core.records import Evidence
 from hallmark.core.verdict import Verdict
+from hallmark.perf.series import PointSeries
 from hallmark.report import plots
 from hallmark.report.document import Outcome, Report, Row
 from hallmark.report.layout import KIND_TITLES, facts_of, manifest_line, plan_of, tally
+from hallmark.report.series_plots import Panel, over_time
+from hallmark.report.spread_plots import Spread, spreads
+from hallmark.report.trade_plot import trade_plot, traded
 
 _LONGEST_VALUE = 140
 _LONGEST_LIST = 6
@@ -63,10 +67,14 @@ class Point:
     exact: tuple[Evidence, ...]
     held: tuple[Evidence, ...]
     observed: tuple[Evidence, ...]
+    panels: Sequence[Panel] = ()
+    spreads: Sequence[Spread] = ()
 
 
 def render_html(report: Report) -> str:
-    points = [_point(row) for row in report.of_kind("perf")]
+    series = {f"perf.{one.point}": one for one in report.series}
+    points = [_point(row, series.get(row.check)) for row in report.of_kind("perf")]
+    trades = traded(report.of_kind("perf"), series)
     evals = report.of_kind("evals")
     axis = plots.axis_of(item for row in evals for item in row.evidence if plots.score(item) is not None)
     tone, symbol = _TONES[report.decision.outcome]
@@ -82,6 +90,8 @@ def render_html(report: Report) -> str:
         differences=_differences(evals),
         axis=axis,
         points=points,
+        trades=trades,
+        trade_plot=trade_plot(trades) if len(trades) > 1 else Markup(),
         logs=[row for row in report.rows if row.log and row.verdict is not Verdict.PASS],
         facts=facts_of(report.environment.content),
         plan=plan_of(report.launch_plan.content),
@@ -114,11 +124,12 @@ def _difference_plot(evidence: Evidence) -> Markup:
     return plots.bar_plot(evidence) if plots.score(evidence) is None and plots.ratio(evidence) is not None else Markup()
 
 
-def _point(row: Row) -> Point:
+def _point(row: Row, series: PointSeries | None) -> Point:
     exact = tuple(item for item in row.evidence if item.target and item.target.relation == "==")
     held = tuple(item for item in row.evidence if item not in exact and plots.ratio(item) is not None)
     observed = tuple(item for item in row.evidence if item not in exact and item not in held)
-    return Point(row=row, exact=exact, held=held, observed=observed)
+    panels, shown = (over_time(series), spreads(series, row.evidence)) if series else ((), ())
+    return Point(row=row, exact=exact, held=held, observed=observed, panels=panels, spreads=shown)
 
 
 @cache
@@ -139,6 +150,7 @@ def _template() -> Template:
         plural=wording.plural,
         duration=wording.duration,
         when=wording.when,
+        number=wording.number,
         value=wording.value_text,
         limit=wording.limit_text,
         asked=wording.asked_text,
