@@ -6,6 +6,7 @@ the window is over. Only observed: it decides nothing, and where `/metrics` tell
 
 from __future__ import annotations
 
+import math
 import re
 import ssl
 import threading
@@ -59,6 +60,8 @@ class ServerSeries:
         self._connection: HTTPConnection | None = None
         self._names: Names | None = None
         self._absent = ""
+        self._costs_s = 0.0
+        """What telling takes the server."""
         self._kept: list[tuple[float, bytes]] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="hallmark-server-series", daemon=True)
@@ -95,12 +98,11 @@ class ServerSeries:
         return observed(self.readings, late=bool(self._names.late_s))
 
     def _run(self) -> None:
-        pause = self._every_s
-        while not self._ended.wait(pause):
-            pause = max(self._every_s, self._ask() / _MOST_SHARE)
+        while not self._ended.wait(max(self._every_s, self._costs_s / _MOST_SHARE)):
+            self._ask()
 
-    def _ask(self) -> float:
-        """Keep what the server tells, if it does; returns how long that took, in seconds."""
+    def _ask(self) -> None:
+        """Keep what the server tells, if it does."""
         began = time.perf_counter()
         try:
             status, body = self._get()
@@ -112,7 +114,8 @@ class ServerSeries:
             if status == 200:
                 # Packed, ten minutes of a large one stay under ten megabytes; and packing does not hold up the timed path.
                 self._kept.append((began, zlib.compress(body, 1)))
-        return time.perf_counter() - began
+                # The least, because of the others a part is waiting: the first one meets a server that has nothing else to do.
+                self._costs_s = min(self._costs_s or math.inf, time.perf_counter() - began)
 
     def _get(self) -> tuple[int, bytes]:
         self._connection = self._connection or self._connect()
