@@ -10,6 +10,7 @@ import gc
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hallmark.client.answer_watch import AnswerWatch
@@ -18,6 +19,7 @@ from hallmark.perf.connection import Address, TimedRequest
 from hallmark.perf.loops import Bounds, ClosedLoop, Loop, OpenLoop, no_progress
 from hallmark.perf.reading import read_timed
 from hallmark.perf.sample import Failed, PointResult, Sample
+from hallmark.perf.shares import PLAIN, require_structure
 from hallmark.perf.traces import TraceRequest
 from hallmark.perf.workload import PATHS, Planned, make_workload
 from hallmark.specs.model import PerfPoint
@@ -93,7 +95,13 @@ def _bodies(planned: Iterable[Planned]) -> list[bytes]:
 
 def _read(sent: Iterable[TimedRequest], planned: Iterable[Planned], watch: AnswerWatch | None) -> list[Sample | Failed]:
     """What came of each request that was sent, which were sent in the order in which they were planned."""
-    return [read_timed(one, isl=plan.isl, osl=plan.osl, watch=watch) for one, plan in zip(sent, planned, strict=False)]
+    return [_read_one(one, plan, watch) for one, plan in zip(sent, planned, strict=False)]
+
+
+def _read_one(timed: TimedRequest, plan: Planned, watch: AnswerWatch | None) -> Sample | Failed:
+    holds = require_structure if plan.kind.structured else None
+    found = read_timed(timed, isl=plan.isl, osl=plan.osl, watch=watch, holds=holds)
+    return replace(found, kind=plan.kind.name) if plan.kind != PLAIN and isinstance(found, Sample) else found
 
 
 @contextmanager

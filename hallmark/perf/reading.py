@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from array import array
+from collections.abc import Callable
 
 from hallmark.client.answer_watch import AnswerWatch
 from hallmark.client.errors import StreamBroken, StreamTruncated
@@ -11,7 +12,7 @@ from hallmark.client.response import Response
 from hallmark.client.text import count
 from hallmark.core.errors import CheckFailed
 from hallmark.perf.connection import TimedRequest
-from hallmark.perf.runs import Run, runs_of
+from hallmark.perf.runs import Run, first_choice, runs_of
 from hallmark.perf.sample import Failed, Sample
 
 _SHOWN = 200
@@ -21,10 +22,17 @@ _ASKED = {"stream": True, "ignore_eos": True}
 """What of a request of a point bears on what its answer may look like."""
 
 
-def read_timed(timed: TimedRequest, *, isl: int, osl: int, watch: AnswerWatch | None = None) -> Sample | Failed:
+def read_timed(
+    timed: TimedRequest,
+    *,
+    isl: int,
+    osl: int,
+    watch: AnswerWatch | None = None,
+    holds: Callable[[str], None] | None = None,
+) -> Sample | Failed:
     """A Sample only where the whole answer came, of `isl` prompt and `osl` output tokens by the server's own count.
 
-    `watch` looks at what the answer holds besides.
+    `watch` looks at what the answer holds besides; `holds` raises CheckFailed where a chat's content is not what was asked for.
     """
     try:
         if timed.lost:
@@ -35,6 +43,8 @@ def read_timed(timed: TimedRequest, *, isl: int, osl: int, watch: AnswerWatch | 
             watch.stream(_ASKED, [run.body for run in runs], complete=True)
         cached = _check_usage(runs, isl=isl, osl=osl)
         times = _token_times(runs, osl)
+        if holds:
+            holds("".join(map(_content_of, runs)))
     except CheckFailed as exc:
         return Failed(start=timed.start, error=str(exc), late=timed.late)
     return Sample(
@@ -80,6 +90,11 @@ def _check_usage(runs: list[Run], *, isl: int, osl: int) -> int:
     if not 0 <= cached <= isl:
         raise CheckFailed(f"usage says that {cached} of the prompt's {isl} tokens came out of a prefix cache")
     return cached
+
+
+def _content_of(run: Run) -> str:
+    """What it adds to a chat's answer, without what is thought."""
+    return str((first_choice(run.body).get("delta") or {}).get("content") or "")
 
 
 def _token_times(runs: list[Run], osl: int) -> array[float]:

@@ -33,6 +33,8 @@ class Sample:
     """Of the prompt's tokens, those that the server says it took out of a prefix cache."""
     held_s: float = 0.0
     """So long it waited for its turn: as many requests as the point allows were under way."""
+    kind: str = ""
+    """What it asked for besides a plain answer, where the point has `shares` (`shares.Kind.name`)."""
 
     @property
     def ttft_s(self) -> float:

@@ -6,8 +6,10 @@ way it is exact, and the server's own count must agree.
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from hallmark.core.errors import HarnessError
 from hallmark.perf.arrivals import due_times
 from hallmark.perf.lengths import LEAST_OSL, lengths_of
 from hallmark.perf.prompts import HEAD, KnownPrompts, Part, Prompt, TokenPrompts
+from hallmark.perf.shares import PLAIN, Kind, kinds_drawn, kinds_of, structure
 from hallmark.perf.traces import BLOCK_TOKENS, TraceRequest
 from hallmark.specs.model import PerfPoint
 
@@ -39,11 +42,12 @@ class Planned:
     """In an open loop, from the window's first request on."""
     group: int | None = None
     """Whose prefix its prompt begins with; None where none is shared."""
+    kind: Kind = PLAIN
 
     def row(self, *, open_at: float | None) -> dict[str, Any]:
         """For a run's folder; `open_at`: how many times as fast as planned an open loop sends, None for a closed one."""
         due_s = None if open_at is None else round(self.due_s / open_at, 6)
-        return {"due_s": due_s, "isl": self.isl, "osl": self.osl, "group": self.group}
+        return {"due_s": due_s, "isl": self.isl, "osl": self.osl, "group": self.group, "kind": self.kind.name}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,28 +84,36 @@ def make_workload(
 ) -> Workload:
     """Warm-up and window of `point`. One (seed, salt) gives one workload; a fresh salt shares no prompt with any other.
 
-    The warm-up has the most tokens that the point allows, so that the largest sizes are warm, too, and each group's prefix in
-    turn. `trace`: what the point's arrivals are recorded in, one for each request of the window; none where they are drawn.
-    `tokenizer`: the model's own, which a point over chat needs.
+    The warm-up has the most tokens that the point allows, so that the largest sizes are warm, too; each group's prefix in turn;
+    and each kind of request. `trace`: what the point's arrivals are recorded in, one for each request of the window; none where
+    they are drawn. `tokenizer`: the model's own, which a point over chat needs.
     """
     warmup = list(_warmup(point))
     prompts = _prompts(point, vocabulary, f"{seed} {salt}", tokenizer)
     _require_enough(prompts.symbols, point, warmup)
-    known = KnownPrompts(by_chance=prompts.by_chance(point.isl))
+    by_chance = prompts.by_chance(point.isl)
+    # What a model has read says nothing to an adapter: their caches are apart.
+    known: defaultdict[str, KnownPrompts] = defaultdict(lambda: KnownPrompts(by_chance=by_chance))
     allowed: list[float] = []
 
-    def planned(asked: _Asked) -> Planned:
+    def planned(asked: _Asked, kind: Kind) -> Planned:
         prompt = prompts.make(asked.parts)
-        allowed.append(known.add(prompt.ids))
-        body = _body(model, prompt, osl=asked.osl, seed=seed)
-        return Planned(body=body, isl=len(prompt.ids), osl=asked.osl, due_s=asked.due_s, group=asked.group)
+        allowed.append(known[kind.adapter].add(prompt.ids))
+        return Planned(
+            body=_body(kind.adapter or model, prompt, asked.osl, seed=seed, structured=kind.structured),
+            isl=len(prompt.ids),
+            osl=asked.osl,
+            due_s=asked.due_s,
+            group=asked.group,
+            kind=kind,
+        )
 
-    warm = tuple(map(planned, warmup))
+    warm = tuple(map(planned, warmup, itertools.cycle(kinds_of(point))))
     allowed.clear()
     window = _recorded(point, trace) if trace else _drawn(point, seed=seed, salt=salt)
     return Workload(
         warmup=warm,
-        window=tuple(map(planned, window)),
+        window=tuple(map(planned, window, kinds_drawn(point, seed=seed, salt=salt))),
         seed=seed,
         salt=salt,
         cached_by_chance=sum(allowed) / point.requests,
@@ -162,7 +174,7 @@ def _require_enough(vocabulary: int, point: PerfPoint, warmup: Sequence[_Asked])
         raise HarnessError(f"{vocabulary} tokens make too few prompts of {point.isl} tokens for {count} distinct ones")
 
 
-def _body(model: str, prompt: Prompt, *, osl: int, seed: int) -> bytes:
+def _body(model: str, prompt: Prompt, osl: int, *, seed: int, structured: bool) -> bytes:
     # No min_tokens: ignore_eos is enough to reach OSL, and masking the end token would cost the server time at each step.
     body: Mapping[str, Any] = {
         "model": model,
@@ -175,5 +187,6 @@ def _body(model: str, prompt: Prompt, *, osl: int, seed: int) -> bytes:
         "seed": seed,
         "stream": True,
         "stream_options": {"include_usage": True},
+        **(structure(osl) if structured else {}),
     }
     return json.dumps(body, separators=(",", ":")).encode()

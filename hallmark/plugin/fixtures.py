@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -242,6 +243,16 @@ def _recorded(cell: Cell, point: PerfPoint) -> Sequence[TraceRequest]:
     return read_trace(cell.beside_spec(point.arrivals.trace), point.arrivals.format, most=point.requests)
 
 
+def _adapters(cell: Cell, point: PerfPoint, request: pytest.FixtureRequest) -> AbstractContextManager[None]:
+    """Has the adapters served of which a point has a share."""
+    from hallmark.client.adapters import loaded, place_of
+
+    if not point.shares or not point.shares.adapters:
+        return nullcontext()
+    places = {adapter.name: place_of(cell, adapter) for adapter in cell.lora if adapter.name in point.shares.adapters}
+    return loaded(request.getfixturevalue("runtime_client"), places)
+
+
 @pytest.fixture
 def measure(
     cell: Cell, testbed: Testbed, server: RunningServer, tokenizer: TokenOracle, request: pytest.FixtureRequest
@@ -255,6 +266,7 @@ def measure(
     from hallmark.perf.self_check import check_client
     from hallmark.perf.series import series_of
     from hallmark.perf.server_series import ServerSeries
+    from hallmark.perf.shares import kinds_seen
     from hallmark.perf.verdicts import judge_window, judge_window_on_few
     from hallmark.plugin.benchmark_record import PointRecorder
 
@@ -294,8 +306,12 @@ def measure(
             evidence = judge_window(gated, result, point, load=window.load, client=client, cores=cores.spins)
         else:
             evidence = judge_window_on_few(gated, result, point, load=window.load)
-        evidence += seen_by(observers, result)
+        evidence += [*kinds_seen(result), *seen_by(observers, result)]
         recorder.record(result, evidence, cell=cell.id, point=point.name)
         return evidence
 
-    return run
+    def run_with_adapters(point: PerfPoint) -> list[Evidence]:
+        with _adapters(cell, point, request):
+            return run(point)
+
+    return run_with_adapters

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from hallmark.specs.strict import Contradiction, Count, Fraction, Name, Positive, Quantity, Scalar, Strict
-from hallmark.specs.traffic import Lengths, Prefixes
+from hallmark.specs.traffic import Lengths, Prefixes, Shares
 
 
 class Tier(StrEnum):
@@ -221,6 +221,8 @@ class PerfPoint(Strict):
     """What prompts have in common; absent where each is unlike all others."""
     api: Literal["completions", "chat"] = "completions"
     """The API that it is measured over. What a chat's template adds counts for `isl`."""
+    shares: Shares | None = None
+    """What parts of the requests are for adapters, and for structured output; absent where all are plain."""
     concurrency: Positive
     """Users, each of whom sends its next request when the last is answered; with `arrivals` the most requests under way."""
     arrivals: Arrivals | None = None
@@ -244,8 +246,8 @@ class PerfPoint(Strict):
         isl = drawn.isl.name_with(self.isl) if drawn.isl else self.isl
         osl = drawn.osl.name_with(self.osl) if drawn.osl else self.osl
         more = [part.name for part in (self.arrivals, self.prefixes) if part]
-        if self.api == "chat":
-            more.append("chat")
+        more += ["chat"] if self.api == "chat" else []
+        more += [self.shares.name] if self.shares else []
         return "-".join([f"isl{isl}-osl{osl}-c{self.concurrency}", *more])
 
     @property
@@ -302,6 +304,10 @@ class PerfPoint(Strict):
         shortest = (drawn and drawn.low) or self.isl
         if self.prefixes and self.prefixes.tokens >= shortest:
             raise Contradiction(f"a prompt may have {shortest} tokens, no more than the prefix", "prefixes", "tokens")
+        if self.shares and self.shares.structured and self.api != "chat":
+            raise Contradiction("structured output is asked for over chat: add `api: chat`", "shares", "structured")
+        if self.shares and self.shares.least * self.requests < 1:
+            raise Contradiction(f"{self.shares.least:g} of {self.requests} requests is none", "shares")
 
 
 def joined(base: tuple[PerfPoint, ...], own: tuple[PerfPoint, ...]) -> tuple[PerfPoint, ...]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from hallmark.specs.strict import Contradiction, Positive, Strict
+from hallmark.specs.strict import Contradiction, Fraction, Name, Positive, Strict
 
 
 class Drawn(Strict):
@@ -70,3 +70,34 @@ class Prefixes(Strict):
     @property
     def name(self) -> str:
         return f"prefix{self.groups}x{self.tokens}"
+
+
+Share = Annotated[Fraction, Field(gt=0)]
+
+
+class Shares(Strict):
+    """What parts of the requests are for something else than the model's plain answer; no request is of two kinds."""
+
+    adapters: dict[Name, Share] = Field(default_factory=dict)
+    """LoRA adapter of the weights -> the part of all requests that is for it, such as 0.25. They are loaded for the point."""
+    structured: Share | None = None
+    """The part that asks for structured output; its answers have `osl` tokens as well. Over chat alone."""
+
+    @property
+    def name(self) -> str:
+        adapters = [f"adapter-{name}-{share:g}" for name, share in self.adapters.items()]
+        return "-".join([*adapters, *([f"structured-{self.structured:g}"] if self.structured else [])])
+
+    @property
+    def least(self) -> float:
+        """The smallest of them."""
+        return min([*self.adapters.values(), *([self.structured] if self.structured else [])])
+
+    @model_validator(mode="after")
+    def _is_part_of_all(self) -> Shares:
+        if not self.adapters and not self.structured:
+            raise Contradiction("states no share: adapters, structured, or both", "structured")
+        total = sum(self.adapters.values()) + (self.structured or 0)
+        if total > 1 + 1e-9:
+            raise Contradiction(f"the shares together are {total:g}, more than all requests", "adapters")
+        return self

@@ -62,6 +62,7 @@ def _unreachable_point(cell: Cell, point: PerfPoint, at: KeyPath) -> Iterator[Ce
     if Feature(point.api) not in cell.impl.features:
         message = f"perf.{point.name} is measured over {point.api}, a feature that {cell.impl.name} does not declare"
         yield _error("unreachable", message, f"declare {point.api}, or drop the point", at)
+    yield from _unreachable_shares(cell, point, at)
     longest_s = point.longest_s(cell.impl.tier_factors[cell.impl.status.required_tier])
     if point.timeout_s and longest_s >= point.timeout_s:
         message = f"perf.{point.name} may take {longest_s:.0f} s at what it requires, and has a timeout_s of {point.timeout_s}"
@@ -99,6 +100,22 @@ def contradictions(cell: Cell) -> Iterator[CellRemark]:
         if other.floor != target.floor:
             message = f"evals.{other.name} and evals.{target.name} want {other.floor:.4g} and {target.floor:.4g} of one task"
             yield _warning("contradiction", message, "keep the stricter", ("evals", cell.model, target.name))
+
+
+def _unreachable_shares(cell: Cell, point: PerfPoint, at: KeyPath) -> Iterator[CellRemark]:
+    if point.shares is None:
+        return
+    there = {adapter.name for adapter in cell.lora}
+    for name in point.shares.adapters:
+        if name not in there:
+            message = f"perf.{point.name}: the weights name no adapter {name}"
+            yield _error("unreachable", message, "add it to their `lora`", (*at, "shares", "adapters", name))
+    if point.shares.adapters and Feature.LORA not in cell.impl.features:
+        message = f"perf.{point.name} asks for adapters, a feature that {cell.impl.name} does not declare"
+        yield _error("unreachable", message, "declare lora, or drop the share", (*at, "shares", "adapters"))
+    if point.shares.structured and Feature.STRUCTURED_OUTPUT not in cell.impl.features:
+        message = f"perf.{point.name} asks for structured output, a feature that {cell.impl.name} does not declare"
+        yield _error("unreachable", message, "declare structured_output, or drop the share", (*at, "shares", "structured"))
 
 
 def _contradictions(point: PerfPoint) -> Iterator[tuple[str, str]]:

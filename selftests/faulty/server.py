@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -87,7 +88,7 @@ class StandIn:
         self.adapters: list[str] = []
         self.born = time.time()
         self.cans: dict[str, Reply] = {}
-        self.prompts: list[tuple[int, ...]] = []
+        self.prompts: defaultdict[str, list[tuple[int, ...]]] = defaultdict(list)
         self.past = isolation_faults.Past()
         self.jobs: list[Job] = []
         """What is being answered."""
@@ -301,10 +302,11 @@ class StandIn:
             raise Refused(f"The model `{asked}` does not exist.", 404, "model")
 
     def _cached(self, job: Job) -> Job:
-        """`job` with what the cache holds of its first prompt, which it then holds whole."""
+        """`job` with what the cache holds of its first prompt, which it then holds whole; that of each adapter is apart."""
         prompt = job.prompts[0]
-        common = max((in_common(prompt, other) for other in self.prompts), default=0)
-        self.prompts.append(prompt)
+        known = self.prompts["" if "lora-shares-cache" in self.faults else job.adapter]
+        common = max((in_common(prompt, other) for other in known), default=0)
+        known.append(prompt)
         return replace(job, cached=common)
 
     async def complete(self, job: Job, writer: asyncio.StreamWriter) -> None:

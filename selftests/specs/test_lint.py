@@ -106,6 +106,20 @@ FAULTS: dict[str, tuple[str, str, Severity, str]] = {
         Severity.ERROR,
         "isl64-osl32-c2-chat is measured over chat",
     ),
+    "a share of an adapter that the weights do not have": (
+        changed("osl: 32", "osl: 32\n            shares: { adapters: { french: 0.5 } }"),
+        "unreachable",
+        Severity.ERROR,
+        "isl64-osl32-c2-adapter-french-0.5: the weights name no adapter french",
+    ),
+    "a share of structured output that is not declared": (
+        changed("osl: 32", "osl: 32\n            api: chat\n            shares: { structured: 0.5 }").replace(
+            "status: complete", "status: complete\n    features: [chat]"
+        ),
+        "unreachable",
+        Severity.ERROR,
+        "isl64-osl32-c2-chat-structured-0.5 asks for structured output",
+    ),
     "an eval of a feature that is not declared": (
         changed("n: 1000", "n: 1000\n      api: chat").replace(
             "status: complete", "status: complete\n    features: [completions]"

@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 
+from hallmark.client.adapters import place_of
 from hallmark.client.asking import together
 from hallmark.client.text import part
 from hallmark.core.errors import CheckFailed, Inconclusive
@@ -24,13 +25,9 @@ def served(client):
     return {part(model, "id") for model in part(client.get("/v1/models").require(200).json(), "data")}
 
 
-def path_of(cell, adapter):
-    return str(cell.beside_spec(adapter.path)) if adapter.path else adapter.repo
-
-
 @pytest.fixture
 def adapter_path(cell, lora_adapter):
-    return path_of(cell, lora_adapter)
+    return place_of(cell, lora_adapter)
 
 
 @pytest.fixture
@@ -118,7 +115,7 @@ def test_adapters_and_the_model_do_not_mix(client, runtime_client, cell, lora_ad
     voices = Voices(client, same_answers, lora_adapter.checks)
     try:
         for adapter in cell.lora:
-            body = {"lora_name": adapter.name, "lora_path": path_of(cell, adapter)}
+            body = {"lora_name": adapter.name, "lora_path": place_of(cell, adapter)}
             runtime_client.post("/v1/load_lora_adapter", body).require(200)
         alone = voices.alone(both)
         if all(alone[client.model, place].text == alone[name, place].text for place in range(len(lora_adapter.checks))):
