@@ -17,16 +17,20 @@ def place_of(cell: Cell, adapter: LoraAdapter) -> str:
 
 
 @contextmanager
-def loaded(client: WireClient, places: Mapping[str, str]) -> Iterator[None]:
-    """Have these served meanwhile (name -> place); those that were served before stay. CheckFailed where one does not load."""
+def loaded(client: WireClient, places: Mapping[str, str], *, by: WireClient | None = None) -> Iterator[None]:
+    """Have these served meanwhile (name -> place); those that were served before stay. CheckFailed where one does not load.
+
+    `by`: who loads them, where that is another one than the server that `client` asks.
+    """
+    loads = by or client
     served = {model.get("id") for model in listed(client)}
     added: list[str] = []
     try:
         for name, place in places.items():
             if name not in served:
-                client.post("/v1/load_lora_adapter", {"lora_name": name, "lora_path": place}).require(200)
+                loads.post("/v1/load_lora_adapter", {"lora_name": name, "lora_path": place}).require(200)
                 added.append(name)
         yield
     finally:
         for name in added:
-            client.post("/v1/unload_lora_adapter", {"lora_name": name})
+            loads.post("/v1/unload_lora_adapter", {"lora_name": name})

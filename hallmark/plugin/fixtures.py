@@ -250,7 +250,7 @@ def _adapters(cell: Cell, point: PerfPoint, request: pytest.FixtureRequest) -> A
     if not point.shares or not point.shares.adapters:
         return nullcontext()
     places = {adapter.name: place_of(cell, adapter) for adapter in cell.lora if adapter.name in point.shares.adapters}
-    return loaded(request.getfixturevalue("runtime_client"), places)
+    return loaded(request.getfixturevalue("client"), places, by=request.getfixturevalue("runtime_client"))
 
 
 @pytest.fixture
