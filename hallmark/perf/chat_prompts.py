@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from hallmark.client.oracle import TokenOracle
 from hallmark.core.errors import HarnessError, UsageError
@@ -20,7 +20,7 @@ _LETTERS = "aeinorstuxyz"
 
 
 class ChatPrompts:
-    """One message of a user for each prompt: what it shares, and then its own, which is as long as is left."""
+    """What a prompt shares, then its own, which is as long as is left: one message of a user, or those of a conversation."""
 
     def __init__(self, oracle: TokenOracle, salt: str) -> None:
         self._oracle = oracle
@@ -31,6 +31,8 @@ class ChatPrompts:
         self._sizes: Mapping[str, int] = {f" {word}": oracle.count(f"{words[0]} {word}") - alone for word in words}
         self._words = list(self._sizes)
         self._heads: set[tuple[str, ...]] = set()
+        self._own: dict[str, str] = {}
+        """Label of an own part -> its text, which later turns repeat."""
         self._added = 0
         """To the tokens of a text, by the template and where its parts meet; as it was with the latest prompt."""
 
@@ -44,7 +46,7 @@ class ChatPrompts:
 
         The first words that differ may begin with equal tokens, too.
         """
-        one, other = (self._oracle.chat_ids(_said(self._words[place])) for place in (0, -1))
+        one, other = (self._oracle.chat_ids(_messages([("user", self._words[place])])) for place in (0, -1))
         words = common_by_chance(self.symbols, isl=isl) + 1
         return min(float(isl), in_common(one, other) + words * max(self._sizes.values()))
 
@@ -52,13 +54,14 @@ class ChatPrompts:
         """A prompt of as many tokens as all parts have; the last one is its own. UsageError where a template leaves no room."""
         *shared, own = parts
         length = sum(part.tokens for part in parts)
-        before = "".join(word for part in shared for word in self._text(self._stream(part.label), part.tokens))
+        before = [(_role(part), self._said_before(part)) for part in shared]
         stream = self._own_stream(own)
         words = self._text(stream, max(1, own.tokens - self._added))
         for _ in range(_TRIES):
-            messages = _said(before + "".join(words))
+            messages = _messages([*before, (_role(own), "".join(words))])
             ids = self._oracle.chat_ids(messages)
             if len(ids) == length:
+                self._own[own.label] = "".join(words)
                 return Prompt(fields={"messages": messages}, ids=ids)
             self._added += len(ids) - length
             words = self._changed(words, stream, by=length - len(ids))
@@ -68,6 +71,9 @@ class ChatPrompts:
                     hint="raise `isl`, or measure over completions",
                 )
         raise HarnessError(f"found no chat of exactly {length} tokens")
+
+    def _said_before(self, part: Part) -> str:
+        return self._own.get(part.label) or "".join(self._text(self._stream(part.label), part.tokens))
 
     def _stream(self, label: str) -> Iterator[str]:
         """Words without end, each with a blank before it; those of one label are always the same."""
@@ -107,5 +113,11 @@ class ChatPrompts:
         return words
 
 
-def _said(text: str) -> list[dict[str, str]]:
-    return [{"role": "user", "content": text.strip()}]
+def _role(part: Part) -> str:
+    return "assistant" if part.answer else "user"
+
+
+def _messages(said: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """A message for all that one says without a break."""
+    turns = itertools.groupby(said, key=lambda one: one[0])
+    return [{"role": role, "content": "".join(text for _, text in texts).strip()} for role, texts in turns]

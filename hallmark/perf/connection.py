@@ -46,6 +46,8 @@ class TimedRequest:
     completed: bool = False
     late: bool = False
     """Whether nothing was wrong but that the point's time was over before the answer was."""
+    place: int | None = None
+    """Among the requests that were planned, where they are not sent in that order."""
     sent_again: bool = False
     """Whether it took a second connection, because the server closed a kept one before the first byte of its answer."""
 

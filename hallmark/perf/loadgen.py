@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from hallmark.client.answer_watch import AnswerWatch
 from hallmark.core.load import UNNOTABLE_S
 from hallmark.perf.connection import Address, TimedRequest
+from hallmark.perf.conversations import Conversations
 from hallmark.perf.loops import Bounds, ClosedLoop, Loop, OpenLoop, no_progress
 from hallmark.perf.reading import read_timed
 from hallmark.perf.sample import Failed, PointResult, Sample
@@ -63,9 +64,11 @@ def measure(
     address = Address.of(base_url, PATHS[point.api], api_key=api_key)
     bounds = Bounds(limit_s=limit_s, during=during or nullcontext(), should_stop=should_stop)
     loop: Loop = ClosedLoop(address, point.concurrency, bounds)
-    if point.arrivals:
-        speed = point.arrivals.speed
-        loop = OpenLoop(address, point.concurrency, bounds, due=[planned.due_s / speed for planned in workload.window])
+    due = [one.due_s / point.arrivals.speed for one in workload.window if not one.turn] if point.arrivals else None
+    if point.turns:
+        loop = Conversations(address, point.concurrency, bounds, turns=point.turns, due=due)
+    elif due is not None:
+        loop = OpenLoop(address, point.concurrency, bounds, due=due)
     with _no_garbage_collection():
         asyncio.run(loop.run(_bodies(workload.warmup), _bodies(workload.window), progress=progress))
     warmup = _read(loop.warmup_sent, workload.warmup, watch)
@@ -93,15 +96,17 @@ def _bodies(planned: Iterable[Planned]) -> list[bytes]:
     return [one.body for one in planned]
 
 
-def _read(sent: Iterable[TimedRequest], planned: Iterable[Planned], watch: AnswerWatch | None) -> list[Sample | Failed]:
-    """What came of each request that was sent, which were sent in the order in which they were planned."""
-    return [_read_one(one, plan, watch) for one, plan in zip(sent, planned, strict=False)]
+def _read(sent: Iterable[TimedRequest], planned: Sequence[Planned], watch: AnswerWatch | None) -> list[Sample | Failed]:
+    """What came of each request that was sent; they were sent in the order in which they were planned, or tell their place."""
+    return [_read_one(one, planned[number if one.place is None else one.place], watch) for number, one in enumerate(sent)]
 
 
 def _read_one(timed: TimedRequest, plan: Planned, watch: AnswerWatch | None) -> Sample | Failed:
     holds = require_structure if plan.kind.structured else None
     found = read_timed(timed, isl=plan.isl, osl=plan.osl, watch=watch, holds=holds)
-    return replace(found, kind=plan.kind.name) if plan.kind != PLAIN and isinstance(found, Sample) else found
+    if isinstance(found, Failed) or (plan.kind == PLAIN and plan.turn == 0):
+        return found
+    return replace(found, kind="" if plan.kind == PLAIN else plan.kind.name, turn=plan.turn)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from hallmark.perf.connection import Address, Connection, TimedRequest
 
 TICK_S = 0.02
 POLL_S = 0.1
-_AHEAD_S = 0.02
+AHEAD_S = 0.02
 """The first request of a schedule is due so long after it is begun, so that it can be sent in time."""
 _WAKES_BEFORE_S = 0.003
 """Timers of an event loop ring a millisecond late and more: so long before a request is due, the loop waits awake."""
@@ -191,7 +191,7 @@ class OpenLoop(Loop):
         """Of each request of the window, in seconds from the first one."""
 
     async def _send_all(self, requests: Sequence[bytes], sent: list[TimedRequest], done: Done) -> None:
-        turns, begun = asyncio.Semaphore(self._concurrency), time.perf_counter() + _AHEAD_S
+        turns, begun = asyncio.Semaphore(self._concurrency), time.perf_counter() + AHEAD_S
 
         async def one(request: bytes, timed: TimedRequest) -> None:
             try:
@@ -204,7 +204,7 @@ class OpenLoop(Loop):
         async with asyncio.TaskGroup() as under_way:
             for request, offset in zip(requests, self._due, strict=True):
                 timed = TimedRequest(begun + offset)
-                await _wait_until(timed.start)
+                await wait_until(timed.start)
                 if turns.locked():
                     await turns.acquire()
                     timed.held_s = time.perf_counter() - timed.start
@@ -214,7 +214,7 @@ class OpenLoop(Loop):
                 under_way.create_task(one(request, timed))
 
 
-async def _wait_until(moment: float) -> None:
+async def wait_until(moment: float) -> None:
     """Return at that moment of `time.perf_counter()`, and not a timer's tick later; other tasks run meanwhile."""
     left = moment - time.perf_counter()
     if left > _WAKES_BEFORE_S:

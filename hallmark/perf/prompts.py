@@ -25,7 +25,9 @@ class Part:
     label: str
     tokens: int
     own: bool = False
-    """Whether it is this request's alone, and none may begin alike."""
+    """Whether it is this request's alone (or its conversation's), and none may begin alike."""
+    answer: bool = False
+    """Whether it stands for what was answered to the parts before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,8 @@ class Sample:
     """So long it waited for its turn: as many requests as the point allows were under way."""
     kind: str = ""
     """What it asked for besides a plain answer, where the point has `shares` (`shares.Kind.name`)."""
+    turn: int = 0
+    """Of its conversation, from 0 on."""
 
     @property
     def ttft_s(self) -> float:

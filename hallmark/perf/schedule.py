@@ -62,7 +62,8 @@ def _judge_queue(samples: Sequence[Sample], point: PerfPoint, load: Load) -> Evi
     """FAIL where waits grow to the end of the window: the rate is more than the server can take. VOID where a busy machine took
     as much time from it.
     """
-    ordered = sorted(samples, key=lambda sample: sample.start)
+    # The later turns of a conversation have longer prompts, which is no queue.
+    ordered = sorted((sample for sample in samples if sample.turn == 0), key=lambda sample: sample.start)
     held = sum(sample.held_s > 0 for sample in ordered)
     waits = [sample.ttft_s for sample in ordered]
     quarter = len(waits) // 4

@@ -41,11 +41,11 @@ def kinds_of(point: PerfPoint) -> list[Kind]:
 
 
 def kinds_drawn(point: PerfPoint, *, seed: int, salt: str) -> list[Kind]:
-    """The kind of each request of the window: of each as many as its share, and one at least while there is room."""
+    """The kind of each conversation: of each as many as its share, and one at least while there is room."""
     kinds: list[Kind] = []
     for kind, share in _shares(point)[1:]:
-        kinds += [kind] * max(1, round(share * point.requests))
-    kinds = [*kinds, *[PLAIN] * (point.requests - len(kinds))][: point.requests]
+        kinds += [kind] * max(1, round(share * point.conversations))
+    kinds = [*kinds, *[PLAIN] * (point.conversations - len(kinds))][: point.conversations]
     random.Random(f"{seed} {salt} kinds").shuffle(kinds)  # noqa: S311 - a draw is no secret
     return kinds
 

@@ -43,11 +43,15 @@ class Planned:
     group: int | None = None
     """Whose prefix its prompt begins with; None where none is shared."""
     kind: Kind = PLAIN
+    conversation: int = 0
+    turn: int = 0
+    """Of its conversation, from 0 on; a request that stands alone is the only one of its own."""
 
     def row(self, *, open_at: float | None) -> dict[str, Any]:
         """For a run's folder; `open_at`: how many times as fast as planned an open loop sends, None for a closed one."""
-        due_s = None if open_at is None else round(self.due_s / open_at, 6)
-        return {"due_s": due_s, "isl": self.isl, "osl": self.osl, "group": self.group, "kind": self.kind.name}
+        due_s = None if open_at is None or self.turn else round(self.due_s / open_at, 6)
+        lengths = {"due_s": due_s, "isl": self.isl, "osl": self.osl}
+        return {**lengths, "group": self.group, "kind": self.kind.name, "conversation": self.conversation, "turn": self.turn}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +74,8 @@ class _Asked:
     osl: int
     due_s: float = 0.0
     group: int | None = None
+    conversation: int = 0
+    turn: int = 0
 
 
 def make_workload(
@@ -106,14 +112,17 @@ def make_workload(
             due_s=asked.due_s,
             group=asked.group,
             kind=kind,
+            conversation=asked.conversation,
+            turn=asked.turn,
         )
 
     warm = tuple(map(planned, warmup, itertools.cycle(kinds_of(point))))
     allowed.clear()
+    kinds = kinds_drawn(point, seed=seed, salt=salt)
     window = _recorded(point, trace) if trace else _drawn(point, seed=seed, salt=salt)
     return Workload(
         warmup=warm,
-        window=tuple(map(planned, window, kinds_drawn(point, seed=seed, salt=salt))),
+        window=tuple(planned(asked, kinds[asked.conversation]) for asked in window),
         seed=seed,
         salt=salt,
         cached_by_chance=sum(allowed) / point.requests,
@@ -131,26 +140,40 @@ def _prompts(point: PerfPoint, vocabulary: Sequence[int], salt: str, tokenizer: 
 
 
 def _warmup(point: PerfPoint) -> Iterator[_Asked]:
+    shared = point.prefixes.tokens if point.prefixes else 0
     for number in range(point.warmup or point.concurrency):
         group = number % point.prefixes.groups if point.prefixes else None
-        yield _Asked(parts=_parts(point, group, f"warm {number}", isl=point.isl), osl=point.osl, group=group)
+        own = Part(label=f"warm {number}", tokens=point.isl - shared, own=True)
+        yield _Asked(parts=(*_prefix(point, group), own), osl=point.osl, group=group)
 
 
 def _drawn(point: PerfPoint, *, seed: int, salt: str) -> Iterator[_Asked]:
-    count = point.requests
+    count, turns = point.conversations, point.turns.number if point.turns else 1
     due = due_times(point.arrivals, count, seed=seed, salt=salt) if point.arrivals else (0.0,) * count
-    lengths = lengths_of(point, count, seed=seed, salt=salt)
+    lengths = lengths_of(point, point.requests, seed=seed, salt=salt)
     groups = random.Random(f"{seed} {salt} groups")  # noqa: S311 - a draw is no secret
-    for number, (moment, (isl, osl)) in enumerate(zip(due, lengths, strict=True)):
+    for number, moment in enumerate(due):
         group = groups.randrange(point.prefixes.groups) if point.prefixes else None
-        yield _Asked(parts=_parts(point, group, f"own {number}", isl=isl), osl=osl, due_s=moment, group=group)
+        of_turns = lengths[number * turns : (number + 1) * turns]
+        for turn, (parts, osl) in enumerate(_conversation(point, number, _prefix(point, group), of_turns)):
+            yield _Asked(parts=parts, osl=osl, due_s=moment, group=group, conversation=number, turn=turn)
 
 
-def _parts(point: PerfPoint, group: int | None, own: str, *, isl: int) -> tuple[Part, ...]:
-    """The prefix of its group, and then what is its own."""
-    shared = point.prefixes.tokens if point.prefixes else 0
-    begin = (Part(label=f"prefix {group}", tokens=shared),) if shared else ()
-    return (*begin, Part(label=own, tokens=isl - shared, own=True))
+def _conversation(
+    point: PerfPoint, number: int, said: tuple[Part, ...], lengths: Sequence[tuple[int, int]]
+) -> Iterator[tuple[tuple[Part, ...], int]]:
+    """The prompt and the OSL of each turn: all that was said before, and something new."""
+    longest = lengths[0][0] - sum(part.tokens for part in said) - (len(lengths) - 1) * point.osl
+    for turn, (_, osl) in enumerate(lengths):
+        # What does not part evenly among the turns belongs to the first.
+        new = longest // len(lengths) + (longest % len(lengths) if turn == 0 else 0)
+        said = (*said, Part(label=f"own {number} {turn}", tokens=new, own=True))
+        yield said, osl
+        said = (*said, Part(label=f"answer {number} {turn}", tokens=osl, answer=True))
+
+
+def _prefix(point: PerfPoint, group: int | None) -> tuple[Part, ...]:
+    return (Part(label=f"prefix {group}", tokens=point.prefixes.tokens),) if point.prefixes else ()
 
 
 def _recorded(point: PerfPoint, trace: Sequence[TraceRequest]) -> Iterator[_Asked]:
@@ -164,7 +187,7 @@ def _recorded(point: PerfPoint, trace: Sequence[TraceRequest]) -> Iterator[_Aske
         ]
         if own := max(0, isl - len(blocks) * BLOCK_TOKENS):
             parts.append(Part(label=f"own {number}", tokens=own, own=True))
-        yield _Asked(parts=tuple(parts), osl=min(max(one.osl, LEAST_OSL), point.osl), due_s=one.due_s)
+        yield _Asked(parts=tuple(parts), osl=min(max(one.osl, LEAST_OSL), point.osl), due_s=one.due_s, conversation=number)
 
 
 def _require_enough(vocabulary: int, point: PerfPoint, warmup: Sequence[_Asked]) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from hallmark.specs.strict import Contradiction, Count, Fraction, Name, Positive, Quantity, Scalar, Strict
-from hallmark.specs.traffic import Lengths, Prefixes, Shares
+from hallmark.specs.traffic import Lengths, Prefixes, Shares, Turns
 
 
 class Tier(StrEnum):
@@ -223,6 +223,8 @@ class PerfPoint(Strict):
     """The API that it is measured over. What a chat's template adds counts for `isl`."""
     shares: Shares | None = None
     """What parts of the requests are for adapters, and for structured output; absent where all are plain."""
+    turns: Turns | None = None
+    """Conversations; absent where each request stands alone. With `arrivals` it is conversations that arrive."""
     concurrency: Positive
     """Users, each of whom sends its next request when the last is answered; with `arrivals` the most requests under way."""
     arrivals: Arrivals | None = None
@@ -247,7 +249,7 @@ class PerfPoint(Strict):
         osl = drawn.osl.name_with(self.osl) if drawn.osl else self.osl
         more = [part.name for part in (self.arrivals, self.prefixes) if part]
         more += ["chat"] if self.api == "chat" else []
-        more += [self.shares.name] if self.shares else []
+        more += [part.name for part in (self.shares, self.turns) if part]
         return "-".join([f"isl{isl}-osl{osl}-c{self.concurrency}", *more])
 
     @property
@@ -265,9 +267,16 @@ class PerfPoint(Strict):
             seconds.append(of_a_user * whole_ms / 1000 / factor)
         return min(seconds, default=0.0)
 
+    @property
+    def conversations(self) -> int:
+        """How many the window has; a request that stands alone is one."""
+        return self.requests // self.turns.number if self.turns else self.requests
+
     def limit_s(self, factor: float) -> float:
         """Seconds after which the measurement is given up."""
-        return self.timeout_s or max(_LEAST_TIMEOUT_S, 2 * self.longest_s(factor))
+        thinking = (self.turns.number - 1) * self.turns.think_s if self.turns else 0.0
+        of_a_user = -(-self.conversations // self.concurrency)
+        return self.timeout_s or max(_LEAST_TIMEOUT_S, 2 * self.longest_s(factor)) + of_a_user * thinking
 
     def plus(self, own: PerfPoint) -> PerfPoint:
         """This point with the targets of `own` besides; for the rest `own` says how it is measured."""
@@ -306,8 +315,22 @@ class PerfPoint(Strict):
             raise Contradiction(f"a prompt may have {shortest} tokens, no more than the prefix", "prefixes", "tokens")
         if self.shares and self.shares.structured and self.api != "chat":
             raise Contradiction("structured output is asked for over chat: add `api: chat`", "shares", "structured")
-        if self.shares and self.shares.least * self.requests < 1:
-            raise Contradiction(f"{self.shares.least:g} of {self.requests} requests is none", "shares")
+        if self.shares and self.shares.least * self.conversations < 1:
+            what = "conversations" if self.turns else "requests"
+            raise Contradiction(f"{self.shares.least:g} of {self.conversations} {what} is none", "shares")
+        if self.turns:
+            self._require_turns(self.turns)
+
+    def _require_turns(self, turns: Turns) -> None:
+        if (self.lengths and self.lengths.isl) or (self.arrivals and self.arrivals.kind == "trace"):
+            raise Contradiction("the prompts of a conversation grow with its turns, their lengths are not drawn", "turns")
+        if self.requests % turns.number:
+            raise Contradiction(f"{self.requests} requests are no whole conversations of {turns.number} turns", "requests")
+        shared = self.prefixes.tokens if self.prefixes else 0
+        if self.isl - shared - (turns.number - 1) * self.osl < turns.number:
+            raise Contradiction(
+                f"isl ({self.isl}) has no room for {turns.number} turns with answers of {self.osl} tokens", "turns"
+            )
 
 
 def joined(base: tuple[PerfPoint, ...], own: tuple[PerfPoint, ...]) -> tuple[PerfPoint, ...]:

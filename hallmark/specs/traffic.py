@@ -101,3 +101,19 @@ class Shares(Strict):
         if total > 1 + 1e-9:
             raise Contradiction(f"the shares together are {total:g}, more than all requests", "adapters")
         return self
+
+
+class Turns(Strict):
+    """Requests come in conversations: each next prompt is all that was said before, and something new.
+
+    Prompts are made before the clock starts, so what was said before holds as many other tokens in the place of each answer.
+    """
+
+    number: Annotated[Positive, Field(gt=1)]
+    """Turns of each conversation, each of them a request. The last prompt has `isl` tokens, and what is new is equally long."""
+    think_s: Annotated[float, Field(ge=0)] = 0.0
+    """So long after an answer the next turn is due."""
+
+    @property
+    def name(self) -> str:
+        return f"turns{self.number}" + (f"-think{self.think_s:g}" if self.think_s else "")
