@@ -7,7 +7,7 @@ a core. What the server itself burns never excuses it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 LOAD_FILE = "load.jsonl"
@@ -89,6 +89,11 @@ class Load:
         used = max(self.server_s + self.own_s + self.others_s, 1e-9)
         waited = min(self.waited_s, self.seconds) * self.others_s / used
         return min(self.seconds, waited + self.steal_s * (self.server_s + self.own_s) / used)
+
+    def part(self, share: float) -> Load:
+        """What a part of the window has of it, where it is spread evenly."""
+        times = [name for name in self.__dataclass_fields__ if name.endswith("_s") and name != "client_late_most_s"]
+        return replace(self, **{name: share * getattr(self, name) for name in ("seconds", *times)})
 
     @property
     def line(self) -> str:

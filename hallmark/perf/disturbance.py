@@ -108,7 +108,7 @@ def flattery_ms(metric: Metric, result: PointResult, point: PerfPoint, load: Loa
     """
     if not is_per_token(metric):
         return 0.0
-    gaps, held_ms = _gaps(result.samples), 1000 * _held_s(load) * point.concurrency / point.requests
+    gaps, held_ms = _gaps(result.samples), 1000 * _held_s(load) * point.concurrency / len(result.samples)
     if _is_mean(metric):
         return held_ms / statistics.harmonic_mean(gaps)
     return held_ms / (0.5 * statistics.fmean(gaps[: (len(gaps) + 1) // 2]))

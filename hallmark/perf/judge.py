@@ -39,12 +39,12 @@ def judge_point(result: PointResult, point: PerfPoint, *, required: Tier, tier_f
 
 def judge_requests(result: PointResult, point: PerfPoint) -> Evidence:
     """PASS only when every request of warm-up and window was answered in full."""
-    good, failed = len(result.samples), len(result.failures)
+    good, failed = len(result.answered), len(result.failures)
     unsent = point.requests - good - failed
     errors = result.distinct_errors()[:_ERRORS_SHOWN]
     cached = result.cached_share > result.chance_share
     passed = result.faultless and good == point.requests and not cached
-    gathered = sum(sample.gathered for sample in result.samples)
+    gathered = sum(sample.gathered for sample in result.answered)
     reason = f"{good} of {point.requests} requests were answered in full" + (
         f", {gathered} in too few pieces" if gathered else ""
     )

@@ -53,6 +53,11 @@ def judge_objectives(result: PointResult, point: PerfPoint, *, load: Load) -> li
     return [_judged(objective, result, point, load) for objective in _stated(point.objectives)]
 
 
+def allowed_misses(objectives: Objectives) -> list[float]:
+    """Of each objective the share of requests that may miss it."""
+    return [objective.allowed for objective in _stated(objectives)]
+
+
 def _stated(objectives: Objectives) -> Iterator[_Objective]:
     for name, limit_ms in objectives.quantiles.items():
         what, quantile, _ = name.split("_")

@@ -107,6 +107,14 @@ class PointResult:
 
     client_cpu_s: float = 0.0
     """CPU time of the client's process in the window."""
+    left_out: tuple[Sample, ...] = ()
+    """Requests that were answered in full before the server had settled, or when users had none left to send (`steady.py`): they
+    count as answered, and for no time and no rate."""
+
+    @property
+    def answered(self) -> tuple[Sample, ...]:
+        """Every request of the window that was answered in full."""
+        return (*self.left_out, *self.samples)
 
     @property
     def faultless(self) -> bool:
@@ -114,7 +122,7 @@ class PointResult:
 
     @property
     def cached_tokens(self) -> int:
-        return sum(sample.cached_tokens for sample in self.samples)
+        return sum(sample.cached_tokens for sample in self.answered)
 
     @property
     def cached_share(self) -> float:
@@ -124,11 +132,11 @@ class PointResult:
     @property
     def chance_share(self) -> float:
         """The part that random prompts may have in common with earlier ones."""
-        return self.cached_by_chance * len(self.samples) / max(1, self.prompt_tokens)
+        return self.cached_by_chance * len(self.answered) / max(1, self.prompt_tokens)
 
     @property
     def prompt_tokens(self) -> int:
-        return sum(sample.prompt_tokens for sample in self.samples)
+        return sum(sample.prompt_tokens for sample in self.answered)
 
     @property
     def only_late(self) -> bool:

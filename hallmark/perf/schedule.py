@@ -6,6 +6,7 @@ can answer has a queue that grows as long as it is asked: its quantiles then tel
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Sequence
@@ -66,9 +67,10 @@ def _judge_queue(samples: Sequence[Sample], point: PerfPoint, load: Load) -> Evi
     ordered = sorted((sample for sample in samples if sample.turn == 0), key=lambda sample: sample.start)
     held = sum(sample.held_s > 0 for sample in ordered)
     waits = [sample.ttft_s for sample in ordered]
-    quarter = len(waits) // 4
-    first, last = (statistics.median(part) for part in (waits[:quarter], waits[-quarter:])) if quarter else (0.0, 0.0)
-    grows = len(waits) >= _LEAST and last >= _GROWN * first and _rises(waits)
+    quarters = _medians_of_quarters(waits)
+    first, last = quarters[0], quarters[-1]
+    # A queue that is long for a while, as by chance near the most that a server can take, does not grow in every quarter.
+    grows = len(waits) >= _LEAST and last >= _GROWN * first and quarters == sorted(quarters) and _rises(waits)
     kept = f"{held} of {len(waits)} requests waited until one of {point.concurrency} was answered" if held else ""
     asked = f"at {point.arrivals.rate:g} requests/s" if point.arrivals and point.arrivals.rate else "at the rate of the trace"
     growing = (
@@ -84,6 +86,12 @@ def _judge_queue(samples: Sequence[Sample], point: PerfPoint, load: Load) -> Evi
         target=Target(relation="==", limit="does not grow", source="an open loop's times mean something in a steady state alone"),
         detail={"held": held, "ttft_first_quarter_ms": round(1000 * first, 3), "ttft_last_quarter_ms": round(1000 * last, 3)},
     )
+
+
+def _medians_of_quarters(values: Sequence[float]) -> list[float]:
+    places = [len(values) * part // 4 for part in range(5)]
+    parts = [values[begin:end] for begin, end in itertools.pairwise(places)]
+    return [statistics.median(part) if part else 0.0 for part in parts]
 
 
 def _rises(values: Sequence[float]) -> bool:

@@ -267,6 +267,7 @@ def measure(
     from hallmark.perf.series import series_of
     from hallmark.perf.server_series import ServerSeries
     from hallmark.perf.shares import kinds_seen
+    from hallmark.perf.steady import steady_part
     from hallmark.perf.verdicts import judge_window, judge_window_on_few
     from hallmark.plugin.benchmark_record import PointRecorder
 
@@ -301,10 +302,12 @@ def measure(
         chips = cell.device_spec.detect.count
         series = series_of(result, point=point.name, devices=chips, server=told.readings, readings=device.readings)
         keep_series(testbed.folder / "perf" / point.name, series)
-        gated = list(judged("perf", cell, point, result))
         if client:
-            evidence = judge_window(gated, result, point, load=window.load, client=client, cores=cores.spins)
+            steady, seen = steady_part(result, point), device.readings
+            gated = list(judged("perf", cell, point, steady.result))
+            evidence = judge_window(gated, steady, point, load=window.load, client=client, cores=cores.spins, devices=seen)
         else:
+            gated = list(judged("perf", cell, point, result))
             evidence = judge_window_on_few(gated, result, point, load=window.load)
         evidence += [*kinds_seen(result), *seen_by(observers, result)]
         recorder.record(result, evidence, cell=cell.id, point=point.name)
