@@ -83,12 +83,11 @@ class ChatPrompts:
 
     def _own_stream(self, part: Part) -> Iterator[str]:
         """Words that begin as those of no other prompt."""
-        for times in itertools.count():
-            head = tuple(itertools.islice(self._stream(f"{part.label} {times}"), HEAD))
-            if head not in self._heads:
-                self._heads.add(head)
-                return self._stream(f"{part.label} {times}")
-        raise AssertionError
+        times = 0
+        while (head := tuple(itertools.islice(self._stream(f"{part.label} {times}"), HEAD))) in self._heads:
+            times += 1
+        self._heads.add(head)
+        return self._stream(f"{part.label} {times}")
 
     def _text(self, stream: Iterator[str], tokens: int) -> list[str]:
         """The first words, of so many tokens or a few less."""
@@ -107,9 +106,10 @@ class ChatPrompts:
             by += self._sizes.get(words.pop(), 1)
         while by > 0:
             word = next(stream)
-            size = self._sizes[word]
-            words.append(word if size <= by else random.Random(f"{word} {len(words)}").choice(_LETTERS))  # noqa: S311
-            by -= size if size <= by else 1
+            if self._sizes[word] > by:
+                word = _LETTERS[len(words) % len(_LETTERS)]
+            words.append(word)
+            by -= self._sizes.get(word, 1)
         return words
 
 

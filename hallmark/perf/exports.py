@@ -18,7 +18,7 @@ from hallmark.perf.sample import PointResult, Sample
 from hallmark.specs.model import PerfPoint
 
 COLUMNS = ("start_s", "sent_ms", "first_byte_ms", "ttft_ms", "tpot_ms", "e2e_ms", "prompt_tokens", "output_tokens", "arrivals",
-           "cached_tokens", "error")  # fmt: skip
+           "cached_tokens", "kind", "turn", "error")  # fmt: skip
 _PERCENT = 99
 
 
@@ -38,11 +38,11 @@ def as_vllm_bench(result: PointResult, point: PerfPoint, *, model: str, started_
     """
     samples, duration = result.samples, result.window_s
     prompts, outputs = result.prompt_tokens, sum(sample.output_tokens for sample in samples)
-    arrivals = point.arrivals
+    arrivals, backend = point.arrivals, "openai-chat" if point.api == "chat" else "openai"
     found: dict[str, Any] = {
         "date": started_at,
-        "endpoint_type": "openai",
-        "backend": "openai",
+        "endpoint_type": backend,
+        "backend": backend,
         "model_id": model,
         "num_prompts": point.requests,
         "request_rate": arrivals.rate if arrivals and arrivals.rate else "inf",

@@ -164,6 +164,8 @@ class PointResult:
                 "output_tokens": s.output_tokens,
                 "arrivals": s.arrivals,
                 "cached_tokens": s.cached_tokens,
+                "kind": s.kind,
+                "turn": s.turn,
             }
             for s in self.samples
         ]

@@ -34,6 +34,11 @@ def test_the_result_of_vllms_bench_has_the_same_numbers() -> None:
     assert told["request_rate"] == "inf"
     poisson = POINT.model_copy(update={"arrivals": Arrivals(kind="poisson", rate=8)})
     assert as_vllm_bench(result, poisson, model="m", started_at="")["request_rate"] == 8
+    chat = POINT.model_copy(update={"api": "chat"})
+    assert [as_vllm_bench(result, point, model="m", started_at="")["backend"] for point in (POINT, chat)] == [
+        "openai",
+        "openai-chat",
+    ]
 
 
 def test_a_point_without_an_answer_has_no_statistics() -> None:

@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from hallmark.client.oracle import TokenOracle
 from hallmark.core.errors import UsageError
 from hallmark.perf.loadgen import measure
+from hallmark.perf.prompts import in_common
 from hallmark.perf.traces import BLOCK_TOKENS, TraceRequest, read_trace
 from hallmark.perf.workload import make_workload
 from hallmark.specs.model import Metric, PerfPoint
 from hallmark.specs.targets import Arrivals
 from selftests.faulty import running
+from selftests.perf.test_chat_prompts import WEIGHTS
 
 VOCABULARY = range(69, 95)
 TEXTS = {
@@ -93,6 +96,16 @@ def test_requests_are_as_long_as_recorded_within_what_the_point_allows_and_share
     assert workload.cached_by_chance == pytest.approx((900 + BLOCK_TOKENS) / 3, rel=0.01)
     other = make_workload(a_point(), "m", vocabulary=VOCABULARY, seed=1, salt="t", trace=RECORDED)
     assert json.loads(other.window[0].body)["prompt"][:20] != prompts[0][:20], "a fresh salt shares nothing"
+
+
+def test_a_chat_of_a_trace_is_as_long_as_recorded_and_shares_its_whole_blocks() -> None:
+    oracle = TokenOracle.from_folder(WEIGHTS)
+    point = a_point(api="chat")
+    workload = make_workload(point, "m", vocabulary=(), seed=1, salt="s", trace=RECORDED, tokenizer=oracle)
+    ids = [oracle.chat_ids(json.loads(planned.body)["messages"]) for planned in workload.window]
+    assert [len(one) for one in ids] == [planned.isl for planned in workload.window] == [1100, 900, 2000]
+    assert BLOCK_TOKENS - 20 < in_common(ids[0], ids[1]) < BLOCK_TOKENS + 20
+    assert BLOCK_TOKENS - 20 < in_common(ids[0], ids[2]) < BLOCK_TOKENS + 20
 
 
 @pytest.mark.e2e
