@@ -15,6 +15,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
 from hallmark.core.errors import InfrastructureError
+from hallmark.specs.cell import Cell
 
 
 class TokenOracle:
@@ -101,6 +102,18 @@ class TokenOracle:
 def _word(token: str) -> str:
     """A token without the sign that stands for a blank before it."""
     return token.lstrip("\u0120\u2581")
+
+
+def oracle_of(cell: Cell) -> TokenOracle:
+    """The cell's own tokenizer and chat template, read from its weights; those of a repository are fetched once."""
+    if cell.weights.path:
+        return TokenOracle.from_folder(cell.beside_spec(cell.weights.path))
+    from huggingface_hub import snapshot_download
+
+    weights, wanted = cell.weights, ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"]
+    return TokenOracle.from_folder(
+        Path(snapshot_download(weights.repo, revision=weights.revision or None, allow_patterns=wanted))
+    )
 
 
 def _text(token: Any) -> str:

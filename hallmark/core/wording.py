@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from hallmark.core.records import Evidence, Interval, Target
@@ -28,6 +29,13 @@ def clean(text: str) -> str:
 def one_line(text: str, *, limit: int = 300) -> str:
     line = " ".join(clean(text).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table for a terminal, indented, a line for each row; all rows have as many cells as the first."""
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    for row in rows:
+        yield "  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
 
 
 def plural(count: int, noun: str) -> str:

@@ -16,7 +16,7 @@ from hallmark.client.deadlines import patience_of
 from hallmark.client.free_text import FreeText
 from hallmark.client.long_answers import LongAnswers
 from hallmark.client.offers import Offers
-from hallmark.client.oracle import TokenOracle
+from hallmark.client.oracle import TokenOracle, oracle_of
 from hallmark.client.same_answers import SameAnswers
 from hallmark.client.wire import WireClient
 from hallmark.core.load import LOAD_FILE
@@ -106,14 +106,7 @@ class CellTools:
     @cached_property
     def tokenizer(self) -> TokenOracle:
         """The model's own tokenizer and chat template, read from its weights."""
-        if self.cell.weights.path:
-            return TokenOracle.from_folder(self.cell.beside_spec(self.cell.weights.path))
-        from huggingface_hub import snapshot_download
-
-        weights, wanted = self.cell.weights, ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"]
-        return TokenOracle.from_folder(
-            Path(snapshot_download(weights.repo, revision=weights.revision or None, allow_patterns=wanted))
-        )
+        return oracle_of(self.cell)
 
     def close(self) -> None:
         """End lm-eval and the sidecar, and stop the server, where they run; safe to call twice."""

@@ -79,12 +79,16 @@ def axis_of(shown: Iterable[Evidence]) -> Axis:
     return Axis(low=low, high=high)
 
 
-def _axis_of_difference(evidence: Evidence) -> Axis:
+def axis_of_differences(shown: Iterable[Evidence]) -> Axis:
     """A scale with no difference in its middle, and what may be lost half way to its left end, or nearer."""
-    ends = (evidence.interval.low, evidence.interval.high) if evidence.interval else ()
-    marks = (2 * (limit(evidence) or 0.0), difference(evidence) or 0.0, *ends)
-    far = 1.1 * max(abs(mark) for mark in marks if math.isfinite(mark))
+    marks = [mark for evidence in shown for mark in _ends_of_difference(evidence) if math.isfinite(mark)]
+    far = 1.1 * max(map(abs, marks), default=1.0)
     return Axis(low=-far, high=far)
+
+
+def _ends_of_difference(evidence: Evidence) -> tuple[float, ...]:
+    ends = (evidence.interval.low, evidence.interval.high) if evidence.interval else ()
+    return (2 * (limit(evidence) or 0.0), difference(evidence) or 0.0, *ends)
 
 
 def _marks(evidence: Evidence) -> tuple[float | None, ...]:
@@ -98,9 +102,9 @@ def score_plot(evidence: Evidence, *, axis: Axis) -> Markup:
     return _placed(evidence, score(evidence), axis=axis)
 
 
-def difference_plot(evidence: Evidence) -> Markup:
-    """What was gained or lost with its interval, what may be lost, and no difference in the middle."""
-    return _placed(evidence, difference(evidence), axis=_axis_of_difference(evidence))
+def difference_plot(evidence: Evidence, *, axis: Axis | None = None) -> Markup:
+    """What was gained or lost with its interval, what may be lost, and no difference in the middle; by default its own scale."""
+    return _placed(evidence, difference(evidence), axis=axis or axis_of_differences([evidence]))
 
 
 def _placed(evidence: Evidence, value: float | None, *, axis: Axis) -> Markup:

@@ -78,7 +78,7 @@ def render_html(report: Report) -> str:
     evals = report.of_kind("evals")
     axis = plots.axis_of(item for row in evals for item in row.evidence if plots.score(item) is not None)
     tone, symbol = _TONES[report.decision.outcome]
-    return _template().render(
+    return template("report.html.j2").render(
         report=report,
         tone=tone,
         outcome_symbol=symbol,
@@ -133,7 +133,8 @@ def _point(row: Row, series: PointSeries | None) -> Point:
 
 
 @cache
-def _template() -> Template:
+def template(name: str) -> Template:
+    """A page of `templates/`, with the filters and macros that all of them use."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -162,7 +163,7 @@ def _template() -> Template:
         detail=_detail,
         log=_end_of_log,
     )
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
 def _cleaned(value: object) -> object:

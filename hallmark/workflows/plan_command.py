@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hallmark.core.errors import UsageError
-from hallmark.core.wording import plural
+from hallmark.core.wording import columns, plural
 from hallmark.workflows.acceptance import Ended
 
 if TYPE_CHECKING:
@@ -151,22 +151,16 @@ def _plain(planned: Planned) -> dict[str, Any]:
 
 def _shown(planned: Planned) -> Iterator[str]:
     yield f"{planned.cell.id}, losses in points of score, seen or not accepted with 90 %:"
-    yield from _table([_TITLES, *(_row(plan, planned.seconds.get(plan.name)) for plan in planned.known)])
+    yield from columns([_TITLES, *(_row(plan, planned.seconds.get(plan.name)) for plan in planned.known)])
     nowhere = "how many items the task has is stated nowhere"
     yield from (f"  {name}: {nowhere}" for name, plan in planned.evals.items() if plan is None)
     if planned.gates:
         yield "speed, as the newest run in the artifacts folder measured it:"
-        yield from _table([_OF_GATES, *map(_gate_row, planned.gates)])
+        yield from columns([_OF_GATES, *map(_gate_row, planned.gates)])
     unmeasured = [name for name, gates in planned.perf.items() if not gates]
     yield from (f"  {name}: what it resolves is known once a run has measured it" for name in unmeasured)
     chances = ", ".join(f"{plural(round(100 * loss), 'point')}: {_percent(planned.not_accepted(loss))}" for loss in LOSSES)
     yield f"  all of it: a healthy server is not accepted with {_percent(planned.not_accepted(0.0))}; one that lost {chances}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    for row in rows:
-        yield "  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
 
 
 def _gate_row(gate: GatePlan) -> tuple[str, ...]:

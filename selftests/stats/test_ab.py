@@ -7,7 +7,17 @@ import random
 import pytest
 
 from hallmark.core.verdict import Verdict
-from hallmark.stats.ab import ALPHA, Runs, judge_runs, order_of, pairs_needed, resolvable_margin
+from hallmark.stats.ab import (
+    ALPHA,
+    PILOT,
+    PILOT_ALPHA,
+    Runs,
+    judge_runs,
+    order_of,
+    pairs_after_pilot,
+    pairs_needed,
+    resolvable_margin,
+)
 
 
 @pytest.mark.parametrize(
@@ -68,3 +78,39 @@ def test_too_few_pairs_say_how_many_would_tell() -> None:
 @pytest.mark.parametrize(("pairs", "order"), [(1, "AB"), (2, "ABBA"), (3, "ABBAAB"), (4, "ABBAABBA")])
 def test_the_order_of_runs(pairs: int, order: str) -> None:
     assert order_of(pairs) == order
+
+
+def after_a_pilot(rng: random.Random, *, change: float, variation: float) -> Verdict:
+    """A session in which the pilot sets the number of pairs, as `hallmark ab` carries it out."""
+    every = drawn(rng, change=change, variation=variation, pairs=60)
+    pilot = Runs(baseline=every.baseline[:PILOT], candidate=every.candidate[:PILOT], higher_is_better=True)
+    pairs = pairs_after_pilot(round(pilot.variation, 3), 0.03, most=60)
+    counted = Runs(baseline=every.baseline[:pairs], candidate=every.candidate[:pairs], higher_is_better=True)
+    return judge_runs("x", counted, margin=0.03, alpha=PILOT_ALPHA).verdict
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("variation", [0.01, 0.02, 0.03])
+def test_a_pilot_that_sets_the_number_leaves_both_errors_at_one_in_twenty(variation: float) -> None:
+    """1,500 sessions at the margin itself, three standard errors above 5 % allowed; at A/A none fails and nine in ten pass."""
+    rng = random.Random(5)
+    at_margin = [after_a_pilot(rng, change=0.03, variation=variation) for _ in range(1500)]
+    assert at_margin.count(Verdict.PASS) <= 1500 * (ALPHA + 0.017)
+    assert at_margin.count(Verdict.FAIL) <= 1500 * (ALPHA + 0.017)
+    equal = [after_a_pilot(rng, change=0.0, variation=variation) for _ in range(400)]
+    assert equal.count(Verdict.FAIL) == 0
+    assert equal.count(Verdict.PASS) >= 400 * 0.86
+
+
+def test_the_number_after_a_pilot_is_even_and_bounded() -> None:
+    assert pairs_after_pilot(0.001, 0.03, most=40) == PILOT
+    assert pairs_after_pilot(0.5, 0.03, most=40) == 40, "no number would tell: as many as there may be"
+    assert PILOT < pairs_after_pilot(0.02, 0.03, most=40) < 40
+    assert {pairs_after_pilot(variation / 1000, 0.03, most=40) % 2 for variation in range(1, 40)} == {0}
+
+
+def test_of_several_metrics_a_loss_needs_more_to_be_shown() -> None:
+    """What fails alone, by a little, does not fail as one of ten that all could have."""
+    runs = Runs(baseline=(100.0, 101.0, 99.0, 100.0), candidate=(93.0, 95.5, 95.0, 94.0), higher_is_better=True)
+    assert judge_runs("x", runs, margin=0.03).verdict is Verdict.FAIL
+    assert judge_runs("x", runs, margin=0.03, among=10).verdict is Verdict.INCONCLUSIVE
