@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from hallmark.perf.interleaved import Bounds
 
 _EXAMPLES = """\
-example: %(prog)s --baseline http://127.0.0.1:8000 --candidate http://127.0.0.1:8001 --margin 3%%
-         %(prog)s --baseline hallmark-tiny --candidate-engine-arg max_num_seqs=8   # one flag changed
-         %(prog)s --baseline http://127.0.0.1:8000 --aa   # which margin can this machine resolve?
+example: %(prog)s --baseline http://host:8000 --candidate http://host:8001 --margin 3%%
+         %(prog)s --baseline hallmark-tiny --candidate-engine-arg max_num_seqs=8   # one flag
+         %(prog)s --baseline http://host:8000 --aa   # which margin does this machine resolve?
 """
 _METRICS = ("ttft_mean_ms", "tpot_mean_ms", "e2e_mean_ms", "tokens_per_s")
 _LARGEST_MARGIN = 0.5
