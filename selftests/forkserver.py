@@ -139,10 +139,10 @@ def _prepare() -> None:
     """Compile once what each command would at its first use: the templates of the report, the validators of specs."""
     from pytest_benchmark import utils
 
-    from hallmark.report.render_html import _template
+    from hallmark.report.render_html import template
     from hallmark.specs.strict import Strict
 
-    environment = _template().environment
+    environment = template("report.html.j2").environment
     for name in environment.list_templates():
         environment.get_template(name)
     for kind in (kinds := Strict.__subclasses__()):
