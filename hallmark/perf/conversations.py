@@ -48,7 +48,7 @@ class Conversations(Loop):
         self, first: int, requests: Sequence[bytes], sent: list[TimedRequest], done: Done, *, begins: float
     ) -> None:
         """Send the turns that stand from `first` on; also those after a turn that failed: each request counts."""
-        due = begins
+        due, answered = begins, []
         for place in range(first, first + self._turns.number):
             if place > first:
                 await wait_until(due)
@@ -60,4 +60,7 @@ class Conversations(Loop):
                 await self._answered(requests[place], timed)
             done()
             due = (timed.end or time.perf_counter()) + self._turns.think_s
+            answered.append(timed)
+        # Not between two turns: the next one would be late by it.
+        for timed in answered:
             await self._backlog.take(timed)

@@ -74,7 +74,8 @@ def judge_drift(
     """FAIL where TTFT or TPOT gets longer, by what matters; VOID where the machine (`load`, `cores`) or the device's own readings
     explain it. Recorded traffic is not judged: what is asked of the server changes by itself.
     """
-    samples = sorted(result.samples, key=lambda sample: sample.start)
+    # The later turns of a conversation have longer prompts, which is no drift.
+    samples = sorted((sample for sample in result.samples if sample.turn == 0), key=lambda sample: sample.start)
     recorded = point.arrivals is not None and point.arrivals.kind == "trace"
     if recorded or len(samples) < LEAST:
         why = "recorded traffic changes by itself" if recorded else f"{LEAST} requests are needed to tell it from chance"

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from hallmark.client.oracle import TokenOracle
 from hallmark.core.verdict import Verdict
+from hallmark.perf.drift import judge_drift
 from hallmark.perf.judge import judge_requests
 from hallmark.perf.loadgen import measure
 from hallmark.perf.prompts import in_common
@@ -19,10 +20,11 @@ from hallmark.perf.sample import PointResult
 from hallmark.perf.schedule import QUEUE, judge_schedule
 from hallmark.perf.workload import Planned, Workload, make_workload
 from hallmark.specs.model import Metric, PerfPoint
-from selftests.core.test_load import a_load
 from selftests.faulty import running
 from selftests.perf.test_chat_prompts import WEIGHTS
+from selftests.perf.test_disturbance import QUIET
 from selftests.perf.test_judging import a_result
+from selftests.perf.test_steady import EVEN
 
 VOCABULARY = range(69, 95)
 ORACLE = TokenOracle.from_folder(WEIGHTS)
@@ -154,16 +156,21 @@ def test_a_measurement_that_ends_early_tells_what_was_sent_to_whom() -> None:
     assert not [failed for failed in result.failures if "not answered" not in failed.error]
 
 
-def test_longer_prompts_of_later_turns_are_no_queue_that_grows() -> None:
-    point = a_point(isl=80, requests=120, arrivals={"kind": "constant", "rate": 40})
-    plain = a_result(120)
-    later = tuple(
-        replace(sample, turn=number // 40, token_times=tuple(moment + number // 40 for moment in sample.token_times))
-        for number, sample in enumerate(plain.samples)
-    )
-    load = a_load(seconds=40.0, server_s=20.0, own_s=4.0, others_s=0.4, waited_s=0.1)
-    found = {item.name: item for item in judge_schedule([], replace(plain, samples=later), point, load=load)}
-    assert found[QUEUE].verdict is Verdict.PASS
-    flat = tuple(replace(sample, turn=0) for sample in later)
-    found = {item.name: item for item in judge_schedule([], replace(plain, samples=flat), point, load=load)}
-    assert found[QUEUE].verdict is Verdict.FAIL, "the same waits of equal prompts are"
+def growing(*, told: bool) -> PointResult:
+    """Three turns of 250 conversations, each turn of which waits 0.3 s longer; `told`: as turns, and not as equal requests."""
+    plain, samples = a_result(750), []
+    for number, one in enumerate(plain.samples):
+        turn, longer = number // 250, 0.3 * (number // 250)
+        times = tuple(moment + longer for moment in one.token_times)
+        samples.append(replace(one, turn=turn if told else 0, token_times=times, end=one.end + longer))
+    return replace(plain, samples=tuple(samples))
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_longer_prompts_of_later_turns_are_no_queue_that_grows_and_no_drift(told: bool) -> None:
+    """The same waits of equal prompts are both."""
+    point = a_point(isl=80, requests=750, arrivals={"kind": "constant", "rate": 40})
+    (queue,) = (item for item in judge_schedule([], growing(told=told), point, load=QUIET) if item.name == QUEUE)
+    drift = judge_drift(growing(told=told), point, load=QUIET, cores=EVEN)
+    assert (queue.verdict, drift.verdict) == ((Verdict.PASS,) * 2 if told else (Verdict.FAIL,) * 2)
+    assert drift.value == ("none" if told else "slower")
