@@ -17,6 +17,8 @@ from hallmark.stats.sameness import Noise, Said, noise_of
 _ALTERNATIVES = 5
 """OpenAI's most for completions."""
 _TOKENS = 24
+_SPOKEN = ("content", "reasoning", "reasoning_content")
+"""Where a delta's text may be; some servers say reasoning under two names."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,13 @@ class SameAnswers:
     @property
     def asked(self) -> dict[str, Any]:
         """What a request has besides, so that its answer can be judged."""
-        return {"logprobs": _ALTERNATIVES} if self.offers.has("logprobs") else {}
+        return self.asked_of("completions")
+
+    def asked_of(self, endpoint: str) -> dict[str, Any]:
+        """The same of `completions` or `chat`."""
+        if not self.offers.has("logprobs"):
+            return {}
+        return {"logprobs": _ALTERNATIVES} if endpoint == "completions" else {"logprobs": True, "top_logprobs": _ALTERNATIVES}
 
     def ask(self, client: WireClient, **fields: Any) -> Said:
         """A greedy completion."""
@@ -73,6 +81,21 @@ def said_in(events: Iterable[Mapping[str, Any]], index: int = 0) -> Said:
     reasons = [str(choice["finish_reason"]) for choice in choices if choice.get("finish_reason")]
     text = "".join(str(choice.get("text") or "") for choice in choices)
     return _said(text, (reasons or ["None"])[-1], [choice.get("logprobs") or {} for choice in choices])
+
+
+def said_in_chat(events: Iterable[Mapping[str, Any]]) -> Said:
+    """The first choice of a streamed chat, its reasoning included."""
+    choices = [choice for event in events for choice in (event.get("choices") or [])[:1]]
+    deltas = [choice.get("delta") or {} for choice in choices]
+    reasons = [str(choice["finish_reason"]) for choice in choices if choice.get("finish_reason")]
+    text = "".join(next((str(delta[name]) for name in _SPOKEN if delta.get(name)), "") for delta in deltas)
+    rows = [row for choice in choices for row in (choice.get("logprobs") or {}).get("content") or ()]
+    told = {
+        "tokens": [row.get("token") for row in rows],
+        "token_logprobs": [row.get("logprob") for row in rows],
+        "top_logprobs": [{one.get("token"): one.get("logprob") for one in row.get("top_logprobs") or ()} for row in rows],
+    }
+    return _said(text, (reasons or ["None"])[-1], [told])
 
 
 def _said(text: str, reason: str, told: Iterable[Mapping[str, Any]]) -> Said:

@@ -18,8 +18,9 @@ from hallmark.core.load import UNNOTABLE_S
 from hallmark.perf.connection import Address, TimedRequest
 from hallmark.perf.conversations import Conversations
 from hallmark.perf.loops import Bounds, ClosedLoop, Loop, OpenLoop, no_progress
-from hallmark.perf.reading import read_timed
-from hallmark.perf.sample import Failed, PointResult, Sample
+from hallmark.perf.quality import checked_places
+from hallmark.perf.reading import checked_in, read_timed
+from hallmark.perf.sample import Checked, Failed, PointResult, Sample
 from hallmark.perf.shares import PLAIN, require_structure
 from hallmark.perf.traces import TraceRequest
 from hallmark.perf.workload import PATHS, Planned, make_workload
@@ -89,6 +90,7 @@ def measure(
         client_late_s=sum(delay for delay in loop.delays if delay > UNNOTABLE_S),
         schedule=tuple(planned.row(open_at=point.arrivals.speed if point.arrivals else None) for planned in workload.window),
         client_cpu_s=loop.cpu_s,
+        checked=_checked(loop.window_sent, workload.window) if len(samples) == len(workload.window) else (),
     )
 
 
@@ -98,7 +100,11 @@ def _bodies(planned: Iterable[Planned]) -> list[bytes]:
 
 def _read(sent: Iterable[TimedRequest], planned: Sequence[Planned], watch: AnswerWatch | None) -> list[Sample | Failed]:
     """What came of each request that was sent; they were sent in the order in which they were planned, or tell their place."""
-    return [_read_one(one, planned[number if one.place is None else one.place], watch) for number, one in enumerate(sent)]
+    return [_read_one(one, _plan_of(number, one, planned), watch) for number, one in enumerate(sent)]
+
+
+def _plan_of(number: int, timed: TimedRequest, planned: Sequence[Planned]) -> Planned:
+    return planned[number if timed.place is None else timed.place]
 
 
 def _read_one(timed: TimedRequest, plan: Planned, watch: AnswerWatch | None) -> Sample | Failed:
@@ -107,6 +113,10 @@ def _read_one(timed: TimedRequest, plan: Planned, watch: AnswerWatch | None) -> 
     if isinstance(found, Failed) or (plan.kind == PLAIN and plan.turn == 0):
         return found
     return replace(found, kind="" if plan.kind == PLAIN else plan.kind.name, turn=plan.turn)
+
+
+def _checked(sent: Sequence[TimedRequest], planned: Sequence[Planned]) -> tuple[Checked, ...]:
+    return tuple(checked_in(sent[place], _plan_of(place, sent[place], planned)) for place in checked_places(len(planned)))
 
 
 @contextmanager

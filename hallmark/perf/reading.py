@@ -12,8 +12,9 @@ from hallmark.client.response import Response
 from hallmark.client.text import count
 from hallmark.core.errors import CheckFailed
 from hallmark.perf.connection import TimedRequest
-from hallmark.perf.runs import Run, first_choice, runs_of
-from hallmark.perf.sample import Failed, Sample
+from hallmark.perf.runs import Run, first_choice, runs_of, text_of
+from hallmark.perf.sample import Checked, Failed, Sample
+from hallmark.perf.workload import Planned
 
 _SHOWN = 200
 
@@ -59,6 +60,14 @@ def read_timed(
         cached_tokens=cached,
         held_s=timed.held_s,
     )
+
+
+def checked_in(timed: TimedRequest, planned: Planned) -> Checked:
+    """What an answer says that `read_timed` found to be whole."""
+    runs = timed.runs or list(runs_of(timed.pieces))
+    text = "".join(text_of(first_choice(run.body)) for run in runs)
+    pieces = sum(sum(run.spoken) for run in runs)
+    return Checked(body=planned.body, isl=planned.isl, osl=planned.osl, text=text, pieces=pieces)
 
 
 def _require_stream(answer: Response, pieces: list[tuple[float, bytes]]) -> None:

@@ -82,6 +82,19 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """An answer of the window whose words are looked at (`quality.py`); its request was like every other."""
+
+    body: bytes
+    """The request's."""
+    isl: int
+    osl: int
+    text: str
+    pieces: int
+    """How many events of the stream had text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PointResult:
     """One measurement as it was."""
 
@@ -107,6 +120,8 @@ class PointResult:
 
     client_cpu_s: float = 0.0
     """CPU time of the client's process in the window."""
+    checked: tuple[Checked, ...] = ()
+    """Some of its answers, evenly spread over the window."""
     left_out: tuple[Sample, ...] = ()
     """Requests that were answered in full before the server had settled, or when users had none left to send (`steady.py`): they
     count as answered, and for no time and no rate."""

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from hallmark.client.wire import WireClient
     from hallmark.environment.load_watch import LoadWatch
     from hallmark.environment.requirements import Finding
+    from hallmark.perf.sample import PointResult
     from hallmark.perf.traces import TraceRequest
+    from hallmark.plugin.cell_tools import CellTools
     from hallmark.serving.server import RunningServer
     from hallmark.serving.testbed import Testbed
 
@@ -253,6 +255,18 @@ def _adapters(cell: Cell, point: PerfPoint, request: pytest.FixtureRequest) -> A
     return loaded(request.getfixturevalue("client"), places, by=request.getfixturevalue("runtime_client"))
 
 
+def _judged_by_words(result: PointResult, point: PerfPoint, tools: CellTools) -> list[Evidence]:
+    """What some of the answers of a window say, held to what the server says to the same requests now."""
+    from hallmark.perf.asked_again import ask_again
+    from hallmark.perf.quality import judge_quality
+
+    if not result.faultless:
+        return []
+    impl, key = tools.cell.impl, tools.server.endpoint.api_key
+    limit_s = point.limit_s(impl.tier_factors[impl.status.required_tier])
+    return judge_quality(ask_again(result, point, tools.same_answers, tools.tokenizer, api_key=key, limit_s=limit_s))
+
+
 @pytest.fixture
 def measure(
     cell: Cell, testbed: Testbed, server: RunningServer, tokenizer: TokenOracle, request: pytest.FixtureRequest
@@ -272,8 +286,7 @@ def measure(
     from hallmark.plugin.benchmark_record import PointRecorder
 
     servers, recorder = _servers(request.config), PointRecorder(request)
-    smoke = servers.session.options.smoke
-    required = cell.impl.status.required_tier
+    smoke, factor = servers.session.options.smoke, cell.impl.tier_factors[cell.impl.status.required_tier]
     if hasattr(request.config, "workerinput"):
         raise NotMeasured("performance cannot be measured under pytest-xdist: other workers share the machine")
 
@@ -290,7 +303,7 @@ def measure(
             vocabulary=tokenizer.ordinary_ids(),
             seed=PERF_SEED,
             during=beside(*observers, window),
-            limit_s=point.limit_s(cell.impl.tier_factors[required]),
+            limit_s=point.limit_s(factor),
             should_stop=lambda: str(server.death) if server.death else None,
             progress=lambda done, total: servers.session.progress(f"perf {point.name}: {done} of {total} requests"),
             watch=servers.tools(cell.id).every_answer,
@@ -306,6 +319,7 @@ def measure(
             steady, seen = steady_part(result, point), device.readings
             gated = list(judged("perf", cell, point, steady.result))
             evidence = judge_window(gated, steady, point, load=window.load, client=client, cores=cores.spins, devices=seen)
+            evidence += _judged_by_words(result, point, servers.tools(cell.id))
         else:
             gated = list(judged("perf", cell, point, result))
             evidence = judge_window_on_few(gated, result, point, load=window.load)

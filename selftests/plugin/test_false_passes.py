@@ -87,6 +87,16 @@ def test_a_server_that_closes_every_connection_after_its_answer_is_no_worse(plac
     assert "were sent again" in ended.rows[PERF]["reason"]
 
 
+def test_a_point_whose_answers_are_wrong_while_it_is_measured(place: Place) -> None:
+    """Quick and complete, and right when asked alone."""
+    place.spec(perf=[perf_point()], faults="large-batches-break=1")
+    ended = place.release().end().must_end(1, "REJECTED")
+    assert ended.bad[PERF] == "FAIL"
+    assert "token 1 is '#', alone it is" in ended.rows[PERF]["reason"]
+    verdicts = {item["name"]: item["verdict"] for item in ended.rows[PERF]["evidence"]}
+    assert {verdicts[name] for name in ("requests", "answer_length", "cached_answers")} == {"PASS"}
+
+
 # -- evals -----------------------------------------------------------------------------------------------------------
 
 
