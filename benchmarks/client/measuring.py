@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.client.tools import ROOT, Load, Report, Tool
 
 CLIENT_CORE, SERVER_CORE = 0, 1
-_AHEAD = -15
+_AHEAD = -20
 _LIMIT_S = 400
 _QUIET = 0.1
 """The share of both cores that others may use in a quiet second."""
