@@ -42,6 +42,10 @@ class Response:
         chunked = "chunked" in self.headers.get("transfer-encoding", "").lower()
         return self.status > 0 and not chunked and "content-length" not in self.headers
 
+    def __getstate__(self) -> dict[str, object]:
+        """Of an answer that is over: a parser cannot be sent to another process, and is not needed any more."""
+        return {name: value for name, value in self.__dict__.items() if name != "_parser"}
+
     # -- called by the parser
 
     def on_message_begin(self) -> None:

@@ -6,10 +6,9 @@ Everything that costs time is done before the window (making requests) or after 
 from __future__ import annotations
 
 import asyncio
-import gc
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,8 @@ from hallmark.client.answer_watch import AnswerWatch
 from hallmark.core.load import UNNOTABLE_S
 from hallmark.perf.connection import Address, TimedRequest
 from hallmark.perf.conversations import Conversations
-from hallmark.perf.loops import Bounds, ClosedLoop, Loop, OpenLoop, no_progress
+from hallmark.perf.loops import Bounds, ClosedLoop, Loop, OpenLoop, no_garbage_collection, no_progress
+from hallmark.perf.processes import Processes, cores_here, processes_for
 from hallmark.perf.quality import checked_places
 from hallmark.perf.reading import checked_in, read_timed
 from hallmark.perf.sample import Checked, Failed, PointResult, Sample
@@ -50,6 +50,7 @@ def measure(
     watch: AnswerWatch | None = None,
     trace: Sequence[TraceRequest] = (),
     tokenizer: TokenOracle | None = None,
+    processes: int = 0,
 ) -> PointResult:
     """Send the point's warm-up and window, and return what came of every request.
 
@@ -58,19 +59,17 @@ def measure(
     together. `during` is entered for the window, without the warm-up. Without a `salt` a fresh one is drawn, so that no
     earlier run's prompts lie in the server's cache; both are in the result, to send the same requests again. `watch` looks at
     every answer once the window is over. `trace`: the requests of a point whose arrivals are recorded. `tokenizer`: the
-    model's own, which a point over chat needs.
+    model's own, which a point over chat needs. `processes`: how many send the requests; as many as the point needs where it is 0.
     """
     salt = salt or secrets.token_hex(8)
     workload = make_workload(point, model, vocabulary=vocabulary, seed=seed, salt=salt, trace=trace, tokenizer=tokenizer)
     address = Address.of(base_url, PATHS[point.api], api_key=api_key)
     bounds = Bounds(limit_s=limit_s, during=during or nullcontext(), should_stop=should_stop)
-    loop: Loop = ClosedLoop(address, point.concurrency, bounds)
     due = [one.due_s / point.arrivals.speed for one in workload.window if not one.turn] if point.arrivals else None
-    if point.turns:
-        loop = Conversations(address, point.concurrency, bounds, turns=point.turns, due=due)
-    elif due is not None:
-        loop = OpenLoop(address, point.concurrency, bounds, due=due)
-    with _no_garbage_collection():
+    # A turn repeats what was said before it, which one process knows.
+    count = 1 if point.turns else processes or processes_for(point, cores=cores_here())
+    loop = _loop(address, point, bounds, due=due, count=count)
+    with no_garbage_collection():
         asyncio.run(loop.run(_bodies(workload.warmup), _bodies(workload.window), progress=progress))
     warmup = _read(loop.warmup_sent, workload.warmup, watch)
     window = _read(loop.window_sent, workload.window, watch)
@@ -91,7 +90,18 @@ def measure(
         schedule=tuple(planned.row(open_at=point.arrivals.speed if point.arrivals else None) for planned in workload.window),
         client_cpu_s=loop.cpu_s,
         checked=_checked(loop.window_sent, workload.window) if len(samples) == len(workload.window) else (),
+        client_processes=count,
     )
+
+
+def _loop(address: Address, point: PerfPoint, bounds: Bounds, *, due: Sequence[float] | None, count: int) -> Loop | Processes:
+    if point.turns:
+        return Conversations(address, point.concurrency, bounds, turns=point.turns, due=due)
+    if count > 1:
+        return Processes(address, point.concurrency, bounds, count=count, due=due)
+    if due is not None:
+        return OpenLoop(address, point.concurrency, bounds, due=due)
+    return ClosedLoop(address, point.concurrency, bounds)
 
 
 def _bodies(planned: Iterable[Planned]) -> list[bytes]:
@@ -117,16 +127,3 @@ def _read_one(timed: TimedRequest, plan: Planned, watch: AnswerWatch | None) -> 
 
 def _checked(sent: Sequence[TimedRequest], planned: Sequence[Planned]) -> tuple[Checked, ...]:
     return tuple(checked_in(sent[place], _plan_of(place, sent[place], planned)) for place in checked_places(len(planned)))
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """A collection in the window would stop the clock's reader for milliseconds; what is kept there has no cycles."""
-    was_on = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

@@ -119,7 +119,8 @@ class PointResult:
     """What the window was to send, in the order in which it was due: one plain row per request, sent or not."""
 
     client_cpu_s: float = 0.0
-    """CPU time of the client's process in the window."""
+    """CPU time of the client's process in the window; of several, of the busiest one."""
+    client_processes: int = 1
     checked: tuple[Checked, ...] = ()
     """Some of its answers, evenly spread over the window."""
     left_out: tuple[Sample, ...] = ()

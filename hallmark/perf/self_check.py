@@ -198,4 +198,5 @@ def _busy(result: PointResult, point: PerfPoint) -> Evidence:
         verdict=Verdict.VOID if over else Verdict.PASS,
         reason=f"the client used {share:.0%} of a core, so that answers waited for it" if over else "",
         target=Target(relation="<=", limit=MOST_BUSY, source="a client without time measures itself") if judged else None,
+        detail={"processes": result.client_processes},
     )
