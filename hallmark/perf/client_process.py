@@ -45,7 +45,7 @@ class Asker:
 
     def __enter__(self) -> None:
         print(WARM, flush=True)
-        line = self._line()
+        line = self._reason or self._line()  # a reason may have come as the warm-up ended
         try:
             begins = float(line)
         except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from hallmark.client.answer_watch import AnswerWatch
 from hallmark.core.errors import HarnessError
 from hallmark.core.verdict import Verdict
+from hallmark.perf.client_process import Asker
 from hallmark.perf.judge import judge_requests
 from hallmark.perf.loadgen import measure
 from hallmark.perf.process_share import Share
@@ -97,6 +99,19 @@ def test_faults_are_named_as_by_one_process() -> None:
         result = send(server, a_point(), watch=watch)
     assert "6 completion tokens, 12" in judge_requests(result, a_point()).reason
     assert watch.found["ids"].count
+
+
+def test_a_reason_that_comes_as_the_warm_up_ends_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the process would wait for a beginning that nobody tells it."""
+    readable, writable = os.pipe()
+    os.write(writable, b"enough\n")
+    os.close(writable)
+    with os.fdopen(readable) as told:
+        monkeypatch.setattr("sys.stdin", told)
+        asker = Asker()
+        assert asker.should_stop() == "enough"
+        with asker:
+            assert asker.should_stop() == "enough"
 
 
 @pytest.mark.long
