@@ -28,6 +28,8 @@ _PILOT_DOUBT = 1.2
 """What six pairs vary by says little of what all will: so much more is planned for."""
 _LEAST_PAIRS = 2
 _MOST_PAIRS = 1000
+_CERTAIN = 60.0
+"""Standard errors from which an equal server passes for certain, and from about which scipy gives no number any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,4 +134,6 @@ def _chance_of_pass(variation: float, margin: float, pairs: int, alpha: float) -
     from scipy.special import nctdtr, stdtrit
 
     away = -math.log1p(-margin) / (variation * math.sqrt(2)) * math.sqrt(pairs)
+    if away > _CERTAIN:
+        return 1.0
     return 1.0 - float(nctdtr(pairs - 1, away, stdtrit(pairs - 1, 1 - alpha)))

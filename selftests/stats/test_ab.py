@@ -31,6 +31,16 @@ def test_the_pairs_that_are_needed(variation: float, margin: float, pairs: int) 
     assert resolvable_margin(variation, pairs_needed(variation, margin) - 1 or 2) >= margin or pairs <= 3
 
 
+@pytest.mark.parametrize("pairs", [2, 6, 40, 500])
+@pytest.mark.parametrize("variation", [0.0001, 0.001, 0.005, 0.05])
+def test_a_margin_that_is_resolved_and_the_pairs_for_it_agree(variation: float, pairs: int) -> None:
+    """Also of runs that hardly vary: a hundredth of a percent less is not resolved, and no pair fewer would do for as much."""
+    margin = resolvable_margin(variation, pairs)
+    assert pairs_needed(variation, margin) <= pairs
+    assert margin <= 0.0001 or not 0 < pairs_needed(variation, margin - 0.0001) <= pairs
+    assert margin < 40 * variation
+
+
 def drawn(rng: random.Random, *, change: float = 0.0, variation: float = 0.02, pairs: int = 10, drift: float = 0.0) -> Runs:
     """Throughputs of both, as their runs come one after the other; `drift`: so much faster with each run."""
     values: dict[str, list[float]] = {"A": [], "B": []}
