@@ -28,8 +28,8 @@ _PILOT_DOUBT = 1.2
 """What six pairs vary by says little of what all will: so much more is planned for."""
 _LEAST_PAIRS = 2
 _MOST_PAIRS = 1000
-_CERTAIN = 60.0
-"""Standard errors from which an equal server passes for certain, and from about which scipy gives no number any more."""
+_CERTAIN = 30.0
+"""Standard errors from which an equal server passes for certain; a little further scipy gives no number any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,8 +47,12 @@ def make_parser(program: str) -> argparse.ArgumentParser:
         formatter_class=one_line_each,
         allow_abbrev=False,
     )
-    parser.add_argument("--baseline", metavar="SPEC_OR_URL", required=True, help="a URL, a model's name, or its spec file")
-    parser.add_argument("--candidate", default="", metavar="SPEC_OR_URL", help="by default the baseline's spec")
+    parser.add_argument(
+        "--baseline", metavar="SPEC_OR_URL", required=True, help="a URL (its key: HALLMARK_API_KEY), a model's name, a spec file"
+    )
+    parser.add_argument(
+        "--candidate", default="", metavar="SPEC_OR_URL", help="default: the baseline's spec (key: HALLMARK_CANDIDATE_API_KEY)"
+    )
     parser.add_argument("--aa", action="store_true", help="the baseline against itself: judges the machine")
     parser.add_argument("--margin", default="3%", metavar="SHARE", help="what may be lost, such as 3%% (the default) or 0.03")
     parser.add_argument("--point", default="", metavar="NAME", help="perf point of the spec (default: its first)")

@@ -32,13 +32,13 @@ def test_the_pairs_that_are_needed(variation: float, margin: float, pairs: int) 
 
 
 @pytest.mark.parametrize("pairs", [2, 6, 40, 500])
-@pytest.mark.parametrize("variation", [0.0001, 0.001, 0.005, 0.05])
-def test_a_margin_that_is_resolved_and_the_pairs_for_it_agree(variation: float, pairs: int) -> None:
-    """Also of runs that hardly vary: a hundredth of a percent less is not resolved, and no pair fewer would do for as much."""
-    margin = resolvable_margin(variation, pairs)
-    assert pairs_needed(variation, margin) <= pairs
-    assert margin <= 0.0001 or not 0 < pairs_needed(variation, margin - 0.0001) <= pairs
-    assert margin < 40 * variation
+@pytest.mark.parametrize("variation", [0.0001, 0.001, 0.004995763791278548, 0.05])
+@pytest.mark.parametrize("alpha", [ALPHA, PILOT_ALPHA])
+def test_a_margin_that_is_resolved_and_the_pairs_for_it_agree(variation: float, pairs: int, alpha: float) -> None:
+    """Also of runs that hardly vary: a hundredth of a percent less is not resolved, and no more pairs are needed for it."""
+    margin = resolvable_margin(variation, pairs, alpha=alpha)
+    assert 0 < pairs_needed(variation, margin, alpha=alpha) <= pairs
+    assert margin <= 0.0001 or not 0 < pairs_needed(variation, margin - 0.0001, alpha=alpha) <= pairs
 
 
 def drawn(rng: random.Random, *, change: float = 0.0, variation: float = 0.02, pairs: int = 10, drift: float = 0.0) -> Runs:

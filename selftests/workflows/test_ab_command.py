@@ -11,7 +11,9 @@ import pytest
 
 from hallmark import cli
 from hallmark.perf import interleaved
-from hallmark.workflows.ab_command import margin_of
+from hallmark.workflows.ab.choosing import CANDIDATE_KEY, sides_of
+from hallmark.workflows.ab.sides import Attached
+from hallmark.workflows.ab_command import make_parser, margin_of
 from selftests.faulty import Faulty, running
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import MODEL, perf_point
@@ -74,6 +76,19 @@ def test_a_file_of_several_models_asks_for_one(place: Place, capsys: pytest.Capt
     path = place.spec(models=("one", "two"))
     assert cli.main(["ab", f"--baseline={path}", "--aa"]) == 2
     assert "describes 2 models: one, two - --baseline MODEL --spec-dir" in capsys.readouterr().err
+
+
+def test_each_side_is_shown_its_own_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One key serves both where the candidate has none of its own."""
+    options = make_parser("hallmark ab").parse_args([f"--baseline={NOWHERE}", f"--candidate={NOWHERE}0"])
+    monkeypatch.setenv("HALLMARK_API_KEY", "of-the-baseline")
+    for own, shown in (("", "of-the-baseline"), ("of-the-candidate", "of-the-candidate")):
+        if own:
+            monkeypatch.setenv(CANDIDATE_KEY, own)
+        baseline, candidate = sides_of(options, root=Path())
+        assert isinstance(baseline, Attached)
+        assert isinstance(candidate, Attached)
+        assert (baseline.api_key, candidate.api_key) == ("of-the-baseline", shown)
 
 
 class Compared:
