@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hallmark.perf.loadgen import measure
@@ -29,14 +31,26 @@ def main(out: str, url: str, isl: str, osl: str, streams: str, requests: str, wa
         "targets": {Metric.TTFT_MEAN: 1000},
         "source": "none: nothing is judged",
     }
-    result = measure(url, "stand-in", PerfPoint.model_validate(asked), vocabulary=range(256))
+    waited: list[float] = []
+    point = PerfPoint.model_validate(asked)
+    result = measure(url, "stand-in", point, vocabulary=range(256), during=without_a_core(waited))
     ended = time.perf_counter()
     if not result.faultless:
         sys.exit(f"not all was measured: {result.distinct_errors()} {result.stopped}")
     said = {metric.value: found.value if isinstance(found, Estimate) else None for metric, found in summarise(result).items()}
     said["reading_s"] = ended - max(sample.end for sample in result.samples)
+    said["waited_s"] = sum(waited)
     rows = [(sample.start, sample.sent, sample.lag_s) for sample in result.samples]
     Path(out).write_text(json.dumps({**said, "rows": rows}), encoding="utf-8")
+
+
+@contextmanager
+def without_a_core(seconds: list[float]) -> Iterator[None]:
+    """Note how long this thread stands ready without a core meanwhile, by the kernel's account."""
+    account = Path("/proc/thread-self/schedstat")
+    before = int(account.read_text(encoding="ascii").split()[1])
+    yield
+    seconds.append((int(account.read_text(encoding="ascii").split()[1]) - before) / 1e9)
 
 
 if __name__ == "__main__":

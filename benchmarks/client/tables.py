@@ -83,14 +83,16 @@ def report(runs: Runs, *, ahead: bool) -> int:
 
 def _paced(runs: Runs) -> Iterator[str]:
     yield f"## 64 streams, TTFT {TTFT_MS:g} ms, a token each {GAP_MS:g} ms: what is reported over the server's log, less 1\n"
-    yield f"| tool | TTFT mean, ms: log, reported | {' | '.join(f'{name} bias' for name in BIASES)} | log against plan: p99, ms |"
-    yield "|---" * (len(BIASES) + 3) + "|"
+    biases = " | ".join(f"{name} bias" for name in BIASES)
+    yield f"| tool | TTFT mean, ms: log, reported | {biases} | log against plan: p99, ms | core lost, ms |"
+    yield "|---" * (len(BIASES) + 4) + "|"
     for tool, done in runs.of(PACED):
         truth = median(fmean(answer.ttft_ms for answer in one.log) for one in done)
         told = median(one.report.ttft_mean for one in done)
         cells = [_spread([bias(one) for one in done], _signed) for bias in BIASES.values()]
+        lost = _core_lost(done) if tool == OURS else ""
         late = [p99([ms for answer in one.log for ms in answer.late_ms(ttft_ms=TTFT_MS, gap_ms=GAP_MS)]) for one in done]
-        yield f"| {tool} | {truth:.2f}, {told:.2f} | {' | '.join(cells)} | {_spread(late, '{:.2f}'.format)} |"
+        yield f"| {tool} | {truth:.2f}, {told:.2f} | {' | '.join(cells)} | {_spread(late, '{:.2f}'.format)} | {lost} |"
 
 
 def _flat(runs: Runs) -> Iterator[str]:
@@ -105,8 +107,8 @@ def _flat(runs: Runs) -> Iterator[str]:
 
 def _schedule(runs: Runs) -> Iterator[str]:
     yield "## Open loop, 2,000 requests/s: how much later than due a request is\n"
-    yield "| arrivals | requests/s by the log | by the log: p50, ms | p99, ms | most, ms | by hallmark: p99, ms |"
-    yield "|---|---|---|---|---|---|"
+    yield "| arrivals | requests/s by the log | by the log: p50, ms | p99, ms | most, ms | by hallmark: p99, ms | core lost, ms |"
+    yield "|---|---|---|---|---|---|---|"
     for kind in SCHEDULED:
         for _, done in runs.of(kind):
             lags = [lags_ms(one) for one in done]
@@ -114,7 +116,7 @@ def _schedule(runs: Runs) -> Iterator[str]:
             columns = [[median(lag) for lag in lags], [p99(lag) for lag in lags], [max(lag) for lag in lags]]
             columns.append([1000 * p99([row[2] for row in one.report.rows]) for one in done])
             cells = " | ".join(_spread(column, "{:.3f}".format) for column in columns)
-            yield f"| {kind} | {_spread(rates, '{:,.0f}'.format)} | {cells} |"
+            yield f"| {kind} | {_spread(rates, '{:,.0f}'.format)} | {cells} | {_core_lost(done)} |"
 
 
 def _goals(runs: Runs) -> Iterator[tuple[str, str, bool]]:
@@ -134,6 +136,11 @@ def _goals(runs: Runs) -> Iterator[tuple[str, str, bool]]:
                 f"{lag:.3f} ms",
                 lag < MOST_LAG_MS,
             )
+
+
+def _core_lost(done: Sequence[Measured]) -> str:
+    """How long others had the core while the client stood ready for it."""
+    return _spread([1000 * one.report.waited_s for one in done], "{:.0f}".format)
 
 
 def _spread(values: Sequence[float], shown: Callable[[float], str]) -> str:

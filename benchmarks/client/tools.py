@@ -60,8 +60,10 @@ class Report:
     """Requests behind these, the last ones that were sent."""
     reading_s: float = 0.0
     """What it took after the last token until it knew them; of the peers it is not known apart."""
+    waited_s: float = 0.0
+    """How long it stood ready and others had its core; of hallmark alone, as are the rows."""
     rows: tuple[tuple[float, float, float], ...] = ()
-    """Of each request when it was due and sent, in seconds of the machine's clock, and its lag; of hallmark alone."""
+    """Of each request when it was due and sent, in seconds of the machine's clock, and its lag."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +106,7 @@ def _of_ours(folder: Path) -> Report:
         tokens_per_s=said["tokens_per_s"],
         counted=len(said["rows"]),
         reading_s=said["reading_s"],
+        waited_s=said["waited_s"],
         rows=tuple((due, sent, lag) for due, sent, lag in said["rows"]),
     )
 
