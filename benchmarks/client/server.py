@@ -176,7 +176,7 @@ class Server:
         stream.connection.close()
 
     def _answer(self, stream: Stream, path: str, body: dict[str, Any]) -> None:
-        if not body.get("stream"):
+        if not body.get("stream"):  # what the tools ask besides is whether there is a server, and for its models
             said = json.dumps({"object": "list", "data": [{"id": MODEL, "object": "model"}]}).encode()
             head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(said)
             stream.connection.send(head + said)
