@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.status import Status
     from rich.text import Text
 
-_QUIET_FOR_S = 15.0
+_QUIET_FOR_S = 10.0
 """Without a terminal, progress is shown at most this often."""
 _SAME_AGAIN_S = 60.0
 """Without a terminal, what is still going on is said again after so long."""

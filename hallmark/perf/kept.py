@@ -17,9 +17,10 @@ SERIES_ENDING = ".series.json"
 """What the report draws."""
 
 
-def keep_point(beside: Path, result: PointResult, point: PerfPoint, *, model: str) -> None:
+def keep_point(beside: Path, result: PointResult, point: PerfPoint, *, model: str, series: PointSeries | None = None) -> None:
     """Write `beside` with these endings: `.json` (requests as rows), `.csv` (the same as a table), `.schedule.jsonl` (a line for
-    each request of the window as it was drawn, sent or not) and `.vllm-bench.json` (the result as `vllm bench serve` has it).
+    each request of the window as it was drawn, sent or not), `.vllm-bench.json` (the result as `vllm bench serve` has it) and
+    what `keep_series` does.
     """
     told = as_vllm_bench(result, point, model=model, started_at=datetime.now(UTC).isoformat(timespec="seconds"))
     write_json(beside.with_name(f"{beside.name}.json"), result.rows())
@@ -27,6 +28,7 @@ def keep_point(beside: Path, result: PointResult, point: PerfPoint, *, model: st
     beside.with_name(f"{beside.name}.csv").write_text(requests_table(result), encoding="utf-8")
     schedule = "".join(f"{json.dumps(row)}\n" for row in result.schedule)
     beside.with_name(f"{beside.name}.schedule.jsonl").write_text(schedule, encoding="utf-8")
+    keep_series(beside, series)
 
 
 def keep_series(beside: Path, series: PointSeries | None) -> None:

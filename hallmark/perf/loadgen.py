@@ -30,8 +30,15 @@ if TYPE_CHECKING:
     from hallmark.client.oracle import TokenOracle
 
 
+Follow = Callable[[Sequence[TimedRequest], Sequence[int]], None]
+
+
 def never_stop() -> str | None:
     return None
+
+
+def follow_none(requests: Sequence[TimedRequest], osl: Sequence[int]) -> None:
+    """Look at nothing."""
 
 
 def measure(
@@ -47,6 +54,7 @@ def measure(
     during: AbstractContextManager[object] | None = None,
     should_stop: Callable[[], str | None] = never_stop,
     progress: Callable[[int, int], None] = no_progress,
+    follow: Follow = follow_none,
     watch: AnswerWatch | None = None,
     trace: Sequence[TraceRequest] = (),
     tokenizer: TokenOracle | None = None,
@@ -57,9 +65,11 @@ def measure(
     `should_stop` is asked ten times a second, on the clock's own thread, so it must answer at once; it ends the
     measurement with the reason that it gives. So do `limit_s` seconds, which hold for warm-up and window
     together. `during` is entered for the window, without the warm-up. Without a `salt` a fresh one is drawn, so that no
-    earlier run's prompts lie in the server's cache; both are in the result, to send the same requests again. `watch` looks at
-    every answer once the window is over. `trace`: the requests of a point whose arrivals are recorded. `tokenizer`: the
-    model's own, which a point over chat needs. `processes`: how many send the requests; as many as the point needs where it is 0.
+    earlier run's prompts lie in the server's cache; both are in the result, to send the same requests again. `follow` is given
+    the window's requests, a list that grows while they are sent (not where other processes send them), and the tokens that each
+    asks for. `watch` looks at every answer once the window is over. `trace`: the requests of a point whose arrivals are recorded.
+    `tokenizer`: the model's own, which a point over chat needs. `processes`: how many send the requests; as many as the point
+    needs where it is 0.
     """
     salt = salt or secrets.token_hex(8)
     workload = make_workload(point, model, vocabulary=vocabulary, seed=seed, salt=salt, trace=trace, tokenizer=tokenizer)
@@ -69,6 +79,7 @@ def measure(
     # A turn repeats what was said before it, which one process knows.
     count = 1 if point.turns else processes or processes_for(point, cores=cores_here())
     loop = _loop(address, point, bounds, due=due, count=count)
+    follow(loop.window_sent, [planned.osl for planned in workload.window])
     with no_garbage_collection():
         asyncio.run(loop.run(_bodies(workload.warmup), _bodies(workload.window), progress=progress))
     warmup = _read(loop.warmup_sent, workload.warmup, watch)

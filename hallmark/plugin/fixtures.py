@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from hallmark.client.wire import WireClient
     from hallmark.environment.load_watch import LoadWatch
     from hallmark.environment.requirements import Finding
+    from hallmark.perf.device_series import DeviceSeries
     from hallmark.perf.sample import PointResult
+    from hallmark.perf.server_series import ServerSeries
     from hallmark.perf.traces import TraceRequest
     from hallmark.plugin.cell_tools import CellTools
     from hallmark.serving.server import RunningServer
@@ -267,6 +269,18 @@ def _judged_by_words(result: PointResult, point: PerfPoint, tools: CellTools) ->
     return judge_quality(ask_again(result, point, tools.same_answers, tools.tokenizer, api_key=key, limit_s=limit_s))
 
 
+def _keep(
+    result: PointResult, point: PerfPoint, testbed: Testbed, *, model: str, told: ServerSeries, device: DeviceSeries
+) -> None:
+    """Write what came of a point, and what was read beside it, into the run's folder."""
+    from hallmark.perf.kept import keep_point
+    from hallmark.perf.series import series_of
+
+    devices = testbed.cell.device_spec.detect.count
+    series = series_of(result, point=point.name, devices=devices, server=told.readings, readings=device.readings)
+    keep_point(testbed.folder / "perf" / point.name, result, point, model=model, series=series)
+
+
 @pytest.fixture
 def measure(
     cell: Cell, testbed: Testbed, server: RunningServer, tokenizer: TokenOracle, request: pytest.FixtureRequest
@@ -274,11 +288,10 @@ def measure(
     """Measure one perf point with our own load generator, have every gate judge it, and pytest-benchmark record it."""
     from hallmark.perf.core_speed import CoreSpeed
     from hallmark.perf.device_series import DeviceSeries
-    from hallmark.perf.kept import keep_point, keep_series
+    from hallmark.perf.live import LiveView
     from hallmark.perf.loadgen import measure as run_point
     from hallmark.perf.observers import Observer, beside, seen_by
     from hallmark.perf.self_check import check_client
-    from hallmark.perf.series import series_of
     from hallmark.perf.server_series import ServerSeries
     from hallmark.perf.shares import kinds_seen
     from hallmark.perf.steady import steady_part
@@ -291,10 +304,12 @@ def measure(
         raise NotMeasured("performance cannot be measured under pytest-xdist: other workers share the machine")
 
     def run(point: PerfPoint) -> list[Evidence]:
+        limit_s = point.limit_s(factor)
         client = None if smoke else check_client(point, tls=server.endpoint.base_url.startswith("https:"))
         window, cores, device = servers.tools(cell.id).load.window(), CoreSpeed(), DeviceSeries()
         told = ServerSeries(server.endpoint.base_url, api_key=server.endpoint.api_key)
         observers: list[Observer] = [cores, device, told]
+        live = LiveView(point.name, servers.session.progress, limit_s=limit_s)
         result = run_point(
             server.endpoint.base_url,
             server.endpoint.model,
@@ -302,19 +317,17 @@ def measure(
             api_key=server.endpoint.api_key,
             vocabulary=tokenizer.ordinary_ids(),
             seed=PERF_SEED,
-            during=beside(*observers, window),
-            limit_s=point.limit_s(factor),
+            during=beside(*observers, live, window),
+            limit_s=limit_s,
             should_stop=lambda: str(server.death) if server.death else None,
-            progress=lambda done, total: servers.session.progress(f"perf {point.name}: {done} of {total} requests"),
+            progress=live.progress,
+            follow=live.follow,
             watch=servers.tools(cell.id).every_answer,
             trace=_recorded(cell, point),
             tokenizer=tokenizer,
         )
         server.require_alive()
-        keep_point(testbed.folder / "perf" / point.name, result, point, model=server.endpoint.model)
-        chips = cell.device_spec.detect.count
-        series = series_of(result, point=point.name, devices=chips, server=told.readings, readings=device.readings)
-        keep_series(testbed.folder / "perf" / point.name, series)
+        _keep(result, point, testbed, model=server.endpoint.model, told=told, device=device)
         if client:
             steady, seen = steady_part(result, point), device.readings
             gated = list(judged("perf", cell, point, steady.result))

@@ -44,11 +44,11 @@ def test_what_goes_on_is_said_again_after_a_minute(clock: Clock, capfd: pytest.C
     assert [place for place, shown in enumerate(said) if shown] == [0, 7]
 
 
-def test_what_changes_is_said_every_quarter_of_a_minute(clock: Clock, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_changes_is_said_every_ten_seconds(clock: Clock, capfd: pytest.CaptureFixture[str]) -> None:
     progress = Progress(lambda: None)
     said = []
     for done in range(10):
         progress(f"{done} of 10 requests")
         said.append(bool(capfd.readouterr().err))
         clock.now += 4
-    assert [place for place, shown in enumerate(said) if shown] == [0, 4, 8]
+    assert [place for place, shown in enumerate(said) if shown] == [0, 3, 6, 9]

@@ -46,13 +46,18 @@ def send(server: Faulty, point: PerfPoint, **options: Any) -> PointResult:
 
 def test_a_clean_server_answers_everything() -> None:
     seen: list[tuple[int, int]] = []
+    followed: list[tuple[Any, ...]] = []
     with running(api_key="open-sesame") as server:
-        result = send(server, a_point(), api_key="open-sesame", progress=lambda done, total: seen.append((done, total)))
+        told = {"progress": lambda done, total: seen.append((done, total)), "follow": lambda *given: followed.append(given)}
+        result = send(server, a_point(), api_key="open-sesame", **told)
     assert result.faultless
     assert len(result.samples) == 16
     assert all(s.prompt_tokens == 24 and s.output_tokens == 12 for s in result.samples)
     assert all(0 < s.ttft_s <= s.e2e_s <= s.end - s.start for s in result.samples)
     assert seen == [(done, 16) for done in range(17)]
+    ((requests, osl),) = followed
+    assert [timed.completed for timed in requests] == [True] * 16
+    assert osl == [12] * 16
     assert judge_requests(result, a_point()).verdict is Verdict.PASS
     assert len(result.rows()) == 16
 
