@@ -17,7 +17,15 @@ from pathlib import Path
 from hallmark import __version__
 from hallmark.core.errors import HallmarkError, Void
 from hallmark.core.signals import INTERRUPTED, STOPPED
-from hallmark.workflows import ab_command, completion, init_command, open_command, reference_command, run_command
+from hallmark.workflows import (
+    ab_command,
+    capacity_command,
+    completion,
+    init_command,
+    open_command,
+    reference_command,
+    run_command,
+)
 from hallmark.workflows.acceptance import Ended
 from hallmark.workflows.secrets import moved_to_environment
 
@@ -80,6 +88,9 @@ COMMANDS = {
     "specs": Command(help="list, show, match, check and convert model specs", make_parser=_specs_parser, run=_specs),
     "plan": Command(help="say what a run will be able to show", make_parser=_plan_parser, run=_plan),
     "ab": Command(help="show that a candidate is as fast as a baseline", make_parser=ab_command.make_parser, run=ab_command.run),
+    "capacity": Command(
+        help="find the most traffic that meets its objectives", make_parser=capacity_command.make_parser, run=capacity_command.run
+    ),
     "reference": Command(
         help="keep what a good run answered", make_parser=reference_command.make_parser, run=reference_command.run
     ),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from markupsafe import Markup
 
 from hallmark.core.wording import clean
+
+_MOST_TICKS = 6
 
 
 def drawing(parts: Iterable[Markup], *, height: int, label: str) -> Markup:
@@ -50,3 +53,11 @@ def level(y: float, label: str) -> Markup:
 
 def dot(x: float, y: float) -> Markup:
     return Markup('<circle class="dot" cx="{:g}%" cy="{:g}" r="4"/>').format(x, y)
+
+
+def round_values(most: float) -> Iterator[float]:
+    """Of a scale: round ones from 0 up to `most`, six at most."""
+    rough = max(most, 1e-9) / _MOST_TICKS
+    magnitude = 10 ** math.floor(math.log10(rough))
+    step = next(times * magnitude for times in (1, 2, 5, 10) if times * magnitude >= rough)
+    return (step * place for place in range(int(most / step) + 1))

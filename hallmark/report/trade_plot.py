@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -12,11 +11,10 @@ from markupsafe import Markup
 from hallmark.core.wording import is_number, number
 from hallmark.perf.series import PointSeries
 from hallmark.report.document import Row
-from hallmark.report.svg import dot, drawing, level, path, stretched, upright, words
+from hallmark.report.svg import dot, drawing, level, path, round_values, stretched, upright, words
 
 _TOP, _HEIGHT, _BELOW = 14, 260, 18
 _ROOM = 1.1
-_MOST_TICKS = 6
 _POINT = re.compile(r"(.+?)-(c\d+.*)")
 """The name of a point: its lengths, then its users and what else tells it from others of those lengths."""
 
@@ -62,9 +60,9 @@ def trade_plot(points: Sequence[Traded]) -> Markup:
 
     curves = {point.shape: [at(one) for one in points if one.shape == point.shape] for point in points}
     parts = [
-        *(level(_TOP + _HEIGHT * (1 - value / top), number(value)) for value in _values(top)),
-        *(upright(100 * value / right, top=_TOP, bottom=end, style="grid") for value in _values(right)),
-        *(words(100 * value / right, end + 12, number(value), style="small") for value in _values(right)),
+        *(level(_TOP + _HEIGHT * (1 - value / top), number(value)) for value in round_values(top)),
+        *(upright(100 * value / right, top=_TOP, bottom=end, style="grid") for value in round_values(right)),
+        *(words(100 * value / right, end + 12, number(value), style="small") for value in round_values(right)),
         stretched(_TOP, _HEIGHT, (path("line-third", sorted(curve)) for curve in curves.values())),
     ]
     for point in points:
@@ -73,11 +71,3 @@ def trade_plot(points: Sequence[Traded]) -> Markup:
         parts.append(words(x / 10, int(_TOP + _HEIGHT * y / 100) - 8, point.label, style="value"))
     told = ", ".join(f"{point.label} {number(point.per_user)} and {number(point.per_device)}" for point in points)
     return drawing(parts, height=end + _BELOW, label=f"tokens/s per user, and per device: {told}")
-
-
-def _values(most: float) -> Iterator[float]:
-    """Round ones from 0, six at most."""
-    rough = max(most, 1e-9) / _MOST_TICKS
-    magnitude = 10 ** math.floor(math.log10(rough))
-    step = next(times * magnitude for times in (1, 2, 5, 10) if times * magnitude >= rough)
-    return (step * place for place in range(int(most / step) + 1))

@@ -26,7 +26,7 @@ def sides_of(options: argparse.Namespace, *, root: Path) -> tuple[Side, Side]:
     changes = _changes(options)
     if options.aa and (options.candidate or changes):
         raise UsageError("--aa compares the baseline with itself", hint="drop --aa, or the candidate")
-    baseline = _side(options.baseline, "--baseline", options, key=key, root=root)
+    baseline = side_of(options.baseline, "--baseline", options, key=key, root=root)
     if not options.candidate and not changes:
         if not options.aa:
             raise UsageError(
@@ -34,7 +34,7 @@ def sides_of(options: argparse.Namespace, *, root: Path) -> tuple[Side, Side]:
             )
         return baseline, baseline
     named = options.candidate or options.baseline
-    candidate = _side(named, "--candidate", options, key=os.environ.get(CANDIDATE_KEY, key), root=root)
+    candidate = side_of(named, "--candidate", options, key=os.environ.get(CANDIDATE_KEY, key), root=root)
     if changes:
         candidate = _changed(candidate, options, changes)
     return baseline, candidate
@@ -50,7 +50,8 @@ def _changes(options: argparse.Namespace) -> tuple[str, ...]:
     return tuple(name for name, value in given.items() if value)
 
 
-def _side(said: str, option: str, options: argparse.Namespace, *, key: str, root: Path) -> Side:
+def side_of(said: str, option: str, options: argparse.Namespace, *, key: str, root: Path) -> Side:
+    """The server at a URL, or the one that a model's spec describes. UsageError for what is neither."""
     if said.startswith(("http://", "https://")):
         return Attached(option=option, url=option_values.base_url(said, option=option).rstrip("/"), api_key=key)
     server = option_values.launcher(options.server, server_url="")

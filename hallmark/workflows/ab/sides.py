@@ -182,7 +182,7 @@ class Servers:
 
     def processes(self) -> ServerProcesses:
         """Of all servers that are up, so that none of them counts as a stranger on the machine."""
-        found = [_processes_of(server) for server in self._up]
+        found = [processes_of(server) for server in self._up]
         places = {one.place for one in found}
         if Place.HIDDEN in places or not found:
             return ServerProcesses(place=Place.HIDDEN)
@@ -196,7 +196,7 @@ def _share_a_device(baseline: Side, candidate: Side) -> bool:
     return False
 
 
-def _processes_of(server: RunningServer) -> ServerProcesses:
+def processes_of(server: RunningServer) -> ServerProcesses:
     """What listens for an attached server may be the near end of a tunnel to it."""
     if isinstance(server, AttachedServer):
         programs = {Path(one.command[0]).name for one in listeners_at(server.endpoint.base_url) if one.command}
