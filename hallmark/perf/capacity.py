@@ -11,8 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hallmark.core.excused import told_once
 from hallmark.core.records import Evidence, to_plain
 from hallmark.core.verdict import Verdict, worst
+from hallmark.perf.objectives import OBJECTIVE
 
 _STEP = 2.0
 """Loads are so many times the last one until one of them is not met."""
@@ -58,9 +60,9 @@ class Trial:
     @property
     def reason(self) -> str:
         """Why it is not PASS; else what shows it."""
-        decisive = [item for item in self.evidence if item.target and item.verdict is self.verdict and item.reason]
-        shown = [item for item in decisive if self.verdict is not Verdict.PASS or item.name.startswith("objective ")]
-        return "; ".join(dict.fromkeys(item.reason for item in shown))
+        decisive = [item for item in self.evidence if item.target and item.verdict is self.verdict]
+        shown = [item for item in decisive if self.verdict is not Verdict.PASS or item.name.startswith(OBJECTIVE)]
+        return told_once(item.reason for item in shown)
 
 
 @dataclass(slots=True, kw_only=True)

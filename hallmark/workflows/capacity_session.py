@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +46,8 @@ _GROWN = (1, 2, 4)
 """A window that decides nothing is followed by one of so many times the requests of the first."""
 _REPEATED = 2
 """A window that is VOID is sent again so often."""
+_MOST_VOID = 2
+"""After so many loads whose windows were VOID, the search ends."""
 _ROUNDS = 4
 """Requests of each user, at least."""
 _MOST_UNDER_WAY = 1000
@@ -120,7 +122,7 @@ class Session:
             try:
                 client = check_client(self.traffic.point(1.0, _CHECKED_AT), tls=server.endpoint.base_url.startswith("https:"))
                 self._until = time.monotonic() + self.seconds
-                while (load := search.next()) is not None and not (ended := self._too_late(load)):
+                while (load := search.next()) is not None and not (ended := self._too_late(load) or _spoilt(trials)):
                     trial = replace(self._trial(load, server, watch, client), confirms=search.confirming)
                     trials.append(trial)
                     search.see(load, trial.verdict)
@@ -219,6 +221,12 @@ class Session:
             devices=device.readings,
         )
         return _trial_of(load, steady.result, evidence, self.traffic.objectives)
+
+
+def _spoilt(trials: Sequence[Trial]) -> str:
+    """Why no window would be better than those before; empty where that is not so."""
+    void = sum(trial.verdict is Verdict.VOID for trial in trials)
+    return f"the machine or the client spoilt the windows of {void} loads" if void >= _MOST_VOID else ""
 
 
 def _trial_of(load: float, result: PointResult, evidence: list[Evidence], objectives: Objectives) -> Trial:
