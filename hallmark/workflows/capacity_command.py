@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES = """\
 example: %(prog)s --base-url http://host:8000 --objective ttft_p99_ms=200 --most 64
-         %(prog)s --model hallmark-tiny --device cpu --objective e2e_p90_ms=900 --concurrency-mode
+         %(prog)s --model hallmark-tiny --objective e2e_p90_ms=900 --concurrency-mode
 """
 _EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.VOID: 3, Verdict.INCONCLUSIVE: 4}
 _TIME = re.compile(r"(ttft|tpot|e2e)_ms")
