@@ -148,15 +148,18 @@ def judge_client(evidence: Sequence[Evidence], checked: ClientCheck, result: Poi
     busy = _busy(result, point)
     found = [overruled(item, busy.reason) if busy.verdict is Verdict.VOID and item.target else item for item in evidence]
     found = [overruled(item, late) if p99 > _borne_ms(item, result) else item for item in found]
-    off = p99 > MOST_MS and found != list(evidence)
+    is_late = p99 > MOST_MS
+    off = is_late and found != list(evidence)
+    target = Target(relation="<=", limit=MOST_MS, source="a client that is late measures itself")
     error = Evidence(
         name=ERROR,
         value=round(p99, 3),
         unit="ms",
         n=len(checked.late_s),
         verdict=Verdict.VOID if off else Verdict.PASS,
-        reason=f"{late}{'' if off or p99 <= MOST_MS else ', which decides none of its targets'}",
-        target=Target(relation="<=", limit=MOST_MS, source="a client that is late measures itself"),
+        reason=f"{late}, which decides none of its targets" if is_late and not off else late,
+        # What decides nothing is only observed: there is no PASS beyond a target.
+        target=target if off or not is_late else None,
         detail={"bias_ms": round(1000 * checked.bias_s, 4), "most_ms": round(1000 * checked.late_s[-1], 3)},
     )
     return [*found, error, busy]

@@ -119,7 +119,7 @@ class StaticConfig(Strict):
 
 def _distinct_points(points: tuple[PerfPoint, ...]) -> tuple[PerfPoint, ...]:
     if (place := second(point.name for point in points)) is not None:
-        raise Contradiction("two perf points have the same isl, osl, concurrency and arrivals", "perf", place)
+        raise Contradiction("two perf points have the same traffic", "perf", place)
     return points
 
 

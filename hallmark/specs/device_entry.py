@@ -140,7 +140,7 @@ class DeviceEntry(Strict):
         if (place := second(waiver.check for waiver in self.waivers)) is not None:
             raise Contradiction("a check is waived twice", "waivers", place)
         if (place := second(point.name for point in self.perf)) is not None:
-            raise Contradiction("two perf points have the same isl, osl, concurrency and arrivals", "perf", place)
+            raise Contradiction("two perf points have the same traffic", "perf", place)
         return self
 
     @model_validator(mode="after")

@@ -288,9 +288,7 @@ class FamilySpec(Strict):
     def _base_targets_apply(self) -> FamilySpec:
         for device, points in self.base_targets.items():
             if (place := second(point.name for point in points)) is not None:
-                raise Contradiction(
-                    "two perf points have the same isl, osl, concurrency and arrivals", "base_targets", device, place
-                )
+                raise Contradiction("two perf points have the same traffic", "base_targets", device, place)
             served = [(place, impl.devices[device]) for place, impl in enumerate(self.impls) if device in impl.devices]
             if not served:
                 problem = f"no implementation serves on '{device}', so nothing would check this"

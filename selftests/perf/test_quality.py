@@ -153,6 +153,13 @@ def test_a_repeated_request_that_is_answered_at_once_is_out_of_a_store(repeated:
     assert ("1 of 2 repeated requests were answered out of a store of answers" in found.reason) == (verdict is Verdict.FAIL)
 
 
+def test_a_new_answer_whose_tokens_came_together_hides_no_store() -> None:
+    """As on a real engine beside a busy machine: of four new answers one came in one piece but for its first token."""
+    gulped = replace(USUAL, token_times=(0.1, *(0.1001,) * (OSL - 1)))
+    found = judged(repeated=(a_sample(0.002, 0.0),), fresh=(USUAL, gulped, USUAL, USUAL))[CACHED]
+    assert found.verdict is Verdict.FAIL
+
+
 def of_a_window(*faults: str, itl_ms: float = 5, api: str = "completions", **plants: float) -> dict[str, Verdict]:
     """What a small point shows on the stand-in behind the proxy, each with its faults."""
     sizes = {"isl": 48, "osl": 16, "concurrency": 4, "requests": 8}

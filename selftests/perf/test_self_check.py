@@ -75,7 +75,7 @@ def test_a_client_that_is_late_makes_void_what_its_error_may_have_decided(
     assert before.verdict in (Verdict.PASS, Verdict.FAIL)
     if borne:
         assert found[metric.value] == before, "a miss, or a margin, of many times the error stands"
-        assert found[ERROR].verdict is Verdict.PASS
+        assert (found[ERROR].verdict, found[ERROR].target) == (Verdict.PASS, None), "no PASS beyond a target"
         assert "decides none of its targets" in found[ERROR].reason
     else:
         assert (found[metric.value].verdict, found[ERROR].verdict) == (Verdict.VOID, Verdict.VOID)

@@ -333,7 +333,7 @@ BAD |= {
 DUPLICATE_POINT = FAMILY[FAMILY.index("          - isl") : FAMILY.index("      t3k:")]
 BAD["the same perf point twice"] = (
     FAMILY.replace(DUPLICATE_POINT, DUPLICATE_POINT + DUPLICATE_POINT.replace("64", "64 # HERE")),
-    "same isl, osl and concurrency",
+    "two perf points have the same traffic",
     "correct",
 )
 

@@ -192,7 +192,7 @@ def changed(kind: str, place: int, *perf: dict[str, Any]) -> dict[str, Any]:
     ("stated", "message"),
     [
         (changed("continuous", 1, point(3009)), "3009 \\+ 64 tokens do not fit in max_model_len 3072"),
-        (changed("continuous", 1, point(), point()), "two perf points have the same isl, osl, concurrency and arrivals"),
+        (changed("continuous", 1, point(), point()), "two perf points have the same traffic"),
         (changed("static", 0, point(1024, 17)), "the point isl1024-osl64-c17 fits none of the warm-up shapes"),
         (changed("continuous", 0, point(tokens_per_s=11)), "tokens_per_s 11 contradicts the points of the device, which say 10"),
         (changed("continuous", 0, point(256, tokens_per_s=11)), "tokens_per_s 11 contradicts the base_targets, which say 10"),
