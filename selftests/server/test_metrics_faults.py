@@ -33,7 +33,7 @@ FAULTS: dict[str, tuple[set[str], str]] = {
     "latencies-lost": ({SERIES}, "values that vllm:e2e_request_latency_seconds got is"),
 }
 CACHE_FAULTS: dict[str, tuple[tuple[str, ...], str]] = {
-    "cache-hits-uncounted": ((CACHE,), "cached tokens of a known prompt, as the server counts them is 0, not"),
+    "cache-hits-uncounted": ((CACHE,), "prompt, as the server counts them is 0, not"),
     "cache-hits-as-requests": ((CACHE,), "cached tokens of a known prompt, as the server counts them is 1, not"),
     "cache-hits-of-all": ((CACHE, UNTOLD), "cached tokens of a new prompt, as the server counts them is 262, not <= 8"),
 }

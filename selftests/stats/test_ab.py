@@ -55,6 +55,7 @@ def share(verdict: Verdict, times: int = 3000, **how: float) -> float:
     return sum(judge_runs("x", drawn(rng, **how), margin=0.03).verdict is verdict for _ in range(times)) / times  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_both_errors_are_one_in_twenty_at_most() -> None:
     """At the margin itself: 3,000 sessions each, three standard errors above 5 % allowed."""
     assert share(Verdict.PASS, change=0.03) <= ALPHA + 0.012
