@@ -187,6 +187,7 @@ def of_a_window(*faults: str, itl_ms: float = 5, api: str = "completions", **pla
     ],
     ids=["healthy", "short", "wrong under load", "wrong chats", "kept"],
 )
+@pytest.mark.long
 def test_a_server_that_is_quick_by_what_it_says_is_found(faults: list[str], plants: dict[str, Any], found: set[str]) -> None:
     """One that keeps prefixes is not."""
     verdicts = of_a_window(*faults, **plants)

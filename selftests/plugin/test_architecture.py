@@ -27,6 +27,7 @@ def released(place: Place, *, faults: str = "", **fields: Any) -> Ended:
     return place.release().end()
 
 
+@pytest.mark.long
 def test_another_model_in_the_folder_is_red_and_says_in_what(place: Place) -> None:
     wrong = {"tokenizer": {**TOKENIZER, "special_tokens": {"eos_token": "</s>"}}}
     ended = released(place, architecture=BIG, weights=wrong, faults='dimensions={"n_embd":4096}').must_end(1, "REJECTED")
@@ -49,6 +50,7 @@ def test_the_model_itself_is_green(place: Place) -> None:
     assert len(ended.rows["server.tokenizer"]["evidence"]) == 3
 
 
+@pytest.mark.long
 def test_a_tokenizer_with_more_tokens_than_the_model_is_red(place: Place) -> None:
     weights = place.folder / "weights"
     shutil.copytree(WEIGHTS, weights, ignore=shutil.ignore_patterns("data", "recipe"))
@@ -85,6 +87,7 @@ def test_weights_of_a_repository_are_read_from_the_servers_cache(place: Place, r
         assert told["served"]["weights"]["folder"].endswith("snapshots/0123456789abcdef")
 
 
+@pytest.mark.long
 def test_of_an_attached_server_it_is_seen_or_undecided(place: Place) -> None:
     place.spec(perf=[perf_point()], impl=NO_FEATURES, architecture=BIG)
     with running(model=WEIGHTS, served_model_name=MODEL, ttft_ms=2, max_model_len=512, environ=place.environ) as server:

@@ -49,6 +49,7 @@ def files(place: Place) -> list:
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("fault", ["", "die-after=3"])
+@pytest.mark.long
 def test_no_secret_of_environment_or_spec_is_in_a_file_or_on_a_screen(place: Place, fault: str) -> None:
     place.plugin("leaky_server", LEAKY)
     engine = {"name": "vllm", "version": "==0.32.0", "module": "leaky_server"}

@@ -10,6 +10,7 @@ pytestmark = pytest.mark.e2e
 CELL = "id_stand-in-server_stand-in_cpu"
 
 
+@pytest.mark.long
 def test_a_draft_is_not_accepted_though_everything_it_demands_passed(place: Place) -> None:
     """The clean server and its whole spec, but for the statement: `clean` is accepted with the very same."""
     place.whole_spec(impl={"missing": ["eval_tasks"]})

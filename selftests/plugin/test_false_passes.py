@@ -228,12 +228,14 @@ def attached(place: Place, *faults: str, environ: dict[str, str] | None = None, 
         return place.release(f"--server-url={server.base_url}").end()
 
 
+@pytest.mark.long
 def test_another_model_and_another_version_under_the_url(place: Place) -> None:
     ended = attached(place, "wrong-model-name", "wrong-version=0.31.9").must_end(1, "REJECTED")
     assert "server.version: FAIL - the server runs vllm 0.31.9, the spec says ==0.32.0" in ended.causes
     assert "server.model: FAIL - the server serves some-other-model, the spec says stand-in" in ended.causes
 
 
+@pytest.mark.long
 def test_a_right_server_under_the_url_is_seen_to_run_here(place: Place) -> None:
     """By the program that listens; test_testbed.py has the near end of a tunnel."""
     ended = attached(place).must_end(4, "INCONCLUSIVE")
@@ -248,6 +250,7 @@ def test_a_right_server_under_the_url_is_seen_to_run_here(place: Place) -> None:
         ({"model": "/models/another"}, "FAIL", "weights is '/models/another'"),
     ],
 )
+@pytest.mark.long
 def test_an_attached_server_that_was_started_otherwise(
     place: Place, options: dict[str, object], verdict: str, reason: str
 ) -> None:
@@ -256,6 +259,7 @@ def test_an_attached_server_that_was_started_otherwise(
     assert reason in ended.rows["server.model"]["reason"]
 
 
+@pytest.mark.long
 def test_an_attached_server_with_other_variables(place: Place) -> None:
     """The spec's are those of the process that serves, not what hallmark would have set."""
     ended = attached(place, environ={}).must_end(1, "REJECTED")
@@ -324,6 +328,7 @@ def with_test(place: Place, source: str) -> Ended:
         ("raise OSError('my own bug')", "ERROR", "my own bug"),
     ],
 )
+@pytest.mark.long
 def test_a_test_of_somebodys_own(place: Place, body: str, outcome: str, reason: str) -> None:
     ended = with_test(place, f"def test_mine(cell, check):\n    {body}\n").must_end(1, outcome)
     (extra,) = ended.bad

@@ -11,6 +11,7 @@ from hallmark.stats.paired import Pairs, tango_interval
 from hallmark.stats.resampling import differences, judge_differences
 
 
+@pytest.mark.long
 def test_it_agrees_with_tangos_interval_where_items_are_right_or_wrong() -> None:
     changes = [-1.0] * 30 + [1.0] * 20 + [0.0] * 950
     found = differences(changes, [""] * 1000, seed="s")
@@ -54,6 +55,7 @@ def test_partial_credit_is_judged_too(lost: float, verdict: Verdict) -> None:
     assert found is verdict, reason
 
 
+@pytest.mark.long
 def test_a_server_that_lost_the_margin_passes_in_one_of_twenty_at_most() -> None:
     """Two hundred servers, of which each lost 4 points of 300 items on average, in clusters of three."""
     draw, passed = random.Random(11), 0

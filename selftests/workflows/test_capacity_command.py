@@ -76,6 +76,7 @@ def told(folder: Path) -> dict[str, Any]:
     return plain
 
 
+@pytest.mark.long
 def test_the_rate_that_is_found_brackets_the_truth(
     asked: Asked, made_up: list[PerfPoint], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
