@@ -41,7 +41,8 @@ FOLDER = {
 def test_the_folder_of_a_run_is_complete(clean: Ended) -> None:
     assert {path.name for path in clean.folder.iterdir()} == FOLDER
     assert {path.name for path in (clean.folder / "evals").iterdir()} >= {"addition.samples.jsonl"}
-    assert {path.name for path in (clean.folder / "perf").iterdir()} == {f"{POINT}.json"}
+    kept = ("json", "csv", "schedule.jsonl", "series.json", "vllm-bench.json")
+    assert {path.name for path in (clean.folder / "perf").iterdir()} == {f"{POINT}.{ending}" for ending in kept}
     assert all(path.stat().st_size for path in clean.folder.rglob("*") if path.is_file() and path.name != "lm_eval.log")
 
 
