@@ -23,7 +23,7 @@ from hallmark.perf.reading import checked_in, read_timed
 from hallmark.perf.sample import Checked, Failed, PointResult, Sample
 from hallmark.perf.shares import PLAIN, require_structure
 from hallmark.perf.traces import TraceRequest
-from hallmark.perf.workload import PATHS, Planned, make_workload
+from hallmark.perf.workload import PATHS, Planned, Workload, make_workload
 from hallmark.specs.model import PerfPoint
 
 if TYPE_CHECKING:
@@ -82,6 +82,11 @@ def measure(
     follow(loop.window_sent, [planned.osl for planned in workload.window])
     with no_garbage_collection():
         asyncio.run(loop.run(_bodies(workload.warmup), _bodies(workload.window), progress=progress))
+    return _result(loop, workload, point, watch)
+
+
+def _result(loop: Loop | Processes, workload: Workload, point: PerfPoint, watch: AnswerWatch | None) -> PointResult:
+    """What came of every request, once all of them have ended."""
     warmup = _read(loop.warmup_sent, workload.warmup, watch)
     window = _read(loop.window_sent, workload.window, watch)
     samples = tuple(s for s in window if isinstance(s, Sample))
@@ -101,7 +106,7 @@ def measure(
         schedule=tuple(planned.row(open_at=point.arrivals.speed if point.arrivals else None) for planned in workload.window),
         client_cpu_s=loop.cpu_s,
         checked=_checked(loop.window_sent, workload.window) if len(samples) == len(workload.window) else (),
-        client_processes=count,
+        client_processes=loop.count,
     )
 
 

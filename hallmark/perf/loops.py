@@ -60,6 +60,9 @@ def no_garbage_collection() -> Iterator[None]:
 class Loop(ABC):
     """The requests of a point on their connections, and the watch over them."""
 
+    count = 1
+    """Of processes that send."""
+
     def __init__(self, address: Address, concurrency: int, bounds: Bounds) -> None:
         self._address = address
         self._concurrency = concurrency

@@ -94,7 +94,7 @@ class Processes:
         self._address = address
         self._concurrency = concurrency
         self._bounds = bounds
-        self._count = count
+        self.count = count
         self._due = due
         self.warmup_sent: list[TimedRequest] = []
         self.window_sent: list[TimedRequest] = []
@@ -107,7 +107,7 @@ class Processes:
         """Send both, one after the other. HarnessError where a process does not end as it should."""
         give_up = time.monotonic() + self._bounds.limit_s + _OVERTIME_S
         with TemporaryDirectory(prefix="hallmark-client-") as folder:
-            children = [await self._start(number, warmup, window, Path(folder)) for number in range(self._count)]
+            children = [await self._start(number, warmup, window, Path(folder)) for number in range(self.count)]
             listening = asyncio.gather(*(child.listen() for child in children))
             try:
                 async with asyncio.timeout(give_up - time.monotonic()):
@@ -136,10 +136,10 @@ class Processes:
     async def _start(self, number: int, warmup: Sequence[bytes], window: Sequence[bytes], folder: Path) -> _Child:
         share = Share(
             address=self._address,
-            concurrency=len(range(number, self._concurrency, self._count)),
-            warmup=tuple(warmup[number :: self._count]),
-            window=tuple(window[number :: self._count]),
-            due=None if self._due is None else tuple(self._due[number :: self._count]),
+            concurrency=len(range(number, self._concurrency, self.count)),
+            warmup=tuple(warmup[number :: self.count]),
+            window=tuple(window[number :: self.count]),
+            due=None if self._due is None else tuple(self._due[number :: self.count]),
             limit_s=self._bounds.limit_s,
         )
         file = folder / str(number)
@@ -169,8 +169,8 @@ class Processes:
         warmup: dict[int, TimedRequest] = {}
         window: dict[int, TimedRequest] = {}
         for process, outcome in enumerate(outcomes):
-            warmup |= {number * self._count + process: timed for number, timed in enumerate(outcome.warmup_sent)}
-            window |= {number * self._count + process: timed for number, timed in enumerate(outcome.window_sent)}
+            warmup |= {number * self.count + process: timed for number, timed in enumerate(outcome.warmup_sent)}
+            window |= {number * self.count + process: timed for number, timed in enumerate(outcome.window_sent)}
             self.delays += outcome.delays
             self.stopped = self.stopped or outcome.stopped
         for place, timed in (*warmup.items(), *window.items()):

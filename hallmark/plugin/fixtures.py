@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -30,16 +30,8 @@ if TYPE_CHECKING:
     from hallmark.client.wire import WireClient
     from hallmark.environment.load_watch import LoadWatch
     from hallmark.environment.requirements import Finding
-    from hallmark.perf.device_series import DeviceSeries
-    from hallmark.perf.sample import PointResult
-    from hallmark.perf.server_series import ServerSeries
-    from hallmark.perf.traces import TraceRequest
-    from hallmark.plugin.cell_tools import CellTools
     from hallmark.serving.server import RunningServer
     from hallmark.serving.testbed import Testbed
-
-PERF_SEED = 20261121
-"""Of the random prompts; the salt in front of each keeps runs apart from each other's caches."""
 
 
 def _servers(config: pytest.Config) -> CellServers:
@@ -238,15 +230,6 @@ def tokenizer(cell: Cell, request: pytest.FixtureRequest) -> TokenOracle:
     return _servers(request.config).tools(cell.id).tokenizer
 
 
-def _recorded(cell: Cell, point: PerfPoint) -> Sequence[TraceRequest]:
-    """The requests of a point whose arrivals are recorded; none where they are drawn."""
-    from hallmark.perf.traces import read_trace
-
-    if not point.arrivals or point.arrivals.kind != "trace":
-        return ()
-    return read_trace(cell.beside_spec(point.arrivals.trace), point.arrivals.format, most=point.requests)
-
-
 def _adapters(cell: Cell, point: PerfPoint, request: pytest.FixtureRequest) -> AbstractContextManager[None]:
     """Has the adapters served of which a point has a share."""
     from hallmark.client.adapters import loaded, place_of
@@ -257,91 +240,24 @@ def _adapters(cell: Cell, point: PerfPoint, request: pytest.FixtureRequest) -> A
     return loaded(request.getfixturevalue("client"), places, by=request.getfixturevalue("runtime_client"))
 
 
-def _judged_by_words(result: PointResult, point: PerfPoint, tools: CellTools) -> list[Evidence]:
-    """What some of the answers of a window say, held to what the server says to the same requests now."""
-    from hallmark.perf.asked_again import ask_again
-    from hallmark.perf.quality import judge_quality
-
-    if not result.faultless:
-        return []
-    impl, key = tools.cell.impl, tools.server.endpoint.api_key
-    limit_s = point.limit_s(impl.tier_factors[impl.status.required_tier])
-    return judge_quality(ask_again(result, point, tools.same_answers, tools.tokenizer, api_key=key, limit_s=limit_s))
-
-
-def _keep(
-    result: PointResult, point: PerfPoint, testbed: Testbed, *, model: str, told: ServerSeries, device: DeviceSeries
-) -> None:
-    """Write what came of a point, and what was read beside it, into the run's folder."""
-    from hallmark.perf.kept import keep_point
-    from hallmark.perf.series import series_of
-
-    devices = testbed.cell.device_spec.detect.count
-    series = series_of(result, point=point.name, devices=devices, server=told.readings, readings=device.readings)
-    keep_point(testbed.folder / "perf" / point.name, result, point, model=model, series=series)
-
-
 @pytest.fixture
 def measure(
-    cell: Cell, testbed: Testbed, server: RunningServer, tokenizer: TokenOracle, request: pytest.FixtureRequest
+    cell: Cell, server: RunningServer, tokenizer: TokenOracle, request: pytest.FixtureRequest
 ) -> Callable[[PerfPoint], list[Evidence]]:
-    """Measure one perf point with our own load generator, have every gate judge it, and pytest-benchmark record it."""
-    from hallmark.perf.core_speed import CoreSpeed
-    from hallmark.perf.device_series import DeviceSeries
-    from hallmark.perf.live import LiveView
-    from hallmark.perf.loadgen import measure as run_point
-    from hallmark.perf.observers import Observer, beside, seen_by
-    from hallmark.perf.self_check import check_client
-    from hallmark.perf.server_series import ServerSeries
-    from hallmark.perf.shares import kinds_seen
-    from hallmark.perf.steady import steady_part
-    from hallmark.perf.verdicts import judge_window, judge_window_on_few
+    """Measure one perf point with our own load generator, have every judge look at it, and pytest-benchmark record it."""
     from hallmark.plugin.benchmark_record import PointRecorder
+    from hallmark.plugin.point_run import PointRun
 
     servers, recorder = _servers(request.config), PointRecorder(request)
-    smoke, factor = servers.session.options.smoke, cell.impl.tier_factors[cell.impl.status.required_tier]
     if hasattr(request.config, "workerinput"):
         raise NotMeasured("performance cannot be measured under pytest-xdist: other workers share the machine")
+    session = servers.session
+    points = PointRun(tools=servers.tools(cell.id), progress=session.progress, smoke=session.options.smoke)
 
     def run(point: PerfPoint) -> list[Evidence]:
-        limit_s = point.limit_s(factor)
-        client = None if smoke else check_client(point, tls=server.endpoint.base_url.startswith("https:"))
-        window, cores, device = servers.tools(cell.id).load.window(), CoreSpeed(), DeviceSeries()
-        told = ServerSeries(server.endpoint.base_url, api_key=server.endpoint.api_key)
-        observers: list[Observer] = [cores, device, told]
-        live = LiveView(point.name, servers.session.progress, limit_s=limit_s)
-        result = run_point(
-            server.endpoint.base_url,
-            server.endpoint.model,
-            point,
-            api_key=server.endpoint.api_key,
-            vocabulary=tokenizer.ordinary_ids(),
-            seed=PERF_SEED,
-            during=beside(*observers, live, window),
-            limit_s=limit_s,
-            should_stop=lambda: str(server.death) if server.death else None,
-            progress=live.progress,
-            follow=live.follow,
-            watch=servers.tools(cell.id).every_answer,
-            trace=_recorded(cell, point),
-            tokenizer=tokenizer,
-        )
-        server.require_alive()
-        _keep(result, point, testbed, model=server.endpoint.model, told=told, device=device)
-        if client:
-            steady, seen = steady_part(result, point), device.readings
-            gated = list(judged("perf", cell, point, steady.result))
-            evidence = judge_window(gated, steady, point, load=window.load, client=client, cores=cores.spins, devices=seen)
-            evidence += _judged_by_words(result, point, servers.tools(cell.id))
-        else:
-            gated = list(judged("perf", cell, point, result))
-            evidence = judge_window_on_few(gated, result, point, load=window.load)
-        evidence += [*kinds_seen(result), *seen_by(observers, result)]
+        with _adapters(cell, point, request):
+            result, evidence = points.measured(point)
         recorder.record(result, evidence, cell=cell.id, point=point.name)
         return evidence
 
-    def run_with_adapters(point: PerfPoint) -> list[Evidence]:
-        with _adapters(cell, point, request):
-            return run(point)
-
-    return run_with_adapters
+    return run

@@ -1,0 +1,129 @@
+"""One perf point of a cell, from the client's trial to its evidence: what is read beside its window, kept of it, and judged.
+
+Imported where a point is measured: collection should not pay for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hallmark.core.gates import judged
+from hallmark.core.records import Evidence
+from hallmark.perf.asked_again import ask_again
+from hallmark.perf.core_speed import CoreSpeed
+from hallmark.perf.device_series import DeviceSeries
+from hallmark.perf.kept import keep_point
+from hallmark.perf.live import LiveView
+from hallmark.perf.loadgen import measure
+from hallmark.perf.observers import Observer, beside, seen_by
+from hallmark.perf.quality import judge_quality
+from hallmark.perf.sample import PointResult
+from hallmark.perf.self_check import ClientCheck, check_client
+from hallmark.perf.series import series_of
+from hallmark.perf.server_series import ServerSeries
+from hallmark.perf.shares import kinds_seen
+from hallmark.perf.steady import steady_part
+from hallmark.perf.traces import TraceRequest, read_trace
+from hallmark.perf.verdicts import judge_window, judge_window_on_few
+from hallmark.plugin.cell_tools import CellTools
+from hallmark.specs.cell import Cell
+from hallmark.specs.model import PerfPoint
+
+SEED = 20261121
+"""Of the random prompts; the salt in front of each keeps runs apart from each other's caches."""
+
+
+class _Beside:
+    """What is read beside one window."""
+
+    def __init__(self, tools: CellTools) -> None:
+        endpoint = tools.server.endpoint
+        self.load = tools.load.window()
+        self.cores = CoreSpeed()
+        self.device = DeviceSeries()
+        self.server = ServerSeries(endpoint.base_url, api_key=endpoint.api_key)
+        self.observers: list[Observer] = [self.cores, self.device, self.server]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointRun:
+    """Measures points of one cell, which share its server."""
+
+    tools: CellTools
+    progress: Callable[[str], None]
+    smoke: bool
+    """Whether a few requests have to do, which decide no more than the gates."""
+
+    def measured(self, point: PerfPoint) -> tuple[PointResult, list[Evidence]]:
+        """What came of its requests, and what every judge says of them."""
+        tools, endpoint = self.tools, self.tools.server.endpoint
+        client = None if self.smoke else check_client(point, tls=endpoint.base_url.startswith("https:"))
+        seen = _Beside(tools)
+        result = self._sent(point, seen)
+        tools.server.require_alive()
+        self._keep(result, point, seen)
+        evidence = self._judged(result, point, seen, client) if client else self._judged_on_few(result, point, seen)
+        return result, [*evidence, *kinds_seen(result), *seen_by(seen.observers, result)]
+
+    def _limit_s(self, point: PerfPoint) -> float:
+        impl = self.tools.cell.impl
+        return point.limit_s(impl.tier_factors[impl.status.required_tier])
+
+    def _sent(self, point: PerfPoint, seen: _Beside) -> PointResult:
+        tools, server, limit_s = self.tools, self.tools.server, self._limit_s(point)
+        live = LiveView(point.name, self.progress, limit_s=limit_s)
+        return measure(
+            server.endpoint.base_url,
+            server.endpoint.model,
+            point,
+            api_key=server.endpoint.api_key,
+            vocabulary=tools.tokenizer.ordinary_ids(),
+            seed=SEED,
+            during=beside(*seen.observers, live, seen.load),
+            limit_s=limit_s,
+            should_stop=lambda: str(server.death) if server.death else None,
+            progress=live.progress,
+            follow=live.follow,
+            watch=tools.every_answer,
+            trace=_recorded(tools.cell, point),
+            tokenizer=tools.tokenizer,
+        )
+
+    def _keep(self, result: PointResult, point: PerfPoint, seen: _Beside) -> None:
+        """Write what came of a point, and what was read beside it, into the run's folder."""
+        testbed, chips = self.tools.testbed, self.tools.cell.device_spec.detect.count
+        series = series_of(result, point=point.name, devices=chips, server=seen.server.readings, readings=seen.device.readings)
+        keep_point(testbed.folder / "perf" / point.name, result, point, model=self.tools.server.endpoint.model, series=series)
+
+    def _judged(self, result: PointResult, point: PerfPoint, seen: _Beside, client: ClientCheck) -> list[Evidence]:
+        steady = steady_part(result, point)
+        evidence = judge_window(
+            list(judged("perf", self.tools.cell, point, steady.result)),
+            steady,
+            point,
+            load=seen.load.load,
+            client=client,
+            cores=seen.cores.spins,
+            devices=seen.device.readings,
+        )
+        return evidence + self._judged_by_words(result, point)
+
+    def _judged_by_words(self, result: PointResult, point: PerfPoint) -> list[Evidence]:
+        """What some of the answers of a window say, held to what the server says to the same requests now."""
+        if not result.faultless:
+            return []
+        tools, key = self.tools, self.tools.server.endpoint.api_key
+        again = ask_again(result, point, tools.same_answers, tools.tokenizer, api_key=key, limit_s=self._limit_s(point))
+        return judge_quality(again)
+
+    def _judged_on_few(self, result: PointResult, point: PerfPoint, seen: _Beside) -> list[Evidence]:
+        gated = list(judged("perf", self.tools.cell, point, result))
+        return judge_window_on_few(gated, result, point, load=seen.load.load)
+
+
+def _recorded(cell: Cell, point: PerfPoint) -> Sequence[TraceRequest]:
+    """The requests of a point whose arrivals are recorded; none where they are drawn."""
+    if not point.arrivals or point.arrivals.kind != "trace":
+        return ()
+    return read_trace(cell.beside_spec(point.arrivals.trace), point.arrivals.format, most=point.requests)
