@@ -7,15 +7,11 @@ or a name is wrong; 3 no server, or the machine spoilt the runs; 4 not decided.
 from __future__ import annotations
 
 import argparse
-import os
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from hallmark.core.errors import UsageError
-from hallmark.core.verdict import Verdict
 from hallmark.workflows.acceptance import Ended
 from hallmark.workflows.help_text import one_line_each
 
@@ -29,7 +25,6 @@ example: %(prog)s --baseline http://host:8000 --candidate http://host:8001 --mar
 """
 _METRICS = ("ttft_mean_ms", "tpot_mean_ms", "e2e_mean_ms", "tokens_per_s")
 _LARGEST_MARGIN = 0.5
-_EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.VOID: 3, Verdict.INCONCLUSIVE: 4}
 _NUMBERS = {
     "isl": "tokens of each prompt, in place of the point's",
     "osl": "tokens of each answer",
@@ -84,35 +79,29 @@ def run(options: argparse.Namespace) -> Ended:
     bounds = bounds_of(options)
     given = {name: number for name in _NUMBERS if (number := _count(getattr(options, name), name))}
 
-    from hallmark.core.files import new_folder
-    from hallmark.core.progress import Progress
-    from hallmark.core.redact import Redactor
-    from hallmark.core.run_log import RunLog
     from hallmark.workflows.ab.asked import cell_of, point_of, tokens_of
     from hallmark.workflows.ab.choosing import sides_of
     from hallmark.workflows.ab.session import PAGE_FILE, Session, write_comparison
     from hallmark.workflows.ab.table import table
+    from hallmark.workflows.own_folder import EXIT_CODES, OwnFolder
 
     sides = sides_of(options, root=Path.cwd())
     point = point_of(cell_of(sides), options.point, given)
     tokens = tokens_of(sides, options.tokenizer)
-    folder = new_folder(options.artifacts, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{_label(options.baseline)}-ab")
-    redact = Redactor.of_environment(os.environ)
-    progress = Progress(lambda: None)
-    progress.listener = RunLog(folder, redact).hear
+    own = OwnFolder(options.artifacts, options.baseline, "ab")
     session = Session(
         point=point,
         tokens=tokens,
         bounds=bounds,
         in_turn=options.in_turn,
-        folder=folder,
-        say=lambda text: progress.say(redact(text)),
-        progress=lambda text: progress(redact(text)),
+        folder=own.path,
+        say=own.say,
+        progress=own.progress,
     )
     comparison = session.compare(*sides)
-    write_comparison(comparison, folder, redact=redact)
-    lines = [*table(comparison), f"report: {folder}/{PAGE_FILE}", f"verdict: {comparison.verdict} - {comparison.headline}"]
-    return Ended(exit_code=_EXIT_CODES[comparison.verdict], lines=tuple(map(redact, lines)))
+    write_comparison(comparison, own.path, redact=own.redact)
+    lines = [*table(comparison), f"report: {own.path}/{PAGE_FILE}", f"verdict: {comparison.verdict} - {comparison.headline}"]
+    return Ended(exit_code=EXIT_CODES[comparison.verdict], lines=tuple(map(own.redact, lines)))
 
 
 def bounds_of(options: argparse.Namespace) -> Bounds:
@@ -143,9 +132,3 @@ def _count(text: str, name: str, *, least: int = 1) -> int | None:
     from hallmark.serving.option_values import whole_number
 
     return whole_number(text, name=name, least=least)
-
-
-def _label(side: str) -> str:
-    """A name for the run's folder."""
-    plain = (urlsplit(side).hostname or "") + (f"-{port}" if (port := urlsplit(side).port) else "") if "://" in side else side
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(plain).stem if "/" in plain else plain)[:60].strip("-.") or "run"

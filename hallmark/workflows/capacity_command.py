@@ -10,13 +10,11 @@ import argparse
 import os
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from hallmark.core.errors import UsageError
-from hallmark.core.verdict import Verdict
+from hallmark.core.wording import columns
 from hallmark.workflows.acceptance import Ended
 from hallmark.workflows.help_text import one_line_each
 
@@ -30,7 +28,6 @@ _EXAMPLES = """\
 example: %(prog)s --base-url http://host:8000 --objective ttft_p99_ms=200 --most 64
          %(prog)s --model hallmark-tiny --objective e2e_p90_ms=900 --concurrency-mode
 """
-_EXIT_CODES = {Verdict.PASS: 0, Verdict.FAIL: 1, Verdict.VOID: 3, Verdict.INCONCLUSIVE: 4}
 _TIME = re.compile(r"(ttft|tpot|e2e)_ms")
 _FIRST_WINDOW_S = 10.0
 _LEAST_RATE = 0.01
@@ -76,34 +73,28 @@ def make_parser(program: str) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> Ended:
     """Search, write it down, and tell it in a table."""
-    from hallmark.core.files import new_folder
-    from hallmark.core.progress import Progress
-    from hallmark.core.redact import Redactor
-    from hallmark.core.run_log import RunLog
     from hallmark.workflows.ab.asked import tokens_of
     from hallmark.workflows.capacity_session import PAGE_FILE, Session, write_capacity
+    from hallmark.workflows.own_folder import EXIT_CODES, OwnFolder
 
     traffic = traffic_of(options)
     bounds, seconds = bounds_of(options, traffic), 60 * _number(options.minutes, "minutes")
     side = _side_of(options)
     tokens = tokens_of((side,), options.tokenizer)
-    folder = new_folder(options.artifacts, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{_label(options)}-capacity")
-    redact = Redactor.of_environment(os.environ)
-    progress = Progress(lambda: None)
-    progress.listener = RunLog(folder, redact).hear
+    own = OwnFolder(options.artifacts, options.base_url or options.model, "capacity")
     session = Session(
         traffic=traffic,
         bounds=bounds,
         tokens=tokens,
         seconds=seconds,
-        folder=folder,
-        say=lambda text: progress.say(redact(text)),
-        progress=lambda text: progress(redact(text)),
+        folder=own.path,
+        say=own.say,
+        progress=own.progress,
     )
     capacity = session.find(side)
-    write_capacity(capacity, folder, redact=redact)
-    lines = [*_table(capacity), f"report: {folder}/{PAGE_FILE}", f"capacity: {capacity.headline}"]
-    return Ended(exit_code=_EXIT_CODES[capacity.verdict], lines=tuple(map(redact, lines)))
+    write_capacity(capacity, own.path, redact=own.redact)
+    lines = [*_table(capacity), f"report: {own.path}/{PAGE_FILE}", f"capacity: {capacity.headline}"]
+    return Ended(exit_code=EXIT_CODES[capacity.verdict], lines=tuple(map(own.redact, lines)))
 
 
 def objectives_of(said: list[str], goodput: str) -> Objectives:
@@ -205,12 +196,6 @@ def _side_of(options: argparse.Namespace) -> Side:
     return side_of(options.base_url or options.model, option, options, key=key, root=Path.cwd())
 
 
-def _label(options: argparse.Namespace) -> str:
-    """A name for the run's folder."""
-    name = urlsplit(options.base_url).netloc.rpartition("@")[2] if options.base_url else Path(options.model).stem
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:60].strip("-.") or "server"
-
-
 def _table(capacity: Capacity) -> Iterator[str]:
     names = list(capacity.trials[0].latencies_ms) if capacity.trials else []
     rows = [(capacity.unit, "verdict", "requests", "tokens/s", *names)]
@@ -218,6 +203,4 @@ def _table(capacity: Capacity) -> Iterator[str]:
         values = (f"{one.latencies_ms[name]:.4g}" for name in names)
         again = " (again)" if one.confirms else ""
         rows.append((f"{one.load:g}{again}", str(one.verdict), f"{one.requests:,}", f"{one.tokens_per_s:,.0f}", *values))
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    for row in rows:
-        yield "  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+    return columns(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
 
 import pytest
@@ -33,7 +34,8 @@ FAULTS: dict[str, tuple[set[str], str]] = {
     "latencies-lost": ({SERIES}, "values that vllm:e2e_request_latency_seconds got is"),
 }
 CACHE_FAULTS: dict[str, tuple[tuple[str, ...], str]] = {
-    "cache-hits-uncounted": ((CACHE,), "prompt, as the server counts them is 0, not"),
+    # A new prompt may begin as an earlier one by chance: then it is the first whose tokens are missed.
+    "cache-hits-uncounted": ((CACHE,), r"cached tokens of a (known|new) prompt, as the server counts them is 0, not [1-9]"),
     "cache-hits-as-requests": ((CACHE,), "cached tokens of a known prompt, as the server counts them is 1, not"),
     "cache-hits-of-all": ((CACHE, UNTOLD), "cached tokens of a new prompt, as the server counts them is 262, not <= 8"),
 }
@@ -57,7 +59,7 @@ def test_a_fault_of_counting_what_the_cache_gave_turns_its_check_red(fault: str)
     for told in ((CACHE,), servers):
         found = bad(*told, fault, checks={CACHED: CHECKS[CACHED]}, timeout_s=WAITS_S)
         assert found[CACHED].startswith("FAIL"), found
-    assert reason in found[CACHED]
+    assert re.search(reason, found[CACHED])
 
 
 @pytest.mark.parametrize("servers", [[""], ["only-openai"], ["no-metrics"], [CACHE], [CACHE, UNTOLD]])
