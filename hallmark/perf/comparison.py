@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hallmark.core.excused import overruled
 from hallmark.core.records import Evidence, to_plain
 from hallmark.core.verdict import Verdict, worst
 from hallmark.core.wording import plural
@@ -145,16 +146,12 @@ def judged(interleaved: Interleaved, bounds: Bounds, *, same: bool) -> list[Evid
     if interleaved.spoilt:
         requests = replace(requests, verdict=Verdict.VOID, reason=f"{interleaved.spoilt}; {requests.reason}")
         return [requests, *(_undecided(one, Verdict.VOID, "the machine spoilt the runs") for one in metrics)]
-    return [_of_itself(one) if same and one.verdict is Verdict.FAIL else one for one in found]
+    changes = "the same server was found worse than itself: this machine changes too much"
+    return [overruled(one, changes) if same and one.verdict is Verdict.FAIL else one for one in found]
 
 
 def _undecided(evidence: Evidence, verdict: Verdict, why: str) -> Evidence:
     return replace(evidence, verdict=verdict, reason=f"{why}; until then: {evidence.reason}")
-
-
-def _of_itself(evidence: Evidence) -> Evidence:
-    reason = f"the same server was found worse than itself: this machine changes too much; {evidence.reason}"
-    return replace(evidence, verdict=Verdict.VOID, reason=reason)
 
 
 def _requests(interleaved: Interleaved) -> Evidence:

@@ -79,11 +79,12 @@ def run(options: argparse.Namespace) -> Ended:
     bounds = bounds_of(options)
     given = {name: number for name in _NUMBERS if (number := _count(getattr(options, name), name))}
 
-    from hallmark.workflows.ab.asked import cell_of, point_of, tokens_of
+    from hallmark.workflows.ab.asked import point_of
     from hallmark.workflows.ab.choosing import sides_of
     from hallmark.workflows.ab.session import PAGE_FILE, Session, write_comparison
     from hallmark.workflows.ab.table import table
     from hallmark.workflows.own_folder import EXIT_CODES, OwnFolder
+    from hallmark.workflows.prompt_tokens import cell_of, tokens_of
 
     sides = sides_of(options, root=Path.cwd())
     point = point_of(cell_of(sides), options.point, given)

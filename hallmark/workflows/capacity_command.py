@@ -21,8 +21,8 @@ from hallmark.workflows.help_text import one_line_each
 if TYPE_CHECKING:
     from hallmark.perf.capacity import Bounds, Capacity
     from hallmark.specs.targets import Objectives
-    from hallmark.workflows.ab.sides import Side
     from hallmark.workflows.capacity_session import Traffic
+    from hallmark.workflows.sides import Side
 
 _EXAMPLES = """\
 example: %(prog)s --base-url http://host:8000 --objective ttft_p99_ms=200 --most 64
@@ -73,9 +73,9 @@ def make_parser(program: str) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> Ended:
     """Search, write it down, and tell it in a table."""
-    from hallmark.workflows.ab.asked import tokens_of
     from hallmark.workflows.capacity_session import PAGE_FILE, Session, write_capacity
     from hallmark.workflows.own_folder import EXIT_CODES, OwnFolder
+    from hallmark.workflows.prompt_tokens import tokens_of
 
     traffic = traffic_of(options)
     bounds, seconds = bounds_of(options, traffic), 60 * _number(options.minutes, "minutes")
@@ -186,7 +186,7 @@ def _number(text: str, name: str) -> float:
 
 def _side_of(options: argparse.Namespace) -> Side:
     from hallmark.serving import option_values
-    from hallmark.workflows.ab.choosing import side_of
+    from hallmark.workflows.sides import side_of
 
     if bool(options.base_url) == bool(options.model):
         raise UsageError("name one server", where="--base-url or --model", hint="see --help")

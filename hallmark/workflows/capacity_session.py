@@ -34,8 +34,8 @@ from hallmark.perf.verdicts import judge_window
 from hallmark.serving.server import RunningServer
 from hallmark.specs.model import Metric, PerfPoint
 from hallmark.specs.targets import Arrivals, Objectives
-from hallmark.workflows.ab.asked import Tokens
-from hallmark.workflows.ab.sides import Side, processes_of
+from hallmark.workflows.prompt_tokens import Tokens
+from hallmark.workflows.sides import Side, processes_of
 
 CAPACITY_FILE, TABLE_FILE, PAGE_FILE = "capacity.json", "capacity.csv", "capacity.html"
 _SEED = 20261127

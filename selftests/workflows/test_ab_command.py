@@ -12,8 +12,8 @@ import pytest
 from hallmark import cli
 from hallmark.perf import interleaved
 from hallmark.workflows.ab.choosing import CANDIDATE_KEY, sides_of
-from hallmark.workflows.ab.sides import Attached
 from hallmark.workflows.ab_command import make_parser, margin_of
+from hallmark.workflows.sides import Attached
 from selftests.faulty import Faulty, running
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import MODEL, perf_point

@@ -1,28 +1,19 @@
-"""What is sent to both sides: the perf point, and the tokens that its random prompts are made of."""
+"""Which perf point is sent to both sides."""
 
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
-from hallmark.client.oracle import TokenOracle, oracle_of
-from hallmark.client.wire import WireClient
-from hallmark.core.errors import CheckFailed, InfrastructureError, UsageError, nearest
+from hallmark.core.errors import UsageError, nearest
 from hallmark.specs.cell import Cell
 from hallmark.specs.model import Metric, PerfPoint
-from hallmark.workflows.ab.sides import Attached, Side, Started
 
 _ISL, _OSL, _USERS, _PER_USER = 128, 64, 8, 4
 """Of a point that neither a spec nor an option states."""
 _LETTERS = " ".join(string.ascii_letters + string.digits + string.punctuation)
 _HINT = "name a folder that holds it with --tokenizer"
-
-
-def cell_of(sides: Sequence[Side]) -> Cell | None:
-    """The cell of the first side that is a spec."""
-    return next((side.cell for side in sides if isinstance(side, Started)), None)
 
 
 def point_of(cell: Cell | None, name: str, given: Mapping[str, int]) -> PerfPoint:
@@ -49,47 +40,3 @@ def point_of(cell: Cell | None, name: str, given: Mapping[str, int]) -> PerfPoin
     if fields["requests"] < users:
         raise UsageError(f"{fields['requests']} requests are fewer than {users} users", where="--requests", hint="ask for more")
     return PerfPoint.model_validate(fields)
-
-
-class Tokens(NamedTuple):
-    """What random prompts are made of."""
-
-    vocabulary: Sequence[int]
-    """Token ids."""
-    tokenizer: TokenOracle | None
-    """The model's own, by which chats are counted; None where only its server knows it."""
-
-    @classmethod
-    def of(cls, tokenizer: TokenOracle) -> Tokens:
-        return cls(tokenizer.ordinary_ids(), tokenizer)
-
-
-def tokens_of(sides: Sequence[Side], folder: Path | None) -> Tokens:
-    """By the tokenizer in the folder that is named, by that of a spec's weights, or as a server tells.
-
-    InfrastructureError where none of these can be had.
-    """
-    if folder:
-        return Tokens.of(TokenOracle.from_folder(folder))
-    if cell := cell_of(sides):
-        return Tokens.of(oracle_of(cell))
-    first = next(side for side in sides if isinstance(side, Attached))
-    root = Path(str(first.listed.get("root") or ""))
-    if root.is_absolute() and (root / "tokenizer.json").is_file():
-        return Tokens.of(TokenOracle.from_folder(root))
-    return Tokens(_told(first), None)
-
-
-def _told(side: Attached) -> list[int]:
-    """As the server's own `/tokenize` splits letters and signs."""
-    with WireClient(side.url, side.endpoint.model, api_key=side.api_key, timeout_s=30) as client:
-        try:
-            answer = client.post("/tokenize", client.body(prompt=_LETTERS, add_special_tokens=False)).require(200).json()
-            found = sorted({int(token) for token in answer["tokens"]})
-        except (CheckFailed, LookupError, TypeError, ValueError) as exc:
-            raise InfrastructureError(
-                f"its tokenizer is not known: {str(exc).splitlines()[0]}", where=side.url, hint=_HINT
-            ) from exc
-    if not found:
-        raise InfrastructureError("its tokenizer is not known: /tokenize gives no token", where=side.url, hint=_HINT)
-    return found

@@ -9,14 +9,10 @@ from pathlib import Path
 
 from hallmark.core.errors import UsageError
 from hallmark.serving import option_values
-from hallmark.specs.catalogue import Selection, load_catalogue
-from hallmark.specs.folders import default_folders
-from hallmark.workflows.ab.sides import Attached, Side, Started
-from hallmark.workflows.serve import ServeRequest, chosen_cell
+from hallmark.workflows.sides import Side, Started, side_of
 
 CANDIDATE_KEY = "HALLMARK_CANDIDATE_API_KEY"
 """For a candidate whose key is not HALLMARK_API_KEY."""
-_SPEC_FILES = (".yaml", ".yml")
 
 
 def sides_of(options: argparse.Namespace, *, root: Path) -> tuple[Side, Side]:
@@ -48,46 +44,6 @@ def _changes(options: argparse.Namespace) -> tuple[str, ...]:
         "--candidate-image": options.candidate_image,
     }
     return tuple(name for name, value in given.items() if value)
-
-
-def side_of(said: str, option: str, options: argparse.Namespace, *, key: str, root: Path) -> Side:
-    """The server at a URL, or the one that a model's spec describes. UsageError for what is neither."""
-    if said.startswith(("http://", "https://")):
-        return Attached(option=option, url=option_values.base_url(said, option=option).rstrip("/"), api_key=key)
-    server = option_values.launcher(options.server, server_url="")
-    request = ServeRequest(
-        selection=Selection(device=options.device, impl=options.impl),
-        spec_dirs=(*default_folders(), *options.spec_dir),
-        artifacts=options.artifacts,
-        server=server,
-        server_python=option_values.interpreter(options.server_python),
-        image=option_values.image(options.image, server=server),
-        engine_args=option_values.engine_args(options.engine_arg, option="--engine-arg"),
-        api_key=key,
-        jwt_secret=os.environ.get("JWT_SECRET", ""),
-    )
-    request = _with_model(request, said, option)
-    try:
-        return Started(option=option, cell=chosen_cell(request), request=request, root=root)
-    except UsageError as exc:
-        hint = f"{exc.hint}; a URL begins with http://" if exc.where == "--model" else exc.hint
-        raise UsageError(exc.message, where=option if exc.where == "--model" else exc.where, hint=hint) from exc
-
-
-def _with_model(request: ServeRequest, said: str, option: str) -> ServeRequest:
-    """The request for a model's name, or for the only model of a spec file."""
-    path = Path(said)
-    if path.suffix not in _SPEC_FILES:
-        return replace(request, selection=replace(request.selection, models=(said,)))
-    if not path.is_file():
-        raise UsageError("no such spec file", where=f"{option} {said}", hint="name a model, a spec file or a URL")
-    folders = {folder.resolve(): folder for folder in (*request.spec_dirs, path.parent)}
-    request = replace(request, spec_dirs=tuple(folders.values()))
-    models = {cell.model for cell in load_catalogue(request.spec_dirs).cells if cell.spec_file.resolve() == path.resolve()}
-    if len(models) != 1:
-        known = ", ".join(sorted(models)) or "none"
-        raise UsageError(f"describes {len(models)} models: {known}", where=said, hint=f"{option} MODEL --spec-dir {path.parent}")
-    return replace(request, selection=replace(request.selection, models=tuple(models)))
 
 
 def _changed(side: Side, options: argparse.Namespace, changes: tuple[str, ...]) -> Side:

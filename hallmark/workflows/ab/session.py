@@ -17,8 +17,9 @@ from hallmark.perf.comparison import Comparison, judged, resolutions
 from hallmark.perf.interleaved import Bounds, Interleaved, Letter, Run, run_of
 from hallmark.perf.loadgen import measure
 from hallmark.specs.model import PerfPoint
-from hallmark.workflows.ab.asked import Tokens
-from hallmark.workflows.ab.sides import Servers, Side
+from hallmark.workflows.ab.servers import Servers
+from hallmark.workflows.prompt_tokens import Tokens
+from hallmark.workflows.sides import Side
 
 COMPARISON_FILE = "comparison.json"
 PAGE_FILE = "comparison.html"

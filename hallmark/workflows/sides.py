@@ -1,37 +1,42 @@
-"""The two sides of a comparison: a server that runs at a URL, or a spec's, which is started for it."""
+"""Which server a command means: one that runs at a URL, or a spec's, which is started for it."""
 
 from __future__ import annotations
 
+import argparse
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from hallmark.client.wire import WireClient
 from hallmark.core.endpoint import Endpoint
-from hallmark.core.errors import CheckFailed, InfrastructureError
+from hallmark.core.errors import CheckFailed, InfrastructureError, UsageError
 from hallmark.core.files import new_folder
 from hallmark.core.load import Place
 from hallmark.environment.load import ServerProcesses
-from hallmark.perf.interleaved import Letter
+from hallmark.serving import option_values
 from hallmark.serving.attach.launcher import AttachedServer
 from hallmark.serving.listener import listeners_at
 from hallmark.serving.readiness import connect, not_ready_because
 from hallmark.serving.server import RunningServer
+from hallmark.specs.catalogue import Selection, load_catalogue
 from hallmark.specs.cell import Cell
-from hallmark.workflows.serve import ServeRequest, make_testbed
+from hallmark.specs.folders import default_folders
+from hallmark.workflows.serve import ServeRequest, chosen_cell, make_testbed
 
 _READY_WITHIN_S = 60.0
 _LISTS_WITHIN_S = 30.0
+_SPEC_FILES = (".yaml", ".yml")
 _FORWARDERS = frozenset({"docker-proxy", "rootlessport", "ssh", "kubectl", "socat", "nginx", "haproxy", "envoy"})
 """Programs that listen for a server which is somewhere else: what they use is not what it uses."""
 
 
 class Side(ABC):
-    """The baseline or the candidate."""
+    """A server that is measured, such as a baseline or a candidate."""
 
     option: str
     """Which option names it, such as `--baseline`."""
@@ -116,84 +121,44 @@ class Started(Side):
             testbed.close()
 
 
-class Servers:
-    """Both servers: standing at once, or each started for its run.
-
-    A device that is taken by a server is not free for another one, so that two specs of one device take turns. The same server
-    on both sides is started once.
-    """
-
-    def __init__(self, baseline: Side, candidate: Side, *, in_turn: bool, folder: Path, tell: Callable[[str], None]) -> None:
-        self._sides: dict[Letter, Side] = {"A": baseline, "B": candidate}
-        self._folder = folder
-        self._tell = tell
-        self._stack = ExitStack()
-        self._standing: dict[Letter, RunningServer] = {}
-        self._up: list[RunningServer] = []
-        self.same = baseline is candidate
-        self.in_turn = in_turn or (not self.same and _share_a_device(baseline, candidate))
-
-    @property
-    def standing(self) -> tuple[Letter, ...]:
-        """Those that are up all the time; one of a pair that is the same."""
-        return () if self.in_turn else ("A",) if self.same else ("A", "B")
-
-    @property
-    def arrangement(self) -> str:
-        both = list(self._sides.values())
-        if self.in_turn:
-            shared = _share_a_device(*both) and not self.same
-            why = "one device holds one of them" if shared else "as --in-turn asks"
-            return f"each run starts its server again: {why}"
-        return "the same server on both sides" if self.same else "both servers stand at once"
-
-    def __enter__(self) -> Servers:
-        try:
-            for letter in self.standing:
-                self._standing[letter] = self._begin(letter)
-        except BaseException:
-            self._stack.close()
-            raise
-        if self.same and not self.in_turn:
-            self._standing["B"] = self._standing["A"]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def _begin(self, letter: Letter) -> RunningServer:
-        self._tell(f"{letter}: {self._sides[letter].title}")
-        server = self._stack.enter_context(self._sides[letter].running(self._folder))
-        self._up.append(server)
-        return server
-
-    @contextmanager
-    def of(self, letter: Letter) -> Iterator[RunningServer]:
-        """The server of one run."""
-        if letter in self._standing:
-            yield self._standing[letter]
-            return
-        with self._sides[letter].running(self._folder) as server:
-            self._up.append(server)
-            try:
-                yield server
-            finally:
-                self._up.remove(server)
-
-    def processes(self) -> ServerProcesses:
-        """Of all servers that are up, so that none of them counts as a stranger on the machine."""
-        found = [processes_of(server) for server in self._up]
-        places = {one.place for one in found}
-        if Place.HIDDEN in places or not found:
-            return ServerProcesses(place=Place.HIDDEN)
-        roots = frozenset(root for one in found for root in one.roots)
-        return ServerProcesses(place=Place.HERE if Place.HERE in places else Place.ELSEWHERE, roots=roots)
+def side_of(said: str, option: str, options: argparse.Namespace, *, key: str, root: Path) -> Side:
+    """The server at a URL, or the one that a model's spec describes. UsageError for what is neither."""
+    if said.startswith(("http://", "https://")):
+        return Attached(option=option, url=option_values.base_url(said, option=option).rstrip("/"), api_key=key)
+    server = option_values.launcher(options.server, server_url="")
+    request = ServeRequest(
+        selection=Selection(device=options.device, impl=options.impl),
+        spec_dirs=(*default_folders(), *options.spec_dir),
+        artifacts=options.artifacts,
+        server=server,
+        server_python=option_values.interpreter(options.server_python),
+        image=option_values.image(options.image, server=server),
+        engine_args=option_values.engine_args(options.engine_arg, option="--engine-arg"),
+        api_key=key,
+        jwt_secret=os.environ.get("JWT_SECRET", ""),
+    )
+    request = _with_model(request, said, option)
+    try:
+        return Started(option=option, cell=chosen_cell(request), request=request, root=root)
+    except UsageError as exc:
+        hint = f"{exc.hint}; a URL begins with http://" if exc.where == "--model" else exc.hint
+        raise UsageError(exc.message, where=option if exc.where == "--model" else exc.where, hint=hint) from exc
 
 
-def _share_a_device(baseline: Side, candidate: Side) -> bool:
-    if isinstance(baseline, Started) and isinstance(candidate, Started):
-        return baseline.cell.device == candidate.cell.device
-    return False
+def _with_model(request: ServeRequest, said: str, option: str) -> ServeRequest:
+    """The request for a model's name, or for the only model of a spec file."""
+    path = Path(said)
+    if path.suffix not in _SPEC_FILES:
+        return replace(request, selection=replace(request.selection, models=(said,)))
+    if not path.is_file():
+        raise UsageError("no such spec file", where=f"{option} {said}", hint="name a model, a spec file or a URL")
+    folders = {folder.resolve(): folder for folder in (*request.spec_dirs, path.parent)}
+    request = replace(request, spec_dirs=tuple(folders.values()))
+    models = {cell.model for cell in load_catalogue(request.spec_dirs).cells if cell.spec_file.resolve() == path.resolve()}
+    if len(models) != 1:
+        known = ", ".join(sorted(models)) or "none"
+        raise UsageError(f"describes {len(models)} models: {known}", where=said, hint=f"{option} MODEL --spec-dir {path.parent}")
+    return replace(request, selection=replace(request.selection, models=tuple(models)))
 
 
 def processes_of(server: RunningServer) -> ServerProcesses:
