@@ -88,7 +88,7 @@ def _judged(gate: Gate, url: str, folder: Path, number: int) -> list[dict[str, A
     if not found:
         sys.exit(f"{gate.name}: no record: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     records = [json.loads(line) for line in found[0].read_text(encoding="utf-8").splitlines()]
-    return [record for record in records if record["kind"] == "evals" and record["check"] != "evals.fingerprint"]
+    return [record for record in records if record.get("kind") == "evals" and record["check"] != "evals.fingerprint"]
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ def _findings(url: str, artifacts: Path, workflow: str, judge: Sequence[str]) ->
         sys.exit(f"no record of {workflow} at {url}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     records = [json.loads(line) for line in found[0].read_text(encoding="utf-8").splitlines()]
     kind = {"evals": "evals", "tests": "server"}[workflow]
-    return [_finding(record) for record in records if record["kind"] == kind and record["offered"]]
+    return [_finding(record) for record in records if record.get("kind") == kind and record["offered"]]
 
 
 def _finding(record: dict[str, Any]) -> Finding:

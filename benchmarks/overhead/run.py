@@ -48,7 +48,7 @@ def one_run(extra: list[str]) -> Run:
 
 
 def parts(wall: float, records: list[dict]) -> Run:
-    evidence = [(record["kind"], item) for record in records for item in record["evidence"]]
+    evidence = [(record["kind"], item) for record in records if "check" in record for item in record["evidence"]]
     return Run(
         wall=wall,
         start=sum(e["value"] for _, e in evidence if e["name"] == "start"),

@@ -1,25 +1,28 @@
 """What a run writes down, and how it is read back: Evidence, Record, Manifest as JSON.
 
-`records.jsonl` is append-only: one Record a line, flushed as each check ends, so that a run that is
-killed keeps what it had measured. A report is made from these files alone.
+`records.jsonl` is append-only: one Record a line, on the disk as each check ends, so that a run that is killed keeps what it
+had measured; its lines are a chain (`chain.py`). A report is made from these files alone.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from hallmark.core.chain import FORMAT, ChainWriter, is_record, marks_in
 from hallmark.core.errors import InfrastructureError
+from hallmark.core.file_digests import FileDigest, root_of_files
 from hallmark.core.load import Load
 from hallmark.core.parts import PARTS, Kind
 from hallmark.core.redact import Redactor, redacted
 from hallmark.core.verdict import Verdict
 
+MANIFEST_FILE = "manifest.json"
+RECORDS_FILE = "records.jsonl"
 Relation = Literal[">=", "<=", "==", "meets"]
 """`meets` is for what is no single limit, such as a version specifier."""
 
@@ -132,6 +135,10 @@ class Manifest:
     notes: tuple[str, ...] = ()
     """What whoever reads the result must know of the spec, such as that it stands in the place of another."""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    """The cell's whole spec, as `ModelSpec.of` has it: targets, tolerances, tiers, and how many samples are planned of each."""
+    chained: bool = False
+    """Whether the records of this run are a chain; those of a hallmark before it were none."""
 
     @property
     def part(self) -> Kind | None:
@@ -200,21 +207,48 @@ def without_secrets(plain: dict[str, Any], redact: Callable[[str], str]) -> dict
 
 
 class RecordLog:
-    """Appends records to `records.jsonl`, redacted, one flushed line each; NaN is refused: absence needs a reason."""
+    """Appends records to `records.jsonl`, redacted, one line each, on the disk when `append` returns."""
 
     def __init__(self, path: Path, redactor: Redactor) -> None:
         self.path = path
         self._redactor = redactor
+        self._chain = ChainWriter(path)
+
+    @classmethod
+    def resumed(cls, path: Path) -> RecordLog:
+        """The records of a run that has ended, to which more is added; InfrastructureError where they are no chain."""
+        log = cls(path, Redactor())
+        log._chain = ChainWriter.resumed(path)
+        return log
+
+    def begin(self, *, hallmark: str, files: Iterable[str]) -> None:
+        """The first line: that version of hallmark, and the digests of the files beside it that say what is demanded."""
+        self._chain.mark("begins", {"format": FORMAT, "hallmark": hallmark, "files": self._digests(files)})
 
     def append(self, record: Record) -> None:
-        line = json.dumps(without_secrets(to_plain(record), self._redactor), ensure_ascii=False, allow_nan=False)
-        try:
-            with self.path.open("a", encoding="utf-8", errors="replace") as stream:
-                stream.write(line + "\n")
-        except OSError as exc:
-            raise InfrastructureError(
-                f"cannot write a record: {exc.strerror}", where=str(self.path), hint="free some space or choose --artifacts"
-            ) from exc
+        """NaN is refused: absence needs a reason."""
+        self._chain.append(without_secrets(to_plain(record), self._redactor))
+
+    def end(self, files: Mapping[str, FileDigest], *, rendered: Iterable[str], still_written: str, interrupted: bool) -> None:
+        """The line behind the last record: what lies in the folder. `rendered` are the files of the report, which is made from
+        all this and comes after it; to `still_written` lines may be added.
+        """
+        digests = {path: asdict(digest) for path, digest in files.items()}
+        told = {"interrupted": interrupted, "rendered": sorted(rendered), "still_written": still_written}
+        self._chain.mark("ends", {**told, "root": root_of_files(files), "files": digests})
+
+    def reported(self, files: Iterable[str]) -> None:
+        """The line behind that: the digests of a report's files, which were made from the lines before."""
+        self._chain.mark("reported", {"files": self._digests(files)})
+
+    def _digests(self, files: Iterable[str]) -> dict[str, str]:
+        return {name: FileDigest.of_file(self.path.parent / name)[0].sha256 for name in files}
+
+
+def was_interrupted(records: Path) -> bool:
+    """Whether those records say at their end that the run was stopped before its own."""
+    ends = marks_in(records, "ends")
+    return bool(ends and ends[-1].get("interrupted"))
 
 
 def read_records(path: Path) -> list[Record]:
@@ -223,6 +257,8 @@ def read_records(path: Path) -> list[Record]:
     # Bytes: the kill may have cut a character in two.
     whole_lines = _read(path, "a record").split(b"\n")[:-1]
     for number, line in enumerate(whole_lines, start=1):
+        if not is_record(line):
+            continue
         try:
             records.append(_adapter(Record).validate_json(line))
         except ValidationError as exc:

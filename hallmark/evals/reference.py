@@ -31,6 +31,8 @@ from hallmark.stats.power import POWER, chance_of_pass, items_to_prove, provable
 
 FOLDER = "references"
 SUFFIX = ".json.gz"
+KEPT = f"evals/reference{SUFFIX}"
+"""Where a run's folder keeps the reference that it was compared with."""
 FORMAT = 1
 _MOST_BYTES = 256 * 1024 * 1024
 """Unpacked: a hundred evals of ten thousand items each are less."""

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hallmark.core.files import write_json
+from hallmark.core.files import write_json, write_rows
 from hallmark.perf.exports import as_vllm_bench, requests_table
 from hallmark.perf.sample import PointResult
 from hallmark.perf.series import PointSeries
@@ -23,7 +23,7 @@ def keep_point(beside: Path, result: PointResult, point: PerfPoint, *, model: st
     what `keep_series` does.
     """
     told = as_vllm_bench(result, point, model=model, started_at=datetime.now(UTC).isoformat(timespec="seconds"))
-    write_json(beside.with_name(f"{beside.name}.json"), result.rows())
+    write_rows(beside.with_name(f"{beside.name}.json"), result.rows())
     write_json(beside.with_name(f"{beside.name}.vllm-bench.json"), told)
     beside.with_name(f"{beside.name}.csv").write_text(requests_table(result), encoding="utf-8")
     schedule = "".join(f"{json.dumps(row)}\n" for row in result.schedule)

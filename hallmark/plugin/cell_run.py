@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hallmark import __version__
+from hallmark.core.file_digests import digest_folder
 from hallmark.core.files import new_folder, write_json, write_text
-from hallmark.core.records import Manifest, Record, RecordLog, to_plain, without_secrets
-from hallmark.core.redact import Redactor
+from hallmark.core.records import MANIFEST_FILE, RECORDS_FILE, Manifest, Record, RecordLog, to_plain, without_secrets
+from hallmark.core.redact import Redactor, masked
+from hallmark.core.run_log import NAME as RUN_LOG
 from hallmark.plugin.options import Options
 from hallmark.specs.cell import Cell
 from hallmark.specs.checks import demanded
 from hallmark.specs.obstacles import gaps_of
 
 if TYPE_CHECKING:
+    from hallmark.evals.reference import Reference
     from hallmark.report.document import Report
 
 SUBFOLDERS = ("evals", "perf")
@@ -36,6 +40,8 @@ class RunStamp:
 
 def open_folder(cell: Cell, options: Options, stamp: RunStamp, *, redact: Callable[[str], str]) -> Path:
     """A new folder for `cell`, with its manifest written before anything runs."""
+    from hallmark.specs.model_spec import ModelSpec  # a collection should not pay for it
+
     folder = new_folder(stamp.artifacts, f"{stamp.utc}-{cell.id}-{options.workflow}")
     for name in SUBFOLDERS:
         (folder / name).mkdir()
@@ -51,8 +57,10 @@ def open_folder(cell: Cell, options: Options, stamp: RunStamp, *, redact: Callab
         gaps=gaps_of(cell),
         notes=cell.notes,
         settings={s.name: {"value": s.value, "origin": s.origin} for s in options.settings if s.value},
+        spec=masked(ModelSpec.of(cell).to_dict()),
+        chained=True,
     )
-    write_json(folder / "manifest.json", without_secrets(to_plain(manifest), redact))
+    write_json(folder / MANIFEST_FILE, without_secrets(to_plain(manifest), redact))
     return folder
 
 
@@ -69,19 +77,35 @@ class CellRun:
         self.cell = cell
         self.folder = folder
         self._redactor = redactor
-        self._log = RecordLog(folder / "records.jsonl", redactor)
+        self._log = RecordLog(folder / RECORDS_FILE, redactor)
+
+    def begin(self, reference: Reference | None) -> None:
+        """Put on record what will be demanded, before anything is measured: the manifest, and the reference to compare with."""
+        demanded = [MANIFEST_FILE]
+        if reference:
+            from hallmark.evals.reference import KEPT, write_reference
+
+            write_reference(self.folder / KEPT, reference)
+            demanded.append(KEPT)
+        self._log.begin(hallmark=__version__, files=demanded)
 
     def append(self, record: Record) -> None:
         self._log.append(record)
 
     def finish(self, *, interrupted: bool) -> Report:
-        """Build the report from what stands in the folder, and render it there. The server has been stopped by now."""
+        """Build the report from what stands in the folder, and render it there. The server has been stopped by now.
+
+        What lies in the folder is put on record first: the report is made from that, and can be made again.
+        """
         from hallmark.report.build import load
-        from hallmark.report.render import write_all
+        from hallmark.report.render import renderers, write_all
 
         self._redact_logs()
+        rendered = renderers()
+        files = digest_folder(self.folder, without={*rendered, RECORDS_FILE})
+        self._log.end(files, rendered=rendered, still_written=RUN_LOG, interrupted=interrupted)
         report = load(self.folder, interrupted=interrupted)
-        write_all(report, self.folder)
+        self._log.reported(path.name for path in write_all(report, self.folder))
         return report
 
     def _redact_logs(self) -> None:

@@ -26,12 +26,15 @@ class RunFolders:
     def run_of(self, cell_id: str) -> CellRun:
         if cell_id not in self.opened:
             cell = self._session.cells[cell_id]
+            session = self._session
             try:
-                folder = open_folder(cell, self._session.options, self._session.stamp, redact=self._session.redactor)
+                folder = open_folder(cell, session.options, session.stamp, redact=session.redactor)
+                run = CellRun(cell, folder, redactor=session.redactor)
+                run.begin(session.references.get(cell_id))
             except HallmarkError as exc:
-                self._session.ending.error = exc
-                raise stopped(self._session.config, exc) from exc
-            self.opened[cell_id] = CellRun(cell, folder, redactor=self._session.redactor)
+                session.ending.error = exc
+                raise stopped(session.config, exc) from exc
+            self.opened[cell_id] = run
         return self.opened[cell_id]
 
     def folder_of(self, cell_id: str) -> Path:

@@ -13,7 +13,16 @@ from typing import Any
 import hallmark
 from hallmark.core.load import LOAD_FILE
 from hallmark.core.parts import Kind
-from hallmark.core.records import Manifest, ManifestEntry, Record, read_manifest, read_records
+from hallmark.core.records import (
+    MANIFEST_FILE,
+    RECORDS_FILE,
+    Manifest,
+    ManifestEntry,
+    Record,
+    read_manifest,
+    read_records,
+    was_interrupted,
+)
 from hallmark.core.verdict import Verdict
 from hallmark.core.wording import moment, plural
 from hallmark.environment.document import ENVIRONMENT_FILE
@@ -28,12 +37,15 @@ LAUNCH_PLAN_FILE = "launch_plan.json"
 
 
 def load(folder: Path, *, interrupted: bool = False) -> Report:
-    """The report of a run's folder. Without records.jsonl nothing was measured, and the report says so."""
-    records = folder / "records.jsonl"
+    """The report of a run's folder. Without records.jsonl nothing was measured, and the report says so.
+
+    `interrupted`: whether the run was stopped before its end, where its records do not say so themselves.
+    """
+    records = folder / RECORDS_FILE
     report = build(
-        read_manifest(folder / "manifest.json"),
+        read_manifest(folder / MANIFEST_FILE),
         read_records(records) if records.exists() else (),
-        interrupted=interrupted,
+        interrupted=interrupted or (records.exists() and was_interrupted(records)),
     )
     return replace(
         report,

@@ -5,17 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from hallmark.core.errors import UsageError
+from hallmark.core.records import MANIFEST_FILE, RECORDS_FILE, RecordLog, read_manifest
 from hallmark.report.build import load
 from hallmark.report.document import Report
 from hallmark.report.render import write_all
 
 
 def render_again(folder: Path) -> Report:
-    """Render the run in `folder` anew; UsageError when it is none."""
-    if not (folder / "manifest.json").is_file():
+    """Render the run in `folder` anew, and add to its records that this was done; UsageError when it is none."""
+    if not (folder / MANIFEST_FILE).is_file():
         raise UsageError("holds no run (no manifest.json)", where=str(folder), hint="name a folder below artifacts/")
     report = load(folder)
-    write_all(report, folder)
+    files = write_all(report, folder)
+    if read_manifest(folder / MANIFEST_FILE).chained:
+        RecordLog.resumed(folder / RECORDS_FILE).reported(path.name for path in files)
     return report
 
 

@@ -44,6 +44,12 @@ def processes_with(mark: str, sessions: Collection[int] = ()) -> list[int]:
     return found
 
 
+def records_in(path: Path) -> list[dict[str, Any]]:
+    """The records of a run as plain data, without the lines that begin and end their chain."""
+    lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return [line for line in lines if "check" in line]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ended:
     """How a command ended, what it said and what it left."""
@@ -87,7 +93,8 @@ class Ended:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.folder / "records.jsonl").read_text(encoding="utf-8").splitlines()]
+        """Of the lines of records.jsonl those that are of a check."""
+        return records_in(self.folder / "records.jsonl")
 
     def of(self, model: str) -> Ended:
         """This, as far as the cell of one model of several goes."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from selftests.plugin.commands import Ended
+from selftests.plugin.commands import Ended, records_in
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import MODEL, eval_target
 
@@ -16,8 +15,7 @@ pytestmark = pytest.mark.e2e
 
 
 def record_of(folder: Path, check: str) -> dict[str, Any]:
-    lines = (folder / "records.jsonl").read_text(encoding="utf-8").splitlines()
-    return next(record for record in map(json.loads, lines) if record["check"] == check)
+    return next(record for record in records_in(folder / "records.jsonl") if record["check"] == check)
 
 
 def eval_record(folder: Path) -> dict[str, Any]:

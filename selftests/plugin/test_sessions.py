@@ -30,6 +30,7 @@ FOLDER = {
     "launch_plan.json",
     "load.jsonl",
     "hallmark.log",
+    "row_digests.json",
     "evals",
     "perf",
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 from hallmark.environment.devices import detect
 from hallmark.specs.catalogue import Selection, load_catalogue
 from hallmark.specs.checks import demanded
+from selftests.plugin.commands import records_in
 
 ROOT = Path(__file__).resolve().parents[2]
 BACKWARDS = """
@@ -65,7 +65,7 @@ def verdicts(folder: Path, *arguments: str) -> Verdicts:
     )
     assert ended.returncode == 1, ended.stdout[-3000:] + ended.stderr[-3000:]
     assert "INTERNALERROR" not in ended.stdout
-    records = [json.loads(line) for path in folder.glob("*/records.jsonl") for line in path.read_text().splitlines()]
+    records = [record for path in folder.glob("*/records.jsonl") for record in records_in(path)]
     found = {(record["cell"], record["check"]): record["verdict"] for record in records}
     assert len(found) == len(records), "each check once"
     return found

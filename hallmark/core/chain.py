@@ -1,0 +1,111 @@
+"""Lines that cannot be changed, dropped or moved without a trace: each holds its number and the digest of the line before it.
+
+`records.jsonl` is such a chain. Its first line (`begins`) says what was demanded before anything was measured: the digest of
+the manifest. When the run ends, a line (`ends`) says what lies in the folder (`file_digests.py`), and each time that a report is
+made from all this one more (`reported`) holds the digests of its files. One process writes the chain: in a run of xdist the
+controller, to which the workers' records come. A line is on the disk when `append` returns, so that a run which is killed leaves
+whole lines and at most a part of one more.
+
+The digest of the line `ends` stands for all that was measured. Who signs that signs everything but how it was rendered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from hallmark.core.errors import InfrastructureError
+
+FORMAT = 1
+CHAIN = "chain"
+"""First key of the lines that are no records, so that who reads records alone leaves them out."""
+Mark = Literal["begins", "ends", "reported"]
+_MARK = b'{"chain"'
+
+
+def line_digest(line: bytes) -> str:
+    """The digest of a line, without its end, as the next line states it: SHA-256, hexadecimal."""
+    return hashlib.sha256(line).hexdigest()
+
+
+def is_record(line: bytes) -> bool:
+    """Whether a line is a record, and not a mark of the chain."""
+    return not line.startswith(_MARK)
+
+
+def marks_in(path: Path, mark: Mark) -> list[dict[str, Any]]:
+    """The whole lines of that kind in a file, in their order; one that is no JSON is left out."""
+    found = []
+    for line in path.read_bytes().split(b"\n")[:-1]:
+        if not is_record(line):
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(line))
+    return [one for one in found if one.get(CHAIN) == mark]
+
+
+class ChainWriter:
+    """Appends lines to one new file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._number = 0
+        self._previous = ""
+
+    @classmethod
+    def resumed(cls, path: Path) -> ChainWriter:
+        """One that goes on behind the last whole line of a chain; the part of a line that a kill left behind it is taken away.
+
+        InfrastructureError where that is no line of a chain.
+        """
+        writer = cls(path)
+        try:
+            content = path.read_bytes()
+            whole = content[: content.rfind(b"\n") + 1]
+            last = whole.splitlines()[-1]
+            writer._number, writer._previous = int(json.loads(last)["number"]), line_digest(last)
+            if len(whole) < len(content):
+                os.truncate(path, len(whole))
+        except (OSError, ValueError, LookupError, TypeError) as exc:
+            raise InfrastructureError(f"does not end with a line of a chain: {exc}", where=str(path)) from exc
+        return writer
+
+    def mark(self, mark: Mark, content: Mapping[str, Any]) -> None:
+        """Append a line that is no record."""
+        self.append({CHAIN: mark, **content})
+
+    def append(self, content: Mapping[str, Any]) -> None:
+        """Append one line of plain JSON data; InfrastructureError where the disk does not take it, and then nothing of it stays.
+
+        ValueError for NaN: absence needs a reason.
+        """
+        linked = {**content, "number": self._number + 1, "previous": self._previous}
+        line = json.dumps(linked, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+        try:
+            _write(self.path, line + b"\n")
+        except OSError as exc:
+            raise InfrastructureError(
+                f"cannot write a record: {exc.strerror}", where=str(self.path), hint="free some space or choose --artifacts"
+            ) from exc
+        self._number, self._previous = self._number + 1, line_digest(line)
+
+
+def _write(path: Path, line: bytes) -> None:
+    """Append the line and wait until the disk has it; half of one is taken back."""
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    before = os.fstat(file).st_size
+    try:
+        left = memoryview(line)
+        while left:
+            left = left[os.write(file, left) :]
+        os.fsync(file)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(file, before)
+        raise
+    finally:
+        os.close(file)
