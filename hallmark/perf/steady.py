@@ -21,6 +21,7 @@ from hallmark.perf.objectives import allowed_misses
 from hallmark.perf.objectives import least_n as least_of_objective
 from hallmark.perf.sample import PointResult, Sample
 from hallmark.specs.model import PerfPoint
+from hallmark.stats.intervals import student_quantile
 from hallmark.stats.quantiles import least_n as least_of_quantile
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ _SURE = 1.25
 """What lies beyond it must come to so much of a whole piece, at least."""
 _BAND, _SUM = 1.5, 5.0
 """The same two in standard deviations of the pieces of the second half, where that is more: the allowance and the threshold of
-CUSUM. A steady server's sum would reach it with a chance of exp(-2 * 1.5 * 5), were its deviation known."""
+CUSUM. A steady server's sum would reach it with a chance of exp(-2 * 1.5 * 5), were its deviation known. It is estimated from
+a few pieces, so both are wider by what Student's t has over the normal distribution there."""
+_CHANCE = math.exp(-2 * _BAND * _SUM)
 _LEAST_OF_QUARTER = 8
 """Fewer pieces do not tell how it varies."""
 _MOST_TOGETHER = 0.9
@@ -56,15 +59,15 @@ class SteadyPart:
     """Of the window's time, what is left."""
 
     @property
-    def unsettled(self) -> str:
-        """Why nothing of it is steady; empty where it is, or where too few requests tell."""
-        return self.evidence.reason if self.evidence.verdict is Verdict.INCONCLUSIVE else ""
+    def unsettled(self) -> bool:
+        """Whether nothing of it is steady: then its whole window is held against the targets, the slow start with it."""
+        return self.evidence.value == _NONE
 
 
 def steady_part(result: PointResult, point: PerfPoint) -> SteadyPart:
     """Cut the warm-up of a window and, of a closed loop, its end, where users have nothing more to send.
 
-    More than half of the requests is never cut: a server that has not settled by then is INCONCLUSIVE.
+    More than half of the requests is never cut: of a server that has not settled by then the whole window counts.
     """
     if not _is_looked_at(result, point):
         why = f"of {len(result.samples)} requests nothing is cut: {LEAST} are needed to tell a warm-up from chance"
@@ -128,14 +131,18 @@ def _needed(point: PerfPoint) -> int:
     return max([LEAST, *map(least_of_quantile, quantiles), *map(least_of_objective, misses)])
 
 
-def left_open(evidence: Sequence[Evidence], why: str) -> list[Evidence]:
-    """What no steady state means for the metrics and objectives of a point: that times before it decide nothing."""
-    return [
-        overruled(item, why, Verdict.INCONCLUSIVE)
-        if item.target and item.verdict in (Verdict.PASS, Verdict.FAIL) and item.name != REQUESTS
-        else item
-        for item in evidence
-    ]
+def left_open(evidence: Sequence[Evidence], steady: Evidence) -> list[Evidence]:
+    """What no steady state means for the metrics and objectives of a point, and `steady`, which says so.
+
+    All that was slow at first is in what they were measured from. What is good enough with it is so without it, and stands; a
+    miss may come of that alone.
+    """
+    missed = [item for item in evidence if item.target and item.verdict is Verdict.FAIL and item.name != REQUESTS]
+    if not missed:
+        return [*evidence, replace(steady, reason=f"{steady.reason}; what is good enough with its slow start is so without it")]
+    why = f"{steady.reason}; a longer window, or a warm-up of more requests, is needed"
+    opened = [overruled(item, why, Verdict.INCONCLUSIVE) if item in missed else item for item in evidence]
+    return [*opened, replace(steady, reason=why, verdict=Verdict.INCONCLUSIVE, target=_TARGET)]
 
 
 class _Pieces:
@@ -224,7 +231,8 @@ def _unsettled(values: np.ndarray, *, most: int, known: int = 0) -> int:
     import numpy as np
 
     settled = values[-(known or len(values) // 2) :]
-    middle, deviation = np.nanmedian(settled), _deviation(settled[~np.isnan(settled)])
+    settled = settled[~np.isnan(settled)]
+    middle, deviation = np.median(settled), _deviation(settled) * _wider(len(settled))
     beyond = np.nan_to_num(values - middle - max(np.log(_NOTABLE), _BAND * deviation))
     sums = np.cumsum(beyond[:most])
     if not len(sums) or sums.max() <= max(np.log(_SURE), _SUM * deviation):
@@ -243,20 +251,18 @@ def _deviation(values: np.ndarray) -> float:
     return float(values.std(ddof=1) * np.sqrt((1 + together) / (1 - together)))
 
 
+def _wider(pieces: int) -> float:
+    """How much further a deviation that so many pieces tell has to reach than a known one, for the same chance."""
+    known = statistics.NormalDist().inv_cdf(1 - _CHANCE)
+    return student_quantile(1 - _CHANCE, max(pieces - 1, 1)) / known
+
+
 def _never(ordered: Sequence[Sample]) -> Evidence:
-    return Evidence(
-        name=STEADY,
-        value="none",
-        n=len(ordered),
-        verdict=Verdict.INCONCLUSIVE,
-        reason=(
-            f"no steady state: half of the {len(ordered)} requests were sent before the server had settled;"
-            " a longer window, or a warm-up of more requests, is needed"
-        ),
-        target=_TARGET,
-    )
+    why = f"no steady state: half of the {len(ordered)} requests were sent before the server had settled"
+    return Evidence(name=STEADY, value=_NONE, n=len(ordered), reason=why)
 
 
+_NONE = "none"
 _TARGET = Target(relation="==", limit="found", source="times of a server that has not settled tell how long it took to")
 
 

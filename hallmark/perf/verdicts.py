@@ -43,10 +43,9 @@ def judge_window(
     result, load = steady.result, load.part(steady.share)
     weighed = judge_core_speed(weigh(gated, result, point, load), cores, load)
     evidence = [*weighed, *judge_objectives(result, point, load=load)]
-    if steady.unsettled:
-        evidence = left_open(evidence, steady.unsettled)
+    evidence = left_open(evidence, steady.evidence) if steady.unsettled else [*evidence, steady.evidence]
     over_time = [judge_drift(result, point, load=load, cores=cores, devices=devices), observe_stalls(result)]
-    evidence = judge_schedule([*evidence, steady.evidence, *over_time], result, point, load=load)
+    evidence = judge_schedule([*evidence, *over_time], result, point, load=load)
     if any(item.name == QUEUE and item.verdict is not Verdict.PASS for item in evidence):
         # A queue that grows makes the server slower, too: that is over-saturation, and said once.
         evidence = [item for item in evidence if item.name != DRIFT]

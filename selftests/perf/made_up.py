@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from hallmark.perf.sample import PointResult, Sample
@@ -29,8 +31,8 @@ def stepping(first: float, then: float, *, at: float) -> OfTime:
     return lambda moment: first if moment < at else then
 
 
-def a_request(start: float, ttft_s: float, tpot_s: float) -> Sample:
-    times = tuple(start + ttft_s + tpot_s * place for place in range(OSL))
+def a_request(start: float, ttft_s: float, tpot_s: float, tokens: int = OSL) -> Sample:
+    times = tuple(start + ttft_s + tpot_s * place for place in range(tokens))
     return Sample(
         start=start,
         taken_up=start,
@@ -39,7 +41,7 @@ def a_request(start: float, ttft_s: float, tpot_s: float) -> Sample:
         token_times=times,
         end=times[-1],
         prompt_tokens=5,
-        output_tokens=OSL,
+        output_tokens=tokens,
     )
 
 
@@ -69,6 +71,12 @@ def closed_loop(count: int, users: int, *, ttft: OfTime, tpot: OfTime = _TPOT, s
         samples.append(a_request(now, ttft(now) * draw.lognormvariate(0, noise), tpot(now) * draw.lognormvariate(0, noise / 3)))
         free[user] = samples[-1].end
     return _result(samples)
+
+
+def recorded_window(name: str) -> PointResult:
+    """A window of a real vLLM that was warm: hallmark-tiny on two cores, eight users, 96 requests; taken on 2026-11-27."""
+    rows = json.loads((Path(__file__).parent / "recorded/steady_windows.json").read_text(encoding="ascii"))[name]
+    return _result(a_request(start, ttft_s, tpot_s, tokens) for start, ttft_s, tpot_s, tokens in rows)
 
 
 def _result(samples: Iterable[Sample]) -> PointResult:
