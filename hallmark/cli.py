@@ -20,6 +20,7 @@ from hallmark.core.signals import INTERRUPTED, STOPPED
 from hallmark.workflows import (
     ab_command,
     capacity_command,
+    compare_command,
     completion,
     init_command,
     open_command,
@@ -91,6 +92,7 @@ COMMANDS = {
     "capacity": Command(
         help="find the most traffic that meets its objectives", make_parser=capacity_command.make_parser, run=capacity_command.run
     ),
+    "compare": Command(help="tell what changed between runs", make_parser=compare_command.make_parser, run=compare_command.run),
     "reference": Command(
         help="keep what a good run answered", make_parser=reference_command.make_parser, run=reference_command.run
     ),

@@ -56,7 +56,7 @@ class Facts:
 def facts_of(document: Mapping[str, Any]) -> Facts:
     """Single values first, then small groups; whatever is long is set apart. Nothing is dropped."""
     plain = tuple(Fact(clean(name), _shown(value)) for name, value in document.items() if not _is_group(value))
-    groups = [(clean(name), tuple(_leaves(value, prefix=""))) for name, value in document.items() if _is_group(value)]
+    groups = [(clean(name), tuple(leaves(value, prefix=""))) for name, value in document.items() if _is_group(value)]
     short = tuple(
         Fact(_joined(name, leaf.name), leaf.value) for name, leaves in groups if len(leaves) <= _MOST_KEY_FACTS for leaf in leaves
     )
@@ -71,14 +71,20 @@ def _joined(prefix: str, name: str) -> str:
     return ".".join(filter(None, (prefix, name)))
 
 
-def _leaves(value: Any, *, prefix: str) -> Iterator[Fact]:
+def leaves(value: Any, *, prefix: str, by_name: bool = False) -> Iterator[Fact]:
+    """Every single value of a document, named by the way to it; entries of a list by their places, or by the names in them."""
     if isinstance(value, list) and any(_is_group(item) for item in value):
-        value = {str(place): item for place, item in enumerate(value, start=1)}
+        places = (str(place) for place in range(1, len(value) + 1))
+        value = {_name_of(item) if by_name and _name_of(item) else place: item for place, item in zip(places, value, strict=True)}
     if not isinstance(value, dict) or not value:
         yield Fact(prefix, _shown(value))
         return
     for name, item in value.items():
-        yield from _leaves(item, prefix=_joined(prefix, clean(name)))
+        yield from leaves(item, prefix=_joined(prefix, clean(name)), by_name=by_name)
+
+
+def _name_of(item: object) -> str:
+    return str(item.get("name", "")) if isinstance(item, dict) else ""
 
 
 def _shown(value: object) -> str:

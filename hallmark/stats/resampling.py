@@ -32,13 +32,14 @@ class Differences:
 
     mean: float
     low: float
-    """Not less, with 95 %."""
+    """Not less, with a confidence of 1 - alpha."""
     high: float
-    """Not more, with 95 %."""
+    """Not more, with the same."""
     error: float
     """Standard error of the mean."""
     items: int
     clusters: int
+    alpha: float = ALPHA
 
     @property
     def loss_seen(self) -> float:
@@ -47,13 +48,16 @@ class Differences:
 
     @property
     def interval(self) -> Interval:
-        return Interval(low=self.low, high=self.high, confidence=1 - 2 * ALPHA)
+        return Interval(low=self.low, high=self.high, confidence=1 - 2 * self.alpha)
 
 
-def differences(changes: Sequence[float], clusters: Sequence[str], *, seed: str, draws: int = DRAWS) -> Differences:
+def differences(
+    changes: Sequence[float], clusters: Sequence[str], *, seed: str, draws: int = DRAWS, alpha: float = ALPHA
+) -> Differences:
     """`changes`: score here less score of the reference, of each item; `clusters`: what each belongs to, "" for nothing.
 
-    The same `seed` always gives the same draws. ValueError where there are no items, or not as many clusters.
+    The same `seed` always gives the same draws; `alpha` is what each of the two bounds may err by. ValueError where there are no
+    items, or not as many clusters.
     """
     if not changes or len(changes) != len(clusters):
         raise ValueError(f"{len(changes)} items and {len(clusters)} clusters")
@@ -63,11 +67,12 @@ def differences(changes: Sequence[float], clusters: Sequence[str], *, seed: str,
     plain = _means(sums, sizes, random, draws)
     return Differences(
         mean=float(sums.sum() / sizes.sum()),
-        low=float(np.quantile(_means(np.append(sums, -size), np.append(sizes, size), random, draws), ALPHA)),
-        high=float(np.quantile(_means(np.append(sums, size), np.append(sizes, size), random, draws), 1 - ALPHA)),
+        low=float(np.quantile(_means(np.append(sums, -size), np.append(sizes, size), random, draws), alpha)),
+        high=float(np.quantile(_means(np.append(sums, size), np.append(sizes, size), random, draws), 1 - alpha)),
         error=max(float(plain.std()), 1 / (len(sizes) + 1)),
         items=len(changes),
         clusters=len(sizes),
+        alpha=alpha,
     )
 
 

@@ -15,7 +15,7 @@ from selftests.faulty import running
 from selftests.plugin.commands import Command
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import ROOT, WEIGHTS
-from selftests.report.samples import accepted_run
+from selftests.report.samples import accepted_run, rejected_run
 from selftests.workflows.test_cli import write_run
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -27,6 +27,7 @@ INIT = "selftests/workflows/test_init.py"
 REAL = "test_on_a_real_engine"
 HERE = "test_it_does_what_the_readme_says"
 OPEN = "test_the_newest_report_is_opened"
+COMPARED = "test_two_runs_are_compared"
 ATTACHED = "test_a_server_that_runs_is_measured"
 
 
@@ -57,6 +58,7 @@ RUN_BY = {
     "python3 run.py --workflow release --model hallmark-tiny --docker": IN_CI,
     "python3 run.py --workflow server --model hallmark-tiny --print-plan": IN_CI,
     "hallmark open": OPEN,
+    "hallmark compare artifacts/OLD artifacts/NEW": COMPARED,
     "hallmark completion bash": HERE,
     "hallmark specs list": HERE,
     "hallmark init --url http://127.0.0.1:8000": INIT,
@@ -141,6 +143,15 @@ def test_the_newest_report_is_opened(command: str, place: Place) -> None:
     ended = start(command, place, cwd=place.folder, BROWSER=f"{browser} %s").end()
     assert (ended.code, ended.out) == (0, "artifacts/20260301T000000Z-x-release/report.html\n")
     assert opened.read_text() == f"{(folder / 'report.html').as_uri()}\n"
+
+
+@pytest.mark.parametrize("command", given_to(COMPARED))
+def test_two_runs_are_compared(command: str, place: Place) -> None:
+    write_run(place.artifacts / "OLD", rejected_run())
+    write_run(place.artifacts / "NEW", accepted_run())
+    ended = start(command, place, cwd=place.folder).end()
+    assert ended.code == 0, ended.said
+    assert ended.out.startswith("B is better than A: 1 outcome, ")
 
 
 @pytest.mark.e2e
