@@ -105,7 +105,8 @@ def pytest_hallmark_gates() -> Iterable[Gate]:
 
 @hookspec
 def pytest_hallmark_catalogues() -> Iterable[Path]:
-    """Folders of model specs, with a `devices.yaml` for devices of their own; as `--spec-dir` names them.
+    """Folders of model specs, with a `devices.yaml` for devices of their own, and a `policy.yaml` for what may be waived there;
+    as `--spec-dir` names them.
 
     def pytest_hallmark_catalogues():
         return [Path(__file__).parent / "model_specs"]

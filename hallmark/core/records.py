@@ -20,6 +20,7 @@ from hallmark.core.load import Load
 from hallmark.core.parts import PARTS, Kind
 from hallmark.core.redact import Redactor, redacted
 from hallmark.core.verdict import Verdict
+from hallmark.core.waivers import Waiver, WaiverLimits
 
 MANIFEST_FILE = "manifest.json"
 RECORDS_FILE = "records.jsonl"
@@ -93,23 +94,6 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waiver:
-    """Somebody answers for the miss of one check, until a day."""
-
-    owner: str
-    expires: str
-    """The last day on which it holds, YYYY-MM-DD in UTC."""
-    reason: str
-
-    def holds(self, started_at: str) -> bool:
-        """Whether it holds for a run that began then (ISO 8601, UTC)."""
-        return "" != started_at[:10] <= self.expires
-
-    def __str__(self) -> str:
-        return f"waived by {self.owner} until {self.expires} ({self.reason})"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestEntry:
     check: str
     kind: Kind
@@ -139,6 +123,8 @@ class Manifest:
     """The cell's whole spec, as `ModelSpec.of` has it: targets, tolerances, tiers, and how many samples are planned of each."""
     chained: bool = False
     """Whether the records of this run are a chain; those of a hallmark before it were none."""
+    waiver_limits: WaiverLimits | None = None
+    """What waivers had to keep to; None in the folder of a run that was made before there was a policy."""
 
     @property
     def part(self) -> Kind | None:

@@ -59,6 +59,7 @@ def open_folder(cell: Cell, options: Options, stamp: RunStamp, *, redact: Callab
         settings={s.name: {"value": s.value, "origin": s.origin} for s in options.settings if s.value},
         spec=masked(ModelSpec.of(cell).to_dict()),
         chained=True,
+        waiver_limits=cell.waiver_limits,
     )
     write_json(folder / MANIFEST_FILE, without_secrets(to_plain(manifest), redact))
     return folder

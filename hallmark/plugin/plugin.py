@@ -71,6 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from hallmark.plugin.session import AcceptanceSession
     from hallmark.specs.catalogue import load_catalogue
     from hallmark.specs.smoke import smoke_cell
+    from hallmark.specs.waiver_rules import require_allowed
 
     extensions.register_built_in(config.pluginmanager)
     extensions.begin(config.pluginmanager)
@@ -82,6 +83,7 @@ def pytest_configure(config: pytest.Config) -> None:
         # Besides what the user's own -m selects; pytest reads it once everything is collected.
         config.option.markexpr = of_part(options.workflow, config.option.markexpr)
         cells = reachable(catalogue.select(options.selection), config.option.markexpr)
+        require_allowed(catalogue, cells)
         if options.smoke:
             cells = tuple(map(smoke_cell, cells))
         references = references_of(cells, folder=options.reference, workflow=options.workflow)

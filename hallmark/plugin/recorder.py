@@ -13,8 +13,9 @@ from dataclasses import replace
 import pytest
 
 from hallmark.core.errors import HallmarkError, Inconclusive, NotOffered, SpecError, UsageError
-from hallmark.core.records import ManifestEntry, Waiver, record_from_plain
+from hallmark.core.records import ManifestEntry, record_from_plain
 from hallmark.core.verdict import Verdict
+from hallmark.core.waivers import Waiver
 from hallmark.plugin.cell_servers import CellServers
 from hallmark.plugin.cells import REF
 from hallmark.plugin.checks import CheckRef

@@ -11,6 +11,7 @@ from hallmark.core.parts import SMOKE_PASSED
 from hallmark.core.records import Evidence
 from hallmark.core.wording import finding
 from hallmark.report.document import Report, Row
+from hallmark.report.layout import waiver_lines
 
 MOST_CAUSES = 15
 MOST_MEASURED = 12
@@ -30,6 +31,8 @@ def summarise(terminal: pytest.TerminalReporter, report: Report, *, folder: Path
     terminal.write_line(f"{report.cell}: {decision.headline}")
     for note in report.notes:
         terminal.write_line(redact(f"  {note}"))
+    for line in waiver_lines(report):
+        terminal.write_line(redact(f"  {line}"))
     for line in (*_some(_measured(report), MOST_MEASURED), *_some(decision.causes, MOST_CAUSES)):
         terminal.write_line(redact(f"  {line}"))
     if report.load.line:

@@ -24,10 +24,11 @@ from hallmark.core.records import (
     was_interrupted,
 )
 from hallmark.core.verdict import Verdict
+from hallmark.core.waivers import Waiver
 from hallmark.core.wording import moment, plural
 from hallmark.environment.document import ENVIRONMENT_FILE
 from hallmark.report.decide import Findings, decide
-from hallmark.report.document import Absence, Attachment, Report, Row
+from hallmark.report.document import Absence, Attachment, Report, Row, WaivedCheck
 from hallmark.report.judge import NO_RECORD, Judged, judge, waived
 from hallmark.report.load_history import read_history
 from hallmark.report.load_series import read_series
@@ -101,6 +102,8 @@ def build(
         partial=manifest.partial,
         draft=draft,
         notes=manifest.notes,
+        waived=tuple(_waived(manifest, rows)),
+        waiver_limits=manifest.waiver_limits,
         environment=_attachment(environment, ENVIRONMENT_FILE),
         launch_plan=_attachment(launch_plan, LAUNCH_PLAN_FILE),
         settings=manifest.settings,
@@ -173,6 +176,30 @@ def _row(entry: ManifestEntry, judged: Sequence[Judged], *, demanded: bool) -> R
         log=speaker.record.log,
         nodeid=speaker.record.nodeid,
     )
+
+
+def _waived(manifest: Manifest, rows: Sequence[Row]) -> Iterator[WaivedCheck]:
+    """Each waiver of the manifest, with what it did for its check."""
+    by_check = {row.check: row for row in rows}
+    for entry in manifest.entries:
+        if entry.waiver:
+            row = by_check[entry.check]
+            use = _use(entry.waiver, row, manifest.started_at)
+            yield WaivedCheck(
+                check=entry.check, waiver=entry.waiver, use=use, needed=row.measured and row.verdict is Verdict.CONDITIONAL
+            )
+
+
+def _use(waiver: Waiver, row: Row, started_at: str) -> str:
+    if not row.measured:
+        return "the check was not measured, which no waiver covers"
+    if row.verdict is Verdict.PASS:
+        return "the waiver is not needed any more: the check passes"
+    if row.verdict is Verdict.CONDITIONAL:
+        return "the check missed, which is accepted"
+    if not waiver.holds(started_at):
+        return f"the waiver did not hold on {started_at[:10]}, and the check ended {row.verdict}"
+    return f"the check ended {row.verdict}, which no waiver covers"
 
 
 def _ending(manifest: Manifest, records: Sequence[Record]) -> tuple[str, float]:

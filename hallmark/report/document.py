@@ -10,6 +10,7 @@ from hallmark.core.load import Load
 from hallmark.core.parts import Kind
 from hallmark.core.records import Evidence
 from hallmark.core.verdict import Verdict
+from hallmark.core.waivers import Waiver, WaiverLimits
 from hallmark.perf.series import PointSeries
 from hallmark.report.load_history import LoadHistory
 
@@ -88,6 +89,22 @@ class Absence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WaivedCheck:
+    """A check that the spec waives, and what came of that."""
+
+    check: str
+    waiver: Waiver
+    use: str
+    """What the waiver did in this run, such as `not needed any more: the check passes`."""
+    needed: bool
+    """Whether a miss is accepted because of it."""
+
+    @property
+    def line(self) -> str:
+        return f"{self.check} {self.waiver}, made on {self.waiver.made_on}: {self.use}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
     """A JSON document of the run's folder, or why there is none."""
 
@@ -134,6 +151,10 @@ class Report:
     """`draft: missing ...` where the spec lacks what a certificate needs; empty where it lacks nothing."""
     notes: tuple[str, ...] = ()
     """What a reader must know of the spec, such as that it stands in the place of another."""
+    waived: tuple[WaivedCheck, ...] = ()
+    """Each check that the spec waives, whether this run needed that or not."""
+    waiver_limits: WaiverLimits | None = None
+    """What those had to keep to; None of a run that was made before there was a policy."""
 
     def of_kind(self, kind: Kind) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if row.kind == kind)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from hallmark.core.records import Evidence, Record, Waiver
+from hallmark.core.records import Evidence, Record
 from hallmark.core.verdict import Verdict, worst
+from hallmark.core.waivers import Waiver
 from hallmark.core.wording import finding, is_number, misses, one_line
 
 NO_EVIDENCE = "recorded no evidence"
@@ -79,7 +80,7 @@ def waived(judged: Judged, waiver: Waiver | None, *, started_at: str) -> Judged:
         return judged
     if waiver and waiver.holds(started_at):
         return _changed(judged, Verdict.FAIL, Verdict.CONDITIONAL, str(waiver))
-    why = f"no longer {waiver}" if waiver else "the spec waives nothing here"
+    why = waiver.not_held(started_at) if waiver else "the spec waives nothing here"
     found = _changed(judged, Verdict.CONDITIONAL, Verdict.INCONCLUSIVE, why)
     return replace(found, reason=f"{found.reason}; {why}") if waiver and found.verdict is Verdict.FAIL else found
 

@@ -118,6 +118,26 @@ def tally(report: Report) -> str:
     return ", ".join(named) or "none"
 
 
+def waiver_lines(report: Report) -> list[str]:
+    """How many checks are waived, and each of them with what came of it; nothing where none is."""
+    if not report.waived:
+        return []
+    share = 100 * len(report.waived) / max(report.demanded, 1)
+    allowed = f"; the policy allows {report.waiver_limits.most_percent:g} %" if report.waiver_limits else ""
+    verb = "are" if len(report.waived) > 1 else "is"
+    counted = f"{len(report.waived)} of {plural(report.demanded, 'demanded check')} {verb} waived ({share:.1f} %{allowed}):"
+    return [counted, *(one.line for one in report.waived)]
+
+
+def policy_line(report: Report) -> str:
+    """What waivers had to keep to; empty where the run does not say."""
+    limits = report.waiver_limits
+    if limits is None:
+        return ""
+    most = f"at most {limits.most_percent:g} % of the demanded checks, each for {plural(limits.longest_days, 'day')} at most"
+    return f"May be waived: {most}, and never {', '.join(limits.never) or 'nothing'} ({limits.source})."
+
+
 def manifest_line(report: Report) -> str:
     if not report.demanded:
         return "The manifest demands no check, so there is nothing that this run could certify."

@@ -19,7 +19,7 @@ from hallmark.core.verdict import Verdict
 from hallmark.perf.series import PointSeries
 from hallmark.report import plots
 from hallmark.report.document import Outcome, Report, Row
-from hallmark.report.layout import KIND_TITLES, facts_of, manifest_line, plan_of, tally
+from hallmark.report.layout import KIND_TITLES, facts_of, manifest_line, plan_of, policy_line, tally, waiver_lines
 from hallmark.report.series_plots import Panel, over_time
 from hallmark.report.spread_plots import Spread, spreads
 from hallmark.report.trade_plot import trade_plot, traded
@@ -97,6 +97,8 @@ def render_html(report: Report) -> str:
         plan=plan_of(report.launch_plan.content),
         settings=facts_of(report.settings),
         manifest_line=manifest_line(report),
+        waiver_lines=waiver_lines(report),
+        policy_line=policy_line(report),
     )
 
 

@@ -47,6 +47,7 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         *(("partial", reason) for reason in report.partial),
         *([("draft", report.draft)] if report.draft else []),
         *(("spec", note) for note in report.notes),
+        *(("waiver", one.line) for one in report.waived),
     ]
 
 

@@ -17,7 +17,7 @@ from hallmark.core.wording import (
     when,
 )
 from hallmark.report.document import Attachment, Report, Row
-from hallmark.report.layout import KIND_TITLES, facts_of, manifest_line, plan_of, tally
+from hallmark.report.layout import KIND_TITLES, facts_of, manifest_line, plan_of, policy_line, tally, waiver_lines
 
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _MARKS = re.compile(r"([\\`*\[\]|~])")
@@ -28,6 +28,7 @@ def render_markdown(report: Report) -> str:
     blocks = [
         f"# {_text(report.model)} on {_text(report.device)}: {report.decision.title}",
         _decision(report),
+        _waivers(report),
         _table(("Fact", "Value"), _header(report)),
         *_kinds(report),
         _manifest(report),
@@ -52,6 +53,11 @@ def _decision(report: Report) -> str:
     verdict = f"**{report.decision.title}** (exit code {report.decision.exit_code}). {_text(report.decision.headline)}"
     causes = "\n".join(f"- {_text(cause)}" for cause in report.decision.causes)
     return f"{verdict}\n\n{causes}" if causes else verdict
+
+
+def _waivers(report: Report) -> str:
+    counted, *each = waiver_lines(report) or [""]
+    return "\n".join([_text(counted), "", *(f"- {_text(line)}" for line in each)]) if counted else ""
 
 
 def _header(report: Report) -> list[tuple[str, str]]:
@@ -103,6 +109,7 @@ def _manifest(report: Report) -> str:
         [
             f"## Manifest\n\n{manifest_line(report)}",
             *([missing] if missing else []),
+            *([_text(policy)] if (policy := policy_line(report)) else []),
             *([f"Not offered by this server, and demanded of nobody:\n\n{absent}"] if absent else []),
         ]
     )

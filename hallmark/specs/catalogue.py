@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from hallmark.core.errors import SpecError, UsageError, nearest
+from hallmark.core.waivers import WaiverLimits
 from hallmark.specs.cell import Cell
 from hallmark.specs.family import Family
 from hallmark.specs.foreign.model_specification import document_family
@@ -15,9 +16,10 @@ from hallmark.specs.inherit import Tell, attempt, resolved
 from hallmark.specs.loader import documents, family_of, load_devices, spec_files
 from hallmark.specs.migrations import migrated
 from hallmark.specs.model import DeviceSpec
+from hallmark.specs.policy import limits_of, shipped_limits
 from hallmark.specs.registered import REGISTERED, Registered
 from hallmark.specs.standing import Standing
-from hallmark.specs.yaml_source import YamlSource, line_of, read
+from hallmark.specs.yaml_source import KeyPath, YamlSource, line_of, read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,10 @@ class Catalogue:
     cells: tuple[Cell, ...]
     devices: dict[str, DeviceSpec]
     families: tuple[Family, ...] = ()
+
+    def where(self, cell: Cell, at: KeyPath) -> str:
+        """`file:line` of a part of the spec of one of its cells, as `Family.where` names it."""
+        return next(family.where(*at) for family in self.families if family.made(cell))
 
     def select(self, wanted: Selection) -> tuple[Cell, ...]:
         """The cells of `wanted`; UsageError that offers the nearest names when there is none.
@@ -129,12 +135,14 @@ def load_catalogue(folders: Iterable[Path], *, tell: Tell | None = None, registe
     sources: list[YamlSource] = []
     devices: dict[str, DeviceSpec] = {}
     paths: list[Path] = []
+    limits: dict[Path, WaiverLimits] = {}
     for folder in folders:
         families, catalogues = spec_files(folder)
         paths += documents(folder)
         for path in catalogues:
             devices = attempt(tell, _with_devices, devices, path) or devices
         sources += filter(None, [attempt(tell, _source, path) for path in families])
+        limits[folder.resolve()] = attempt(tell, limits_of, folder) or shipped_limits()
     sources += filter(None, [attempt(tell, migrated, source) for source in registered.families])
     devices = attempt(tell, _joined, registered.devices, devices) or devices
     standing = Standing(devices)
@@ -142,7 +150,14 @@ def load_catalogue(folders: Iterable[Path], *, tell: Tell | None = None, registe
         attempt(tell, _add, standing, source)
     for path in paths:  # last: what one does not state is of the cell that it replaces
         attempt(tell, _add_document, standing, devices, path)
-    return Catalogue(tuple(standing.cells.values()), devices, tuple(standing.families.values()))
+    cells = tuple(_held_to(cell, limits) for cell in standing.cells.values())
+    return Catalogue(cells, devices, tuple(standing.families.values()))
+
+
+def _held_to(cell: Cell, limits: Mapping[Path, WaiverLimits]) -> Cell:
+    """The cell with the limits of its folder, where those are others than hallmark's own."""
+    of_folder = limits.get(cell.spec_file.parent, cell.waiver_limits)
+    return cell if of_folder == cell.waiver_limits else replace(cell, waiver_limits=of_folder)
 
 
 def _add(standing: Standing, source: YamlSource) -> None:

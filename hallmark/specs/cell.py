@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from hallmark.core.waivers import WaiverLimits
 from hallmark.specs.gaps import in_order
 from hallmark.specs.model import (
     Architecture,
@@ -19,6 +20,7 @@ from hallmark.specs.model import (
     PerfPoint,
     Weights,
 )
+from hallmark.specs.policy import shipped_limits
 from hallmark.specs.targets import joined
 
 
@@ -56,6 +58,8 @@ class Cell:
     """The runtime configuration that it serves in, such as `tp4-32768-32`; empty where the spec leaves that open."""
     alternative: bool = False
     """Whether that is one besides the device's own; then it is part of the id."""
+    waiver_limits: WaiverLimits = field(default_factory=shipped_limits)
+    """What the policy of its catalogue allows of its waivers."""
 
     @property
     def id(self) -> str:

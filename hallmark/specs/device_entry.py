@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import date
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from hallmark.specs.batching import ContinuousConfig, DeviceConfig, RuntimeConfig, RuntimeConfigs
 from hallmark.specs.gaps import Gaps
@@ -15,6 +17,7 @@ from hallmark.specs.strict import (
     EngineArguments,
     Name,
     Positive,
+    Refused,
     Scalar,
     Specifier,
     Strict,
@@ -37,24 +40,48 @@ class KnownLimit(Strict):
     """Where that is known from."""
 
 
+def _day(text: str) -> str:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        raise Refused(f"{text} is no day", 'write a day of the calendar, in quotes: "2026-03-31"') from None
+    return text
+
+
+def _issue(text: str) -> str:
+    if not _ISSUE.fullmatch(text):
+        raise Refused(f"'{text}' names no issue", "write its address (https://...), or its key (KEY-123)")
+    return text
+
+
+_ISSUE = re.compile(r"https?://[^\s/]+/\S+|[A-Z][A-Z0-9_]*-[1-9][0-9]*")
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_day)]
+Issue = Annotated[str, Field(max_length=400), AfterValidator(_issue)]
+
+
 class WaivedCheck(Strict):
-    """A check whose miss does not stop the release on this device until a day, because somebody answers for it."""
+    """A check whose miss does not stop the release on this device for some days, because somebody answers for it.
+
+    It runs all the same. What may be waived, and for how long, says the `policy.yaml` of the folder.
+    """
 
     check: Text
     """Its id, as the manifest and the report name it."""
     owner: Text
     """Who answers for it."""
-    expires: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$")
-    """The last day on which it holds, in UTC."""
     reason: Text
     """Why it may be missed."""
+    issue: Issue
+    """Where it is being mended: the address of an issue, or its key (`KEY-123`)."""
+    made_on: Day
+    """The first day on which it holds, in UTC."""
+    ends_on: Day
+    """The last day on which it holds, in UTC."""
 
     @model_validator(mode="after")
-    def _is_a_day(self) -> WaivedCheck:
-        try:
-            date.fromisoformat(self.expires)
-        except ValueError:
-            raise Contradiction(f"{self.expires} is no day", "expires") from None
+    def _ends_after_it_begins(self) -> WaivedCheck:
+        if self.ends_on < self.made_on:
+            raise Contradiction(f"ends before it is made ({self.made_on})", "ends_on")
         return self
 
 

@@ -16,12 +16,16 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 
 from hallmark.specs.model import DeviceCatalogue, FamilySpec
+from hallmark.specs.policy import Policy
+
+ROOTS: tuple[type[BaseModel], ...] = (FamilySpec, DeviceCatalogue, Policy)
+"""What one file can be."""
 
 
 def described() -> tuple[list[type[BaseModel]], list[type[StrEnum]]]:
-    """Every model and every enumeration that a spec file or the device catalogue is made of."""
+    """Every model and every enumeration that a spec file, the device catalogue or the policy is made of."""
     found: dict[type, None] = {}
-    for root in (FamilySpec, DeviceCatalogue):
+    for root in ROOTS:
         _collect(root, found)
     models = [each for each in found if issubclass(each, BaseModel)]
     return models, [each for each in found if issubclass(each, StrEnum)]

@@ -37,7 +37,9 @@ class Family:
         return place is not None and (place.spec_file, place.family) == (self.path.resolve(), self.spec.family)
 
     def where(self, *at: str | int) -> str:
-        """`file:line` of a part of the file, or of what it would stand in; what a list names may be called by its name."""
+        """`file:line` of a part of the file, or of what it would stand in; what a list holds may be called by its name, and
+        a waiver by its check.
+        """
         place: tuple[str | int, ...] = ()
         value = self.source.data
         for part in at:
@@ -51,7 +53,8 @@ class Family:
 def _step(value: Any, part: str | int) -> str | int | None:
     """The key or index of a part of `value`; None where there is none."""
     if isinstance(value, list) and isinstance(part, str):
-        return next((place for place, item in enumerate(value) if isinstance(item, dict) and item.get("name") == part), None)
+        named = ((item.get("name"), item.get("check")) if isinstance(item, dict) else () for item in value)
+        return next((place for place, names in enumerate(named) if part in names), None)
     return part if isinstance(value, list) or (isinstance(value, dict) and part in value) else None
 
 

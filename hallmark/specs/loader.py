@@ -20,6 +20,7 @@ from hallmark.specs.yaml_source import KeyPath, YamlSource, read
 
 SUFFIXES = frozenset({".yaml", ".yml"})
 DEVICES_STEM = "devices"
+POLICY_STEM = "policy"
 DOCUMENTS = "model_specification_*.json"
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -39,8 +40,20 @@ def devices_of(source: YamlSource) -> DeviceCatalogue:
 
 def spec_files(folder: Path) -> tuple[list[Path], list[Path]]:
     """(families, device catalogues) of a folder, each sorted by name; UsageError where it cannot be looked into."""
-    paths = [path for path in listed(folder) if path.suffix in SUFFIXES and not path.name.startswith(".")]
-    return [p for p in paths if p.stem != DEVICES_STEM], [p for p in paths if p.stem == DEVICES_STEM]
+    paths = _yaml_files(folder)
+    return [p for p in paths if p.stem not in (DEVICES_STEM, POLICY_STEM)], [p for p in paths if p.stem == DEVICES_STEM]
+
+
+def policy_file(folder: Path) -> Path | None:
+    """The policy of a folder, if it has one; SpecError where it has two (`.yaml` and `.yml`)."""
+    found = [path for path in _yaml_files(folder) if path.stem == POLICY_STEM]
+    if len(found) > 1:
+        raise SpecError("a folder has one policy", where=str(found[1]), hint=f"keep {found[0].name}, or this one")
+    return found[0] if found else None
+
+
+def _yaml_files(folder: Path) -> list[Path]:
+    return [path for path in listed(folder) if path.suffix in SUFFIXES and not path.name.startswith(".")]
 
 
 def documents(folder: Path) -> list[Path]:

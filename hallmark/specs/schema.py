@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from hallmark.specs.documented import described, descriptions
-from hallmark.specs.model import SCHEMA_VERSION, DeviceCatalogue, FamilySpec
+from hallmark.specs.documented import ROOTS, described, descriptions
+from hallmark.specs.model import SCHEMA_VERSION
 
 SCHEMA_FILE = "schema.json"
 _PARTIAL = "Partial"
@@ -19,26 +20,28 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def make_schema() -> dict[str, Any]:
-    """One schema for every file of `model_specs/`: a device catalogue, a family, or a family that extends another."""
+    """One schema for every file of `model_specs/`: a family, one that extends another, the device catalogue, or the policy."""
     whole = definitions()
     partial = {f"{_PARTIAL}{name}": _partial(schema) for name, schema in whole.items() if schema.get("type") == "object"}
     own = {name: whole["FamilySpec"]["properties"][name] for name in _OWN}
     partial[f"{_PARTIAL}FamilySpec"]["properties"] |= own
     partial[f"{_PARTIAL}FamilySpec"]["required"] = ["schema_version", "family", "extends", "weights"]
+    no_family = {"if": {"required": ["waivers"]}, "then": _ref("Policy"), "else": _ref("DeviceCatalogue")}
     return {
         "$schema": _DIALECT,
         "title": f"hallmark specs, schema version {SCHEMA_VERSION}",
         "type": "object",
         "if": {"required": ["extends"]},
         "then": _ref(f"{_PARTIAL}FamilySpec"),
-        "else": {"if": {"required": ["family"]}, "then": _ref("FamilySpec"), "else": _ref("DeviceCatalogue")},
+        "else": {"if": {"required": ["family"]}, "then": _ref("FamilySpec"), "else": no_family},
         "$defs": dict(sorted({**whole, **partial}.items())),
     }
 
 
 def definitions() -> dict[str, Any]:
     """The schema of each model and enumeration that a spec file is made of, by its name."""
-    _, found = models_json_schema([(FamilySpec, "validation"), (DeviceCatalogue, "validation")], ref_template="#/$defs/{model}")
+    roots: list[tuple[type[BaseModel], Literal["validation"]]] = [(root, "validation") for root in ROOTS]
+    _, found = models_json_schema(roots, ref_template="#/$defs/{model}")
     for model in described()[0]:
         properties = found["$defs"][model.__name__]["properties"]
         for name, text in descriptions(model).items():

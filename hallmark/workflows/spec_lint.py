@@ -12,6 +12,7 @@ from hallmark.specs.cell import Cell
 from hallmark.specs.loader import DOCUMENTS, SUFFIXES, documents
 from hallmark.specs.schema import SCHEMA_FILE
 from hallmark.specs.text_file import listed
+from hallmark.specs.waiver_rules import breaches
 from hallmark.specs.yaml_source import KeyPath
 from hallmark.workflows import spec_architectures
 from hallmark.workflows.spec_drafts import honest
@@ -22,6 +23,8 @@ from hallmark.workflows.spec_tasks import tasks_of
 
 LOAD = "load"
 """The rule of whatever keeps a spec from being loaded."""
+WAIVERS = "waivers"
+"""The rule of whatever breaks the policy of a catalogue: no run of the cell begins."""
 CellRule = Callable[[Cell], Iterator[CellRemark]]
 
 
@@ -42,13 +45,18 @@ def lint(folders: Sequence[Path], *, tasks: frozenset[str] | None = None) -> tup
 
 def _of_cells(catalogue: Catalogue, tasks: frozenset[str] | None) -> Iterator[Remark]:
     truth = partial(honest, tasks=tasks_of(catalogue.cells, tasks))
-    rules: tuple[CellRule, ...] = (truth, unreachable, contradictions, unresolved, references, serving, places)
-    families = {(family.path.resolve(), family.spec.family): family for family in catalogue.families}
+    rules: tuple[CellRule, ...] = (truth, policy, unreachable, contradictions, unresolved, references, serving, places)
     for cell in catalogue.cells:
-        where = families[cell.spec_file, cell.family].where
         for rule in rules:
             for found in rule(cell):
-                yield Remark(found.rule, found.severity, where(*found.at), found.message, found.hint, cells=(CellName.of(cell),))
+                where = catalogue.where(cell, found.at)
+                yield Remark(found.rule, found.severity, where, found.message, found.hint, cells=(CellName.of(cell),))
+
+
+def policy(cell: Cell) -> Iterator[CellRemark]:
+    """Waivers that the policy of the catalogue does not allow."""
+    for breach in breaches(cell):
+        yield CellRemark(WAIVERS, Severity.ERROR, breach.message, breach.hint, breach.at)
 
 
 def strangers(folder: Path) -> Iterator[Remark]:

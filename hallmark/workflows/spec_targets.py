@@ -26,10 +26,10 @@ def unreachable(cell: Cell) -> Iterator[CellRemark]:
     for point in cell.perf:
         yield from _unreachable_point(cell, point, _place(cell, point))
     known = {entry.check for entry in demanded(cell, guarded=True)}
-    for place, waiver in enumerate(cell.entry.waivers):
+    for waiver in cell.entry.waivers:
         if waiver.check not in known:
             message = f"{waiver.check} is waived and never demanded"
-            yield _error("unreachable", message, nearest(waiver.check, known), (*_on_device(cell), "waivers", place))
+            yield _error("unreachable", message, nearest(waiver.check, known), (*_on_device(cell), "waivers", waiver.check))
     for target in cell.evals:
         at = ("evals", cell.model, target.name)
         feature = Feature.CHAT if target.api == "chat" else Feature.COMPLETIONS

@@ -1,6 +1,7 @@
 """`hallmark specs ...`: list, show, match, expand, lint, convert, schema. Tables for people, `--json` for programs.
 
-Exit codes: 0 done; 1 nothing matches, or lint found an error in what loads; 2 a wrong option or a spec that cannot be loaded.
+Exit codes: 0 done; 1 nothing matches, or lint found an error in what loads; 2 a wrong option, a spec that cannot be loaded, or
+a waiver that the policy does not allow.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from hallmark.specs.model_registry import ModelConfigRegistry
 from hallmark.specs.schema import SCHEMA_FILE, schema_text
 from hallmark.workflows import specs_tables as tables
 from hallmark.workflows.acceptance import Ended
-from hallmark.workflows.spec_lint import LOAD, lint
+from hallmark.workflows.spec_lint import LOAD, WAIVERS, lint
 from hallmark.workflows.spec_remarks import Severity
 from hallmark.workflows.spec_tasks import known_tasks
 
@@ -189,7 +190,7 @@ def _lint(options: argparse.Namespace) -> int:
     shown = remarks if options.verbose or options.json else [r for r in remarks if r.severity is not Severity.NOTE]
     plain = {"cells": len(catalogue.cells), "remarks": [tables.remark_row(remark) for remark in remarks]}
     tables.show(options.json, plain, lambda: tables.remarks(shown, cells=catalogue.cells, hidden=len(remarks) - len(shown)))
-    if any(remark.rule == LOAD for remark in remarks):
+    if any(remark.rule in (LOAD, WAIVERS) for remark in remarks):
         return SpecError.exit_code
     counted = {Severity.ERROR, Severity.WARNING} if options.strict else {Severity.ERROR}
     return 1 if any(remark.severity in counted for remark in remarks) else 0

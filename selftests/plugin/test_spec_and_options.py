@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -41,20 +42,49 @@ def test_a_variable_of_the_command_line_wins_is_on_record_and_certifies_nothing(
     assert "server-env=A_SETTING=3 DO_NOT_TRACK=2 (command line)" in ended.out
 
 
-@pytest.mark.parametrize(("expires", "code", "outcome"), [("2999-12-31", 0, "ACCEPTED"), ("2026-01-31", 1, "REJECTED")])
-def test_a_miss_that_is_waived_stops_no_release_until_its_day(place: Place, expires: str, code: int, outcome: str) -> None:
-    waiver = {"check": "spec.env.A_SETTING", "owner": "J. Doe", "expires": expires, "reason": "known"}
-    place.whole_spec(env_vars={"A_SETTING": "1"}, waivers=[waiver])
-    ended = place.release(A_SETTING="2").end().must_end(code, outcome)
-    row = ended.rows["spec.env.A_SETTING"]
+STOPS = "server.stop-several"
+
+
+def waiver(check: str, *, made: int = -1, ends: int = 60) -> dict[str, str]:
+    """A waiver that holds from day `made` to day `ends`, counted from today."""
+    today = datetime.now(UTC).date()
+    days = {"made_on": str(today + timedelta(days=made)), "ends_on": str(today + timedelta(days=ends))}
+    return {"check": check, "owner": "J. Doe", "reason": "known", "issue": "ABC-12", **days}
+
+
+@pytest.mark.parametrize(("made", "ends", "code", "outcome"), [(-1, 60, 0, "ACCEPTED"), (-60, -2, 1, "REJECTED")])
+def test_a_miss_that_is_waived_stops_no_release_on_its_days(place: Place, made: int, ends: int, code: int, outcome: str) -> None:
+    stated = waiver(STOPS, made=made, ends=ends)
+    place.whole_spec(faults="first-stop-only", waivers=[stated])
+    ended = place.release().end().must_end(code, outcome)
+    row = ended.rows[STOPS]
     assert row["verdict"] == ("CONDITIONAL" if code == 0 else "FAIL")
-    assert row["reason"].startswith(f"waived by J. Doe until {expires} (known): ") == (code == 0)
+    told = f"waived by J. Doe until {stated['ends_on']} (ABC-12: known)"
+    assert row["reason"].startswith(f"{told}: ") == (code == 0)
+    assert f"{STOPS} {told}, made on {stated['made_on']}: the " in ended.said
+
+
+def test_a_waiver_that_is_not_needed_is_told(place: Place) -> None:
+    place.whole_spec(waivers=[waiver(STOPS)])
+    ended = place.release().end().must_end(0, "ACCEPTED")
+    assert ended.rows[STOPS]["verdict"] == "PASS"
+    assert "the waiver is not needed any more: the check passes" in ended.said
+    assert ended.report["waiver_limits"]["longest_days"] == 90
+
+
+def test_a_waiver_that_the_policy_forbids_stops_the_run_before_it_begins(place: Place) -> None:
+    place.whole_spec(waivers=[waiver("server.version")])
+    ended = place.release().end()
+    assert ended.code == 2
+    (line,) = [line for line in ended.said.splitlines() if "never waived" in line]
+    assert "stand-in.yaml:" in line
+    assert "server.version is never waived (hallmark's own policy) - " in line
+    assert not ended.folders
 
 
 def test_a_waiver_of_a_check_covers_no_death_of_the_server(place: Place) -> None:
     check = "server.bad-request.invalid-json"
-    waiver = {"check": check, "owner": "J. Doe", "expires": "2999-12-31", "reason": "known"}
-    place.whole_spec(faults="dies-on-bad-request", waivers=[waiver])
+    place.whole_spec(faults="dies-on-bad-request", waivers=[waiver(check)])
     ended = place.release().end().must_end(1, "REJECTED")
     assert ended.rows[check]["verdict"] == "FAIL"
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from hallmark.core.parts import Kind
-from hallmark.core.records import Evidence, Interval, Manifest, ManifestEntry, Record, Target, Waiver
+from hallmark.core.records import Evidence, Interval, Manifest, ManifestEntry, Record, Target
 from hallmark.core.verdict import Verdict
+from hallmark.core.waivers import Waiver, WaiverLimits
 
 CELL = "id_vllm_Llama-3.3-70B_t3k"
 STARTED = "2026-03-02T08:00:00Z"
@@ -41,7 +42,14 @@ def record(check: str, verdict: Verdict = Verdict.PASS, *evidence: Evidence, kin
     return Record(check=check, kind=kind, verdict=verdict, evidence=given, **fields)
 
 
-WAIVER = Waiver(owner="J. Doe", expires="2026-06-01", reason="memory of the mesh (#812)")
+WAIVER = Waiver(
+    owner="J. Doe",
+    reason="memory of the mesh",
+    issue="https://issues.example.com/812",
+    made_on="2026-03-02",
+    ends_on="2026-05-31",
+)
+LIMITS = WaiverLimits(longest_days=90, most_percent=5.0, never=("spec.*", "server.auth"), source="hallmark's own policy")
 
 
 def manifest(*checks: str, kind: Kind = "server", waived: tuple[str, ...] = (), **fields: Any) -> Manifest:
@@ -49,7 +57,12 @@ def manifest(*checks: str, kind: Kind = "server", waived: tuple[str, ...] = (), 
         ManifestEntry(check=check, kind=kind, title=f"About {check}", waiver=WAIVER if check in waived else None)
         for check in checks
     )
-    fields = {"entries": entries, "settings": {"limit": None, "server": "local"}, "workflow": "release"} | fields
+    fields = {
+        "waiver_limits": LIMITS,
+        "entries": entries,
+        "settings": {"limit": None, "server": "local"},
+        "workflow": "release",
+    } | fields
     return Manifest(cell=CELL, model="Llama-3.3-70B", device="t3k", impl="vllm", started_at=STARTED, **fields)
 
 

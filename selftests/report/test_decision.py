@@ -11,7 +11,7 @@ from hallmark.core.verdict import Verdict
 from hallmark.report.build import build
 from hallmark.report.document import EXIT_CODES
 from hallmark.report.render import renderers
-from selftests.report.samples import manifest, record
+from selftests.report.samples import WAIVER, manifest, record
 
 PASS, CONDITIONAL, INCONCLUSIVE, VOID, FAIL, ERROR = Verdict
 GOOD = record("server.a")
@@ -215,15 +215,42 @@ def test_worse_evidence_wins_over_the_record() -> None:
 
 
 @pytest.mark.parametrize(
-    ("started", "outcome"), [("2026-06-01T23:59:59Z", "ACCEPTED"), ("2026-06-02T00:00:00Z", "REJECTED"), ("", "REJECTED")]
+    ("started", "outcome", "reason"),
+    [
+        ("2026-03-02T00:00:00Z", "ACCEPTED", f"{WAIVER}: told why"),
+        ("2026-05-31T23:59:59Z", "ACCEPTED", f"{WAIVER}: told why"),
+        ("2026-03-01T23:59:59Z", "REJECTED", "told why; not waived before 2026-03-02"),
+        ("2026-06-01T00:00:00Z", "REJECTED", f"told why; no longer {WAIVER}"),
+        ("", "REJECTED", f"told why; no longer {WAIVER}"),
+    ],
 )
-def test_a_waiver_ends_with_its_day_and_is_told_either_way(started: str, outcome: str) -> None:
+def test_a_waiver_holds_on_its_days_and_is_told_either_way(started: str, outcome: str, reason: str) -> None:
     demanded = replace(manifest("server.a", waived=("server.a",)), started_at=started)
     report = build(demanded, [bad(FAIL, check="server.a")])
     assert report.decision.outcome == outcome
-    told = "waived by J. Doe until 2026-06-01 (memory of the mesh (#812)): told why"
-    ended = "told why; no longer waived by J. Doe until 2026-06-01 (memory of the mesh (#812))"
-    assert report.rows[0].reason == (told if outcome == "ACCEPTED" else ended)
+    assert report.rows[0].reason == reason
+    assert report.waived[0].needed == (outcome == "ACCEPTED")
+
+
+USES = {
+    "a miss": (bad(FAIL), True, "the check missed, which is accepted"),
+    "a pass": (record("server.b"), False, "the waiver is not needed any more: the check passes"),
+    "an error": (bad(ERROR), False, "the check ended ERROR, which no waiver covers"),
+    "a gap": (bad(FAIL, measured=False), False, "the check was not measured, which no waiver covers"),
+}
+
+
+@pytest.mark.parametrize("name", USES)
+def test_what_came_of_a_waiver_is_told(name: str) -> None:
+    found, needed, use = USES[name]
+    (waived,) = build(manifest("server.a", "server.b", waived=("server.b",)), [GOOD, found]).waived
+    assert (waived.check, waived.needed, waived.use) == ("server.b", needed, use)
+    assert waived.line == f"server.b {WAIVER}, made on 2026-03-02: {use}"
+
+
+def test_a_waiver_that_ended_is_told_with_the_day_of_the_run() -> None:
+    late = replace(manifest("server.b", waived=("server.b",)), started_at="2026-07-01T00:00:00Z")
+    assert build(late, [bad(FAIL)]).waived[0].use == "the waiver did not hold on 2026-07-01, and the check ended FAIL"
 
 
 def test_void_evidence_is_not_hidden_by_a_worse_record() -> None:

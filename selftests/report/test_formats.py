@@ -120,6 +120,24 @@ def test_every_format_says_target_tier_factor_and_what_was_reached_and_the_tier_
     assert said.get(file, "ACCEPTED at tier complete") in text
 
 
+@pytest.mark.parametrize("file", renderers())
+def test_every_format_says_who_waives_what_until_when_and_what_came_of_it(file: str) -> None:
+    render = renderers()[file]
+    text = unescape(render(build(manifest("server.a", waived=("server.a",)), [record("server.a", Verdict.FAIL)])))
+    for told in ("J. Doe", "2026-03-02", "2026-05-31", "https://issues.example.com/812", "memory of the mesh", "is accepted"):
+        assert told in text, told
+    assert "not needed any more" in render(build(manifest("server.a", waived=("server.a",)), [record("server.a")]))
+    assert "J. Doe" not in render(build(manifest("server.a"), [record("server.a")]))
+
+
+@pytest.mark.parametrize("file", ["report.html", "report.md"])
+def test_a_report_begins_with_its_waivers_and_shows_the_policy(file: str) -> None:
+    text = renderers()[file](build(manifest("server.a", "server.b", waived=("server.a",)), [record("server.b")]))
+    first = "1 of 2 demanded checks is waived (50.0 %; the policy allows 5 %):"
+    assert text.index("INCOMPLETE") < text.index(first) < text.index("Verdicts")
+    assert "for 90 days at most, and never spec.\\*" in text or "for 90 days at most, and never spec.*, server.auth" in text
+
+
 def test_junit_of_a_narrowed_run_is_not_green_although_all_its_checks_pass() -> None:
     report = build(manifest("server.a", partial=("--limit 5",)), [record("server.a")])
     assert problems(suite_of(report)) == {"decision": ("error", "PARTIAL")}

@@ -164,7 +164,8 @@ def test_what_serves_or_configures_one_cell_takes_the_devices_own(tmp_path: Path
 
 
 def waiver(check: str) -> dict[str, str]:
-    return {"check": check, "owner": "J. Doe", "expires": "2999-01-01", "reason": "known"}
+    days = {"made_on": "2026-01-01", "ends_on": "2026-03-01"}
+    return {"check": check, "owner": "J. Doe", "reason": "known", "issue": "ABC-12", **days}
 
 
 def test_a_waiver_goes_where_its_point_is(tmp_path: Path) -> None:

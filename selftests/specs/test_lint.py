@@ -33,6 +33,14 @@ def test_the_clean_sheet_has_no_remark(tmp_path: Path) -> None:
     assert remarks(tmp_path / "specs") == []
 
 
+def waived(*checks: str, **fields: str) -> str:
+    """`max_context` with waivers below it."""
+    stated = {"owner": "J. Doe", "reason": "known", "issue": "ABC-12", "made_on": "2026-01-01", "ends_on": "2026-04-01"} | fields
+    words = ", ".join(f'{name}: "{text}"' for name, text in stated.items())
+    lines = "".join(f"\n          - {{ check: {check}, {words} }}" for check in checks or ("server.chat",))
+    return f"max_context: 512\n        waivers:{lines}"
+
+
 SECOND_EVAL = """\
     - { name: again, task: sums, metrics: ["exact_match,none"], n: 1000, reference: 0.9, tolerance: 0.03, source: x }
 """
@@ -71,7 +79,7 @@ FAULTS: dict[str, tuple[str, str, Severity, str]] = {
     "a waiver of what is not demanded": (
         changed(
             "max_context: 512",
-            'max_context: 512\n        waivers: [{ check: server.chatt, owner: J. Doe, expires: "2026-12-31", reason: known }]',
+            waived("server.chatt"),
         ),
         "unreachable",
         Severity.ERROR,
@@ -80,11 +88,35 @@ FAULTS: dict[str, tuple[str, str, Severity, str]] = {
     "a waiver until a day that is none": (
         changed(
             "max_context: 512",
-            'max_context: 512\n        waivers: [{ check: server.chat, owner: J. Doe, expires: "2026-02-30", reason: known }]',
+            waived(ends_on="2026-02-30"),
         ),
         "load",
         Severity.ERROR,
         "2026-02-30 is no day",
+    ),
+    "a waiver that ends before it begins": (
+        changed("max_context: 512", waived(made_on="2026-04-02")),
+        "load",
+        Severity.ERROR,
+        "ends before it is made (2026-04-02)",
+    ),
+    "a waiver of which nobody mends the cause": (
+        changed("max_context: 512", waived(issue="soon")),
+        "load",
+        Severity.ERROR,
+        "'soon' names no issue",
+    ),
+    "a waiver for too long": (
+        changed("max_context: 512", waived(ends_on="2026-04-02")),
+        "waivers",
+        Severity.ERROR,
+        "the waiver of server.chat is for 91 days; at most 90 (hallmark's own policy)",
+    ),
+    "a waiver of what nobody may waive": (
+        changed("max_context: 512", waived("server.security.key-stays")),
+        "waivers",
+        Severity.ERROR,
+        "server.security.key-stays is never waived (hallmark's own policy)",
     ),
     "a point that ends before its targets do": (
         changed("isl: 64", "timeout_s: 9\n            isl: 64"),
