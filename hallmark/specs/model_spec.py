@@ -138,7 +138,9 @@ class ModelSpec(_Open):
         if len(found) != 1:
             raise Contradiction(f"describes {len(found)} cells, and must describe one", FAMILY)
         impl, weights, device, entry = found[0]
-        if (whole := f"id_{impl.name}_{weights.name}_{device}") != self.model_id:
+        whole = f"id_{impl.name}_{weights.name}_{device}"
+        configuration = f"_{entry.own_config.name}" if entry.own_config else ""
+        if self.model_id not in (whole, whole + configuration):
             raise Contradiction(f"model_id is not the {whole} of family_spec", "model_id")
         on_device = impl.on(entry)
         of_size = entry.device_config.env_vars if entry.device_config else {}

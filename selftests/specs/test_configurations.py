@@ -13,6 +13,7 @@ from hallmark.core.errors import SpecError, UsageError
 from hallmark.specs.catalogue import Catalogue, Selection, load_catalogue
 from hallmark.specs.checks import demanded
 from hallmark.specs.model_registry import ModelConfigRegistry
+from hallmark.specs.model_spec import ModelSpec
 from hallmark.workflows.serve import ServeRequest, chosen_cell
 from hallmark.workflows.spec_lint import lint
 from hallmark.workflows.spec_remarks import Severity
@@ -161,6 +162,15 @@ def test_what_serves_or_configures_one_cell_takes_the_devices_own(tmp_path: Path
 
     assert served() == MAIN
     assert served("tp1-3072-16") == f"{MAIN}_tp1-3072-16"
+
+
+def test_the_document_of_each_configuration_is_named_as_its_cell(tmp_path: Path) -> None:
+    for cell in catalogue(tmp_path).select(Selection(impl="vllm-spyre")):
+        document = ModelSpec.of(cell)
+        assert document.model_id == cell.id
+        assert ModelSpec.from_json(document.to_dict()) == document
+        with pytest.raises(SpecError, match="model_id is not the"):
+            ModelSpec.from_json(document.to_dict() | {"model_id": f"{MAIN}_tp9-1-1"})
 
 
 def waiver(check: str) -> dict[str, str]:
