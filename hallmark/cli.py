@@ -26,6 +26,7 @@ from hallmark.workflows import (
     open_command,
     reference_command,
     run_command,
+    verify_command,
 )
 from hallmark.workflows.acceptance import Ended
 from hallmark.workflows.secrets import moved_to_environment
@@ -95,6 +96,9 @@ COMMANDS = {
     "compare": Command(help="tell what changed between runs", make_parser=compare_command.make_parser, run=compare_command.run),
     "reference": Command(
         help="keep what a good run answered", make_parser=reference_command.make_parser, run=reference_command.run
+    ),
+    "verify": Command(
+        help="say whether a run's folder is what its run wrote", make_parser=verify_command.make_parser, run=verify_command.run
     ),
     "open": Command(help="show the newest report in the browser", make_parser=open_command.make_parser, run=open_command.run),
     "completion": Command(help="let a shell complete commands and names", make_parser=completion.make_parser, run=_completion),

@@ -28,6 +28,7 @@ REAL = "test_on_a_real_engine"
 HERE = "test_it_does_what_the_readme_says"
 OPEN = "test_the_newest_report_is_opened"
 COMPARED = "test_two_runs_are_compared"
+VERIFIED = "test_the_newest_run_is_verified"
 ATTACHED = "test_a_server_that_runs_is_measured"
 
 
@@ -59,6 +60,7 @@ RUN_BY = {
     "python3 run.py --workflow server --model hallmark-tiny --print-plan": IN_CI,
     "hallmark open": OPEN,
     "hallmark compare artifacts/OLD artifacts/NEW": COMPARED,
+    "hallmark verify": VERIFIED,
     "hallmark completion bash": HERE,
     "hallmark specs list": HERE,
     "hallmark init --url http://127.0.0.1:8000": INIT,
@@ -152,6 +154,15 @@ def test_two_runs_are_compared(command: str, place: Place) -> None:
     ended = start(command, place, cwd=place.folder).end()
     assert ended.code == 0, ended.said
     assert ended.out.startswith("B is better than A: 1 outcome, ")
+
+
+@pytest.mark.parametrize("command", given_to(VERIFIED))
+def test_the_newest_run_is_verified(command: str, place: Place) -> None:
+    """One of an older hallmark; what else may be found is for test_verify.py."""
+    write_run(place.artifacts / "20260301T000000Z-x-release", accepted_run())
+    ended = start(command, place, cwd=place.folder).end()
+    said = "artifacts/20260301T000000Z-x-release: made before hallmark recorded chains: nothing can be verified\n"
+    assert (ended.code, ended.out) == (6, said)
 
 
 @pytest.mark.e2e

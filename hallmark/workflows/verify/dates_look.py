@@ -1,0 +1,76 @@
+"""Dates and waivers: nothing was measured before the run began, and who waived what the spec itself says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+from hallmark.core.records import MANIFEST_FILE, Manifest
+from hallmark.core.waivers import Waiver, WaiverLimits
+from hallmark.core.wording import moment
+from hallmark.workflows.verify.finding import Finding, altered, not_derived
+from hallmark.workflows.verify.recorded_cell import recorded_cell
+from hallmark.workflows.verify.run_folder import RunFolder
+
+_CLOCKS = timedelta(days=1)
+"""By so much may two machines disagree about the time."""
+_A_SECOND = timedelta(seconds=1)
+"""A run's start is told in whole ones."""
+
+
+def look_at_dates(run: RunFolder) -> Iterator[Finding]:
+    """When the run began and each check, and until when its waivers hold."""
+    if run.manifest is None:
+        return
+    began = moment(run.manifest.started_at)
+    if began is None:
+        yield altered(MANIFEST_FILE, f"does not tell when the run began: '{run.manifest.started_at}'")
+        return
+    if began > datetime.now(UTC) + _CLOCKS:
+        yield altered(MANIFEST_FILE, f"says that the run began in the future ({run.manifest.started_at})")
+    for line in run.lines:
+        at = moment(str(line.content.get("started_at", "")))
+        if at and at < began - _A_SECOND:
+            yield altered(str(line), f"began at {at:%Y-%m-%dT%H:%M:%SZ}, before the run did ({began:%Y-%m-%dT%H:%M:%SZ})")
+    yield from _waivers(run.manifest)
+
+
+def _waivers(manifest: Manifest) -> Iterator[Finding]:
+    waived = {entry.check: entry.waiver for entry in manifest.entries if entry.waiver}
+    if not waived:
+        return
+    cell = recorded_cell(manifest)
+    if cell is None:
+        yield not_derived(MANIFEST_FILE, "has waivers, and no spec to hold them against")
+        return
+    stated = {waiver.check: Waiver(**waiver.model_dump(exclude={"check"})) for waiver in cell.entry.waivers}
+    for check, waiver in waived.items():
+        where = f"{MANIFEST_FILE}, waiver of {check}"
+        if check not in stated:
+            yield altered(where, f"is not in the spec that the manifest holds: {waiver}")
+        elif stated[check] != waiver:
+            yield altered(where, f"is another one than in the spec that the manifest holds: {waiver}")
+        yield from (altered(where, why) for why in _against(manifest.waiver_limits, check, waiver))
+    limits = manifest.waiver_limits
+    if limits and len(waived) > (most := limits.most_of(len(manifest.entries))):
+        yield altered(MANIFEST_FILE, f"waives {len(waived)} checks, and its own policy allows {most}")
+
+
+def _against(limits: WaiverLimits | None, check: str, waiver: Waiver) -> Iterator[str]:
+    """Why a waiver is none that a run begins with."""
+    days = _days(waiver)
+    if days is None:
+        yield f"holds for no days: '{waiver.made_on}' to '{waiver.ends_on}'"
+    elif limits and days > limits.longest_days:
+        yield f"holds for {days} days, and the manifest's own policy allows {limits.longest_days}"
+    if limits and limits.forbids(check):
+        yield "is of what the manifest's own policy never lets be waived"
+
+
+def _days(waiver: Waiver) -> int | None:
+    """How many days lie between its first and its last; None where it has no such days."""
+    try:
+        days = (date.fromisoformat(waiver.ends_on) - date.fromisoformat(waiver.made_on)).days
+    except ValueError:
+        return None
+    return days if days >= 0 else None

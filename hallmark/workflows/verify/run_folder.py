@@ -1,0 +1,103 @@
+"""A run's folder as it lies there: what can be read of it is read once, and what cannot says why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hallmark.core.chain import CHAIN, line_digest
+from hallmark.core.errors import HallmarkError
+from hallmark.core.file_digests import FileDigest
+from hallmark.core.records import MANIFEST_FILE, RECORDS_FILE, Manifest, read_manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One whole line of records.jsonl."""
+
+    place: int
+    """In the file, from 1."""
+    digest: str
+    content: Mapping[str, Any]
+    """Empty where it is no JSON object."""
+
+    @property
+    def name(self) -> str:
+        """What it is about: a check, or a mark of the chain."""
+        told = self.content.get("check") or self.content.get(CHAIN)
+        return str(told) if told else "no record"
+
+    @property
+    def number(self) -> int:
+        """Its number as it says it; 0 where it says none."""
+        number = self.content.get("number")
+        return number if isinstance(number, int) and not isinstance(number, bool) else 0
+
+    def __str__(self) -> str:
+        return f"{RECORDS_FILE} line {self.place} ({self.name})"
+
+
+class RunFolder:
+    """The folder, and what was found in it so far."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._digests: dict[str, tuple[FileDigest, list[bytes]]] = {}
+
+    @cached_property
+    def manifest(self) -> Manifest | None:
+        """None where it is missing or none."""
+        try:
+            return read_manifest(self.path / MANIFEST_FILE)
+        except HallmarkError:
+            return None
+
+    @cached_property
+    def _content(self) -> bytes:
+        path = self.path / RECORDS_FILE
+        return path.read_bytes() if path.is_file() else b""
+
+    @cached_property
+    def lines(self) -> list[Line]:
+        """The whole lines of records.jsonl."""
+        whole = self._content.split(b"\n")[:-1]
+        return [Line(place=place, digest=line_digest(line), content=_object(line)) for place, line in enumerate(whole, start=1)]
+
+    @property
+    def cut_line(self) -> bool:
+        """Whether a part of a line stands behind them, as a kill leaves it."""
+        return bool(self._content) and not self._content.endswith(b"\n")
+
+    def last(self, mark: str) -> Line | None:
+        """The last line that is that mark of the chain."""
+        return next((line for line in reversed(self.lines) if line.content.get(CHAIN) == mark), None)
+
+    def stated(self, mark: str, key: str) -> dict[str, Any]:
+        """What the last line of that mark says under `key`; nothing where there is none."""
+        line = self.last(mark)
+        told = line.content.get(key) if line else None
+        return told if isinstance(told, dict) else {}
+
+    @cached_property
+    def ended(self) -> bool:
+        """Whether the run itself came to its end: behind the last record stands what lay in the folder."""
+        ends, records = self.last("ends"), [line for line in self.lines if CHAIN not in line.content]
+        return ends is not None and all(line.place < ends.place for line in records)
+
+    def digest(self, path: str) -> tuple[FileDigest, list[bytes]]:
+        """What stands for a file now, and for each of its rows."""
+        if path not in self._digests:
+            self._digests[path] = FileDigest.of_file(self.path / path)
+        return self._digests[path]
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}

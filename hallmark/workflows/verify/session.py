@@ -1,0 +1,112 @@
+"""All looks at one folder, and what they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hallmark.core.errors import HallmarkError, UsageError
+from hallmark.core.records import MANIFEST_FILE, RECORDS_FILE
+from hallmark.core.wording import plural
+from hallmark.report.build import load
+from hallmark.report.document import EXIT_CODES, Report
+from hallmark.workflows.verify.chain_look import look_at_chain
+from hallmark.workflows.verify.dates_look import look_at_dates
+from hallmark.workflows.verify.files_look import look_at_files
+from hallmark.workflows.verify.finding import Finding, altered
+from hallmark.workflows.verify.json_look import look_at_json
+from hallmark.workflows.verify.report_look import look_at_report
+from hallmark.workflows.verify.run_folder import RunFolder
+
+ALTERED = 5
+"""The folder is not as its run wrote it."""
+BEFORE_CHAINS = 6
+"""Its run was made before hallmark recorded chains."""
+
+LOOKS: tuple[Callable[[RunFolder], Iterable[Finding]], ...] = (look_at_chain, look_at_files, look_at_json, look_at_dates)
+"""What is looked at before anything is derived; the next one is a file and a place here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """What was found in one folder."""
+
+    folder: Path
+    findings: tuple[Finding, ...]
+    report: Report | None
+    """What was derived from the records; None where nothing could be."""
+    ended: bool
+    """Whether the run came to its end."""
+    looked_at: str
+    """How much of it there was."""
+    stands_for_all: str = ""
+    """The digest of the line that tells of all files; empty where the run has none."""
+
+    @property
+    def altered(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.altered)
+
+    @property
+    def exit_code(self) -> int:
+        """As the run itself ended where nothing is altered: 0 says that it was accepted, and rightly."""
+        if self.altered or self.report is None:
+            return ALTERED
+        return self.report.decision.exit_code if self.ended else EXIT_CODES["INCOMPLETE"]
+
+    @property
+    def headline(self) -> str:
+        if self.altered or self.report is None:
+            are = "thing is" if len(self.altered) == 1 else "things are"
+            return f"ALTERED: {len(self.altered)} {are} not as the run wrote it in {self.folder}"
+        if not self.ended:
+            return f"INCOMPLETE: {self.folder}: the run was ended before its end; {self.looked_at} are as they were written"
+        return f"VERIFIED: {self.report.decision.title} - {self.folder}: {self.looked_at} are as they were written"
+
+
+def verify(folder: Path) -> Verification | None:
+    """Look at the folder of a run; None where the run was made before hallmark recorded chains. UsageError where it is none."""
+    if not (folder / MANIFEST_FILE).is_file() and not (folder / RECORDS_FILE).is_file():
+        raise UsageError(f"holds no run (no {MANIFEST_FILE})", where=str(folder), hint="name a folder below artifacts/")
+    run = RunFolder(folder)
+    if run.manifest is not None and not run.manifest.chained and not any(run.last(m) for m in ("begins", "ends", "reported")):
+        return None
+    findings = [finding for look in LOOKS for finding in look(run)]
+    report: Report | None = None
+    try:
+        report = load(folder)
+    except HallmarkError as exc:
+        if not any(finding.altered for finding in findings):
+            findings.append(altered(exc.where or str(folder), exc.message))
+    if report is not None:
+        findings.extend(look_at_report(run, report))
+    return Verification(
+        folder=folder,
+        findings=tuple(findings),
+        report=report,
+        ended=run.ended and not run.cut_line,
+        looked_at=_counted(run),
+        stands_for_all=end.digest if (end := run.last("ends")) else "",
+    )
+
+
+def _counted(run: RunFolder) -> str:
+    files: dict[str, dict[str, int]] = run.stated("ends", "files")
+    records = sum("check" in line.content for line in run.lines)
+    rows = sum(file.get("rows", 0) for file in files.values() if isinstance(file, dict))
+    if not files:
+        return plural(records, "record")
+    return f"{plural(records, 'record')}, {plural(len(files), 'file')} and their {plural(rows, 'row')}"
+
+
+def told(found: Verification) -> Iterator[str]:
+    """The lines for a person: the summary, what is altered, what could not be derived."""
+    yield found.headline
+    yield from (f"  {finding}" for finding in found.altered)
+    open_ends = [finding for finding in found.findings if not finding.altered]
+    if open_ends:
+        yield "not derived:"
+        yield from (f"  {finding}" for finding in open_ends)
+    if found.stands_for_all and not found.altered:
+        unsigned = "nobody signed it, so that it tells of changes and not of who made it"
+        yield f"sha256:{found.stands_for_all} stands for all of it; {unsigned}"

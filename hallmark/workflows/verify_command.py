@@ -1,0 +1,45 @@
+"""`hallmark verify FOLDER`: is a run's folder what its run wrote, and does its verdict follow from it?
+
+Asks no server and no network. Exit codes: that of the run itself where nothing is altered (0 accepted, 1 rejected, 3, 4, 130);
+2 no run's folder; 5 altered; 6 made before hallmark recorded chains.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from hallmark.workflows.acceptance import Ended
+from hallmark.workflows.help_text import one_line_each
+
+_EPILOG = """exit codes, where nothing is altered that of the run: 0 accepted, 1 rejected, 3 void,
+  4 not decided; and 2 no run's folder, 5 altered, 6 made before hallmark recorded chains
+
+example: %(prog)s artifacts/20261121T014500Z-id_vllm-cpu_hallmark-tiny_cpu-release"""
+
+
+def make_parser(program: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description="Say whether a run's folder is what its run wrote, and derive its verdict anew. Needs no server.",
+        epilog=_EPILOG,
+        formatter_class=one_line_each,
+        allow_abbrev=False,
+    )
+    parser.add_argument("run", nargs="?", type=Path, metavar="FOLDER", help="the run's folder (default: the newest)")
+    parser.add_argument("--artifacts", type=Path, default=Path("artifacts"), metavar="DIR", help="where runs made their folders")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
+    return parser
+
+
+def run(options: argparse.Namespace) -> Ended:
+    """UsageError for a folder that holds no run."""
+    from hallmark.workflows.reports import newest  # brings the template engine
+    from hallmark.workflows.verify.session import BEFORE_CHAINS, told, verify
+
+    folder = options.run or newest(options.artifacts)
+    found = verify(folder)
+    if found is None:
+        line = f"{folder}: made before hallmark recorded chains: nothing can be verified"
+        return Ended(exit_code=BEFORE_CHAINS, lines=(line,))
+    return Ended(exit_code=found.exit_code, lines=tuple(told(found)))

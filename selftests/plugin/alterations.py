@@ -1,0 +1,340 @@
+"""Ways to alter the folder of a run that has ended, each with the sentence that `hallmark verify` must find for it.
+
+The next one is one entry. `forged` ones also write the chain and all digests anew, as whoever has the folder can: those are
+found because what the folder holds contradicts itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hallmark.core.chain import line_digest
+from hallmark.core.file_digests import digest_folder, root_of_files
+
+Change = Callable[[Path], object]
+SAMPLES = "evals/addition.samples.jsonl"
+PERF = "perf/isl16-osl8-c2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alteration:
+    """One way to alter a folder."""
+
+    name: str
+    change: Change
+    found: str
+    """A part of the one sentence that names it."""
+
+
+# -- what is done to a file ----------------------------------------------------------------------------------------------
+
+
+def text_of(path: str, old: str, new: str) -> Change:
+    """Replace the first `old` in a file, which has it."""
+
+    def change(folder: Path) -> None:
+        text = (folder / path).read_text(encoding="utf-8")
+        assert re.search(old, text), f"{path} has no {old}"
+        (folder / path).write_text(re.sub(old, new, text, count=1), encoding="utf-8")
+
+    return change
+
+
+def rows_of(path: str, change_rows: Callable[[list[bytes]], object]) -> Change:
+    """Change the rows of a file, each with its end."""
+
+    def change(folder: Path) -> None:
+        rows = (folder / path).read_bytes().splitlines(keepends=True)
+        before = list(rows)
+        change_rows(rows)
+        assert rows != before
+        (folder / path).write_bytes(b"".join(rows))
+
+    return change
+
+
+def record_of(check: str, change_it: Callable[[dict[str, Any]], object]) -> Change:
+    """Change a record, or the mark of the chain with that name."""
+
+    def change(folder: Path) -> None:
+        lines = [json.loads(line) for line in (folder / "records.jsonl").read_bytes().splitlines()]
+        (found,) = [line for line in lines if check in (line.get("check"), line.get("chain"))]
+        change_it(found)
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        (folder / "records.jsonl").write_text(text, encoding="utf-8")
+
+    return change
+
+
+def json_of(path: str, change_it: Callable[[Any], object]) -> Change:
+    """Change a file that is one value."""
+
+    def change(folder: Path) -> None:
+        value = json.loads((folder / path).read_text(encoding="utf-8"))
+        change_it(value)
+        (folder / path).write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    return change
+
+
+def removed(path: str) -> Change:
+    return lambda folder: (folder / path).unlink()
+
+
+def added(path: str, text: str) -> Change:
+    return lambda folder: (folder / path).write_text(text, encoding="utf-8")
+
+
+def cut(path: str, share: float) -> Change:
+    def change(folder: Path) -> None:
+        content = (folder / path).read_bytes()
+        (folder / path).write_bytes(content[: int(len(content) * share)])
+
+    return change
+
+
+def swap(rows: list[Any], first: int, second: int) -> None:
+    rows[first], rows[second] = rows[second], rows[first]
+
+
+def forged(*changes: Change) -> Change:
+    """These, and every digest and every link of the chain written anew."""
+
+    def change(folder: Path) -> None:
+        for each in changes:
+            each(folder)
+        seal(folder)
+
+    return change
+
+
+def seal(folder: Path) -> None:
+    """Make a folder's chain and digests fit what lies there."""
+    records = folder / "records.jsonl"
+    lines = [json.loads(line) for line in records.read_bytes().splitlines()]
+    rendered = next(line["rendered"] for line in lines if line.get("chain") == "ends")
+    digests = digest_folder(folder, without={*rendered, "records.jsonl"})
+    previous, text = "", ""
+    for number, line in enumerate(lines, start=1):
+        line |= {"number": number, "previous": previous}
+        if line.get("chain") == "ends":
+            line |= {"root": root_of_files(digests), "files": {path: asdict(digest) for path, digest in digests.items()}}
+        elif "chain" in line:
+            line["files"] = {path: hashlib.sha256((folder / path).read_bytes()).hexdigest() for path in line["files"]}
+        told = json.dumps(line, ensure_ascii=False)
+        previous, text = line_digest(told.encode()), text + told + "\n"
+    records.write_text(text, encoding="utf-8")
+
+
+# -- what is changed -----------------------------------------------------------------------------------------------------
+
+
+def better_score(record: dict[str, Any]) -> None:
+    record["evidence"][0]["value"] = 0.999
+
+
+def waived(manifest: dict[str, Any]) -> None:
+    entry = next(entry for entry in manifest["entries"] if entry["check"] == "server.model")
+    days = {"made_on": "2026-01-01", "ends_on": "2099-01-01"}
+    entry["waiver"] = {"owner": "nobody", "reason": "it is late", "issue": "LATE-1", **days}
+
+
+def without_a_check(manifest: dict[str, Any]) -> None:
+    manifest["entries"] = [entry for entry in manifest["entries"] if entry["check"] != "evals.addition"]
+
+
+def more_tolerant(manifest: dict[str, Any]) -> None:
+    (targets,) = manifest["spec"]["family_spec"]["evals"].values()
+    targets[0]["tolerance"] = 0.9
+
+
+def another_leaf(ends: dict[str, Any]) -> None:
+    ends["files"][SAMPLES]["root"] = "0" * 64
+
+
+ALTERATIONS = (
+    # records
+    Alteration(name="a score", change=record_of("evals.addition", better_score), found="(evals.addition): was changed: line"),
+    Alteration(
+        name="a verdict",
+        change=record_of("server.model", lambda record: record.update(verdict="FAIL")),
+        found="(server.model): was changed: line",
+    ),
+    Alteration(
+        name="a record removed",
+        change=rows_of("records.jsonl", lambda rows: rows.pop(5)),
+        found="records.jsonl: record 6 is missing, between 5 (",
+    ),
+    Alteration(
+        name="two records removed",
+        change=rows_of("records.jsonl", lambda rows: rows.__delitem__(slice(5, 7))),
+        found="records.jsonl: records 6 to 7 are missing, between 5 (",
+    ),
+    Alteration(
+        name="two records swapped",
+        change=rows_of("records.jsonl", lambda rows: swap(rows, 3, 4)),
+        found="is record 4 and stands behind record 5 (",
+    ),
+    Alteration(
+        name="a record twice",
+        change=rows_of("records.jsonl", lambda rows: rows.insert(4, rows[3])),
+        found="is record 4, of which there are 2: one was added",
+    ),
+    Alteration(
+        name="a record made up",
+        change=rows_of("records.jsonl", lambda rows: rows.insert(4, b'{"check": "server.model", "verdict": "PASS"}\n')),
+        found="line 5 (server.model): is no line that hallmark writes",
+    ),
+    Alteration(
+        name="a line of no JSON",
+        change=rows_of("records.jsonl", lambda rows: rows.__setitem__(4, b"\x00\n")),
+        found="line 5 (no record): is no line that hallmark writes",
+    ),
+    Alteration(
+        name="the first line removed",
+        change=rows_of("records.jsonl", lambda rows: rows.pop(0)),
+        found="does not begin with the line that says what was demanded",
+    ),
+    Alteration(name="all records removed", change=added("records.jsonl", ""), found="the records were taken away"),
+    Alteration(
+        name="the end removed",
+        change=rows_of("records.jsonl", lambda rows: rows.__delitem__(slice(-2, None))),
+        found="tells neither of the run's end nor of a report: it was cut",
+    ),
+    Alteration(
+        name="the records cut",
+        change=cut("records.jsonl", 0.5),
+        found="tells neither of the run's end nor of a report: it was cut",
+    ),
+    Alteration(
+        name="half a line added",
+        change=lambda folder: (folder / "records.jsonl").open("ab").write(b'{"check": "server.mo'),
+        found="ends within a line, which stands behind a report",
+    ),
+    Alteration(
+        name="a name twice in a record",
+        change=text_of("records.jsonl", r'"verdict": "PASS"', '"verdict": "PASS", "verdict": "PASS"'),
+        found="has the name 'verdict' twice",
+    ),
+    # what was demanded
+    Alteration(
+        name="a date", change=text_of("manifest.json", r'"started_at": "2', '"started_at": "3'), found="manifest.json: was"
+    ),
+    Alteration(name="a waiver added", change=json_of("manifest.json", waived), found="manifest.json: was changed"),
+    Alteration(name="a check not demanded", change=json_of("manifest.json", without_a_check), found="manifest.json: was changed"),
+    Alteration(name="a tolerance", change=json_of("manifest.json", more_tolerant), found="manifest.json: was changed"),
+    Alteration(name="no manifest", change=removed("manifest.json"), found="manifest.json: is missing"),
+    # what was measured, and where
+    Alteration(
+        name="the environment",
+        change=text_of("runtime_environment.json", r'"architecture": "[^"]+"', '"architecture": "riscv64"'),
+        found="runtime_environment.json: row ",
+    ),
+    Alteration(
+        name="the plan",
+        change=text_of("launch_plan.json", '"origin": "spec"', '"origin": "default"'),
+        found="launch_plan.json: row ",
+    ),
+    Alteration(
+        name="an answer",
+        change=rows_of(SAMPLES, lambda rows: rows.__setitem__(2, rows[2].replace(b'"exact_match": 1', b'"exact_match": 0'))),
+        found=f"{SAMPLES}: row 3 was changed",
+    ),
+    Alteration(name="a sample removed", change=rows_of(SAMPLES, lambda rows: rows.pop(2)), found=f"{SAMPLES}: row 3 is missing"),
+    Alteration(
+        name="a sample added",
+        change=rows_of(SAMPLES, lambda rows: rows.insert(2, rows[0])),
+        found=f"{SAMPLES}: row 3 was added",
+    ),
+    Alteration(
+        name="two samples swapped",
+        change=rows_of(SAMPLES, lambda rows: swap(rows, 2, 7)),
+        found=f"{SAMPLES}: rows 3, 8 stand in another order",
+    ),
+    Alteration(
+        name="samples cut",
+        change=rows_of(SAMPLES, lambda rows: rows.__setitem__(slice(53, None), [rows[53][:40]])),
+        found=f"{SAMPLES}: row 54 was changed; rows 55 to 60 are missing",
+    ),
+    Alteration(name="samples removed", change=removed(SAMPLES), found=f"{SAMPLES}: is missing; it had 60 rows"),
+    Alteration(
+        name="a request's time",
+        change=text_of(f"{PERF}.json", r'"ttft_ms": [0-9.]+', '"ttft_ms": 0.001'),
+        found=f"{PERF}.json: row 2 was changed",
+    ),
+    Alteration(name="a table", change=rows_of(f"{PERF}.csv", lambda rows: rows.pop()), found=f"{PERF}.csv: row 9 is missing"),
+    Alteration(
+        name="a file added", change=added("evals/other.samples.jsonl", "{}\n"), found="evals/other.samples.jsonl: was added"
+    ),
+    Alteration(name="the server's log", change=cut("server.log", 0.5), found="server.log: was changed ("),
+    Alteration(
+        name="hallmark's log", change=text_of("hallmark.log", "INFO", "WARN"), found="hallmark.log: was changed in its first "
+    ),
+    Alteration(
+        name="a name twice",
+        change=text_of("runtime_environment.json", r'"architecture": ', '"architecture": "riscv64", "architecture": '),
+        found="runtime_environment.json: has the name 'architecture' twice",
+    ),
+    Alteration(
+        name="the digests of rows",
+        change=text_of("row_digests.json", '": "[A-Za-z0-9]{4}', '": "AAAA'),
+        found="row_digests.json: was changed (of the same length)",
+    ),
+    Alteration(name="a leaf", change=record_of("ends", another_leaf), found="(ends): was changed: "),
+    Alteration(
+        name="the root",
+        change=record_of("ends", lambda ends: ends.update(root="0" * 64)),
+        found="(ends): was changed: its root is not that of the files",
+    ),
+    # the report
+    Alteration(
+        name="the outcome",
+        change=json_of("report.json", lambda report: report["decision"].update(outcome="SMOKE PASSED")),
+        found="report.json: its outcome is SMOKE PASSED, and the records give ACCEPTED",
+    ),
+    Alteration(
+        name="a row of the report",
+        change=json_of("report.json", lambda report: report["rows"][0].update(verdict="CONDITIONAL")),
+        found="its verdict is CONDITIONAL, and its record gives PASS",
+    ),
+    Alteration(
+        name="a row that is not there",
+        change=json_of("report.json", lambda report: report["rows"].pop(0)),
+        found="stands in records.jsonl alone",
+    ),
+    Alteration(name="the page", change=text_of("report.html", "ACCEPTED", "REJECTED"), found="report.html: was changed"),
+    Alteration(name="no page", change=removed("report.html"), found="report.html: is missing"),
+    Alteration(name="JUnit", change=text_of("junit.xml", "<testcase", "<testcase "), found="junit.xml: was changed"),
+    # all digests anew
+    Alteration(
+        name="forged: a check before the run",
+        change=forged(record_of("server.model", lambda record: record.update(started_at="2020-01-01T00:00:00+00:00"))),
+        found="(server.model): began at 2020-01-01T00:00:00Z, before the run did",
+    ),
+    Alteration(
+        name="forged: a run of tomorrow",
+        change=forged(text_of("manifest.json", r'"started_at": "2', '"started_at": "3')),
+        found="manifest.json: says that the run began in the future",
+    ),
+    Alteration(
+        name="forged: a waiver",
+        change=forged(json_of("manifest.json", waived)),
+        found="waiver of server.model: is not in the spec that the manifest holds",
+    ),
+    Alteration(
+        name="forged: a record the report does not know",
+        change=forged(record_of("server.model", lambda record: record.update(verdict="FAIL", reason="another model"))),
+        found="report.json, server.model: its verdict is PASS, and its record gives FAIL",
+    ),
+    Alteration(
+        name="forged: a waiver for too long",
+        change=forged(json_of("manifest.json", waived)),
+        found="waiver of server.model: holds for 26663 days, and the manifest's own policy allows 90",
+    ),
+)

@@ -1,0 +1,159 @@
+"""`hallmark verify`: what is altered is found and named, and no folder that is as its run left it is accused."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from hallmark import cli
+from selftests.once import alone_in, shared_folder
+from selftests.plugin.alterations import ALTERATIONS, Alteration, seal
+from selftests.plugin.commands import wait_for
+from selftests.plugin.conftest import Place
+from selftests.plugin.stand_in_spec import eval_target
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="session")
+def ended_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an accepted run: made once, and copied by whoever alters it."""
+    shared = shared_folder(tmp_path_factory, "verified")
+    kept = shared / "run"
+    with alone_in(shared):
+        if not kept.exists():
+            place = Place(shared / "place")
+            place.whole_spec()
+            place.release().end().must_end(0, "ACCEPTED").folder.rename(kept)
+    return kept
+
+
+@pytest.fixture
+def folder(ended_folder: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(ended_folder, tmp_path / "run"))
+
+
+def verified(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
+    """(exit code, lines)"""
+    capsys.readouterr()
+    code = cli.main(["verify", str(folder)])
+    return code, capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("alteration", ALTERATIONS, ids=lambda one: one.name.replace(" ", "-"))
+def test_what_is_altered_is_named(alteration: Alteration, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    alteration.change(folder)
+    code, lines = verified(folder, capsys)
+    assert code == 5, lines
+    assert lines[0].startswith("ALTERED: ")
+    assert [line for line in lines if alteration.found in line], "\n".join(lines)
+
+
+def test_the_alterations_are_many_and_each_another() -> None:
+    assert len({alteration.name for alteration in ALTERATIONS}) == len(ALTERATIONS) >= 40
+
+
+def test_a_folder_that_nobody_touched_is_not_accused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, lines = verified(folder, capsys)
+    assert (code, lines[0].partition(" - ")[0]) == (0, "VERIFIED: ACCEPTED at tier complete"), lines
+
+
+def test_writing_all_digests_anew_alters_nothing_by_itself(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Else the forged ones would be found for another reason than theirs."""
+    seal(folder)
+    assert verified(folder, capsys)[0] == 0
+
+
+def test_a_report_that_is_rendered_again_is_not_accused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        assert cli.main(["run", "--workflow", "reports", "--run", str(folder)]) == 0
+    assert verified(folder, capsys)[0] == 0
+
+
+def test_a_folder_in_another_place_is_not_accused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verified(folder.rename(folder.with_name("sent-by-mail")), capsys)[0] == 0
+
+
+def test_the_records_of_another_run_do_not_belong_to_the_folder(
+    folder: Path, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.spec()
+    other = place.release(workflow="spec").end().folder
+    shutil.copy(other / "records.jsonl", folder)
+    code, lines = verified(folder, capsys)
+    assert code == 5
+    assert any("manifest.json: was changed" in line for line in lines)
+
+
+def test_a_run_made_before_there_were_chains(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = (folder / "records.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "records.jsonl").write_bytes(b"".join(row for row in rows if not row.startswith(b'{"chain"')))
+    manifest = (folder / "manifest.json").read_text(encoding="utf-8")
+    (folder / "manifest.json").write_text(manifest.replace('"chained": true', '"chained": false'), encoding="utf-8")
+    code, lines = verified(folder, capsys)
+    assert (code, len(lines)) == (6, 1)
+    assert lines[0].endswith("made before hallmark recorded chains: nothing can be verified")
+
+
+def test_what_is_no_run_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["verify", str(tmp_path)]) == 2
+    said = f"{tmp_path}: holds no run (no manifest.json) - name a folder below artifacts/"
+    assert capsys.readouterr().err == f"hallmark verify: {said}\n"
+
+
+@pytest.mark.long
+def test_a_rejected_run_is_verified_as_that(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.whole_spec(evals=[eval_target(tolerance=0.05)], faults="wrong-answers")
+    ended = place.release().end().must_end(1, "REJECTED")
+    code, lines = verified(ended.folder, capsys)
+    assert (code, lines[0].partition(" - ")[0]) == (1, "VERIFIED: REJECTED"), lines
+
+
+@pytest.mark.long
+def test_a_run_of_several_workers_has_one_chain(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.spec(evals=[eval_target()])
+    ended = place.release("--", "-n", "2").end()
+    code, lines = verified(ended.folder, capsys)
+    assert (code, lines[0].partition(" - ")[0]) == (ended.code, f"VERIFIED: {ended.report['decision']['outcome']}"), lines
+
+
+@pytest.mark.long
+def test_a_part_of_a_run_is_verified_as_that(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.whole_spec()
+    ended = place.release(workflow="evals").end().must_end(0, "PARTIAL")
+    code, lines = verified(ended.folder, capsys)
+    assert (code, lines[0].partition(" - ")[0]) == (0, "VERIFIED: PARTIAL"), lines
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("records", [1, 5, 9])
+def test_a_run_that_is_killed_is_an_incomplete_one(place: Place, records: int, capsys: pytest.CaptureFixture[str]) -> None:
+    place.whole_spec(engine_args={"ttft_ms": 50})
+    command = place.release()
+    written = command.folder() / "records.jsonl"
+    wait_for(lambda: written.exists() and written.read_bytes().count(b"\n") > records, "record")
+    for pid in place.processes():
+        os.kill(pid, signal.SIGKILL)
+    command.end()
+    code, lines = verified(written.parent, capsys)
+    assert (code, lines[0].partition(":")[0]) == (4, "INCOMPLETE"), lines
+    assert not any("changed" in line or "missing" in line for line in lines), lines
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.77, 0.98])
+def test_wherever_a_kill_cuts_the_records_nobody_is_accused(
+    folder: Path, share: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before its end there is no report, and after it everything is there."""
+    for name in ("report.json", "report.html", "report.md", "junit.xml", "row_digests.json"):
+        (folder / name).unlink()
+    rows = (folder / "records.jsonl").read_bytes().splitlines(keepends=True)
+    measured = b"".join(rows[:-2])
+    (folder / "records.jsonl").write_bytes(measured[: int(len(measured) * share)])
+    code, lines = verified(folder, capsys)
+    assert (code, lines[0].partition(":")[0]) == (4, "INCOMPLETE"), lines
