@@ -17,6 +17,7 @@ from hallmark.core.chain import FORMAT, ChainWriter, is_record, marks_in
 from hallmark.core.errors import InfrastructureError
 from hallmark.core.file_digests import FileDigest, root_of_files
 from hallmark.core.load import Load
+from hallmark.core.own_code import code_digest
 from hallmark.core.parts import PARTS, Kind
 from hallmark.core.redact import Redactor, redacted
 from hallmark.core.verdict import Verdict
@@ -208,8 +209,9 @@ class RecordLog:
         return log
 
     def begin(self, *, hallmark: str, files: Iterable[str]) -> None:
-        """The first line: that version of hallmark, and the digests of the files beside it that say what is demanded."""
-        self._chain.mark("begins", {"format": FORMAT, "hallmark": hallmark, "files": self._digests(files)})
+        """The first line: which hallmark judges, and the digests of the files beside it that say what is demanded."""
+        judge = {"hallmark": hallmark, "code": code_digest()}
+        self._chain.mark("begins", {"format": FORMAT, **judge, "files": self._digests(files)})
 
     def append(self, record: Record) -> None:
         """NaN is refused: absence needs a reason."""

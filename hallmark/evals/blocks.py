@@ -71,6 +71,17 @@ def evaluate_in_blocks(
     return replace(_together(found), compared=Compared(reference=reference, title=title, items=items, gate=gate))
 
 
+def gate_after(compared: Compared, target: EvalTarget, *, model: str) -> SequentialPairs:
+    """The gate as it was when those items had been asked, block after block."""
+    reference = compared.reference
+    gate, asked = gate_of(target, reference), {item.number for item in compared.items}
+    for block in _blocks(order_of(target, model=model, n=reference.n), block_size(target, reference)):
+        if gate.decided or not asked.issuperset(block):
+            break
+        _show(gate, block, compared)
+    return gate
+
+
 def _blocks(order: Sequence[int], size: int) -> Iterator[Sequence[int]]:
     for start in range(0, len(order), size):
         yield order[start : start + size]

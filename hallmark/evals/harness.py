@@ -73,6 +73,8 @@ class EvalScores:
     """Of a group of tasks each with its items; empty of a task by itself."""
     alike: bool = False
     """Whether each subtask counts the same in the score, however many items it has."""
+    from_items: bool = False
+    """Whether the scores are the means of what the samples say of each item, so that they follow from those."""
     compared: Compared | None = None
     """The items beside those of the reference, where there is one."""
 

@@ -59,8 +59,9 @@ def read_items(samples: Path, metric: str, *, cluster: str = "") -> tuple[Item, 
 def _read(samples: Path, metric: str, cluster: str) -> tuple[Item, ...]:
     name, _, kept_by = metric.partition(",")
     try:
-        rows = [json.loads(line) for line in samples.read_text(encoding="utf-8").splitlines()]
-        found = [_item(row, name, cluster) for row in rows if row.get("filter", "none") == (kept_by or "none")]
+        with samples.open(encoding="utf-8") as stream:
+            rows = map(json.loads, stream)
+            found = [_item(row, name, cluster) for row in rows if row.get("filter", "none") == (kept_by or "none")]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
         raise HarnessError(f"the samples do not tell their items: {type(exc).__name__}: {exc}", where=str(samples)) from exc
     if not found or len({item.number for item in found}) != len(found):

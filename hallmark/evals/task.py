@@ -18,6 +18,7 @@ from hallmark.stats.judge import NOT_JUDGED, judge_score
 from hallmark.stats.power import provable_margin
 from hallmark.stats.sequential import USUAL_DISCORDANCE
 
+ALIKE = "each subtask counts the same"
 _MAX_RETRIES = 2
 """lm-eval repeats a request that failed; many repeats would hide a server that answers every third time."""
 
@@ -120,13 +121,14 @@ def judge(target: EvalTarget, scores: EvalScores) -> Evidence:
             "refused": scores.refused,
             "tolerance": target.tolerance,
             "few_shot": scores.few_shot,
+            "from_items": scores.from_items,
             **({"subtasks": dict(scores.subtasks), "weights": _weights(scores)} if scores.subtasks else {}),
         },
     )
 
 
 def _weights(scores: EvalScores) -> str:
-    return "each subtask counts the same" if scores.alike else "each item counts the same"
+    return ALIKE if scores.alike else "each item counts the same"
 
 
 def _is_of_another_task(target: EvalTarget, scores: EvalScores) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from hallmark.core.records import Evidence
 from hallmark.perf.sample import PointResult, Sample
@@ -31,12 +31,7 @@ def observe_stalls(result: PointResult) -> Evidence:
     """How many requests waited for their first token, or between two, ten times as long as the median one; and their period."""
     ordered = sorted(result.samples, key=lambda sample: sample.start)
     waits = [one.ttft_s for one in ordered], [_longest_gap_s(one) for one in ordered]
-    longest = {
-        place: seconds
-        for values in waits
-        for place, seconds in enumerate(values)
-        if seconds > max(_LEAST_S, _FAR * statistics.median(values))
-    }
+    longest = {place: seconds for values in waits for place, seconds in _far(values)}
     places, reason = sorted(longest), ""
     if places:
         period = period_of(places)
@@ -51,6 +46,12 @@ def observe_stalls(result: PointResult) -> Evidence:
         reason=reason,
         detail={"places": places[:_SHOWN], "count": len(places)},
     )
+
+
+def _far(values: Sequence[float]) -> Iterator[tuple[int, float]]:
+    """(place, seconds) of each that is far longer than the median."""
+    limit = max(_LEAST_S, _FAR * statistics.median(values)) if values else 0.0
+    return ((place, seconds) for place, seconds in enumerate(values) if seconds > limit)
 
 
 def _longest_gap_s(sample: Sample) -> float:

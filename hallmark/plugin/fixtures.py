@@ -185,6 +185,7 @@ def evaluate(
     from hallmark.evals.blocks import evaluate_in_blocks
     from hallmark.evals.harness import EvalRequest, EvalScores
     from hallmark.evals.paired import Compared
+    from hallmark.evals.rejudged import follow_from_items
     from hallmark.evals.task import make_request, on_few_samples
 
     servers = _servers(request.config)
@@ -213,6 +214,7 @@ def evaluate(
             if reference and one:
                 compared = Compared.read(one, Path(asked.samples_path), few_shot=scores.few_shot, title=reference.title)
                 scores = replace(scores, compared=compared)
+        scores = replace(scores, from_items=follow_from_items(scores, target, Path(asked.samples_path)))
         found = list(judged("evals", cell, target, scores))
         if scores.compared and any(evidence.verdict is Verdict.FAIL for evidence in found):
             session.progress(f"asking again what {target.name} lost")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hallmark.core.gates import judged
 from hallmark.core.records import Evidence
 from hallmark.perf.asked_again import ask_again
 from hallmark.perf.core_speed import CoreSpeed
@@ -19,13 +18,12 @@ from hallmark.perf.loadgen import measure
 from hallmark.perf.observers import Observer, beside, seen_by
 from hallmark.perf.quality import judge_quality
 from hallmark.perf.sample import PointResult
-from hallmark.perf.self_check import ClientCheck, check_client
+from hallmark.perf.self_check import check_client
 from hallmark.perf.series import series_of
 from hallmark.perf.server_series import ServerSeries
 from hallmark.perf.shares import kinds_seen
-from hallmark.perf.steady import steady_part
 from hallmark.perf.traces import TraceRequest, read_trace
-from hallmark.perf.verdicts import judge_window, judge_window_on_few
+from hallmark.perf.window import Window, keep_window
 from hallmark.plugin.cell_tools import CellTools
 from hallmark.specs.cell import Cell
 from hallmark.specs.model import PerfPoint
@@ -62,8 +60,13 @@ class PointRun:
         seen = _Beside(tools)
         result = self._sent(point, seen)
         tools.server.require_alive()
-        self._keep(result, point, seen)
-        evidence = self._judged(result, point, seen, client) if client else self._judged_on_few(result, point, seen)
+        window = Window(
+            result=result, load=seen.load.load, client=client, cores=seen.cores.spins, devices=tuple(seen.device.readings)
+        )
+        self._keep(window, point, seen)
+        evidence = window.judged(tools.cell, point)
+        if not self.smoke:
+            evidence += self._judged_by_words(result, point)
         return result, [*evidence, *kinds_seen(result), *seen_by(seen.observers, result)]
 
     def _limit_s(self, point: PerfPoint) -> float:
@@ -90,24 +93,13 @@ class PointRun:
             tokenizer=tools.tokenizer,
         )
 
-    def _keep(self, result: PointResult, point: PerfPoint, seen: _Beside) -> None:
+    def _keep(self, window: Window, point: PerfPoint, seen: _Beside) -> None:
         """Write what came of a point, and what was read beside it, into the run's folder."""
-        testbed, chips = self.tools.testbed, self.tools.cell.device_spec.detect.count
+        result, chips = window.result, self.tools.cell.device_spec.detect.count
+        beside = self.tools.testbed.folder / "perf" / point.name
         series = series_of(result, point=point.name, devices=chips, server=seen.server.readings, readings=seen.device.readings)
-        keep_point(testbed.folder / "perf" / point.name, result, point, model=self.tools.server.endpoint.model, series=series)
-
-    def _judged(self, result: PointResult, point: PerfPoint, seen: _Beside, client: ClientCheck) -> list[Evidence]:
-        steady = steady_part(result, point)
-        evidence = judge_window(
-            list(judged("perf", self.tools.cell, point, steady.result)),
-            steady,
-            point,
-            load=seen.load.load,
-            client=client,
-            cores=seen.cores.spins,
-            devices=seen.device.readings,
-        )
-        return evidence + self._judged_by_words(result, point)
+        keep_point(beside, result, point, model=self.tools.server.endpoint.model, series=series)
+        keep_window(beside, window)
 
     def _judged_by_words(self, result: PointResult, point: PerfPoint) -> list[Evidence]:
         """What some of the answers of a window say, held to what the server says to the same requests now."""
@@ -116,10 +108,6 @@ class PointRun:
         tools, key = self.tools, self.tools.server.endpoint.api_key
         again = ask_again(result, point, tools.same_answers, tools.tokenizer, api_key=key, limit_s=self._limit_s(point))
         return judge_quality(again)
-
-    def _judged_on_few(self, result: PointResult, point: PerfPoint, seen: _Beside) -> list[Evidence]:
-        gated = list(judged("perf", self.tools.cell, point, result))
-        return judge_window_on_few(gated, result, point, load=seen.load.load)
 
 
 def _recorded(cell: Cell, point: PerfPoint) -> Sequence[TraceRequest]:

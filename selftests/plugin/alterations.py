@@ -16,6 +16,8 @@ from typing import Any
 
 from hallmark.core.chain import line_digest
 from hallmark.core.file_digests import digest_folder, root_of_files
+from hallmark.report.build import load
+from hallmark.report.render import write_all
 
 Change = Callable[[Path], object]
 SAMPLES = "evals/addition.samples.jsonl"
@@ -103,13 +105,16 @@ def swap(rows: list[Any], first: int, second: int) -> None:
     rows[first], rows[second] = rows[second], rows[first]
 
 
-def forged(*changes: Change) -> Change:
-    """These, and every digest and every link of the chain written anew."""
+def forged(*changes: Change, rendered: bool = True) -> Change:
+    """These, and every digest and every link of the chain written anew; with the report, if it is `rendered` again."""
 
     def change(folder: Path) -> None:
         for each in changes:
             each(folder)
         seal(folder)
+        if rendered:
+            write_all(load(folder), folder)
+            seal(folder)
 
     return change
 
@@ -152,6 +157,34 @@ def without_a_check(manifest: dict[str, Any]) -> None:
 def more_tolerant(manifest: dict[str, Any]) -> None:
     (targets,) = manifest["spec"]["family_spec"]["evals"].values()
     targets[0]["tolerance"] = 0.9
+
+
+def lower_floor(manifest: dict[str, Any]) -> None:
+    (targets,) = manifest["spec"]["family_spec"]["evals"].values()
+    targets[0]["reference"] = 0.5
+
+
+def slower_target(manifest: dict[str, Any]) -> None:
+    (device,) = manifest["spec"]["family_spec"]["impls"][0]["devices"].values()
+    device["perf"][0]["targets"]["ttft_mean_ms"] = 50_000
+
+
+def better_speed(record: dict[str, Any]) -> None:
+    next(item for item in record["evidence"] if item["name"] == "tokens_per_s")["value"] *= 2
+
+
+def wrong_instead(rows: list[bytes]) -> None:
+    """The third item is no longer right."""
+    item = json.loads(rows[2])
+    item["exact_match"] = 0.0
+    rows[2] = json.dumps(item).encode() + b"\n"
+
+
+def sooner(rows: list[bytes]) -> None:
+    """The first token of the third request."""
+    request = json.loads(rows[2])
+    request["first_token"] = (request["start"] + request["first_token"]) / 2
+    rows[2] = json.dumps(request).encode() + b"\n"
 
 
 def another_leaf(ends: dict[str, Any]) -> None:
@@ -329,12 +362,67 @@ ALTERATIONS = (
     ),
     Alteration(
         name="forged: a record the report does not know",
-        change=forged(record_of("server.model", lambda record: record.update(verdict="FAIL", reason="another model"))),
+        change=forged(record_of("server.model", lambda record: record.update(verdict="FAIL", reason="no")), rendered=False),
         found="report.json, server.model: its verdict is PASS, and its record gives FAIL",
     ),
     Alteration(
         name="forged: a waiver for too long",
         change=forged(json_of("manifest.json", waived)),
         found="waiver of server.model: holds for 26663 days, and the manifest's own policy allows 90",
+    ),
+    Alteration(
+        name="forged: a check not demanded",
+        change=forged(json_of("manifest.json", without_a_check)),
+        found="manifest.json: does not demand evals.addition, which the spec in it does",
+    ),
+    Alteration(
+        name="forged: a score",
+        change=forged(record_of("evals.addition", better_score)),
+        found="records.jsonl, evals.addition: exact_match,none is 0.999 there, and 1.0, by its 60 items",
+    ),
+    Alteration(
+        name="forged: an answer",
+        change=forged(rows_of(SAMPLES, wrong_instead)),
+        found="records.jsonl, evals.addition: exact_match,none is 1.0 there, and 0.98",
+    ),
+    Alteration(
+        name="forged: a sample removed",
+        change=forged(rows_of(SAMPLES, lambda rows: rows.pop())),
+        found="records.jsonl, evals.addition: exact_match,none rests on n = 60 there, and 59",
+    ),
+    Alteration(
+        name="forged: a floor",
+        change=forged(json_of("manifest.json", lower_floor)),
+        found="records.jsonl, evals.addition: exact_match,none is held against 0.8 there, and 0.3",
+    ),
+    Alteration(
+        name="forged: a speed",
+        change=forged(record_of("perf.isl16-osl8-c2", better_speed)),
+        found="records.jsonl, perf.isl16-osl8-c2: tokens_per_s is ",
+    ),
+    Alteration(
+        name="forged: a target of speed",
+        change=forged(json_of("manifest.json", slower_target)),
+        found="records.jsonl, perf.isl16-osl8-c2: ttft_mean_ms is held against 10000.0 there, and 100000.0",
+    ),
+    Alteration(
+        name="forged: a time",
+        change=forged(rows_of(f"{PERF}.samples.jsonl", sooner)),
+        found="records.jsonl, perf.isl16-osl8-c2: ttft_mean_ms is ",
+    ),
+    Alteration(
+        name="forged: a request removed",
+        change=forged(rows_of(f"{PERF}.samples.jsonl", lambda rows: rows.pop())),
+        found="records.jsonl, perf.isl16-osl8-c2: requests is 8 there, and 7",
+    ),
+    Alteration(
+        name="forged: no samples",
+        change=forged(removed(SAMPLES), record_of("evals.addition", better_score)),
+        found=f"evals.addition: was measured, and {SAMPLES}, which each such run keeps, is not there",
+    ),
+    Alteration(
+        name="forged: no window",
+        change=forged(removed(f"{PERF}.window.json"), record_of("perf.isl16-osl8-c2", better_speed)),
+        found=f"perf.isl16-osl8-c2: was measured, and {PERF}.window.json, which each such run keeps, is not there",
     ),
 )

@@ -42,7 +42,7 @@ FOLDER = {
 def test_the_folder_of_a_run_is_complete(clean: Ended) -> None:
     assert {path.name for path in clean.folder.iterdir()} == FOLDER
     assert {path.name for path in (clean.folder / "evals").iterdir()} >= {"addition.samples.jsonl"}
-    kept = ("json", "csv", "schedule.jsonl", "series.json", "vllm-bench.json")
+    kept = ("json", "csv", "samples.jsonl", "schedule.jsonl", "series.json", "vllm-bench.json", "window.json")
     assert {path.name for path in (clean.folder / "perf").iterdir()} == {f"{POINT}.{ending}" for ending in kept}
     assert all(path.stat().st_size for path in clean.folder.rglob("*") if path.is_file() and path.name != "lm_eval.log")
 

@@ -6,12 +6,13 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hallmark import cli
 from selftests.once import alone_in, shared_folder
-from selftests.plugin.alterations import ALTERATIONS, Alteration, seal
+from selftests.plugin.alterations import ALTERATIONS, Alteration, better_score, forged, record_of, seal
 from selftests.plugin.commands import wait_for
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import eval_target
@@ -69,6 +70,47 @@ def test_writing_all_digests_anew_alters_nothing_by_itself(folder: Path, capsys:
     assert verified(folder, capsys)[0] == 0
 
 
+def test_what_follows_from_the_raw_rows_is_told_and_what_does_not(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, lines = verified(folder, capsys)
+    derived = lines.index("derived anew from the raw rows, by the gates that judged them:")
+    left = lines.index("not derived:")
+    assert [line.strip() for line in lines[derived + 1 : left]] == ["evals.addition: 60 items", "perf.isl16-osl8-c2: 8 requests"]
+    assert any("what was sent and answered is not kept" in line for line in lines[left:])
+
+
+def test_another_judge_decides_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A hallmark that judges by other code than the run's may come to something else, and accuses nobody of it."""
+
+    def of_another(begins: dict[str, Any]) -> None:
+        begins["code"] = "0" * 64
+
+    forged(record_of("begins", of_another))(folder)
+    assert verified(folder, capsys)[0] == 0
+    forged(record_of("evals.addition", better_score))(folder)
+    code, lines = verified(folder, capsys)
+    assert code == 4
+    assert lines[0].startswith("NOT DECIDED: ")
+    assert any("exact_match,none is 0.999 there, and 1.0" in line for line in lines)
+
+
+@pytest.mark.long
+def test_an_eval_that_ended_early_by_its_reference_is_derived_again(
+    place: Place, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    place.spec(evals=[eval_target(tolerance=0.1)], items=100)
+    first = place.release(workflow="evals").end()
+    assert place.start(["hallmark", "reference", "record", str(first.folder)]).end().code == 0
+    ended = place.release(workflow="evals").end()
+    code, lines = verified(ended.folder, capsys)
+    assert code == 0, lines
+    assert "  evals.addition: 80 items" in lines
+
+    shutil.copytree(ended.folder, altered := tmp_path / "altered")
+    (altered / "evals" / "reference.json.gz").write_bytes(b"none")
+    code, lines = verified(altered, capsys)
+    assert (code, any(line.startswith("  evals/reference.json.gz: was changed") for line in lines)) == (5, True), lines
+
+
 def test_a_report_that_is_rendered_again_is_not_accused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(2):
         assert cli.main(["run", "--workflow", "reports", "--run", str(folder)]) == 0
@@ -76,6 +118,7 @@ def test_a_report_that_is_rendered_again_is_not_accused(folder: Path, capsys: py
 
 
 def test_a_folder_in_another_place_is_not_accused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / ".DS_Store").write_bytes(b"as a desktop leaves it")
     assert verified(folder.rename(folder.with_name("sent-by-mail")), capsys)[0] == 0
 
 
@@ -123,6 +166,20 @@ def test_a_run_of_several_workers_has_one_chain(place: Place, capsys: pytest.Cap
 
 
 @pytest.mark.long
+def test_a_run_that_was_interrupted_is_verified_as_that(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.whole_spec(engine_args={"ttft_ms": 50})
+    command = place.release()
+    written = command.folder() / "records.jsonl"
+    wait_for(lambda: written.exists() and written.read_bytes().count(b"\n") > 5, "record")
+    command.signal_all(signal.SIGINT)
+    command.end().must_end(130, "INTERRUPTED")
+    code, lines = verified(written.parent, capsys)
+    assert (code, lines[0].partition(" - ")[0]) == (130, "VERIFIED: INTERRUPTED"), lines
+    assert cli.main(["run", "--workflow", "reports", "--run", str(written.parent)]) == 130
+    assert verified(written.parent, capsys)[0] == 130
+
+
+@pytest.mark.long
 def test_a_part_of_a_run_is_verified_as_that(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     place.whole_spec()
     ended = place.release(workflow="evals").end().must_end(0, "PARTIAL")
@@ -131,7 +188,7 @@ def test_a_part_of_a_run_is_verified_as_that(place: Place, capsys: pytest.Captur
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("records", [1, 5, 9])
+@pytest.mark.parametrize("records", [1, 2, 4, 7, 9])
 def test_a_run_that_is_killed_is_an_incomplete_one(place: Place, records: int, capsys: pytest.CaptureFixture[str]) -> None:
     place.whole_spec(engine_args={"ttft_ms": 50})
     command = place.release()

@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 from hallmark.core.records import MANIFEST_FILE, Manifest
 from hallmark.core.waivers import Waiver, WaiverLimits
 from hallmark.core.wording import moment
+from hallmark.specs.cell import Cell
 from hallmark.workflows.verify.finding import Finding, altered, not_derived
-from hallmark.workflows.verify.recorded_cell import recorded_cell
 from hallmark.workflows.verify.run_folder import RunFolder
 
 _CLOCKS = timedelta(days=1)
@@ -32,14 +32,13 @@ def look_at_dates(run: RunFolder) -> Iterator[Finding]:
         at = moment(str(line.content.get("started_at", "")))
         if at and at < began - _A_SECOND:
             yield altered(str(line), f"began at {at:%Y-%m-%dT%H:%M:%SZ}, before the run did ({began:%Y-%m-%dT%H:%M:%SZ})")
-    yield from _waivers(run.manifest)
+    yield from _waivers(run.manifest, run.cell)
 
 
-def _waivers(manifest: Manifest) -> Iterator[Finding]:
+def _waivers(manifest: Manifest, cell: Cell | None) -> Iterator[Finding]:
     waived = {entry.check: entry.waiver for entry in manifest.entries if entry.waiver}
     if not waived:
         return
-    cell = recorded_cell(manifest)
     if cell is None:
         yield not_derived(MANIFEST_FILE, "has waivers, and no spec to hold them against")
         return

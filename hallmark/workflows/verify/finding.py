@@ -3,6 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
+
+
+class Weight(Enum):
+    """What a finding means for the folder."""
+
+    ALTERED = auto()
+    """It is not what the run wrote, or contradicts what the run wrote elsewhere."""
+    OTHER_JUDGE = auto()
+    """This hallmark comes to something else; it is another than the one that judged the run."""
+    NOT_DERIVED = auto()
+    """The folder does not tell."""
+    DERIVED = auto()
+    """It follows from the raw rows, as it is recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,8 +26,7 @@ class Finding:
     where: str
     """A file, and of its rows or records which one."""
     what: str
-    altered: bool
-    """Whether it is not what the run wrote, or contradicts what the run wrote elsewhere; else it is merely not known."""
+    weight: Weight
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
@@ -21,9 +34,19 @@ class Finding:
 
 def altered(where: str, what: str) -> Finding:
     """Something that the run did not write so."""
-    return Finding(where=where, what=what, altered=True)
+    return Finding(where=where, what=what, weight=Weight.ALTERED)
+
+
+def judged_otherwise(where: str, what: str, *, same_judge: bool) -> Finding:
+    """Something that does not follow from what it was derived from; by the `same_judge` as then, it was altered."""
+    return Finding(where=where, what=what, weight=Weight.ALTERED if same_judge else Weight.OTHER_JUDGE)
 
 
 def not_derived(where: str, what: str) -> Finding:
     """Something that the folder does not tell, and why."""
-    return Finding(where=where, what=what, altered=False)
+    return Finding(where=where, what=what, weight=Weight.NOT_DERIVED)
+
+
+def derived(where: str, what: str) -> Finding:
+    """Something that follows from the raw rows."""
+    return Finding(where=where, what=what, weight=Weight.DERIVED)

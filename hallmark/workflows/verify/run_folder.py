@@ -12,7 +12,10 @@ from typing import Any
 from hallmark.core.chain import CHAIN, line_digest
 from hallmark.core.errors import HallmarkError
 from hallmark.core.file_digests import FileDigest
+from hallmark.core.own_code import code_digest
 from hallmark.core.records import MANIFEST_FILE, RECORDS_FILE, Manifest, read_manifest
+from hallmark.specs.cell import Cell
+from hallmark.workflows.verify.recorded_cell import recorded_cell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,11 @@ class RunFolder:
             return None
 
     @cached_property
+    def cell(self) -> Cell | None:
+        """The cell of the spec that the manifest holds; None where it holds none, such as one that a secret was taken out of."""
+        return recorded_cell(self.manifest) if self.manifest else None
+
+    @cached_property
     def _content(self) -> bytes:
         path = self.path / RECORDS_FILE
         return path.read_bytes() if path.is_file() else b""
@@ -87,6 +95,12 @@ class RunFolder:
         """Whether the run itself came to its end: behind the last record stands what lay in the folder."""
         ends, records = self.last("ends"), [line for line in self.lines if CHAIN not in line.content]
         return ends is not None and all(line.place < ends.place for line in records)
+
+    @property
+    def same_judge(self) -> bool:
+        """Whether this hallmark judges by the code that judged the run."""
+        begins = self.last("begins")
+        return begins is not None and begins.content.get("code") == code_digest()
 
     def digest(self, path: str) -> tuple[FileDigest, list[bytes]]:
         """What stands for a file now, and for each of its rows."""

@@ -13,8 +13,10 @@ from hallmark.report.build import load
 from hallmark.report.document import EXIT_CODES, Report
 from hallmark.workflows.verify.chain_look import look_at_chain
 from hallmark.workflows.verify.dates_look import look_at_dates
+from hallmark.workflows.verify.demands_look import look_at_demands
+from hallmark.workflows.verify.evidence_look import look_at_evidence
 from hallmark.workflows.verify.files_look import look_at_files
-from hallmark.workflows.verify.finding import Finding, altered
+from hallmark.workflows.verify.finding import Finding, Weight, altered
 from hallmark.workflows.verify.json_look import look_at_json
 from hallmark.workflows.verify.report_look import look_at_report
 from hallmark.workflows.verify.run_folder import RunFolder
@@ -24,7 +26,13 @@ ALTERED = 5
 BEFORE_CHAINS = 6
 """Its run was made before hallmark recorded chains."""
 
-LOOKS: tuple[Callable[[RunFolder], Iterable[Finding]], ...] = (look_at_chain, look_at_files, look_at_json, look_at_dates)
+LOOKS: tuple[Callable[[RunFolder], Iterable[Finding]], ...] = (
+    look_at_chain,
+    look_at_files,
+    look_at_json,
+    look_at_dates,
+    look_at_demands,
+)
 """What is looked at before anything is derived; the next one is a file and a place here."""
 
 
@@ -45,14 +53,20 @@ class Verification:
 
     @property
     def altered(self) -> tuple[Finding, ...]:
-        return tuple(finding for finding in self.findings if finding.altered)
+        return self.of(Weight.ALTERED)
+
+    def of(self, weight: Weight) -> tuple[Finding, ...]:
+        """The findings of that weight."""
+        return tuple(finding for finding in self.findings if finding.weight is weight)
 
     @property
     def exit_code(self) -> int:
         """As the run itself ended where nothing is altered: 0 says that it was accepted, and rightly."""
         if self.altered or self.report is None:
             return ALTERED
-        return self.report.decision.exit_code if self.ended else EXIT_CODES["INCOMPLETE"]
+        if not self.ended:
+            return EXIT_CODES["INCOMPLETE"]
+        return EXIT_CODES["INCONCLUSIVE"] if self.of(Weight.OTHER_JUDGE) else self.report.decision.exit_code
 
     @property
     def headline(self) -> str:
@@ -61,6 +75,8 @@ class Verification:
             return f"ALTERED: {len(self.altered)} {are} not as the run wrote it in {self.folder}"
         if not self.ended:
             return f"INCOMPLETE: {self.folder}: the run was ended before its end; {self.looked_at} are as they were written"
+        if self.of(Weight.OTHER_JUDGE):
+            return f"NOT DECIDED: {self.folder}: this hallmark is another than the run's, and judges otherwise"
         return f"VERIFIED: {self.report.decision.title} - {self.folder}: {self.looked_at} are as they were written"
 
 
@@ -76,10 +92,10 @@ def verify(folder: Path) -> Verification | None:
     try:
         report = load(folder)
     except HallmarkError as exc:
-        if not any(finding.altered for finding in findings):
+        if not any(finding.weight is Weight.ALTERED for finding in findings):
             findings.append(altered(exc.where or str(folder), exc.message))
     if report is not None:
-        findings.extend(look_at_report(run, report))
+        findings.extend((*look_at_report(run, report), *look_at_evidence(run)))
     return Verification(
         folder=folder,
         findings=tuple(findings),
@@ -102,11 +118,15 @@ def _counted(run: RunFolder) -> str:
 def told(found: Verification) -> Iterator[str]:
     """The lines for a person: the summary, what is altered, what could not be derived."""
     yield found.headline
-    yield from (f"  {finding}" for finding in found.altered)
-    open_ends = [finding for finding in found.findings if not finding.altered]
-    if open_ends:
-        yield "not derived:"
-        yield from (f"  {finding}" for finding in open_ends)
+    for weight, title in (
+        (Weight.ALTERED, ""),
+        (Weight.OTHER_JUDGE, "judged otherwise by this hallmark:"),
+        (Weight.DERIVED, "derived anew from the raw rows, by the gates that judged them:"),
+        (Weight.NOT_DERIVED, "not derived:"),
+    ):
+        findings = found.of(weight)
+        yield from ([title] if title and findings else [])
+        yield from (f"  {finding}" for finding in findings)
     if found.stands_for_all and not found.altered:
         unsigned = "nobody signed it, so that it tells of changes and not of who made it"
         yield f"sha256:{found.stands_for_all} stands for all of it; {unsigned}"
