@@ -38,6 +38,7 @@ def pytest_hallmark_renderers() -> list[Renderer]:
         Renderer(file="report.json", render="hallmark.report.render_json:render_json", required=True),
         Renderer(file="report.md", render="hallmark.report.render_markdown:render_markdown", required=True),
         Renderer(file="report.html", render="hallmark.report.render_html:render_html", required=True),
+        Renderer(file="badge.svg", render="hallmark.report.render_badge:render_badge", required=True),
         Renderer(file="junit.xml", render="hallmark.report.render_junit:render_junit", required=True),
     ]
 

@@ -79,6 +79,13 @@ OPTIONS = (
         path=True,
     ),
     Option(
+        name="summary",
+        metavar="FILE",
+        help="append each report, as Markdown (default on GitHub: its summary)",
+        used_by=RUNS,
+        path=True,
+    ),
+    Option(
         name="limit",
         metavar="N",
         help="score only N items of each eval; the run is then PARTIAL",

@@ -46,6 +46,8 @@ class Options:
     device_wait_s: float | None
     server_wait_s: float | None
     artifacts: Path
+    summary: Path | None
+    """The file that each report is appended to, as Markdown."""
     limit: int | None
     reference: Path | None
     """The folder of references in place of those beside the specs."""
@@ -101,6 +103,7 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
         device_wait_s=option_values.seconds(value["device-wait"], option="--device-wait"),
         server_wait_s=option_values.seconds(value["server-wait"], option="--server-wait"),
         artifacts=config.invocation_params.dir / value["artifacts"],
+        summary=config.invocation_params.dir / value["summary"] if value["summary"] else None,
         reference=config.invocation_params.dir / value["reference"] if value["reference"] else None,
         limit=option_values.whole_number(value["limit"], name="limit", least=1) or (SAMPLES if value["smoke"] else None),
         no_early_stop=bool(value["no-early-stop"]),

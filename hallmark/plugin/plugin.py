@@ -99,6 +99,7 @@ def _register(session: AcceptanceSession) -> None:
     """The plugins of a session, each with one purpose."""
     from hallmark.plugin.cell_servers import CellServers
     from hallmark.plugin.collection import Collection
+    from hallmark.plugin.junit import JUnitProperties
     from hallmark.plugin.recorder import Recorder
     from hallmark.plugin.run_folders import RunFolders
     from hallmark.plugin.run_logs import RunLogs
@@ -107,5 +108,6 @@ def _register(session: AcceptanceSession) -> None:
     servers = CellServers(session, folders)
     plugins: dict[str, object] = {"folders": folders, "collection": Collection(session, folders), "servers": servers}
     plugins |= {"recorder": Recorder(session, folders, servers), "logs": RunLogs(session, folders)}
+    plugins |= {"junit": JUnitProperties(session)}
     for name, plugin in plugins.items():
         session.config.pluginmanager.register(plugin, f"hallmark-{name}")

@@ -6,6 +6,7 @@ xdist run alike; only the process that has the terminal writes manifest, records
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +22,7 @@ from hallmark.plugin.cells import REF
 from hallmark.plugin.checks import CheckRef
 from hallmark.plugin.drafts import unacceptable
 from hallmark.plugin.item_record import note, plain_record, record_of
+from hallmark.plugin.junit import properties_of
 from hallmark.plugin.outcome import NotMeasured, Outcome, outcome_of, speaks_for_itself
 from hallmark.plugin.run_folders import RunFolders
 from hallmark.plugin.session import AcceptanceSession
@@ -81,7 +83,14 @@ class Recorder:
             self._tell(item, ref, report, exc=self._servers.root_cause(ref, call.excinfo.value), during_call=call.when == "call")
         self._redact(report)
         if call.when == "teardown":
-            setattr(report, RECORD, plain_record(record_of(item, ref, default_start=self._session.stamp.started_at)))
+            plain = plain_record(record_of(item, ref, default_start=self._session.stamp.started_at))
+            setattr(report, RECORD, plain)
+            report.user_properties += properties_of(
+                record_from_plain(plain),
+                self._waiver(ref),
+                started_at=self._session.stamp.started_at,
+                redact=self._session.redactor,
+            )
         return report
 
     def _redact(self, report: pytest.TestReport) -> None:
@@ -228,11 +237,15 @@ class Recorder:
                 terminalreporter.write_line(line)
         if not self._session.ending.reports:
             return
+        from hallmark.plugin.job_summary import publish
         from hallmark.plugin.summary import summarise
 
         for report in self._session.ending.reports:
             folder = None if self._session.options.decisions else self._folders.opened[report.cell].folder
             summarise(terminalreporter, report, folder=folder, redact=self._session.redactor)
+        folders = {cell: run.folder for cell, run in self._folders.opened.items()}
+        stated, redact = self._session.options.summary, self._session.redactor
+        publish(terminalreporter, self._session.ending.reports, folders, stated=stated, environ=os.environ, redact=redact)
 
 
 def _with_request(outcome: Outcome, item: pytest.Item) -> Outcome:

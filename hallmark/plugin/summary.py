@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from hallmark.core.parts import SMOKE_PASSED
-from hallmark.core.records import Evidence
 from hallmark.core.wording import finding
-from hallmark.report.document import Report, Row
-from hallmark.report.layout import waiver_lines
+from hallmark.report.document import Report
+from hallmark.report.layout import decisive, waiver_lines
 
 MOST_CAUSES = 15
 MOST_MEASURED = 12
@@ -52,10 +51,4 @@ def _some(lines: tuple[str, ...], most: int) -> Iterator[str]:
 def _measured(report: Report) -> tuple[str, ...]:
     """What the targets were held against, where all that was asked for passed."""
     rows = (*report.of_kind("evals"), *report.of_kind("perf")) if report.decision.exit_code == 0 else ()
-    return tuple(f"{row.check}: {item.name} {finding(item)}" for row in rows for item in _held(row))
-
-
-def _held(row: Row) -> list[Evidence]:
-    """What says most: what was held to a tier of its target, else what has an interval, else all that has a target."""
-    held = [item for item in row.evidence if item.target]
-    return [item for item in held if item.target and item.target.tier] or [item for item in held if item.interval] or held
+    return tuple(f"{row.check}: {item.name} {finding(item)}" for row in rows for item in decisive(row))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hallmark.core.parts import Kind
@@ -202,33 +202,52 @@ def _causes(outcome: Outcome, findings: Findings) -> Iterator[str]:
         yield from narrowed
     if findings.draft and outcome == "INCONCLUSIVE":
         yield "the spec lacks what a certificate needs: `hallmark specs lint -v` says what to write, and where"
-    for verdict in _CULPRITS_FIRST:
-        rows = [row for row in findings.rows if row.verdict is verdict]
-        yield from _grouped(sorted(rows, key=lambda row: row.missing), narrowed=_fewer_checks(findings.partial))
+    fewer = fewer_checks(findings.partial)
+    for culprit in culprits(findings.rows):
+        yield culprit.told(narrowed=fewer)
     if outcome not in ("PARTIAL", "SMOKE PASSED"):
         yield from narrowed
 
 
-def _fewer_checks(partial: tuple[str, ...]) -> bool:
+def fewer_checks(partial: tuple[str, ...]) -> bool:
     """Whether checks were left out on purpose; a limit leaves out samples only, and a smoke run has a manifest of its own."""
     return any(not reason.startswith(("--limit", SMOKE)) for reason in partial)
 
 
-def _grouped(rows: Sequence[Row], *, narrowed: bool) -> Iterator[str]:
-    """A line for each cause; checks that share one share its line."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    for row in rows:
-        groups.setdefault((_what(row), _why(row)), []).append(row.check)
-    for (what, why), checks in groups.items():
-        if narrowed and why == NO_RECORD and len(checks) > 1:
-            yield f"{plural(len(checks), 'check')} were not asked for"
-        else:
-            yield f"{_named(checks)}: {what}" + (f" - {why}" if why not in ("", NOT_MEASURED) else "")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Culprit:
+    """One cause, and the checks that share it."""
+
+    checks: Sequence[str]
+    verdict: Verdict
+    what: str
+    """The verdict, or that nothing was measured."""
+    why: str
+    """In one line; empty where `what` says all."""
+
+    @property
+    def names(self) -> str:
+        """The first of its checks, and how many more there are."""
+        more = len(self.checks) - _MOST_NAMES
+        return ", ".join(self.checks[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+    def told(self, *, narrowed: bool) -> str:
+        """In one line; `narrowed`: checks were left out on purpose."""
+        if narrowed and self.why == NO_RECORD and len(self.checks) > 1:
+            return f"{plural(len(self.checks), 'check')} were not asked for"
+        return f"{self.names}: {self.what}" + (f" - {self.why}" if self.why else "")
 
 
-def _named(checks: Sequence[str]) -> str:
-    more = len(checks) - _MOST_NAMES
-    return ", ".join(checks[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+def culprits(rows: Iterable[Row]) -> Iterator[Culprit]:
+    """Each cause of what is not accepted, what was measured first."""
+    ordered = sorted(rows, key=lambda row: row.missing)
+    for verdict in _CULPRITS_FIRST:
+        groups: dict[tuple[str, str], list[str]] = {}
+        for row in ordered:
+            if row.verdict is verdict:
+                groups.setdefault((_what(row), _why(row)), []).append(row.check)
+        for (what, why), checks in groups.items():
+            yield Culprit(checks=checks, verdict=verdict, what=what, why="" if why == NOT_MEASURED else why)
 
 
 def _what(row: Row) -> str:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from hallmark.core.parts import Kind
+from hallmark.core.records import Evidence
 from hallmark.core.verdict import Verdict
 from hallmark.core.wording import clean, plural, scalar
-from hallmark.report.document import Report
+from hallmark.report.document import Outcome, Report, Row
 
 KIND_TITLES: Mapping[Kind, str] = {
     "spec": "Environment and spec",
@@ -19,6 +20,19 @@ KIND_TITLES: Mapping[Kind, str] = {
     "perf": "Performance",
     "extra": "Other checks",
 }
+
+TONES: Mapping[Outcome, tuple[str, str]] = {
+    "ACCEPTED": ("good", "✓"),
+    "REJECTED": ("bad", "✕"),
+    "ERROR": ("bad", "!"),
+    "VOID": ("open", "∅"),
+    "INCONCLUSIVE": ("open", "?"),
+    "INCOMPLETE": ("open", "…"),
+    "PARTIAL": ("open", "◐"),
+    "INTERRUPTED": ("open", "■"),
+    "SMOKE PASSED": ("open", "✓"),
+}
+"""Outcome -> how it is coloured, and its sign for who sees no colours."""
 
 _MOST_KEY_FACTS = 12
 """A group with more entries than this is a list to look things up in (packages, variables), not something to read."""
@@ -116,6 +130,12 @@ def tally(report: Report) -> str:
     counts[Verdict.INCONCLUSIVE.value] -= unmeasured
     named = [f"{count} {name}" for name, count in [*counts.items(), ("not measured", unmeasured)] if count]
     return ", ".join(named) or "none"
+
+
+def decisive(row: Row) -> list[Evidence]:
+    """What says most: what was held to a tier of its target, else what has an interval, else all that has a target."""
+    held = [item for item in row.evidence if item.target]
+    return [item for item in held if item.target and item.target.tier] or [item for item in held if item.interval] or held
 
 
 def waiver_lines(report: Report) -> list[str]:

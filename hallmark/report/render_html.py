@@ -18,8 +18,8 @@ from hallmark.core.records import Evidence
 from hallmark.core.verdict import Verdict
 from hallmark.perf.series import PointSeries
 from hallmark.report import plots
-from hallmark.report.document import Outcome, Report, Row
-from hallmark.report.layout import KIND_TITLES, facts_of, manifest_line, plan_of, policy_line, tally, waiver_lines
+from hallmark.report.document import Report, Row
+from hallmark.report.layout import KIND_TITLES, TONES, facts_of, manifest_line, plan_of, policy_line, tally, waiver_lines
 from hallmark.report.series_plots import Panel, over_time
 from hallmark.report.spread_plots import Spread, spreads
 from hallmark.report.trade_plot import trade_plot, traded
@@ -36,17 +36,6 @@ SYMBOLS: Mapping[Verdict, str] = {
     Verdict.VOID: "∅",
     Verdict.FAIL: "✕",
     Verdict.ERROR: "!",
-}
-_TONES: Mapping[Outcome, tuple[str, str]] = {
-    "ACCEPTED": ("good", "✓"),
-    "REJECTED": ("bad", "✕"),
-    "ERROR": ("bad", "!"),
-    "VOID": ("open", "∅"),
-    "INCONCLUSIVE": ("open", "?"),
-    "INCOMPLETE": ("open", "…"),
-    "PARTIAL": ("open", "◐"),
-    "INTERRUPTED": ("open", "■"),
-    "SMOKE PASSED": ("open", "✓"),
 }
 
 
@@ -77,7 +66,7 @@ def render_html(report: Report) -> str:
     trades = traded(report.of_kind("perf"), series)
     evals = report.of_kind("evals")
     axis = plots.axis_of(item for row in evals for item in row.evidence if plots.score(item) is not None)
-    tone, symbol = _TONES[report.decision.outcome]
+    tone, symbol = TONES[report.decision.outcome]
     return template("report.html.j2").render(
         report=report,
         tone=tone,

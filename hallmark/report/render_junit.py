@@ -9,7 +9,8 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
 from hallmark.core.verdict import Verdict
-from hallmark.core.wording import clean, finding, limit_text, one_line, scalar
+from hallmark.core.wording import clean, finding, one_line
+from hallmark.report import properties
 from hallmark.report.document import Absence, Decision, Report, Row
 
 
@@ -17,7 +18,7 @@ def render_junit(report: Report) -> str:
     suite = ET.Element("testsuite", name=clean(report.cell))
     if report.started_at:
         suite.set("timestamp", clean(report.started_at))
-    _properties(suite, _facts(report))
+    _properties(suite, properties.of_run(report))
     _decision(suite, report.decision)
     for row in report.rows:
         _case(suite, row)
@@ -35,22 +36,6 @@ def render_junit(report: Report) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def _facts(report: Report) -> list[tuple[str, str]]:
-    return [
-        ("model", report.model),
-        ("device", report.device),
-        ("impl", report.impl),
-        ("workflow", report.workflow),
-        ("outcome", report.decision.outcome),
-        *([("tier", report.decision.tier)] if report.decision.tier else []),
-        ("hallmark", report.hallmark_version),
-        *(("partial", reason) for reason in report.partial),
-        *([("draft", report.draft)] if report.draft else []),
-        *(("spec", note) for note in report.notes),
-        *(("waiver", one.line) for one in report.waived),
-    ]
-
-
 def _decision(suite: ET.Element, decision: Decision) -> None:
     """The decision as a case of its own: without it a narrowed run whose checks all pass would look green."""
     case = ET.SubElement(suite, "testcase", classname="hallmark", name="decision", time="0")
@@ -62,7 +47,7 @@ def _decision(suite: ET.Element, decision: Decision) -> None:
 
 def _case(suite: ET.Element, row: Row) -> None:
     case = ET.SubElement(suite, "testcase", classname=f"hallmark.{row.kind}", name=clean(row.check), time=f"{row.duration_s:.3f}")
-    _properties(case, _numbers(row))
+    _properties(case, properties.of_check(row.verdict, row.evidence))
     if row.missing or not row.verdict.accepted:
         tag = "failure" if row.verdict is Verdict.FAIL and not row.missing else "error"
         reason = row.reason if row.verdict is Verdict.INCONCLUSIVE or not row.missing else f"{row.verdict}: {row.reason}"
@@ -75,21 +60,6 @@ def _case(suite: ET.Element, row: Row) -> None:
 def _skipped(suite: ET.Element, absence: Absence) -> None:
     case = ET.SubElement(suite, "testcase", classname="hallmark.server", name=clean(absence.check), time="0")
     ET.SubElement(case, "skipped", message=one_line(f"not offered: {absence.reason}"))
-
-
-def _numbers(row: Row) -> list[tuple[str, str]]:
-    named: list[tuple[str, str]] = [("verdict", str(row.verdict))]
-    for item in row.evidence:
-        named.append((item.name, str(item.value) if isinstance(item.value, float) else scalar(item.value)))
-        named.append((f"{item.name}.n", str(item.n)))
-        if item.target:
-            named.append((f"{item.name}.target", limit_text(item)))
-            if item.target.tier:
-                named.append((f"{item.name}.reached", finding(item)))
-        if item.interval:
-            named.append((f"{item.name}.low", str(item.interval.low)))
-            named.append((f"{item.name}.high", str(item.interval.high)))
-    return named
 
 
 def _properties(parent: ET.Element, named: Sequence[tuple[str, str]]) -> None:

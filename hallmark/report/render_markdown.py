@@ -1,4 +1,4 @@
-"""Report -> Markdown, for a pull request or a release page. What a model wrote stays text there."""
+"""Report -> Markdown, for the summary of a job, a pull request or a release page. What a model wrote stays text there."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from hallmark.core.wording import (
     limit_text,
     one_line,
     origin_text,
+    plural,
     share_text,
     value_text,
     when,
 )
 from hallmark.report.document import Attachment, Report, Row
-from hallmark.report.layout import KIND_TITLES, facts_of, manifest_line, plan_of, policy_line, tally, waiver_lines
+from hallmark.report.layout import KIND_TITLES, decisive, facts_of, manifest_line, plan_of, policy_line, tally, waiver_lines
 
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _MARKS = re.compile(r"([\\`*\[\]|~])")
@@ -25,18 +26,45 @@ _LONGEST_VALUE = 160
 
 
 def render_markdown(report: Report) -> str:
-    blocks = [
-        f"# {_text(report.model)} on {_text(report.device)}: {report.decision.title}",
-        _decision(report),
-        _waivers(report),
-        _table(("Fact", "Value"), _header(report)),
-        *_kinds(report),
-        _manifest(report),
-        *_environment(report.environment),
-        *_launch_plan(report.launch_plan),
-        f"Rendered by hallmark {_text(report.hallmark_version)}.",
-    ]
+    """What was decided, why, and what was measured; below that each check and all else, folded."""
+    return _joined([*_front(report), *_folded(report), f"Rendered by hallmark {_text(report.hallmark_version)}."])
+
+
+def render_front(report: Report) -> str:
+    """The same without what is folded, for a page that takes no more."""
+    return _joined(_front(report))
+
+
+def _joined(blocks: Iterable[str]) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _front(report: Report) -> Iterator[str]:
+    yield f"# {_text(report.model)} on {_text(report.device)}: {report.decision.title}"
+    yield _decision(report)
+    yield _waivers(report)
+    yield _table(("Fact", "Value"), _header(report))
+    rows = [(_text(row.check), *_evidence_cells(item)) for row in report.rows if _is_shown(row) for item in decisive(row)]
+    if rows:
+        yield "## Measured\n\n" + _table(("Check", "Measured", "Value", "Target", "n"), rows)
+
+
+def _is_shown(row: Row) -> bool:
+    """What has a number that a reader looks for; everything that failed stands among the causes."""
+    return row.kind in ("evals", "perf") and bool(row.evidence)
+
+
+def _folded(report: Report) -> Iterator[str]:
+    yield from _kinds(report)
+    yield _fold("Manifest", _manifest(report))
+    yield _fold("Runtime environment", *_environment(report.environment))
+    yield _fold("Launch plan", *_launch_plan(report.launch_plan))
+
+
+def _fold(title: str, *blocks: str, note: str = "") -> str:
+    """A part that is shown where somebody opens it; the empty lines let what is in it be Markdown."""
+    said = f"<b>{title}</b>{f': {note}' if note else ''}"
+    return "\n\n".join([f"<details><summary>{said}</summary>", *blocks, "</details>"])
 
 
 def _text(value: str, *, limit: int = 1000) -> str:
@@ -63,10 +91,8 @@ def _waivers(report: Report) -> str:
 def _header(report: Report) -> list[tuple[str, str]]:
     return [
         ("Cell", _text(report.cell)),
-        ("Implementation", _text(report.impl)),
         ("Workflow", _text(report.workflow)),
         ("Started", _text(when(report.started_at))),
-        ("Finished", _text(when(report.finished_at))),
         ("Duration", duration(report.duration_s)),
         ("Demanded checks measured", f"{report.demanded - len(report.missing)} of {report.demanded}"),
         *((("Machine", _text(report.load.line)),) if report.load.line else ()),
@@ -78,11 +104,14 @@ def _header(report: Report) -> list[tuple[str, str]]:
 
 
 def _kinds(report: Report) -> Iterator[str]:
+    """The checks of each kind; what is not accepted comes first."""
     for kind, title in KIND_TITLES.items():
-        rows = [cells for row in report.of_kind(kind) for cells in _cells(row)]
+        rows = sorted(report.of_kind(kind), key=lambda row: row.verdict.accepted and not row.missing)
         if rows:
+            bad = sum(not row.verdict.accepted or row.missing for row in rows)
+            note = plural(len(rows), "check") + (f", {bad} not accepted" if bad else "")
             head = ("Verdict", "Check", "Measured", "Value", "Target", "n", "Reason")
-            yield f"## {title}\n\n" + _table(head, rows)
+            yield _fold(title, _table(head, [cells for row in rows for cells in _cells(row)]), note=note)
 
 
 def _cells(row: Row) -> Iterator[tuple[str, ...]]:
@@ -107,7 +136,7 @@ def _manifest(report: Report) -> str:
     absent = "\n".join(f"- {_text(absence.check)}: {_text(absence.reason)}" for absence in report.not_offered)
     return "\n\n".join(
         [
-            f"## Manifest\n\n{manifest_line(report)}",
+            manifest_line(report),
             *([missing] if missing else []),
             *([_text(policy)] if (policy := policy_line(report)) else []),
             *([f"Not offered by this server, and demanded of nobody:\n\n{absent}"] if absent else []),
@@ -117,22 +146,23 @@ def _manifest(report: Report) -> str:
 
 def _environment(environment: Attachment) -> Iterator[str]:
     if environment.absent:
-        yield f"## Runtime environment\n\n{_text(environment.absent)}"
+        yield _text(environment.absent)
         return
     facts = facts_of(environment.content)
     rows = [(_text(name), _text(value, limit=_LONGEST_VALUE)) for name, value in facts.key]
-    folded = "".join(f"\n\n{_text(name)}: {len(listed)} entries, in report.json" for name, listed in facts.long)
-    yield "## Runtime environment\n\n" + (_table(("Fact", "Value"), rows) if rows else "") + folded
+    if rows:
+        yield _table(("Fact", "Value"), rows)
+    yield from (f"{_text(name)}: {len(listed)} entries, in report.json" for name, listed in facts.long)
 
 
 def _launch_plan(plan: Attachment) -> Iterator[str]:
     if plan.absent:
-        yield f"## Launch plan\n\n{_text(plan.absent)}"
+        yield _text(plan.absent)
         return
     shown = plan_of(plan.content)
-    command = shown.command.replace("\n", " ")
-    # Indented rather than fenced: a command that holds a fence cannot end the block.
-    yield "## Launch plan" + (f"\n\n    {command}" if command else "")
+    if shown.command:
+        # Indented rather than fenced: a command that holds a fence cannot end the block.
+        yield "    " + shown.command.replace("\n", " ")
     rows = [tuple(_text(cell, limit=_LONGEST_VALUE) for cell in value) for value in shown.values]
     if rows:
         yield _table(("Name", "Value", "Origin", "Overrode"), rows)

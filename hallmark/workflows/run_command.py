@@ -58,12 +58,13 @@ def make_parser(program: str) -> argparse.ArgumentParser:
 
 
 def _add(parser: argparse.ArgumentParser, option: Option) -> None:
-    names = [f"--{name}" for name in (option.name, *option.aliases)]
-    if option.metavar:
-        action = "append" if option.many else "store"
-        parser.add_argument(*names, dest=option.key, action=action, metavar=option.metavar, help=help_of(option))
-    else:
-        parser.add_argument(*names, dest=option.key, action="store_true", help=option.help)
+    names = {option.name: help_of(option), **dict.fromkeys(option.aliases, argparse.SUPPRESS)}
+    for name, said in names.items():
+        if option.metavar:
+            action = "append" if option.many else "store"
+            parser.add_argument(f"--{name}", dest=option.key, action=action, metavar=option.metavar, help=said)
+        else:
+            parser.add_argument(f"--{name}", dest=option.key, action="store_true", help=said)
 
 
 def run(options: argparse.Namespace, *, workspace: Path) -> Ended:

@@ -29,7 +29,7 @@ from selftests.plugin.stand_in_spec import (
 )
 
 SEVERAL = "stand-in-*"
-_FOREIGN = ("PYTEST_", "HALLMARK_", "STAND_IN_", "HF_", "COV_", "COVERAGE_")
+_FOREIGN = ("PYTEST_", "GITHUB_", "HALLMARK_", "STAND_IN_", "HF_", "COV_", "COVERAGE_")
 _INTERPRETERS = {"PYTHONOPTIMIZE", "PYTHONUNBUFFERED", "PYTHONHASHSEED", "PYTHONWARNINGS"}
 """What only a fresh interpreter obeys."""
 _NO_STRANGERS = "-p no:schemathesis -p no:hypothesispytest -p no:anyio"

@@ -26,6 +26,7 @@ FOLDER = {
     "report.md",
     "report.html",
     "junit.xml",
+    "badge.svg",
     "server.log",
     "launch_plan.json",
     "load.jsonl",

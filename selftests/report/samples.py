@@ -9,9 +9,13 @@ from hallmark.core.parts import Kind
 from hallmark.core.records import Evidence, Interval, Manifest, ManifestEntry, Record, Target
 from hallmark.core.verdict import Verdict
 from hallmark.core.waivers import Waiver, WaiverLimits
+from hallmark.report.render import renderers
 
 CELL = "id_vllm_Llama-3.3-70B_t3k"
 STARTED = "2026-03-02T08:00:00Z"
+
+FORMATS = tuple(file for file in renderers() if file != "badge.svg")
+"""The files that say all of a run; the badge says a line."""
 
 SCRIPT = "<script>alert('from the model')</script>"
 

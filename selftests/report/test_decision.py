@@ -11,7 +11,7 @@ from hallmark.core.verdict import Verdict
 from hallmark.report.build import build
 from hallmark.report.document import EXIT_CODES
 from hallmark.report.render import renderers
-from selftests.report.samples import WAIVER, manifest, record
+from selftests.report.samples import FORMATS, WAIVER, manifest, record
 
 PASS, CONDITIONAL, INCONCLUSIVE, VOID, FAIL, ERROR = Verdict
 GOOD = record("server.a")
@@ -168,7 +168,7 @@ def test_a_draft_says_what_is_missing_in_the_line_of_the_verdict(case: str) -> N
     whole = build(manifest("server.a", "server.b", **(fields | {"gaps": ()})), records)
     assert whole.draft == ""
     assert "draft" not in whole.decision.headline
-    for text in (render(report) for render in renderers().values()):
+    for text in (renderers()[file](report) for file in FORMATS):
         assert "draft: missing engine version, eval targets" in text
     assert outcome == report.decision.outcome
 

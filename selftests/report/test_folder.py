@@ -37,7 +37,7 @@ def test_rendering_again_is_byte_identical(tmp_path: Path, run: tuple[Manifest, 
     first = {path.name: path.read_bytes() for path in write_all(load(folder), folder)}
     second = {path.name: path.read_bytes() for path in write_all(load(folder), folder)}
     assert first == second
-    assert set(first) == set(renderers()) == {"report.json", "report.md", "report.html", "junit.xml"}
+    assert set(first) == set(renderers()) == {"report.json", "report.md", "report.html", "junit.xml", "badge.svg"}
 
 
 @quiet
@@ -80,7 +80,7 @@ def test_what_looks_like_a_token_is_not_written(tmp_path: Path) -> None:
     for path in write_all(report, tmp_path):
         text = path.read_text(encoding="utf-8")
         assert "hf_abcdefghijklmnopqrstuv" not in text
-        assert MASK in text or path.name in ("junit.xml", "report.md")
+        assert MASK in text or path.name in ("junit.xml", "report.md", "badge.svg")
 
 
 def test_when_and_how_long(tmp_path: Path) -> None:

@@ -13,14 +13,17 @@ import pytest
 from hallmark.core.records import Evidence, Interval, Target
 from hallmark.core.verdict import Verdict
 from hallmark.core.wording import finding
+from hallmark.report.annotations import annotations
 from hallmark.report.build import build
 from hallmark.report.document import Report
 from hallmark.report.render import renderers
+from hallmark.report.render_badge import render_badge
 from hallmark.report.render_json import read_json, render_json
 from hallmark.report.render_junit import render_junit
-from hallmark.report.render_markdown import render_markdown
+from hallmark.report.render_markdown import render_front, render_markdown
 from selftests.report.samples import (
     ENVIRONMENT,
+    FORMATS,
     LAUNCH_PLAN,
     accepted_run,
     incomplete_run,
@@ -101,7 +104,7 @@ def test_junit_tells_a_failure_from_an_error_and_from_a_gap() -> None:
     }
 
 
-@pytest.mark.parametrize("file", renderers())
+@pytest.mark.parametrize("file", FORMATS)
 def test_every_format_says_what_must_be_known_of_the_spec(file: str) -> None:
     render = renderers()[file]
     noted = build(manifest("server.a", notes=("own.yaml stands in the place of another",)), [record("server.a")])
@@ -109,7 +112,7 @@ def test_every_format_says_what_must_be_known_of_the_spec(file: str) -> None:
     assert "stands in the place" not in render(build(manifest("server.a"), [record("server.a")]))
 
 
-@pytest.mark.parametrize("file", renderers())
+@pytest.mark.parametrize("file", FORMATS)
 def test_every_format_says_target_tier_factor_and_what_was_reached_and_the_tier_of_the_run(file: str) -> None:
     target = Target(relation=">=", limit=400.0, reference=800.0, tier="complete", source="a datasheet")
     held = Evidence(name="tokens_per_s", value=505.0, unit="tokens/s", target=target)
@@ -120,7 +123,7 @@ def test_every_format_says_target_tier_factor_and_what_was_reached_and_the_tier_
     assert said.get(file, "ACCEPTED at tier complete") in text
 
 
-@pytest.mark.parametrize("file", renderers())
+@pytest.mark.parametrize("file", FORMATS)
 def test_every_format_says_who_waives_what_until_when_and_what_came_of_it(file: str) -> None:
     render = renderers()[file]
     text = unescape(render(build(manifest("server.a", waived=("server.a",)), [record("server.a", Verdict.FAIL)])))
@@ -201,10 +204,73 @@ def test_markdown_says_what_was_decided_and_why() -> None:
     assert text.startswith("# Llama-3.3-70B on t3k: REJECTED\n")
     assert "**REJECTED** (exit code 1). 3 checks failed in this run" in text
     assert "- evals.ifeval: FAIL - exact_match 0.812" in text
-    for title in ("## Environment and spec", "## Server API", "## Accuracy", "## Performance", "## Other checks", "## Manifest"):
-        assert title in text
+    for title in ("Environment and spec", "Server API", "Accuracy", "Performance", "Other checks", "Manifest"):
+        assert f"<details><summary><b>{title}</b>" in text
     assert "| **FAIL** | evals.ifeval | exact_match | 0.812" in text
     assert "packages: 180 entries, in report.json" in text
+
+
+def test_markdown_begins_with_what_decides_and_folds_the_rest() -> None:
+    """Short: the front has no row of a check that passed without a number to look for, and each fold closes."""
+    text = render_markdown(report_of("rejected"))
+    front, _, folded = text.partition("<details>")
+    assert front.strip() == render_front(report_of("rejected")).strip()
+    assert "| evals.mmlu_pro | exact_match | 0.671" in front
+    assert "spec.python" not in front
+    assert "spec.python" in folded
+    assert len(front.splitlines()) < 45
+    assert text.count("<details>") == text.count("</details>") == 8
+    assert folded.index("**ERROR** | server.echo") < folded.index("**PASS** | server.version"), "red first"
+    assert "<b>Server API</b>: 3 checks, 1 not accepted" in folded
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_badge_says_outcome_tier_and_day_in_its_colour(name: str) -> None:
+    report = report_of(name)
+    image = ET.fromstring(render_badge(report))
+    said = [text.text for text in image.iter("{http://www.w3.org/2000/svg}text")]
+    assert said == ["hallmark", f"{report.decision.title}, 2026-03-02"]
+    assert (report.decision.title == "ACCEPTED at tier complete") == (name == "accepted")
+    fills = [part.get("fill") for part in image.iter("{http://www.w3.org/2000/svg}rect")]
+    assert ("#17694a" in fills, "#a8201a" in fills) == (name == "accepted", name == "rejected")
+    right = [
+        float(text.get("x") or 0) + float(text.get("textLength") or 0) for text in image.iter("{http://www.w3.org/2000/svg}text")
+    ]
+    assert right[1] < float(image.get("width") or 0)
+    assert "http" not in render_badge(report).replace("http://www.w3.org/2000/svg", ""), "it loads nothing"
+
+
+def test_annotations_name_what_is_red_and_no_more_than_are_shown() -> None:
+    told = [str(one) for one in annotations(report_of("rejected"))]
+    assert told[0] == "::error title=Llama-3.3-70B on t3k%3A REJECTED::3 checks failed in this run; the release is rejected."
+    assert any(line.startswith("::error title=Llama-3.3-70B on t3k%3A evals.ifeval::FAIL: exact_match 0.812") for line in told)
+    assert not any("spec.python" in line for line in told)
+    many = [record(f"server.a{place}", Verdict.FAIL, reason=f"reason {place}") for place in range(30)]
+    shown = annotations(build(manifest(*(one.check for one in many)), many))
+    assert len(shown) == 10
+    assert (shown[-1].level, shown[-1].title) == ("error", "22 more")
+
+
+def test_annotations_of_a_good_run_are_none_and_a_waiver_that_is_not_needed_is_a_notice() -> None:
+    assert annotations(build(manifest("server.a"), [record("server.a")])) == []
+    (notice,) = annotations(build(manifest("server.a", waived=("server.a",)), [record("server.a")]))
+    assert notice.level == "notice"
+    assert "not needed any more" in notice.message
+
+
+@pytest.mark.parametrize(("reason", "told"), [("-m evals", 0), ("--limit 5", 1)])
+def test_what_was_left_out_on_purpose_is_not_annotated(reason: str, told: int) -> None:
+    found = annotations(build(manifest("server.a", "server.b", partial=(reason,)), [record("server.a")]))
+    assert [one.level for one in found] == ["warning"] * (1 + told)
+    assert sum("server.b" in one.title for one in found) == told
+
+
+def test_an_annotation_is_one_line_whatever_is_in_it() -> None:
+    for one in annotations(nasty_report()):
+        assert not set("\r\n") & set(str(one))
+        assert str(one).count("::") >= 2
+        title = str(one).removeprefix(f"::{one.level} title=").partition("::")[0]
+        assert not set(":,\n") & set(title)
 
 
 def test_markdown_lists_what_is_missing() -> None:

@@ -24,7 +24,7 @@ from selftests.report.samples import accepted_run, rejected_run
 pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 
 ROOT = Path(__file__).resolve().parents[2]
-REPORTS = ("report.html", "report.json", "report.md", "junit.xml")
+REPORTS = ("report.html", "report.json", "report.md", "junit.xml", "badge.svg")
 
 
 def write_run(folder: Path, run: tuple[Manifest, tuple[Record, ...]]) -> Path:
