@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from hallmark.core.records import Evidence
 from hallmark.core.wording import (
     duration,
     interval_text,
     limit_text,
-    one_line,
     origin_text,
     plural,
     share_text,
@@ -19,9 +17,10 @@ from hallmark.core.wording import (
 )
 from hallmark.report.document import Attachment, Report, Row
 from hallmark.report.layout import KIND_TITLES, decisive, facts_of, manifest_line, plan_of, policy_line, tally, waiver_lines
+from hallmark.report.markdown import fold as _fold
+from hallmark.report.markdown import table as _table
+from hallmark.report.markdown import text as _text
 
-_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-_MARKS = re.compile(r"([\\`*\[\]|~])")
 _LONGEST_VALUE = 160
 
 
@@ -59,22 +58,6 @@ def _folded(report: Report) -> Iterator[str]:
     yield _fold("Manifest", _manifest(report))
     yield _fold("Runtime environment", *_environment(report.environment))
     yield _fold("Launch plan", *_launch_plan(report.launch_plan))
-
-
-def _fold(title: str, *blocks: str, note: str = "") -> str:
-    """A part that is shown where somebody opens it; the empty lines let what is in it be Markdown."""
-    said = f"<b>{title}</b>{f': {note}' if note else ''}"
-    return "\n\n".join([f"<details><summary>{said}</summary>", *blocks, "</details>"])
-
-
-def _text(value: str, *, limit: int = 1000) -> str:
-    return _MARKS.sub(r"\\\1", one_line(value, limit=limit).translate(_HTML))
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of cells that are escaped already."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def _decision(report: Report) -> str:

@@ -7,17 +7,33 @@ from __future__ import annotations
 
 import argparse
 import string
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hallmark.core.errors import UsageError
+from hallmark.core.extensions import named
+from hallmark.core.files import write_text
 from hallmark.workflows.acceptance import Ended
+
+if TYPE_CHECKING:
+    from hallmark.report.changes.document import Changes
 
 _EXAMPLES = """\
 Each run is compared with the first.
 Ends 0 where nothing got worse, 1 where something did, 2 for a folder that is no run's.
 
 example: %(prog)s artifacts/20261121T014500Z-x-release artifacts/20261127T172657Z-x-release
+example: %(prog)s artifacts/OLD artifacts/NEW -o changes.html
 """
+
+_RENDERERS = {
+    "text": "hallmark.report.changes.render_text:render_text",
+    "markdown": "hallmark.report.changes.render_markdown:render_markdown",
+    "html": "hallmark.report.changes.render_html:render_html",
+}
+"""Format -> the function that makes it."""
+_ENDINGS = {".html": "html", ".htm": "html", ".md": "markdown"}
 
 
 def make_parser(program: str) -> argparse.ArgumentParser:
@@ -31,6 +47,8 @@ def make_parser(program: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="the runs' folders; the first is the baseline")
     parser.add_argument("--margin", default="5%", metavar="SHARE", help="a speed that changed by less did not (default: 5%%)")
+    parser.add_argument("--format", choices=sorted(_RENDERERS), help="default: as the name of -o ends, else text")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write it there, and tell the headlines alone")
     parser.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     return parser
 
@@ -47,9 +65,20 @@ def run(options: argparse.Namespace) -> Ended:
 
     from hallmark.report.changes.find import changes_between  # brings the template engine
     from hallmark.report.changes.kept_run import read_run
-    from hallmark.report.changes.render_text import render_text
 
     first, *others = [read_run(folder) for folder in options.folders]
-    named = zip(others, letters[1:], strict=False)
-    found = [changes_between(first, one, letters=f"A{letter}", margin=margin) for one, letter in named]
-    return Ended(exit_code=int(any(one.worse for one in found)), lines=tuple(render_text(found)))
+    pairs = zip(others, letters[1:], strict=False)
+    found = [changes_between(first, one, letters=f"A{letter}", margin=margin) for one, letter in pairs]
+    text = _rendered(options, found)
+    if options.output is None:
+        lines: tuple[str, ...] = tuple(text.splitlines())
+    else:
+        write_text(options.output, text)
+        lines = (*(one.headline for one in found), f"written: {options.output}")
+    return Ended(exit_code=int(any(one.worse for one in found)), lines=lines)
+
+
+def _rendered(options: argparse.Namespace, found: Sequence[Changes]) -> str:
+    wanted = options.format or _ENDINGS.get(options.output.suffix if options.output else "", "text")
+    render: Callable[[Sequence[Changes]], str] = named(_RENDERERS[wanted])
+    return render(found)

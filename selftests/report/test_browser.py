@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from hallmark.report.build import build
+from hallmark.report.changes.find import changes_between
+from hallmark.report.changes.kept_run import KeptRun
+from hallmark.report.changes.render_html import render_html as render_changes
 from hallmark.report.render_html import render_html
-from selftests.report.samples import ENVIRONMENT, LAUNCH_PLAN, rejected_run
+from selftests.report.samples import ENVIRONMENT, LAUNCH_PLAN, accepted_run, rejected_run
 from selftests.report.test_formats import nasty_report
 
 FLAGS = (
@@ -79,3 +82,14 @@ def test_the_page_fits_its_window(chromium: str, tmp_path: Path, width: int) -> 
 def test_long_strings_of_a_nasty_run_do_not_widen_the_page(chromium: str, tmp_path: Path) -> None:
     found = measured(chromium, render_html(nasty_report()), width=400, folder=tmp_path)
     assert (found["scroll"], found["banner"]) == (400, "REJECTED")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [400, 800, 1400])
+def test_the_page_of_changes_fits_its_window(chromium: str, tmp_path: Path, width: int) -> None:
+    environment = ENVIRONMENT | {"kernel": "/opt/" + "x" * 400}
+    before = KeptRun(folder=tmp_path / "a", manifest=accepted_run()[0], report=build(*accepted_run(), launch_plan=LAUNCH_PLAN))
+    after = KeptRun(folder=tmp_path / "b", manifest=rejected_run()[0], report=build(*rejected_run(), environment=environment))
+    changes = changes_between(before, after)
+    found = measured(chromium, render_changes([changes]), width=width, folder=tmp_path)
+    assert found == {"width": width, "scroll": width, "banner": changes.headline, "wide": []}

@@ -20,6 +20,8 @@ from hallmark.report.build import build
 from hallmark.report.changes.document import Change, Changes, Effect, Topic
 from hallmark.report.changes.find import changes_between
 from hallmark.report.changes.kept_run import KeptRun, read_run
+from hallmark.report.changes.render_html import render_html
+from hallmark.report.changes.render_markdown import render_markdown
 from hallmark.report.changes.render_text import render_text
 from hallmark.report.changes.speeds import speeds_section
 from hallmark.report.changes.verdicts import outcome_section, verdicts_section
@@ -27,6 +29,7 @@ from hallmark.report.document import Report
 from selftests.report.samples import (
     ENVIRONMENT,
     LAUNCH_PLAN,
+    SCRIPT,
     STARTED,
     WAIVER,
     accepted_run,
@@ -74,7 +77,7 @@ def test_a_run_beside_itself_has_no_difference(tmp_path: Path) -> None:
     found = changes_between(run, run)
     assert (found.headline, found.worse, found.subjects) == ("no difference between A and B", False, ())
     assert not any(section.changes for section in found.sections)
-    text = "\n".join(render_text([found]))
+    text = render_text([found])
     assert "Verdicts: no difference (11 compared)" in text
 
 
@@ -84,7 +87,7 @@ def test_a_rejected_run_is_worse_and_says_in_what(tmp_path: Path) -> None:
     assert found.headline.startswith("B is worse than A: 1 outcome, 4 verdicts")
     (outcome,) = of(found, "outcome")
     assert (outcome.before, outcome.after, outcome.effect) == ("ACCEPTED at tier complete", "REJECTED", Effect.WORSE)
-    text = render_text([found])
+    text = render_text([found]).splitlines()
     assert text[0] == found.headline
     assert any(line.strip().startswith("worse      evals.ifeval: PASS -> FAIL; ") for line in text)
     back = changes_between(kept(tmp_path / "c", rejected_run()), kept(tmp_path / "d", accepted_run()))
@@ -215,10 +218,18 @@ def test_arguments_environment_and_spec_are_told_by_value(tmp_path: Path) -> Non
     assert not found.worse
     assert found.headline == "nothing got worse from A to B"
     told = {change.name: (change.before, change.after) for change in of(found, "arguments")}
-    assert told == {"MESH_DEVICE": ("T3K", ""), "max-num-seqs": ("32", "64")}
+    assert told == {"MESH_DEVICE": ("T3K", "none"), "max-num-seqs": ("32", "64")}
     told = {change.name: (change.before, change.after) for change in of(found, "environment")}
-    assert told == {"driver_version": ("", "2.5.0"), "packages.vllm": ("0.32.0", "0.33.0")}
+    assert told == {"driver_version": ("none", "2.5.0"), "packages.vllm": ("0.32.0", "0.33.0")}
     assert any(change.name == "waivers.server.echo" and "J. Doe" in change.after for change in of(found, "spec"))
+
+
+def test_of_an_environment_that_was_not_kept_nothing_is_said(tmp_path: Path) -> None:
+    before = kept(tmp_path / "a", accepted_run())
+    after = kept(tmp_path / "b", accepted_run())
+    (after.folder / "runtime_environment.json").unlink()
+    told = render_text([changes_between(before, read_run(after.folder))])
+    assert "  Environment: nothing to compare\n    (b: this run wrote no runtime_environment.json)\n" in told
 
 
 def test_runs_of_different_subjects_say_so_first(tmp_path: Path) -> None:
@@ -226,6 +237,40 @@ def test_runs_of_different_subjects_say_so_first(tmp_path: Path) -> None:
     other = replace(release_manifest(), model="other", device="n150")
     found = changes_between(before, kept(tmp_path / "b", (other, accepted_run()[1])))
     assert found.subjects == ("the models differ: Llama-3.3-70B and other", "the devices differ: t3k and n150")
-    text = render_text([found])
+    text = render_text([found]).splitlines()
     assert text.index("  the models differ: Llama-3.3-70B and other") < text.index("  Outcome: no difference")
     assert STARTED[:10] in "\n".join(text)
+
+
+def test_the_page_obeys_nothing_that_a_model_wrote(tmp_path: Path) -> None:
+    told = replace(accepted_run()[1][0], verdict=Verdict.FAIL, reason=f"it said {SCRIPT} | `x`")
+    after = kept(tmp_path / "b", (release_manifest(), (told, *accepted_run()[1][1:])))
+    found = changes_between(kept(tmp_path / "a", accepted_run()), after)
+    page = render_html([found])
+    assert "<script" not in page
+    assert "&lt;script&gt;alert" in page
+    assert "default-src 'none'" in page
+    markdown = render_markdown([found])
+    assert "<script" not in markdown
+    assert r"\| \`x\`" in markdown
+
+
+def test_each_format_tells_all_of_several_runs(tmp_path: Path) -> None:
+    good = kept(tmp_path / "a", accepted_run())
+    bad = kept(tmp_path / "b", rejected_run())
+    found = [changes_between(good, good), changes_between(good, bad, letters="AC")]
+    for page in (render_text(found), render_markdown(found), render_html(found)):
+        for one in found:
+            assert one.headline in page
+            for section in one.sections:
+                assert section.line in page
+                assert all(change.name in page.replace("<wbr>", "") for change in section.changes)
+
+
+def test_what_no_side_is_better_in_is_folded_where_it_is_long(tmp_path: Path) -> None:
+    packages = [f"package-{place}==1.0" for place in range(40)]
+    before = kept(tmp_path / "a", accepted_run(), environment={**ENVIRONMENT, "installed_packages": packages})
+    after = kept(tmp_path / "b", accepted_run())
+    found = changes_between(before, after)
+    assert "<details><summary><b>40 more</b></summary>" in render_markdown([found])
+    assert "    and 28 more: --format markdown tells them all" in render_text([found]).splitlines()

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Literal
 
 from hallmark.core.records import Evidence
+from hallmark.core.verdict import Verdict
 from hallmark.core.wording import plural
 from hallmark.report.document import Outcome
 
@@ -38,6 +39,11 @@ class Effect(StrEnum):
     UNDECIDED = "undecided"
     """Measured differently, and the difference may be chance."""
 
+    @property
+    def verdict(self) -> Verdict:
+        """As it is drawn: only what is worse is marked."""
+        return Verdict.FAIL if self is Effect.WORSE else Verdict.PASS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
@@ -45,7 +51,7 @@ class Change:
 
     name: str
     before: str
-    """As a reader sees it; empty where the first run has none."""
+    """As a reader sees it."""
     after: str
     effect: Effect
     reason: str = ""

@@ -16,6 +16,8 @@ _OF_THE_MACHINE = (
 """Of runtime_environment.json what says where the server ran; the rest is spec, code, or how the facts were found."""
 _OF_EVERY_RUN = frozenset({"artifacts"})
 """Options that differ by their nature."""
+_NONE = "none"
+"""As `leaves` shows it."""
 
 
 def arguments_section(before: KeptRun, after: KeptRun) -> Section:
@@ -23,24 +25,28 @@ def arguments_section(before: KeptRun, after: KeptRun) -> Section:
 
 
 def environment_section(before: KeptRun, after: KeptRun) -> Section:
-    return _section("environment", _environment(before), _environment(after))
+    return _absent("environment", before, after) or _section("environment", _environment(before), _environment(after))
 
 
 def spec_section(before: KeptRun, after: KeptRun) -> Section:
-    return _section("spec", _spec(before), _spec(after))
+    return _absent("spec", before, after) or _section("spec", _spec(before), _spec(after))
 
 
 def code_section(before: KeptRun, after: KeptRun) -> Section:
     return _section("code", _code(before), _code(after))
 
 
+def _absent(topic: Topic, *runs: KeptRun) -> Section | None:
+    """Where a run kept no environment, which tells its spec, too, nothing of it is known to have changed."""
+    whys = [f"{run.folder.name}: {run.report.environment.absent}" for run in runs if run.report.environment.absent]
+    return Section(topic=topic, note="; ".join(whys)) if whys else None
+
+
 def _section(topic: Topic, before: Mapping[str, str], after: Mapping[str, str]) -> Section:
+    """What one of the two does not have is as if it were none there."""
     names = list(dict.fromkeys([*before, *after]))
-    changes = [
-        Change(name=name, before=before.get(name, ""), after=after.get(name, ""), effect=Effect.CHANGED)
-        for name in names
-        if before.get(name) != after.get(name)
-    ]
+    pairs = ((name, before.get(name, _NONE), after.get(name, _NONE)) for name in names)
+    changes = [Change(name=name, before=old, after=new, effect=Effect.CHANGED) for name, old, new in pairs if old != new]
     return Section(topic=topic, changes=tuple(changes), same=len(names) - len(changes))
 
 

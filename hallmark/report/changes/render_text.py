@@ -12,7 +12,7 @@ _MOST_LINES = 12
 """Of changes of which neither side is better; what is worse or better is always told."""
 
 
-def render_text(comparisons: Sequence[Changes]) -> list[str]:
+def render_text(comparisons: Sequence[Changes]) -> str:
     """The headlines, what was compared, then each comparison."""
     sides = [comparisons[0].before, *(one.after for one in comparisons)]
     lines = [*(one.headline for one in comparisons), "", *columns([_named(side) for side in sides])]
@@ -21,7 +21,7 @@ def render_text(comparisons: Sequence[Changes]) -> list[str]:
         lines += [f"  {subject}" for subject in one.subjects]
         for section in one.sections:
             lines += _section(section)
-    return lines
+    return "\n".join(lines) + "\n"
 
 
 def _named(side: Side) -> tuple[str, ...]:
@@ -41,6 +41,6 @@ def _section(section: Section) -> Iterator[str]:
 
 
 def _line(change: Change) -> str:
-    values = " -> ".join(one_line(value, limit=_LONGEST_VALUE) or "none" for value in (change.before, change.after))
+    values = " -> ".join(one_line(value, limit=_LONGEST_VALUE) for value in (change.before, change.after))
     reason = f"; {one_line(change.reason, limit=_LONGEST_REASON)}" if change.reason else ""
     return f"{change.effect.value:<9}  {change.name}: {values}{reason}"

@@ -44,18 +44,18 @@ def _compare(name: str, before: KeptRun, after: KeptRun, old: Evidence, new: Evi
     if not (found.lost or found.gained):
         return None
     interval = found.interval
+    effect = Effect.WORSE if interval.high < 0 else Effect.BETTER if interval.low > 0 else Effect.UNDECIDED
+    # What the spec lets an eval lose against its reference is drawn beside it, and decides nothing here.
+    allowed = Target(relation=">=", limit=-float(new.detail.get("tolerance", 0.0)), reference=0.0)
+    check = f"evals.{name}"
     return Change(
-        name=f"evals.{name}",
+        name=check,
         before=finding_alone(old),
         after=finding_alone(new),
-        effect=Effect.WORSE if interval.high < 0 else Effect.BETTER if interval.low > 0 else Effect.UNDECIDED,
+        effect=effect,
         reason=_told(found),
         difference=Evidence(
-            name=f"evals.{name}",
-            value=found.difference,
-            n=found.n,
-            interval=interval,
-            target=Target(relation=">=", limit=0.0, reference=0.0),
+            name=check, value=found.difference, n=found.n, interval=interval, target=allowed, verdict=effect.verdict
         ),
     )
 

@@ -99,7 +99,7 @@ def _compare(name: str, metric: Metric, old: Evidence, new: Evidence, *, margin:
         after=after,
         effect=effect,
         reason="; ".join(filter(None, (told, doubt.spoilt, excuse if is_excused else ""))),
-        difference=Evidence(name=name, value=sign * share, n=new.n, interval=gained, target=target),
+        difference=Evidence(name=name, value=sign * share, n=new.n, interval=gained, target=target, verdict=effect.verdict),
     )
 
 
