@@ -89,6 +89,7 @@ def main(file: Path) -> None:
         delays=loop.delays,
         stopped=loop.stopped,
         cpu_s=loop.cpu_s,
+        went_first=loop.went_first,
     )
     file.write_bytes(pickle.dumps(outcome))
 

@@ -97,9 +97,8 @@ def client_delay(result: PointResult) -> Evidence:
     """How late the load generator itself ran, so that a reader can tell its error from the server's."""
     mean, most = result.client_delay_mean_s * 1000, result.client_delay_max_s * 1000
     reason = f"the client's event loop ran {mean:.2f} ms late on average, {most:.2f} ms at most; it adds to every time above"
-    return Evidence(
-        name="client_delay_max_ms", value=round(most, 3), unit="ms", reason=reason, detail={"mean_ms": round(mean, 3)}
-    )
+    detail = {"mean_ms": round(mean, 3), "went_first": result.client_went_first}
+    return Evidence(name="client_delay_max_ms", value=round(most, 3), unit="ms", reason=reason, detail=detail)
 
 
 def unit_of(metric: Metric) -> str:

@@ -107,6 +107,7 @@ def _result(loop: Loop | Processes, workload: Workload, point: PerfPoint, watch:
         client_cpu_s=loop.cpu_s,
         checked=_checked(loop.window_sent, workload.window) if len(samples) == len(workload.window) else (),
         client_processes=loop.count,
+        client_went_first=loop.went_first,
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from hallmark.perf.backlog import Backlog
 from hallmark.perf.connection import Address, Connection, TimedRequest
+from hallmark.perf.first_in_line import FirstInLine
 
 TICK_S = 0.02
 POLL_S = 0.1
@@ -75,23 +76,33 @@ class Loop(ABC):
         self.delays: list[float] = []
         self.stopped = ""
         self.cpu_s = 0.0
+        self._line = FirstInLine()
         self._out_of_time = False
 
     async def run(self, warmup: Sequence[bytes], window: Sequence[bytes], *, progress: Callable[[int, int], None]) -> None:
         """Send both, one after the other; the warm-up always in a closed loop."""
         self._deadline = time.perf_counter() + self._bounds.limit_s
         try:
-            await self._phase(warmup, self.warmup_sent, self._by_users, done=no_progress)
-            self.delays.clear()
-            progress(0, len(window))
-            if not self.stopped:
-                with self._bounds.during:
-                    before = time.process_time()
-                    await self._phase(window, self.window_sent, self._send_all, done=progress)
-                    self.cpu_s = time.process_time() - before
+            with self._line:
+                await self._phase(warmup, self.warmup_sent, self._by_users, done=no_progress)
+                self.delays.clear()
+                progress(0, len(window))
+                if not self.stopped:
+                    await self._window(window, progress)
         finally:
             for connection in self._idle:
                 connection.close()
+
+    async def _window(self, window: Sequence[bytes], progress: Callable[[int, int], None]) -> None:
+        with self._bounds.during:
+            before = time.process_time()
+            await self._phase(window, self.window_sent, self._send_all, done=progress)
+            self.cpu_s = time.process_time() - before
+
+    @property
+    def went_first(self) -> bool:
+        """Whether it had a core as soon as it needed one, all the time."""
+        return self._line.kept
 
     @abstractmethod
     async def _send_all(self, requests: Sequence[bytes], sent: list[TimedRequest], done: Done) -> None:
@@ -184,6 +195,7 @@ class Loop(ABC):
                 return f"the point's {self._bounds.limit_s:.0f} s are over"
             if now - asked >= POLL_S:
                 asked = now
+                self._line.look()
                 if reason := self._bounds.should_stop():
                     return reason
 

@@ -45,3 +45,4 @@ class Outcome:
     delays: list[float]
     stopped: str
     cpu_s: float
+    went_first: bool

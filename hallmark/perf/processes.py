@@ -102,6 +102,8 @@ class Processes:
         self.stopped = ""
         self.cpu_s = 0.0
         """Of the busiest process."""
+        self.went_first = False
+        """Whether each of them had a core as soon as it needed one."""
 
     async def run(self, warmup: Sequence[bytes], window: Sequence[bytes], *, progress: Callable[[int, int], None]) -> None:
         """Send both, one after the other. HarnessError where a process does not end as it should."""
@@ -178,3 +180,4 @@ class Processes:
         self.warmup_sent = [warmup[place] for place in sorted(warmup)]
         self.window_sent = [window[place] for place in sorted(window)]
         self.cpu_s = max(outcome.cpu_s for outcome in outcomes)
+        self.went_first = all(outcome.went_first for outcome in outcomes)

@@ -121,6 +121,8 @@ class PointResult:
     client_cpu_s: float = 0.0
     """CPU time of the client's process in the window; of several, of the busiest one."""
     client_processes: int = 1
+    client_went_first: bool = False
+    """Whether the client had a core as soon as it needed one, all the time (`first_in_line.py`)."""
     checked: tuple[Checked, ...] = ()
     """Some of its answers, evenly spread over the window."""
     left_out: tuple[Sample, ...] = ()

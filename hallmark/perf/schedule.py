@@ -35,18 +35,21 @@ def judge_schedule(evidence: Sequence[Evidence], result: PointResult, point: Per
     """The evidence of an open loop's point with that of its schedule; that of a closed loop as it is. `load`: of its window."""
     if not point.arrivals or not result.samples:
         return list(evidence)
-    lag = _judge_lag(result.samples)
+    lag = _judge_lag(result)
     if lag.verdict is Verdict.VOID:
         return [*(overruled(item, lag.reason) if item.target else item for item in evidence), lag]
     return [*evidence, lag, _judge_queue(result.samples, point, load)]
 
 
-def _judge_lag(samples: Sequence[Sample]) -> Evidence:
+def _judge_lag(result: PointResult) -> Evidence:
+    samples = result.samples
     lags = sorted(sample.lag_s * 1000 for sample in samples)
     p99 = lags[math.ceil(0.99 * len(lags)) - 1]
     most = max(MOST_LAG_MS, _SHARE_OF_TTFT * 1000 * statistics.median(sample.ttft_s for sample in samples))
     late = p99 > most
     reason = f"the client sent its requests late: {p99:.2f} ms at p99, {most:.2f} ms are allowed" if late else ""
+    if late and not result.client_went_first:
+        reason += "; it waited for a core like any other process: CAP_SYS_NICE, or `ulimit -r 1`, lets it go first"
     return Evidence(
         name=LAG,
         value=round(p99, 3),

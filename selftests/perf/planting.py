@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,6 +30,7 @@ FAULTS: Mapping[str, str] = {
     "shortens": "an answer has only this share of its tokens, and its usage tells of all",
     "spoils": "while so many streams are under way, the first letter of each answer is another",
     "gathers": "pieces of a stream are passed on so many at a time",
+    "admits": "so many streams are passed on at a time; the others wait",
 }
 ROOT = Path(__file__).resolve().parents[2]
 _STALL_S = 0.5
@@ -64,20 +65,23 @@ class Proxy:
         """How many were asked for."""
         self._under_way = 0
         self._kept: dict[bytes, bytes] = {}
+        self._places = asyncio.Semaphore(round(faults.get("admits", 2**20)))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection of a client, with one of its own to the server."""
-        server_reader, server_writer = await asyncio.open_connection(self._host, self._port)
+        """One connection of a client. Each request has one of its own to the server, which closes those that idle."""
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = re.search(rb"(?i)content-length:\s*(\d+)", head)
                 body = await reader.readexactly(int(length[1])) if length else b""
-                await self._exchange(head, body, writer, (server_reader, server_writer))
+                server = await asyncio.open_connection(self._host, self._port)
+                try:
+                    await self._exchange(head, body, writer, server)
+                finally:
+                    server[1].close()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            server_writer.close()
             writer.close()
 
     async def _exchange(
@@ -92,12 +96,13 @@ class Proxy:
         if streamed and "late" in self._faults and self._streams > self._faults["late"]:
             await asyncio.sleep(self._faults["by"])
         sent = self._shortened(asked) if "shortens" in self._faults and asked else body
-        server[1].write(re.sub(rb"(?i)content-length:\s*\d+", b"content-length: %d" % len(sent), head) + sent)
-        self._under_way += streamed
-        try:
-            answer = await (self._stream if streamed else self._whole)(asked, server[0], writer)
-        finally:
-            self._under_way -= streamed
+        async with self._places if streamed else nullcontext():
+            server[1].write(re.sub(rb"(?i)content-length:\s*\d+", b"content-length: %d" % len(sent), head) + sent)
+            self._under_way += streamed
+            try:
+                answer = await (self._stream if streamed else self._whole)(asked, server[0], writer)
+            finally:
+                self._under_way -= streamed
         self._kept[body] = answer
 
     def _shortened(self, asked: Mapping[str, Any]) -> bytes:

@@ -48,6 +48,7 @@ WINDOWS = {
     ),
     "with a failed warm-up": a_window(replace(CALM, warmup_failures=(Failed(start=0.0, error="status 500"),), stopped="it died")),
     "of a client that is late": a_window(CALM, late_ms=40.0),
+    "of a client that went first": a_window(replace(CALM, client_went_first=True)),
     "of a smoke run": a_window(CALM, client=None),
 }
 
