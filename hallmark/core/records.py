@@ -79,6 +79,8 @@ class Record:
     """One line for the report: why this verdict."""
     evidence: tuple[Evidence, ...] = ()
     duration_s: float = 0.0
+    waited_s: float = 0.0
+    """How much of that it took until the server was ready, with its environment and its device: no work of the check."""
     started_at: str = ""
     nodeid: str = ""
     measured: bool = True

@@ -16,7 +16,7 @@ from hallmark.core.load import Miss, explanation
 from hallmark.plugin.causes import Causes
 from hallmark.plugin.cells import REF, TO_FIND_OUT
 from hallmark.plugin.checks import Check, CheckRef
-from hallmark.plugin.item_record import CHECK, LOAD, STARTED
+from hallmark.plugin.item_record import CHECK, LOAD, STARTED, WAITED
 from hallmark.plugin.outcome import NotMeasured
 from hallmark.plugin.run_folders import RunFolders
 from hallmark.plugin.session import AcceptanceSession
@@ -68,6 +68,10 @@ class CellServers:
             tools.prepare_evals()
         return tools.server
 
+    def waited_s(self, cell_id: str) -> float:
+        """How long the checks of the cell have waited for its server so far."""
+        return self._tools[cell_id].testbed.waited_s if cell_id in self._tools else 0.0
+
     def testbed_of(self, cell: Cell, folder: Path) -> Testbed:
         """A testbed of the cell, as the options want it, that writes into `folder`."""
         from hallmark.plugin.cell_tools import make_testbed
@@ -95,6 +99,7 @@ class CellServers:
         if ref is None:
             return
         item.stash[STARTED] = datetime.now(UTC).isoformat(timespec="milliseconds")
+        item.stash[WAITED] = self.waited_s(ref.cell)
         item.stash[CHECK] = Check(ref)
         if ref.kind not in _WITHOUT_DEVICE:
             self.tools(ref.cell).testbed.require_device()

@@ -18,6 +18,8 @@ from hallmark.plugin.outcome import Outcome
 CHECK = pytest.StashKey[Check]()
 STARTED = pytest.StashKey[str]()
 LOAD = pytest.StashKey[Load]()
+WAITED = pytest.StashKey[float]()
+"""Seconds that the checks of the cell had waited for its server before this one began."""
 _OUTCOME = pytest.StashKey[Outcome]()
 
 
@@ -28,8 +30,11 @@ def note(item: pytest.Item, outcome: Outcome) -> None:
         item.stash[_OUTCOME] = outcome
 
 
-def record_of(item: pytest.Item, ref: CheckRef, *, default_start: str) -> Record:
-    """The record of an item that has run. Whether a PASS stands is decided by its evidence, in the report."""
+def record_of(item: pytest.Item, ref: CheckRef, *, default_start: str, waited_s: float) -> Record:
+    """The record of an item that has run. Whether a PASS stands is decided by its evidence, in the report.
+
+    `waited_s`: how long the checks of the cell have waited for its server by now.
+    """
     check = item.stash.get(CHECK, None)
     evidence = tuple(check.evidence) if check else ()
     outcome = item.stash.get(_OUTCOME, None)
@@ -44,6 +49,7 @@ def record_of(item: pytest.Item, ref: CheckRef, *, default_start: str) -> Record
         reason=outcome.reason,
         evidence=evidence,
         duration_s=(datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds(),
+        waited_s=waited_s - item.stash.get(WAITED, waited_s),
         started_at=started,
         nodeid=item.nodeid,
         measured=outcome.measured,

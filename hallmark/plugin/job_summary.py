@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hallmark.report.annotations import annotations
+from hallmark.report.annotations import annotations_of
 from hallmark.report.document import Report
 from hallmark.report.render_markdown import render_front, render_markdown
 
@@ -31,7 +31,7 @@ def publish(
     for report in reports:
         if path and (wrong := _append(path, report, folder=folders[report.cell], redact=redact)):
             terminal.write_line(f"hallmark: the job summary was not written: {path}: {wrong}", yellow=True)
-        for one in annotations(report) if on_github else ():
+        for one in annotations_of(report) if on_github else ():
             terminal.write_line(redact(str(one)))
 
 

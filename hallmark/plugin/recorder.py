@@ -83,7 +83,8 @@ class Recorder:
             self._tell(item, ref, report, exc=self._servers.root_cause(ref, call.excinfo.value), during_call=call.when == "call")
         self._redact(report)
         if call.when == "teardown":
-            plain = plain_record(record_of(item, ref, default_start=self._session.stamp.started_at))
+            waited_s = self._servers.waited_s(ref.cell)
+            plain = plain_record(record_of(item, ref, default_start=self._session.stamp.started_at, waited_s=waited_s))
             setattr(report, RECORD, plain)
             report.user_properties += properties_of(
                 record_from_plain(plain),

@@ -26,7 +26,7 @@ class Annotation:
         return f"::{self.level} title={_property(self.title)}::{_data(one_line(self.message, limit=1000))}"
 
 
-def annotations(report: Report) -> list[Annotation]:
+def annotations_of(report: Report) -> list[Annotation]:
     """The decision where it is none to be glad of, what is to blame for it, and waivers that are not needed any more."""
     found = list(_found(report))
     return [one for level in ("error", "warning", "notice") for one in _few([each for each in found if each.level == level])]

@@ -62,6 +62,9 @@ class Row:
     reason: str
     evidence: tuple[Evidence, ...] = ()
     duration_s: float = 0.0
+    """How long the check took, without what it waited for."""
+    waited_s: float = 0.0
+    """How long it waited before until the server was ready."""
     measured: bool = True
     demanded: bool = True
     load: Load | None = None
@@ -155,6 +158,11 @@ class Report:
     """Each check that the spec waives, whether this run needed that or not."""
     waiver_limits: WaiverLimits | None = None
     """What those had to keep to; None of a run that was made before there was a policy."""
+
+    @property
+    def waited_s(self) -> float:
+        """How long it took in all until the server was ready."""
+        return sum(row.waited_s for row in self.rows)
 
     def of_kind(self, kind: Kind) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if row.kind == kind)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from hallmark.core.parts import Kind
 from hallmark.core.records import Evidence
 from hallmark.core.verdict import Verdict
-from hallmark.core.wording import clean, plural, scalar
+from hallmark.core.wording import clean, duration, plural, scalar
 from hallmark.report.document import Outcome, Report, Row
 
 KIND_TITLES: Mapping[Kind, str] = {
@@ -136,6 +136,12 @@ def decisive(row: Row) -> list[Evidence]:
     """What says most: what was held to a tier of its target, else what has an interval, else all that has a target."""
     held = [item for item in row.evidence if item.target]
     return [item for item in held if item.target and item.target.tier] or [item for item in held if item.interval] or held
+
+
+def lasted(report: Report) -> str:
+    """How long the run took, and how much of that until the server was ready."""
+    waited = f", {duration(report.waited_s)} of it until the server was ready" if report.waited_s >= 1 else ""
+    return duration(report.duration_s) + waited
 
 
 def waiver_lines(report: Report) -> list[str]:

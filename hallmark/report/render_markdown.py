@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 
 from hallmark.core.records import Evidence
 from hallmark.core.wording import (
-    duration,
     interval_text,
     limit_text,
     origin_text,
@@ -16,7 +15,17 @@ from hallmark.core.wording import (
     when,
 )
 from hallmark.report.document import Attachment, Report, Row
-from hallmark.report.layout import KIND_TITLES, decisive, facts_of, manifest_line, plan_of, policy_line, tally, waiver_lines
+from hallmark.report.layout import (
+    KIND_TITLES,
+    decisive,
+    facts_of,
+    lasted,
+    manifest_line,
+    plan_of,
+    policy_line,
+    tally,
+    waiver_lines,
+)
 from hallmark.report.markdown import fold as _fold
 from hallmark.report.markdown import table as _table
 from hallmark.report.markdown import text as _text
@@ -76,7 +85,7 @@ def _header(report: Report) -> list[tuple[str, str]]:
         ("Cell", _text(report.cell)),
         ("Workflow", _text(report.workflow)),
         ("Started", _text(when(report.started_at))),
-        ("Duration", duration(report.duration_s)),
+        ("Duration", lasted(report)),
         ("Demanded checks measured", f"{report.demanded - len(report.missing)} of {report.demanded}"),
         *((("Machine", _text(report.load.line)),) if report.load.line else ()),
         ("Samples", f"{report.samples:,}"),

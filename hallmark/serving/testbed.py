@@ -6,7 +6,9 @@ failure instead of trying again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -32,6 +34,8 @@ from hallmark.specs.cell import Cell
 from hallmark.specs.model_spec import ModelSpec
 
 Made = TypeVar("Made")
+_WAITED_FOR = frozenset({"plan", "server"})
+"""Steps that take long and are no part of any check: an environment is built for the first, and a device waited for."""
 _READ_BACK = {"version": "/version", "models": "/v1/models"}
 
 
@@ -64,6 +68,8 @@ class Testbed:
         )
         self._made: dict[str, Any] = {}
         self._failed: dict[str, Exception] = {}
+        self.waited_s = 0.0
+        """How long whoever asked first has waited so far for the environment to be built and the server to be ready."""
         self._on_record: object = None
         """What the environment's file was made from."""
         self.served: dict[str, Any] = {}
@@ -77,11 +83,21 @@ class Testbed:
             raise self._failed[name].with_traceback(None)
         if name not in self._made:
             try:
-                self._made[name] = make()
+                with self._counted() if name in _WAITED_FOR else nullcontext():
+                    self._made[name] = make()
             except Exception as exc:
                 self._failed[name] = exc
                 raise
         return cast("Made", self._made[name])
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Add what passes to `waited_s`; what is made on the way to something else counts once."""
+        before, began = self.waited_s, time.monotonic()
+        try:
+            yield
+        finally:
+            self.waited_s = before + time.monotonic() - began
 
     @property
     def attached(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -74,3 +75,15 @@ def test_a_summary_that_github_would_refuse_for_its_length_has_no_details(place:
     assert "# stand-in on cpu: REJECTED\n" in text
     assert "<details>" not in text
     assert "<details>" in (ended.folder / "report.md").read_text(encoding="utf-8")
+
+
+def test_the_start_of_the_server_is_the_duration_of_no_check(place: Place) -> None:
+    place.spec(faults="slow-start=1.5")
+    ended = place.release(workflow="tests").end()
+    assert ended.code == 0, ended.said
+    (first,) = [row for row in ended.rows.values() if row["waited_s"] > 0]
+    assert first["waited_s"] >= 1.5
+    assert first["duration_s"] < first["waited_s"]
+    records = [json.loads(line) for line in (ended.folder / "records.jsonl").read_text(encoding="utf-8").splitlines()]
+    (whole,) = [one["duration_s"] for one in records if one.get("waited_s", 0) > 0]
+    assert whole == pytest.approx(first["duration_s"] + first["waited_s"])

@@ -349,6 +349,12 @@ def test_rows_keep_the_manifests_order_and_extras_come_last() -> None:
     assert report.counts == {"PASS": 2, "CONDITIONAL": 0, "INCONCLUSIVE": 1, "VOID": 0, "FAIL": 0, "ERROR": 0}
 
 
+def test_what_a_check_waited_for_is_not_its_duration() -> None:
+    report = build(manifest("server.a", "server.b"), [replace(GOOD, duration_s=40.0, waited_s=38.5), record("server.b")])
+    assert [(row.duration_s, row.waited_s) for row in report.rows] == [(1.5, 38.5), (1.5, 0.0)]
+    assert (report.waited_s, report.duration_s) == (38.5, 640.0), "the run itself took all of it"
+
+
 def test_several_records_of_a_check_are_told() -> None:
     report = build(manifest("server.a"), [GOOD, bad(FAIL, check="server.a")])
     assert report.rows[0].reason == "told why (worst of 2 records)"

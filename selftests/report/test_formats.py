@@ -13,7 +13,7 @@ import pytest
 from hallmark.core.records import Evidence, Interval, Target
 from hallmark.core.verdict import Verdict
 from hallmark.core.wording import finding
-from hallmark.report.annotations import annotations
+from hallmark.report.annotations import annotations_of
 from hallmark.report.build import build
 from hallmark.report.document import Report
 from hallmark.report.render import renderers
@@ -134,6 +134,21 @@ def test_every_format_says_who_waives_what_until_when_and_what_came_of_it(file: 
 
 
 @pytest.mark.parametrize("file", ["report.html", "report.md"])
+def test_a_report_says_how_long_the_server_was_waited_for(file: str) -> None:
+    waiting = replace(record("server.a"), duration_s=40.0, waited_s=38.5)
+    assert "38.5 s" in renderers()[file](build(manifest("server.a"), [waiting]))
+    assert "until the server was ready" not in renderers()[file](build(manifest("server.a"), [record("server.a")]))
+
+
+def test_a_case_of_junit_took_what_the_check_took() -> None:
+    waiting = replace(record("server.a"), duration_s=40.0, waited_s=38.5)
+    (case,) = [
+        one for one in suite_of(build(manifest("server.a"), [waiting])).findall("testcase") if one.get("name") == "server.a"
+    ]
+    assert case.get("time") == "1.500"
+
+
+@pytest.mark.parametrize("file", ["report.html", "report.md"])
 def test_a_report_begins_with_its_waivers_and_shows_the_policy(file: str) -> None:
     text = renderers()[file](build(manifest("server.a", "server.b", waived=("server.a",)), [record("server.b")]))
     first = "1 of 2 demanded checks is waived (50.0 %; the policy allows 5 %):"
@@ -241,32 +256,32 @@ def test_a_badge_says_outcome_tier_and_day_in_its_colour(name: str) -> None:
 
 
 def test_annotations_name_what_is_red_and_no_more_than_are_shown() -> None:
-    told = [str(one) for one in annotations(report_of("rejected"))]
+    told = [str(one) for one in annotations_of(report_of("rejected"))]
     assert told[0] == "::error title=Llama-3.3-70B on t3k%3A REJECTED::3 checks failed in this run; the release is rejected."
     assert any(line.startswith("::error title=Llama-3.3-70B on t3k%3A evals.ifeval::FAIL: exact_match 0.812") for line in told)
     assert not any("spec.python" in line for line in told)
     many = [record(f"server.a{place}", Verdict.FAIL, reason=f"reason {place}") for place in range(30)]
-    shown = annotations(build(manifest(*(one.check for one in many)), many))
+    shown = annotations_of(build(manifest(*(one.check for one in many)), many))
     assert len(shown) == 10
     assert (shown[-1].level, shown[-1].title) == ("error", "22 more")
 
 
 def test_annotations_of_a_good_run_are_none_and_a_waiver_that_is_not_needed_is_a_notice() -> None:
-    assert annotations(build(manifest("server.a"), [record("server.a")])) == []
-    (notice,) = annotations(build(manifest("server.a", waived=("server.a",)), [record("server.a")]))
+    assert annotations_of(build(manifest("server.a"), [record("server.a")])) == []
+    (notice,) = annotations_of(build(manifest("server.a", waived=("server.a",)), [record("server.a")]))
     assert notice.level == "notice"
     assert "not needed any more" in notice.message
 
 
 @pytest.mark.parametrize(("reason", "told"), [("-m evals", 0), ("--limit 5", 1)])
 def test_what_was_left_out_on_purpose_is_not_annotated(reason: str, told: int) -> None:
-    found = annotations(build(manifest("server.a", "server.b", partial=(reason,)), [record("server.a")]))
+    found = annotations_of(build(manifest("server.a", "server.b", partial=(reason,)), [record("server.a")]))
     assert [one.level for one in found] == ["warning"] * (1 + told)
     assert sum("server.b" in one.title for one in found) == told
 
 
 def test_an_annotation_is_one_line_whatever_is_in_it() -> None:
-    for one in annotations(nasty_report()):
+    for one in annotations_of(nasty_report()):
         assert not set("\r\n") & set(str(one))
         assert str(one).count("::") >= 2
         title = str(one).removeprefix(f"::{one.level} title=").partition("::")[0]
