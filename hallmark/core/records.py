@@ -219,12 +219,14 @@ class RecordLog:
         """NaN is refused: absence needs a reason."""
         self._chain.append(without_secrets(to_plain(record), self._redactor))
 
-    def end(self, files: Mapping[str, FileDigest], *, rendered: Iterable[str], still_written: str, interrupted: bool) -> None:
+    def end(
+        self, files: Mapping[str, FileDigest], *, rendered: Iterable[str], may_grow: Iterable[str], interrupted: bool
+    ) -> None:
         """The line behind the last record: what lies in the folder. `rendered` are the files of the report, which is made from
-        all this and comes after it; to `still_written` lines may be added.
+        all this and comes after it; to logs that `may_grow` lines may be added.
         """
         digests = {path: asdict(digest) for path, digest in files.items()}
-        told = {"interrupted": interrupted, "rendered": sorted(rendered), "still_written": still_written}
+        told = {"interrupted": interrupted, "rendered": sorted(rendered), "may_grow": sorted(may_grow)}
         self._chain.mark("ends", {**told, "root": root_of_files(files), "files": digests})
 
     def reported(self, files: Iterable[str]) -> None:

@@ -104,7 +104,7 @@ class CellRun:
         self._redact_logs()
         rendered = renderers()
         files = digest_folder(self.folder, without={*rendered, RECORDS_FILE})
-        self._log.end(files, rendered=rendered, still_written=RUN_LOG, interrupted=interrupted)
+        self._log.end(files, rendered=rendered, may_grow=(RUN_LOG, *LOGS_OF_OTHERS), interrupted=interrupted)
         report = load(self.folder, interrupted=interrupted)
         self._log.reported(path.name for path in write_all(report, self.folder))
         return report

@@ -305,7 +305,7 @@ ALTERATIONS = (
     Alteration(
         name="a file added", change=added("evals/other.samples.jsonl", "{}\n"), found="evals/other.samples.jsonl: was added"
     ),
-    Alteration(name="the server's log", change=cut("server.log", 0.5), found="server.log: was changed ("),
+    Alteration(name="the server's log", change=cut("server.log", 0.5), found="server.log: was changed in its first "),
     Alteration(
         name="hallmark's log", change=text_of("hallmark.log", "INFO", "WARN"), found="hallmark.log: was changed in its first "
     ),

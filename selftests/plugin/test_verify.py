@@ -119,6 +119,8 @@ def test_a_report_that_is_rendered_again_is_not_accused(folder: Path, capsys: py
 
 def test_a_folder_in_another_place_is_not_accused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / ".DS_Store").write_bytes(b"as a desktop leaves it")
+    with (folder / "server.log").open("a", encoding="utf-8") as log:
+        log.write("what ended the server was slow\n")
     assert verified(folder.rename(folder.with_name("sent-by-mail")), capsys)[0] == 0
 
 

@@ -82,7 +82,7 @@ class _RawRows:
         if self.cell is None or self.manifest is None:
             raise HarnessError("the manifest holds no spec to judge it by")
         if record.check == FINGERPRINT:
-            return [self._fingerprint(self.cell)], "the log-probabilities"
+            return [self._fingerprint(self.cell)], "log-probabilities"
         if target := self._target(record.check):
             smoke = self.manifest.smoke
             evals = self.folder / "evals"

@@ -52,27 +52,30 @@ def _as_at_the_end(run: RunFolder, *, known: Mapping[str, Any]) -> Iterator[Find
     assert ends is not None
     if root_of_files(files) != ends.content.get("root"):
         yield altered(str(ends), "was changed: its root is not that of the files that it lists")
-    grows = ends.content.get("still_written")
+    may_grow = _names(ends.content.get("may_grow"))
     rows = _stated_rows(run, files)
     for path, digest in files.items():
         if path in known:
             continue
         if not (run.path / path).is_file():
             yield altered(path, f"is missing; it had {digest.rows:,} rows")
-        elif path == grows:
+        elif path in may_grow:
             yield from _begins_as(run, path, digest)
         elif run.digest(path)[0] != digest:
             yield altered(path, _what_changed(run, path, digest, rows))
-    rendered = ends.content.get("rendered")
-    expected = {*files, *(rendered if isinstance(rendered, list) else ()), RECORDS_FILE, grows}
+    expected = {*files, *_names(ends.content.get("rendered")), *may_grow, RECORDS_FILE}
     for path in files_below(run.path):
         # What a desktop leaves in every folder that it shows is hidden, and read by nothing here.
         if path not in expected and not Path(path).name.startswith("."):
             yield altered(path, "was added: the run did not write it")
 
 
+def _names(told: object) -> frozenset[str]:
+    return frozenset(map(str, told)) if isinstance(told, list) else frozenset()
+
+
 def _begins_as(run: RunFolder, path: str, digest: FileDigest) -> Iterator[Finding]:
-    """A log to which lines are added after the end."""
+    """A log to which lines may be added after the end, as by a program that is ended then."""
     with (run.path / path).open("rb") as stream:
         before = stream.read(digest.size)
     if FileDigest.of(before.splitlines(keepends=True))[0].sha256 != digest.sha256:

@@ -74,10 +74,10 @@ class Verification:
             are = "thing is" if len(self.altered) == 1 else "things are"
             return f"ALTERED: {len(self.altered)} {are} not as the run wrote it in {self.folder}"
         if not self.ended:
-            return f"INCOMPLETE: {self.folder}: the run was ended before its end; {self.looked_at} are as they were written"
+            return f"INCOMPLETE: {self.folder}: the run was ended before its end; as it wrote them: {self.looked_at}"
         if self.of(Weight.OTHER_JUDGE):
             return f"NOT DECIDED: {self.folder}: this hallmark is another than the run's, and judges otherwise"
-        return f"VERIFIED: {self.report.decision.title} - {self.folder}: {self.looked_at} are as they were written"
+        return f"VERIFIED: {self.report.decision.title} - {self.folder}; as the run wrote them: {self.looked_at}"
 
 
 def verify(folder: Path) -> Verification | None:
