@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hallmark import cli
+from hallmark.core.file_digests import files_below
 from selftests.once import alone_in, shared_folder
 from selftests.plugin.alterations import ALTERATIONS, Alteration, better_score, forged, record_of, seal
 from selftests.plugin.commands import wait_for
@@ -149,6 +150,38 @@ def test_what_is_no_run_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert cli.main(["verify", str(tmp_path)]) == 2
     said = f"{tmp_path}: holds no run (no manifest.json) - name a folder below artifacts/"
     assert capsys.readouterr().err == f"hallmark verify: {said}\n"
+
+
+HOSTILE = (
+    b"",
+    b"\x00\xff",
+    b"null",
+    b"[]",
+    b"{}",
+    b'"text"',
+    b"[" * 100_000,
+    b'{"chain": "ends", "files": {"../../x": 1}}\n',
+    b"1e999\n",
+)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("content", HOSTILE, ids=range(len(HOSTILE)))
+def test_whatever_a_stranger_puts_into_a_folder_ends_in_lines(
+    content: bytes, folder: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """In the place of each file: never accepted with the digests as they were, and no crash where they are made to fit, too."""
+    for file in files_below(folder):
+        altered = Path(shutil.copytree(folder, tmp_path / file.replace("/", "-")))
+        (altered / file).write_bytes(content)
+        code, lines = verified(altered, capsys)
+        assert code in (4, 5), (file, lines)
+        assert lines[0].startswith(("ALTERED", "INCOMPLETE", "NOT DECIDED")), (file, lines)
+        if file != "records.jsonl":
+            seal(altered)
+            code, lines = verified(altered, capsys)
+            assert code in (0, 4, 5), (file, lines)
+        shutil.rmtree(altered)
 
 
 @pytest.mark.long

@@ -11,8 +11,8 @@ class Weight(Enum):
 
     ALTERED = auto()
     """It is not what the run wrote, or contradicts what the run wrote elsewhere."""
-    OTHER_JUDGE = auto()
-    """This hallmark comes to something else; it is another than the one that judged the run."""
+    UNDECIDED = auto()
+    """This hallmark comes to something else, and is another than the one that judged the run; or it could not look."""
     NOT_DERIVED = auto()
     """The folder does not tell."""
     DERIVED = auto()
@@ -39,7 +39,12 @@ def altered(where: str, what: str) -> Finding:
 
 def judged_otherwise(where: str, what: str, *, same_judge: bool) -> Finding:
     """Something that does not follow from what it was derived from; by the `same_judge` as then, it was altered."""
-    return Finding(where=where, what=what, weight=Weight.ALTERED if same_judge else Weight.OTHER_JUDGE)
+    return Finding(where=where, what=what, weight=Weight.ALTERED if same_judge else Weight.UNDECIDED)
+
+
+def not_looked_at(where: str, what: str) -> Finding:
+    """Something that keeps a look from being taken."""
+    return Finding(where=where, what=what, weight=Weight.UNDECIDED)
 
 
 def not_derived(where: str, what: str) -> Finding:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hallmark.core.errors import HallmarkError, UsageError
 from hallmark.core.records import MANIFEST_FILE, RECORDS_FILE
-from hallmark.core.wording import plural
+from hallmark.core.wording import one_line, plural
 from hallmark.report.build import load
 from hallmark.report.document import EXIT_CODES, Report
 from hallmark.workflows.verify.chain_look import look_at_chain
@@ -16,7 +17,7 @@ from hallmark.workflows.verify.dates_look import look_at_dates
 from hallmark.workflows.verify.demands_look import look_at_demands
 from hallmark.workflows.verify.evidence_look import look_at_evidence
 from hallmark.workflows.verify.files_look import look_at_files
-from hallmark.workflows.verify.finding import Finding, Weight, altered
+from hallmark.workflows.verify.finding import Finding, Weight, altered, not_looked_at
 from hallmark.workflows.verify.json_look import look_at_json
 from hallmark.workflows.verify.report_look import look_at_report
 from hallmark.workflows.verify.run_folder import RunFolder
@@ -26,7 +27,8 @@ ALTERED = 5
 BEFORE_CHAINS = 6
 """Its run was made before hallmark recorded chains."""
 
-LOOKS: tuple[Callable[[RunFolder], Iterable[Finding]], ...] = (
+Look = Callable[[RunFolder], Iterable[Finding]]
+LOOKS: tuple[Look, ...] = (
     look_at_chain,
     look_at_files,
     look_at_json,
@@ -66,7 +68,7 @@ class Verification:
             return ALTERED
         if not self.ended:
             return EXIT_CODES["INCOMPLETE"]
-        return EXIT_CODES["INCONCLUSIVE"] if self.of(Weight.OTHER_JUDGE) else self.report.decision.exit_code
+        return EXIT_CODES["INCONCLUSIVE"] if self.of(Weight.UNDECIDED) else self.report.decision.exit_code
 
     @property
     def headline(self) -> str:
@@ -75,8 +77,8 @@ class Verification:
             return f"ALTERED: {len(self.altered)} {are} not as the run wrote it in {self.folder}"
         if not self.ended:
             return f"INCOMPLETE: {self.folder}: the run was ended before its end; as it wrote them: {self.looked_at}"
-        if self.of(Weight.OTHER_JUDGE):
-            return f"NOT DECIDED: {self.folder}: this hallmark is another than the run's, and judges otherwise"
+        if self.of(Weight.UNDECIDED):
+            return f"NOT DECIDED: {self.folder}: whether it is as its run wrote it, this hallmark cannot tell"
         return f"VERIFIED: {self.report.decision.title} - {self.folder}; as the run wrote them: {self.looked_at}"
 
 
@@ -87,15 +89,10 @@ def verify(folder: Path) -> Verification | None:
     run = RunFolder(folder)
     if run.manifest is not None and not run.manifest.chained and not any(run.last(m) for m in ("begins", "ends", "reported")):
         return None
-    findings = [finding for look in LOOKS for finding in look(run)]
-    report: Report | None = None
-    try:
-        report = load(folder)
-    except HallmarkError as exc:
-        if not any(finding.weight is Weight.ALTERED for finding in findings):
-            findings.append(altered(exc.where or str(folder), exc.message))
+    findings = [finding for look in LOOKS for finding in _looked(look, run)]
+    report = _derived(run, findings)
     if report is not None:
-        findings.extend((*look_at_report(run, report), *look_at_evidence(run)))
+        findings.extend((*_looked(partial(look_at_report, derived=report), run), *_looked(look_at_evidence, run)))
     return Verification(
         folder=folder,
         findings=tuple(findings),
@@ -104,6 +101,25 @@ def verify(folder: Path) -> Verification | None:
         looked_at=_counted(run),
         stands_for_all=end.digest if (end := run.last("ends")) else "",
     )
+
+
+def _looked(look: Look, run: RunFolder) -> Iterator[Finding]:
+    """What a look finds. Whoever sends a folder may put anything into it: what stops a look decides nothing, and ends none."""
+    try:
+        yield from look(run)
+    except Exception as exc:
+        yield not_looked_at(str(run.path), f"cannot be looked at: {type(exc).__name__}: {one_line(str(exc))}")
+
+
+def _derived(run: RunFolder, findings: list[Finding]) -> Report | None:
+    """The report that the records give; where there is none, why, unless that follows from what was found."""
+    try:
+        return load(run.path)
+    except Exception as exc:
+        if not any(finding.weight is Weight.ALTERED for finding in findings):
+            told = (exc.where, exc.message) if isinstance(exc, HallmarkError) else ("", f"{type(exc).__name__}: {exc}")
+            findings.append(altered(told[0] or str(run.path), one_line(told[1])))
+        return None
 
 
 def _counted(run: RunFolder) -> str:
@@ -120,7 +136,7 @@ def told(found: Verification) -> Iterator[str]:
     yield found.headline
     for weight, title in (
         (Weight.ALTERED, ""),
-        (Weight.OTHER_JUDGE, "judged otherwise by this hallmark:"),
+        (Weight.UNDECIDED, "not decided, as another hallmark judged the run, or as it cannot be looked at:"),
         (Weight.DERIVED, "derived anew from the raw rows, by the gates that judged them:"),
         (Weight.NOT_DERIVED, "not derived:"),
     ):
