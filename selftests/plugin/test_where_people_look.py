@@ -47,10 +47,11 @@ def test_a_summary_that_cannot_be_written_is_told_and_decides_nothing(place: Pla
     assert (ended.folder / "badge.svg").is_file()
 
 
-def test_pytest_s_own_junit_file_has_what_was_measured(place: Place) -> None:
+@pytest.mark.parametrize("workers", [(), pytest.param(("-n2",), marks=pytest.mark.long)], ids=["plain", "xdist"])
+def test_pytest_s_own_junit_file_has_what_was_measured(place: Place, workers: tuple[str, ...]) -> None:
     place.spec(faults="first-stop-only")
     path = place.folder / "own.xml"
-    place.pytest("-m", "server", f"--junitxml={path}").end()
+    place.pytest("-m", "server", f"--junitxml={path}", *workers).end()
     (suite,) = ET.parse(path).getroot()
     about = {one.get("name"): one.get("value") for one in suite.findall("properties/property")}
     assert about["cell"] == "id_stand-in-server_stand-in_cpu"
