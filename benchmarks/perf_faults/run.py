@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--server-url", default="", metavar="URL", help="a hallmark-tiny that runs already")
     options = parser.parse_args()
     print("| planted | right | times | said | in these words |\n|---|---|---|---|---|")
-    with _server(options.server_url) as url, tempfile.TemporaryDirectory() as folder:
+    with server(options.server_url) as url, tempfile.TemporaryDirectory() as folder:
         for fault in (one for one in FAULTS if options.only in one.name):
             place = Path(folder) / re.sub(r"\W+", "-", fault.name)
             records = [_judged(fault, url, place / str(number)) for number in range(fault.times)]
@@ -46,7 +46,8 @@ def main() -> int:
 
 
 @contextmanager
-def _server(url: str) -> Iterator[str]:
+def server(url: str) -> Iterator[str]:
+    """The base URL of the one that is given, or of one that is started for this."""
     if url:
         yield url
         return

@@ -1,0 +1,71 @@
+"""A server that answers 5 % fewer tokens a second, which no point's target sees: `hallmark ab` beside the same server without it.
+
+    python -m benchmarks.perf_faults.in_turns [--server-url URL] >> benchmarks/perf_faults/TABLE.md
+
+Both are one real vLLM behind a proxy each; that of the candidate passes each request on later by a twentieth of what one takes.
+One user asks, so that this is what throughput loses.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+
+from benchmarks.perf_faults.run import server
+from benchmarks.served import ROOT
+from selftests.perf.planting import planted
+
+_SHARE = 0.05
+_ASKED = {"isl": "64", "osl": "32", "concurrency": "1", "requests": "60"}
+_LIMITS = ("--margin=2%", "--metric=tokens_per_s", "--pairs-max=60", "--minutes=12")
+_TRIALS = 30
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--server-url", default="", metavar="URL", help="a hallmark-tiny that runs already")
+    options = parser.parse_args()
+    with server(options.server_url) as url:
+        later_s = _SHARE / (1 - _SHARE) * _usual_s(url)
+        for name, wanted, by in (
+            ("healthy twin, in turns", "exit 0", 0.0),
+            ("throughput 5 % lower, in turns", "exit 1", later_s),
+        ):
+            with planted(url) as baseline, planted(url, late=0, by=by) as candidate, tempfile.TemporaryDirectory() as folder:
+                code, said = _compared(baseline, candidate, Path(folder))
+            print(f"| {name} | {wanted} | 1 | exit {code} | {said} |", flush=True)
+    return 0
+
+
+def _usual_s(url: str) -> float:
+    """How long one request takes through a proxy, at the median."""
+    with planted(url) as proxied, httpx.Client(base_url=proxied, trust_env=False, timeout=60) as client:
+        (model,) = client.get("/v1/models").json()["data"]
+        body = {"model": model["id"], "prompt": [65] * 64, "max_tokens": 32, "ignore_eos": True, "stream": True}
+        taken = []
+        for _ in range(_TRIALS):
+            begun = time.perf_counter()
+            client.post("/v1/completions", json=body).raise_for_status()
+            taken.append(time.perf_counter() - begun)
+    return sorted(taken)[_TRIALS // 2]
+
+
+def _compared(baseline: str, candidate: str, folder: Path) -> tuple[int, str]:
+    """The exit code of `hallmark ab`, and its lines about the metric."""
+    words: Sequence[str] = [f"--{name}={value}" for name, value in _ASKED.items()]
+    command = [sys.executable, "-m", "hallmark", "ab", f"--baseline={baseline}", f"--candidate={candidate}", *words, *_LIMITS]
+    tokenizer = f"--tokenizer={ROOT / 'fixtures' / 'hallmark_tiny'}"
+    done = subprocess.run([*command, tokenizer, f"--artifacts={folder}"], cwd=ROOT, capture_output=True, text=True, check=False)
+    lines = [line.strip() for line in done.stdout.splitlines() if "tokens_per_s" in line or line.startswith("verdict")]
+    return done.returncode, "; ".join(lines).replace("|", "/") or done.stderr[-300:].replace("\n", " ")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
