@@ -25,9 +25,18 @@ REQUESTS = "requests"
 
 def weigh(evidence: Sequence[Evidence], result: PointResult, point: PerfPoint, load: Load) -> list[Evidence]:
     """The evidence with VOID in the place of each miss that `load`, of the point's window, explains."""
-    # The loop's own lateness is the better witness where something held the process, and not a core, back.
-    load = replace(load, client_late_s=max(load.client_late_s, result.client_late_s))
-    return [_weighed(item, result, point, load) for item in evidence]
+    return [_weighed(item, result, point, as_the_loop_had_it(load, result)) for item in evidence]
+
+
+def as_the_loop_had_it(load: Load, result: PointResult) -> Load:
+    """The load of a window with what the loop that sent and read knows better than the accounts of its whole process.
+
+    Its own lateness tells where something held the process, and not a core, back. Of a loop that went first it tells all: the
+    other threads of its process, which wait like anybody, take no time of a request.
+    """
+    if result.client_went_first:
+        return replace(load, client_late_s=result.client_late_s, client_waited_s=0.0)
+    return replace(load, client_late_s=max(load.client_late_s, result.client_late_s))
 
 
 _METRICS = frozenset(metric.value for metric in Metric)

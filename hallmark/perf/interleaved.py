@@ -7,13 +7,14 @@ verdict falls once, on all of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from hallmark.core.load import Load, Miss, explanation
 from hallmark.core.records import Evidence
 from hallmark.core.verdict import Verdict
 from hallmark.core.wording import plural
+from hallmark.perf.disturbance import as_the_loop_had_it
 from hallmark.perf.judge import judge_requests
 from hallmark.perf.sample import PointResult
 from hallmark.perf.summary import summarise
@@ -61,8 +62,7 @@ def run_of(server: Letter, result: PointResult, point: PerfPoint, load: Load, *,
     found = summarise(result)
     values = {metric: each.value for metric, each in found.items() if isinstance(each, Estimate) and each.value > 0}
     absent = {metric: "" if isinstance(each, Estimate) else each.reason for metric, each in found.items() if metric not in values}
-    # The loop's own lateness is the better witness where something held the process, and not a core, back.
-    heard = replace(load, client_late_s=max(load.client_late_s, result.client_late_s))
+    heard = as_the_loop_had_it(load, result)
     busy = explanation(heard, Miss(late_s=margin * load.seconds))
     return Run(
         server=server,

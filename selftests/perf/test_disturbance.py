@@ -85,6 +85,20 @@ def test_time_per_token_passes_only_with_what_the_client_may_have_slept_through(
     )
 
 
+def test_a_client_that_went_first_slept_through_nothing_but_what_its_loop_was_late() -> None:
+    first = a_result(window_s=4.0, client_went_first=True)
+    assert weighed(first, BUSY, TPOT_MEAN=14.0)["tpot_mean_ms"].verdict is Verdict.PASS
+    held = replace(first, client_late_s=1.0)
+    assert weighed(held, BUSY, TPOT_MEAN=14.0)["tpot_mean_ms"].verdict is Verdict.VOID
+
+
+@pytest.mark.parametrize(("went_first", "verdict"), [(True, Verdict.FAIL), (False, Verdict.VOID)])
+def test_another_threads_lateness_excuses_only_a_client_that_waited_like_it(went_first: bool, verdict: Verdict) -> None:
+    late = replace(QUIET, client_late_s=3.0)
+    result = a_result(window_s=4.0, client_went_first=went_first)
+    assert weighed(result, late, E2E_MEAN=150.0)["e2e_mean_ms"].verdict is verdict
+
+
 def test_where_lengths_differ_the_short_answers_may_have_been_flattered_most() -> None:
     result, point = a_result(), PerfPoint(isl=5, osl=OSL, concurrency=2, requests=40, source="x", targets={Metric.TPOT_P50: 1.0})
     short = replace(result, samples=tuple(replace(s, output_tokens=3) if n % 2 else s for n, s in enumerate(result.samples)))
