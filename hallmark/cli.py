@@ -22,6 +22,7 @@ from hallmark.workflows import (
     capacity_command,
     compare_command,
     completion,
+    history_command,
     init_command,
     open_command,
     reference_command,
@@ -94,6 +95,9 @@ COMMANDS = {
         help="find the most traffic that meets its objectives", make_parser=capacity_command.make_parser, run=capacity_command.run
     ),
     "compare": Command(help="tell what changed between runs", make_parser=compare_command.make_parser, run=compare_command.run),
+    "history": Command(
+        help="show all runs of a folder on one page", make_parser=history_command.make_parser, run=history_command.run
+    ),
     "reference": Command(
         help="keep what a good run answered", make_parser=reference_command.make_parser, run=reference_command.run
     ),

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import pytest
 
 from hallmark.report.build import build
 from hallmark.report.changes.find import changes_between
+from hallmark.report.changes.history import histories_of
 from hallmark.report.changes.kept_run import KeptRun
+from hallmark.report.changes.render_history import render_history
 from hallmark.report.changes.render_html import render_html as render_changes
 from hallmark.report.render_html import render_html
 from selftests.report.samples import ENVIRONMENT, LAUNCH_PLAN, accepted_run, rejected_run
@@ -41,7 +44,7 @@ document.getElementById("page").onload = (event) => {{
   const shown = [...inner.body.querySelectorAll("*")].filter((e) => !e.closest("svg, .skip, thead"));
   const wide = shown.filter((e) => e.getBoundingClientRect().right > limit);
   document.getElementById("out").textContent = JSON.stringify({{
-    width: root.clientWidth, scroll: root.scrollWidth, banner: inner.querySelector(".banner .outcome").innerText,
+    width: root.clientWidth, scroll: root.scrollWidth, banner: inner.querySelector(".banner .outcome")?.innerText ?? "",
     wide: wide.map((e) => e.tagName + "." + e.className + ": " + e.textContent.trim().slice(0, 40)),
   }});
 }};
@@ -93,3 +96,12 @@ def test_the_page_of_changes_fits_its_window(chromium: str, tmp_path: Path, widt
     changes = changes_between(before, after)
     found = measured(chromium, render_changes([changes]), width=width, folder=tmp_path)
     assert found == {"width": width, "scroll": width, "banner": changes.headline, "wide": []}
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [400, 800, 1400])
+def test_the_page_of_a_history_fits_its_window(chromium: str, tmp_path: Path, width: int) -> None:
+    now = datetime(2026, 3, 20, tzinfo=UTC)
+    runs = [KeptRun(folder=tmp_path / "a", manifest=run[0], report=build(*run)) for run in (accepted_run(), rejected_run())]
+    page = render_history(histories_of(runs, now=now, stale_after=timedelta(days=1)), left_out=(), written=now, beside=tmp_path)
+    assert measured(chromium, page, width=width, folder=tmp_path) == {"width": width, "scroll": width, "banner": "", "wide": []}

@@ -28,6 +28,7 @@ REAL = "test_on_a_real_engine"
 HERE = "test_it_does_what_the_readme_says"
 OPEN = "test_the_newest_report_is_opened"
 COMPARED = "test_two_runs_are_compared"
+HISTORY = "test_all_runs_are_shown_on_one_page"
 VERIFIED = "test_the_newest_run_is_verified"
 ATTACHED = "test_a_server_that_runs_is_measured"
 
@@ -59,6 +60,7 @@ RUN_BY = {
     "python3 run.py --workflow release --model hallmark-tiny --docker": IN_CI,
     "python3 run.py --workflow server --model hallmark-tiny --print-plan": IN_CI,
     "hallmark open": OPEN,
+    "hallmark history artifacts": HISTORY,
     "hallmark compare artifacts/OLD artifacts/NEW": COMPARED,
     "hallmark verify": VERIFIED,
     "hallmark completion bash": HERE,
@@ -163,6 +165,14 @@ def test_the_newest_run_is_verified(command: str, place: Place) -> None:
     ended = start(command, place, cwd=place.folder).end()
     said = "artifacts/20260301T000000Z-x-release: made before hallmark recorded chains: nothing can be verified\n"
     assert (ended.code, ended.out) == (6, said)
+
+
+@pytest.mark.parametrize("command", given_to(HISTORY))
+def test_all_runs_are_shown_on_one_page(command: str, place: Place) -> None:
+    write_run(place.artifacts / "OLD", rejected_run())
+    ended = start(command, place, cwd=place.folder).end()
+    assert (ended.code, ended.out.splitlines()[-1]) == (0, "written: artifacts/history.html"), ended.said
+    assert "REJECTED" in (place.artifacts / "history.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.e2e

@@ -135,6 +135,12 @@ class Changes:
         return sum((section.counts for section in self.sections), Counter())
 
     @property
+    def line(self) -> str:
+        """How many changes there are of each effect, such as `2 worse, 3 changed`; empty where there is none."""
+        counts = self.counts
+        return ", ".join(f"{counts[effect]} {effect}" for effect in Effect if counts[effect])
+
+    @property
     def worse(self) -> bool:
         return self.counts[Effect.WORSE] > 0
 

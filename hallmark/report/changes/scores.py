@@ -18,15 +18,15 @@ from hallmark.stats.paired import ALPHA
 
 def scores_section(before: KeptRun, after: KeptRun) -> Section:
     """Every eval that both runs scored. Each of them may be the one that fails: its loss is shown at that part of the level."""
-    old, new = (dict(_scores(run)) for run in (before, after))
+    old, new = (dict(scores_of(run)) for run in (before, after))
     common = [name for name in old if name in new]
     found = (_compare(name, before, after, old[name], new[name], among=len(common)) for name in common)
     changes = [change for change in found if change]
     return Section(topic="scores", changes=tuple(worst_first(changes)), same=len(common) - len(changes))
 
 
-def _scores(run: KeptRun) -> Iterator[tuple[str, Evidence]]:
-    """(name of the eval, its score)"""
+def scores_of(run: KeptRun) -> Iterator[tuple[str, Evidence]]:
+    """(name of the eval, its score), of every eval that was scored."""
     for row in run.report.of_kind("evals"):
         score = next((item for item in row.evidence if _is_score(item)), None)
         if score is not None:
