@@ -316,6 +316,7 @@ def test_the_telling_line(output: str, line: str) -> None:
     assert explain(output)[0] == line
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 @pytest.mark.usefixtures("no_pip_config")
 class TestLock:

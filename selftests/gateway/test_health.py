@@ -92,6 +92,7 @@ def test_with_the_defaults_a_stopped_engine_is_red_within_ten_seconds(tmp_path: 
         assert front.becomes("stuck", within_s=RED_WITHIN_S), f"still green {time.monotonic() - stopped:.1f} s later"
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_what_clients_receive_is_progress_and_no_probe_is_sent(tmp_path: Path) -> None:
     """The engine serves one request at a time and answers no probe meanwhile: a stream that flows keeps it green."""

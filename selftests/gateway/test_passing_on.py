@@ -72,6 +72,7 @@ def test_more_than_the_buffer_may_be_pipelined(front: Running, engine: Engine) -
     assert answer.endswith(b"\r\n\r\n0")
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_a_client_that_reads_nothing_is_not_served_more_and_more(front: Running, engine: Engine) -> None:
     """Pipelined requests whose answers it does not take: the engine is not asked for what nobody reads."""

@@ -14,7 +14,7 @@ from selftests.plugin.commands import Ended
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import ARCHITECTURE, DEVICE, MODEL, WEIGHTS, perf_point
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 NO_FEATURES = {"features": []}
 BIG = {**ARCHITECTURE, "num_hidden_layers": 80, "hidden_size": 8192}

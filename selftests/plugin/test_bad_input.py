@@ -155,6 +155,7 @@ def test_a_path_after_a_blank_is_refused_with_what_to_write(place: Place) -> Non
     assert "write --spec-dir=PATH" in ended.err
 
 
+@pytest.mark.long
 def test_a_python_without_assertions_is_refused(place: Place) -> None:
     """Most checks are assertions: under -O, and unless pytest rewrites them, they are not there."""
     place.spec(faults="accepts-bad-requests")

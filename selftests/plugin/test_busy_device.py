@@ -11,7 +11,7 @@ from hallmark.serving.ports import free_port
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import DEVICE
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 
 @pytest.fixture

@@ -55,6 +55,7 @@ def test_what_is_offered_and_not_declared_is_checked(place: Place) -> None:
     assert left == set(), "grammars are vLLM's own, and the stand-in has none, nor /v1/responses"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("declared", [False, True])
 def test_what_is_not_offered(place: Place, declared: bool) -> None:
     """Neither good nor bad where nobody declares it; a failure where the spec does."""

@@ -12,7 +12,7 @@ from selftests.plugin.commands import Ended
 from selftests.plugin.conftest import SEVERAL, Place
 from selftests.plugin.stand_in_spec import DEVICE, MODEL, WEIGHTS
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 BUILT_FROM = "1a2b3c4d5"
 # What is pinned -> (the verdict, the exit code, a part of the reason).

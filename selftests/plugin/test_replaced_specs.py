@@ -15,6 +15,7 @@ pytestmark = pytest.mark.e2e
 CELL = "id_stand-in-server_stand-in_cpu"
 
 
+@pytest.mark.long
 def test_a_replaced_cell_is_told_wherever_its_result_is(place: Place) -> None:
     shipped = place.whole_spec()
     own = place.folder / "own"

@@ -82,6 +82,7 @@ deadlines._LEAST_FIRST_S = deadlines._SLOWER = 1.0
 """
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_in_a_run_the_checks_after_it_do_not_wait_and_do_not_pass(place: Place) -> None:
     """The stand-in is stuck from its twelfth answer on, and each check waits a second or two for one."""

@@ -29,6 +29,7 @@ def test_on_github_a_red_run_has_a_summary_and_annotations(place: Place) -> None
     assert (ended.folder / "report.md").read_text(encoding="utf-8") in text
 
 
+@pytest.mark.long
 def test_elsewhere_an_option_names_the_summary_and_there_are_no_annotations(place: Place) -> None:
     place.spec()
     github = place.folder / "github.md"
@@ -67,6 +68,7 @@ def test_pytest_s_own_junit_file_has_what_was_measured(place: Place, workers: tu
     ), cases["server.version"]
 
 
+@pytest.mark.long
 def test_a_summary_that_github_would_refuse_for_its_length_has_no_details(place: Place) -> None:
     place.spec(faults="first-stop-only")
     summary = place.folder / "summary.md"
@@ -78,6 +80,7 @@ def test_a_summary_that_github_would_refuse_for_its_length_has_no_details(place:
     assert "<details>" in (ended.folder / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_the_start_of_the_server_is_the_duration_of_no_check(place: Place) -> None:
     place.spec(faults="slow-start=1.5")
     ended = place.release(workflow="tests").end()

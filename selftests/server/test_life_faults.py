@@ -12,6 +12,8 @@ from hallmark.plugin.outcome import Outcome
 from selftests.server.checking import OneCheck, checks_in, function_in
 from selftests.server.started import started
 
+pytestmark = pytest.mark.long
+
 CHECKS = checks_in("test_life.py")
 TOLD, KILLED, STOPPED = (CHECKS[f"server.life.{name}"] for name in ("told-to-end", "engine-killed", "engine-stands-still"))
 FAULTS = {

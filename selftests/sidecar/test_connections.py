@@ -78,6 +78,7 @@ def test_callers_whose_answers_are_awaited_keep_no_probe_out(tmp_path: Path) -> 
         assert not any(map(is_closed, crowd))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\nHo"], ids=["silent", "half a head"])
 def test_a_head_that_does_not_come_in_time_ends_its_connection(tmp_path: Path, sent: bytes) -> None:
     with running(tmp_path, RUNTIME_HEAD_TIMEOUT="0.3") as (url, engine):

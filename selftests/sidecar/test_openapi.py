@@ -80,6 +80,7 @@ def test_no_call_makes_a_5xx_or_an_undeclared_answer(served: str, tmp_path: Path
     assert f"Tested: {len(ROUTES)}" in ended.stdout
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_an_engine_that_is_gone_is_noticed_as_a_5xx(tmp_path: Path) -> None:
     """The fault that the test above must be able to see."""

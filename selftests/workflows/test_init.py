@@ -90,6 +90,7 @@ def test_of_weights_alone_it_states_what_is_missing(tmp_path: Path, capsys: pyte
     assert "server_url" not in (folder / "pytest.ini").read_text()
 
 
+@pytest.mark.long
 def test_a_model_of_the_catalogue_gets_a_spec_in_its_place(tmp_path: Path) -> None:
     assert cli.main(["init", f"--weights={WEIGHTS}", "--device=cpu", f"--folder={tmp_path}"]) == 0
     assert faults_of(tmp_path) == []

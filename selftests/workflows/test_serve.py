@@ -41,6 +41,7 @@ def serving(place: Place, *more: str, **environ: str) -> tuple[Command, str]:
     return command, wait_for(said, "URL")
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 @pytest.mark.parametrize("numbers", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM, signal.SIGINT]], ids=["one", "three"])
 def test_it_serves_until_it_is_told_to_end(place: Place, numbers: list[signal.Signals]) -> None:
@@ -84,6 +85,7 @@ def test_an_engine_without_a_gateway_is_left_alone_until_its_answers_are_whole(p
     assert command.end().code == 0
 
 
+@pytest.mark.long
 @pytest.mark.e2e
 def test_a_second_signal_does_not_wait_for_answers(place: Place) -> None:
     place.spec(engine_args={"itl_ms": 1000})
