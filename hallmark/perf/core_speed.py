@@ -97,17 +97,22 @@ def judge_core_speed(evidence: Sequence[Evidence], spins: Spins, load: Load) -> 
 
     Of a server that is elsewhere these cores tell nothing. What the client makes of theirs, its trial tells.
     """
-    change = abs(spins.change)
-    if load.server is not Place.HERE or change < _NOTABLE:
+    factor = _factor(1 + spins.change)
+    if load.server is not Place.HERE or abs(spins.change) < _NOTABLE:
         return list(evidence)
     why = f"the machine's own cores changed their speed: equal work took {spins.change:+.1%} of time"
-    return [overruled(item, why) if _margin(item) < change else item for item in evidence]
+    return [overruled(item, why) if _margin(item) < factor else item for item in evidence]
+
+
+def _factor(ratio: float) -> float:
+    """A ratio the one way or the other round, whichever is more than 1."""
+    return max(ratio, 1 / ratio) if ratio > 0 else float("inf")
 
 
 def _margin(item: Evidence) -> float:
-    """By what share of its limit a metric that is decided is away from it, at the nearer end of its interval."""
+    """By what factor a metric that is decided would have to differ to be at its limit, at the nearer end of its interval."""
     decided = item.name in _METRICS and item.verdict in (Verdict.PASS, Verdict.FAIL)
     if not decided or not item.target or not (is_number(item.value) and is_number(item.target.limit)):
         return float("inf")
     ends = (item.interval.low, item.interval.high) if item.interval else (float(item.value),)
-    return min(abs(end / float(item.target.limit) - 1) for end in ends)
+    return min(_factor(end / float(item.target.limit)) for end in ends)
