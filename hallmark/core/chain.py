@@ -53,8 +53,8 @@ class ChainWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._number = 0
-        self._previous = ""
+        self._last: tuple[int, str] | None = (0, "")
+        """Number and digest of the last line; None while one is written, and behind one that a signal broke off."""
 
     @classmethod
     def resumed(cls, path: Path) -> ChainWriter:
@@ -63,15 +63,7 @@ class ChainWriter:
         InfrastructureError where that is no line of a chain.
         """
         writer = cls(path)
-        try:
-            content = path.read_bytes()
-            whole = content[: content.rfind(b"\n") + 1]
-            last = whole.splitlines()[-1]
-            writer._number, writer._previous = int(json.loads(last)["number"]), line_digest(last)
-            if len(whole) < len(content):
-                os.truncate(path, len(whole))
-        except (OSError, ValueError, LookupError, TypeError) as exc:
-            raise InfrastructureError(f"does not end with a line of a chain: {exc}", where=str(path)) from exc
+        writer._last = _last_line(path)
         return writer
 
     def mark(self, mark: Mark, content: Mapping[str, Any]) -> None:
@@ -83,15 +75,40 @@ class ChainWriter:
 
         ValueError for NaN: absence needs a reason.
         """
-        linked = {**content, "number": self._number + 1, "previous": self._previous}
+        number, previous = self._last or self._found()
+        linked = {**content, "number": number + 1, "previous": previous}
         line = json.dumps(linked, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+        self._last = None
         try:
             _write(self.path, line + b"\n")
         except OSError as exc:
             raise InfrastructureError(
                 f"cannot write a record: {exc.strerror}", where=str(self.path), hint="free some space or choose --artifacts"
             ) from exc
-        self._number, self._previous = self._number + 1, line_digest(line)
+        self._last = number + 1, line_digest(line)
+
+    def _found(self) -> tuple[int, str]:
+        """Number and digest of the last line that is in the file: only that tells whether what a signal broke off was written."""
+        content = self.path.read_bytes() if self.path.exists() else b""
+        if b"\n" in content:
+            return _last_line(self.path)
+        if content:
+            os.truncate(self.path, 0)
+        return 0, ""
+
+
+def _last_line(path: Path) -> tuple[int, str]:
+    """Number and digest of the last whole line; the part of one behind it is taken away."""
+    try:
+        content = path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        last = whole.splitlines()[-1]
+        found = int(json.loads(last)["number"]), line_digest(last)
+        if len(whole) < len(content):
+            os.truncate(path, len(whole))
+    except (OSError, ValueError, LookupError, TypeError) as exc:
+        raise InfrastructureError(f"does not end with a line of a chain: {exc}", where=str(path)) from exc
+    return found
 
 
 def _write(path: Path, line: bytes) -> None:

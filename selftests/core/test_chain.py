@@ -8,6 +8,7 @@ import os
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,6 +74,33 @@ def test_a_full_disk_leaves_no_half_line_and_the_chain_goes_on(tmp_path: Path, m
     lines = chain.path.read_bytes().splitlines()
     assert [json.loads(line)["check"] for line in lines] == ["a", "c"]
     assert all(json.loads(after)["previous"] == line_digest(before) for before, after in pairwise(lines))
+
+
+@pytest.mark.parametrize("before", [0, 2])
+@pytest.mark.parametrize(("call", "written"), [("open", 0), ("write", 0.5), ("write", 1), ("fsync", 1), ("close", 1)])
+def test_a_signal_at_any_moment_of_a_line_breaks_no_chain(
+    call: str, written: float, before: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C: what it broke off may stand there whole, half or not at all. The line behind it is the next one all the same."""
+    chain = ChainWriter(tmp_path / "records.jsonl")
+    for number in range(before):
+        chain.append({"check": str(number)})
+    real = getattr(os, call)
+
+    def interrupted(*given: Any) -> None:
+        if call == "write":
+            real(given[0], given[1][: round(written * len(given[1]))])
+        elif call != "open":
+            real(*given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(os, call, interrupted)
+        chain.append({"check": "broken off"})
+    chain.append({"check": "interrupted"})
+    lines = chain.path.read_bytes().splitlines()
+    assert [json.loads(line)["number"] for line in lines] == list(range(1, before + 2 + (written == 1)))
+    assert [json.loads(line)["previous"] for line in lines] == ["", *map(line_digest, lines[:-1])]
 
 
 def test_a_chain_goes_on_behind_its_last_whole_line(tmp_path: Path) -> None:
