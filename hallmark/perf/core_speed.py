@@ -29,6 +29,8 @@ _NOTABLE = 0.03
 """So much the same work differs on an idle machine, by its median."""
 _LEAST = 40
 """Fewer pieces of work in the window tell nothing of its halves."""
+_ENOUGH = 10
+"""Fewer pieces in the window do not tell how much they differ from one moment to the next."""
 _METRICS = frozenset(metric.value for metric in Metric)
 
 
@@ -42,13 +44,24 @@ class Spins:
 
     @property
     def change(self) -> float:
-        """By what share the work's time changed: from before the window to after it, or from its first half to its second."""
-        pairs = [(self.before, self.after)]
+        """By what share the work's time changed: from before the window to after it, or from its first half to its second.
+
+        From before to after it counts where it is more than what pieces of the window differ by from moment to moment anyway.
+        """
+        pairs = [(self.before, self.after)] if self._differ_by_more_than_moments else []
         if len(self.during) >= _LEAST:
             half = len(self.during) // 2
             pairs.append((self.during[:half], self.during[half:]))
         changes = (statistics.median(later) / statistics.median(first) - 1 for first, later in pairs if first and later)
         return max(changes, key=abs, default=0.0)
+
+    @property
+    def _differ_by_more_than_moments(self) -> bool:
+        if not self.before or not self.after or len(self.during) < _ENOUGH:
+            return bool(self.before and self.after)
+        tenths = statistics.quantiles(self.during, n=10)
+        before, after = statistics.median(self.before), statistics.median(self.after)
+        return max(before, after) / min(before, after) > tenths[-1] / tenths[0]
 
 
 class CoreSpeed:

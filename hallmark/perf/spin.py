@@ -1,7 +1,8 @@
 """A fixed piece of work, done again and again on one core: `python spin.py`; by how long it takes, the core's speed is told.
 
 It prints a line for each: when (seconds of the clock that all processes of a machine share), and the CPU time in nanoseconds. It
-does so many at once, says `ready`, then one each EVERY_S until its standard input ends, and so many at once again, after `done`.
+does COUNT of them, APART_S from each other, says `ready`, one each EVERY_S until its standard input ends, `done`, COUNT again.
+Done one right after the other they would tell of one moment alone: a core that other machines share is half as fast in the next.
 It is one text of the standard library, so that it starts at once.
 """
 
@@ -10,7 +11,7 @@ import select
 import sys
 import time
 
-AT_ONCE = 20
+COUNT, APART_S = 20, 0.04
 EVERY_S = 0.2
 _STEPS = 15_000
 """About a millisecond."""
@@ -24,17 +25,25 @@ def spin() -> int:
     return time.thread_time_ns() - began
 
 
-def told(count: int) -> str:
-    return "".join(f"{time.perf_counter():.6f} {spin()}\n" for _ in range(count))
+def told() -> str:
+    return f"{time.perf_counter():.6f} {spin()}\n"
+
+
+def some_told() -> str:
+    lines = []
+    for _ in range(COUNT):
+        time.sleep(APART_S)
+        lines.append(told())
+    return "".join(lines)
 
 
 def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    print(told(AT_ONCE), "ready", sep="", flush=True)
+    print(some_told(), "ready", sep="", flush=True)
     while not select.select([sys.stdin], [], [], EVERY_S)[0]:
-        print(told(1), end="", flush=True)
-    print(f"done\n{told(AT_ONCE)}", end="", flush=True)
+        print(told(), end="", flush=True)
+    print(f"done\n{some_told()}", end="", flush=True)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,9 @@ SLOWER_HALF = spins(during=(1000,) * 24 + (1150,) * 24)
         (SLOWER_AFTER, 0.2),
         (SLOWER_HALF, 0.15),
         (spins(during=(1000,) * 8 + (1150,) * 8), 0.0),
+        # Cores that are half as fast in one moment and not in the next have not become slower.
+        (spins(during=(1000, 1250) * 8, after=(1200, 1210, 1190)), 0.0),
+        (spins(during=(1000, 1150) * 8, after=(1200, 1210, 1190)), 0.2),
         (Spins(before=(), during=(), after=()), 0.0),
     ],
 )
