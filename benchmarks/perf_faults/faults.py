@@ -42,7 +42,7 @@ FAULTS = (
     Fault(name="shorter answers", wanted="FAIL answer_length", planted={"shortens": 0.6}),
     Fault(name="wrong answers under load", wanted="FAIL quality", planted={"spoils": 2}),
     Fault(name="queue that grows", wanted="FAIL queue", planted={"admits": 1}),
-    Fault(name="tokens in gulps", wanted="FAIL requests", planted={"gathers": 16}),
+    Fault(name="tokens in gulps", wanted="FAIL tpot_p50_ms", planted={"gathers": 16}),
     Fault(name="a second tenant takes a core", wanted="VOID", burners=("0",)),
     Fault(name="client starved of CPU", wanted="VOID", burners=("0", "0"), client=_STARVED),
     Fault(name="busy machine: six processes burn", wanted="VOID", burners=("",) * 6, times=3),
