@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -55,6 +54,6 @@ def burning(cores: tuple[str, ...]) -> Iterator[None]:
     with ExitStack() as stack:
         for core in cores:
             command = [*(("taskset", "-c", core) if core else ()), sys.executable, "-c", _BURN]
-            process = stack.enter_context(subprocess.Popen(command, env=dict(os.environ)))
+            process = stack.enter_context(subprocess.Popen(command))
             stack.callback(process.terminate)
         yield

@@ -62,7 +62,7 @@ def _judged(fault: Fault, url: str, place: Path) -> Record:
         plants["by"] *= _median_ttft_s(url, place / "healthy")
     spec = write_spec(place / "specs", fault.requests)
     with planted(url, **plants) as proxied, burning(fault.burners):
-        return _measured(proxied, place / "runs", [*spec], fault.client)
+        return _measured(proxied, place / "runs", spec, fault.client)
 
 
 def _measured(url: str, artifacts: Path, spec: list[str], before: tuple[str, ...] = ()) -> Record:

@@ -57,11 +57,13 @@ class Spins:
 
     @property
     def _differ_by_more_than_moments(self) -> bool:
-        if not self.before or not self.after or len(self.during) < _ENOUGH:
-            return bool(self.before and self.after)
-        tenths = statistics.quantiles(self.during, n=10)
-        before, after = statistics.median(self.before), statistics.median(self.after)
-        return max(before, after) / min(before, after) > tenths[-1] / tenths[0]
+        """Neighbours in the window tell what a moment makes of a piece: a change that stays is only between two of them."""
+        if not self.before or not self.after:
+            return False
+        if len(self.during) < _ENOUGH:
+            return True
+        of_moments = statistics.quantiles((_factor(b / a) for a, b in itertools.pairwise(self.during)), n=10)[-1]
+        return _factor(statistics.median(self.after) / statistics.median(self.before)) > of_moments
 
 
 class CoreSpeed:

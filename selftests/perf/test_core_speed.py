@@ -35,6 +35,9 @@ SLOWER_HALF = spins(during=(1000,) * 24 + (1150,) * 24)
         # Cores that are half as fast in one moment and not in the next have not become slower.
         (spins(during=(1000, 1250) * 8, after=(1200, 1210, 1190)), 0.0),
         (spins(during=(1000, 1150) * 8, after=(1200, 1210, 1190)), 0.2),
+        # And those that became slower in the middle have, though the window's own pieces differ by as much.
+        (spins(during=(1000,) * 8 + (1200,) * 8, after=(1200, 1210, 1190)), 0.2),
+        (spins(during=tuple(range(1000, 1200, 12)), after=(1200, 1210, 1190)), 0.2),
         (Spins(before=(), during=(), after=()), 0.0),
     ],
 )
