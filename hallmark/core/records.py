@@ -6,6 +6,7 @@ had measured; its lines are a chain (`chain.py`). A report is made from these fi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -260,10 +261,25 @@ def read_records(path: Path) -> list[Record]:
 
 def read_manifest(path: Path) -> Manifest:
     try:
-        manifest: Manifest = _adapter(Manifest).validate_json(_read(path, "a manifest"))
+        manifest: Manifest = _adapter(Manifest).validate_json(_with_days(_read(path, "a manifest")))
     except ValidationError as exc:
         raise InfrastructureError(f"not a manifest: {_first_of(exc)}", where=str(path), hint=_HINT) from exc
     return manifest
+
+
+def _with_days(content: bytes) -> bytes:
+    """The waivers of a manifest from before a policy governed them, which had `expires` and no issue, as they are written now."""
+    if b'"expires"' not in content:
+        return content
+    try:
+        plain = json.loads(content)
+        waivers = [entry["waiver"] for entry in plain["entries"] if entry.get("waiver")]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return content  # whoever validates it says what is wrong
+    for waiver in waivers:
+        if isinstance(waiver, dict) and "expires" in waiver:
+            waiver.update({"issue": "", "made_on": "", "ends_on": waiver.pop("expires")} | waiver)
+    return json.dumps(plain).encode()
 
 
 def _read(path: Path, what: str) -> bytes:

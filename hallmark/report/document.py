@@ -104,7 +104,8 @@ class WaivedCheck:
 
     @property
     def line(self) -> str:
-        return f"{self.check} {self.waiver}, made on {self.waiver.made_on}: {self.use}"
+        made = f", made on {self.waiver.made_on}" if self.waiver.made_on else ""
+        return f"{self.check} {self.waiver}{made}: {self.use}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

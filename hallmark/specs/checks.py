@@ -16,7 +16,6 @@ from packaging.utils import canonicalize_name
 from hallmark.core.extensions import extensions
 from hallmark.core.records import ManifestEntry
 from hallmark.core.redact import MASK, is_secret_name
-from hallmark.core.waivers import Waiver
 from hallmark.specs.cell import Cell
 from hallmark.specs.model import Feature, LoraAdapter
 from hallmark.specs.needs import binds, to_find_out
@@ -51,7 +50,7 @@ PER_CELL: Mapping[str, Callable[[Cell], Iterable[tuple[Any, str]]]] = {
 
 def demanded(cell: Cell, *, guarded: bool = False, attached: bool = False) -> tuple[ManifestEntry, ...]:
     """Every check of `cell`, kind by kind; `guarded`: its server demands a key; `attached`: somebody else started it."""
-    waivers = {waiver.check: Waiver(**waiver.model_dump(exclude={"check"})) for waiver in cell.entry.waivers}
+    waivers = {waiver.check: waiver.waiver for waiver in cell.entry.waivers}
     entries = [
         ManifestEntry(check=check, kind=declared.kind, title=title)
         for declared in declared_checks()

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
+from hallmark.core.waivers import Waiver
 from hallmark.specs.batching import ContinuousConfig, DeviceConfig, RuntimeConfig, RuntimeConfigs
 from hallmark.specs.gaps import Gaps
 from hallmark.specs.strict import (
@@ -83,6 +84,11 @@ class WaivedCheck(Strict):
         if self.ends_on < self.made_on:
             raise Contradiction(f"ends before it is made ({self.made_on})", "ends_on")
         return self
+
+    @property
+    def waiver(self) -> Waiver:
+        """As a manifest holds it, beside its check."""
+        return Waiver(**self.model_dump(exclude={"check"}))
 
 
 class DeviceEntry(Strict):

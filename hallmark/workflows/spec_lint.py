@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hallmark.specs.cell import Cell
 from hallmark.specs.loader import DOCUMENTS, SUFFIXES, documents
 from hallmark.specs.schema import SCHEMA_FILE
 from hallmark.specs.text_file import listed
-from hallmark.specs.waiver_rules import breaches
+from hallmark.specs.waiver_rules import breaches, ending
 from hallmark.specs.yaml_source import KeyPath
 from hallmark.workflows import spec_architectures
 from hallmark.workflows.spec_drafts import honest
@@ -45,7 +46,7 @@ def lint(folders: Sequence[Path], *, tasks: frozenset[str] | None = None) -> tup
 
 def _of_cells(catalogue: Catalogue, tasks: frozenset[str] | None) -> Iterator[Remark]:
     truth = partial(honest, tasks=tasks_of(catalogue.cells, tasks))
-    rules: tuple[CellRule, ...] = (truth, policy, unreachable, contradictions, unresolved, references, serving, places)
+    rules: tuple[CellRule, ...] = (truth, policy, partial(waiver_days, today=datetime.now(UTC).date()), unreachable, contradictions, unresolved, references, serving, places)
     for cell in catalogue.cells:
         for rule in rules:
             for found in rule(cell):
@@ -57,6 +58,12 @@ def policy(cell: Cell) -> Iterator[CellRemark]:
     """Waivers that the policy of the catalogue does not allow."""
     for breach in breaches(cell):
         yield CellRemark(WAIVERS, Severity.ERROR, breach.message, breach.hint, breach.at)
+
+
+def waiver_days(cell: Cell, *, today: date) -> Iterator[CellRemark]:
+    """Waivers that have ended, or do so soon."""
+    for breach in ending(cell, today=today):
+        yield CellRemark("waiver-days", Severity.WARNING, breach.message, breach.hint, breach.at)
 
 
 def strangers(folder: Path) -> Iterator[Remark]:

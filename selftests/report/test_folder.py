@@ -11,6 +11,7 @@ from hallmark.core.errors import InfrastructureError
 from hallmark.core.files import write_json
 from hallmark.core.records import Manifest, Record, RecordLog, to_plain
 from hallmark.core.redact import MASK, Redactor
+from hallmark.core.verdict import Verdict
 from hallmark.report.build import build, load
 from hallmark.report.render import renderers, write_all
 from selftests.report.samples import ENVIRONMENT, LAUNCH_PLAN, accepted_run, manifest, record, rejected_run
@@ -53,6 +54,25 @@ def test_without_records_nothing_was_measured(tmp_path: Path) -> None:
     assert report.environment.absent == "this run wrote no runtime_environment.json"
     assert report.launch_plan.absent == "this run wrote no launch_plan.json"
     assert load(tmp_path, interrupted=True).decision.outcome == "INTERRUPTED"
+
+
+def test_a_run_from_before_waivers_had_a_policy_is_rendered_again(tmp_path: Path) -> None:
+    """Its waivers had `expires` in the place of days and an issue; they hold as they did."""
+    plain = to_plain(manifest("server.a", waived=("server.a",), waiver_limits=None))
+    (entry,) = plain["entries"]
+    entry["waiver"] = {"owner": "J. Doe", "expires": "2026-03-31", "reason": "memory of the mesh"}
+    write_run(tmp_path, (manifest("server.a"), (record("server.a", Verdict.FAIL, reason="32768 instead of 65536"),)))
+    write_json(tmp_path / "manifest.json", plain)
+    report = load(tmp_path)
+    assert (report.decision.outcome, [row.verdict for row in report.rows]) == ("ACCEPTED", [Verdict.CONDITIONAL])
+    assert [one.line for one in report.waived] == [
+        "server.a waived by J. Doe until 2026-03-31 (memory of the mesh): the check missed, which is accepted"
+    ]
+    assert {path.name for path in write_all(report, tmp_path)} == set(renderers())
+    del entry["waiver"]["owner"]
+    write_json(tmp_path / "manifest.json", plain)
+    with pytest.raises(InfrastructureError, match="not a manifest: entries.0.waiver.owner"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["{not json", "[]", "\udce9".encode("utf-8", "surrogateescape").decode("latin-1"), "null"])

@@ -112,6 +112,12 @@ FAULTS: dict[str, tuple[str, str, Severity, str]] = {
         Severity.ERROR,
         "the waiver of server.chat is for 91 days; at most 90 (hallmark's own policy)",
     ),
+    "a waiver that has ended": (
+        changed("max_context: 512", waived()),
+        "waiver-days",
+        Severity.WARNING,
+        "the waiver of server.chat ended on 2026-04-01: a miss is not waived any more",
+    ),
     "a waiver of what nobody may waive": (
         changed("max_context: 512", waived("server.security.key-stays")),
         "waivers",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from hallmark.specs.catalogue import Catalogue, load_catalogue
 from hallmark.specs.cell import Cell
 from hallmark.specs.checks import declared_checks, demanded
 from hallmark.specs.policy import shipped_limits
-from hallmark.specs.waiver_rules import breaches, require_allowed
+from hallmark.specs.waiver_rules import breaches, ending, require_allowed
 from hallmark.workflows import specs_command
 from selftests.specs.sheets import FAMILY, family_file, line_of, spec_folder, weights_folder
 
@@ -137,6 +138,21 @@ def test_lint_ends_as_a_run_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         loaded(tmp_path / "specs", check)
         assert main(["specs", "lint", f"--spec-dir={tmp_path / 'specs'}"]) == code
         assert ("never waived" in capsys.readouterr().out) == (code == 2)
+
+
+@pytest.mark.parametrize(
+    ("today", "told"),
+    [
+        ("2026-03-17", []),
+        ("2026-03-18", ["the waiver of server.chat ends on 2026-04-01, in 14 days"]),
+        ("2026-03-31", ["the waiver of server.chat ends on 2026-04-01, in 1 day"]),
+        ("2026-04-01", ["the waiver of server.chat ends on 2026-04-01, today"]),
+        ("2026-04-02", ["the waiver of server.chat ended on 2026-04-01: a miss is not waived any more"]),
+    ],
+)
+def test_a_waiver_that_ends_is_told_two_weeks_before_and_from_then_on(tmp_path: Path, today: str, told: list[str]) -> None:
+    _, cell = loaded(tmp_path, "server.chat")
+    assert [breach.message for breach in ending(cell, today=date.fromisoformat(today))] == told
 
 
 def test_every_shipped_waiver_keeps_the_shipped_policy() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from hallmark.core.records import MANIFEST_FILE, Manifest
-from hallmark.core.waivers import Waiver, WaiverLimits
+from hallmark.core.waivers import Broken, Waiver, WaiverLimits
 from hallmark.core.wording import moment
 from hallmark.specs.cell import Cell
 from hallmark.workflows.verify.finding import Finding, altered, not_derived
@@ -42,7 +42,7 @@ def _waivers(manifest: Manifest, cell: Cell | None) -> Iterator[Finding]:
     if cell is None:
         yield not_derived(MANIFEST_FILE, "has waivers, and no spec to hold them against")
         return
-    stated = {waiver.check: Waiver(**waiver.model_dump(exclude={"check"})) for waiver in cell.entry.waivers}
+    stated = {waiver.check: waiver.waiver for waiver in cell.entry.waivers}
     for check, waiver in waived.items():
         where = f"{MANIFEST_FILE}, waiver of {check}"
         if check not in stated:
@@ -57,19 +57,12 @@ def _waivers(manifest: Manifest, cell: Cell | None) -> Iterator[Finding]:
 
 def _against(limits: WaiverLimits | None, check: str, waiver: Waiver) -> Iterator[str]:
     """Why a waiver is none that a run begins with."""
-    days = _days(waiver)
-    if days is None:
+    if waiver.days is None:
         yield f"holds for no days: '{waiver.made_on}' to '{waiver.ends_on}'"
-    elif limits and days > limits.longest_days:
-        yield f"holds for {days} days, and the manifest's own policy allows {limits.longest_days}"
-    if limits and limits.forbids(check):
-        yield "is of what the manifest's own policy never lets be waived"
-
-
-def _days(waiver: Waiver) -> int | None:
-    """How many days lie between its first and its last; None where it has no such days."""
-    try:
-        days = (date.fromisoformat(waiver.ends_on) - date.fromisoformat(waiver.made_on)).days
-    except ValueError:
-        return None
-    return days if days >= 0 else None
+    if limits is None:
+        return
+    told = {
+        Broken.NEVER: "is of what the manifest's own policy never lets be waived",
+        Broken.TOO_LONG: f"holds for {waiver.days} days, and the manifest's own policy allows {limits.longest_days}",
+    }
+    yield from (told[broken] for broken in limits.broken_by(check, waiver))
