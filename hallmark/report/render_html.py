@@ -1,7 +1,12 @@
-"""Report -> one self-contained page: no script, no network, nothing of a model's output that a browser would obey."""
+"""Report -> one self-contained page: no network, nothing of a model's output that a browser would obey.
+
+Its one script filters what is shown, and its policy names the digest of it, so that the browser runs no other.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -19,11 +24,13 @@ from hallmark.core.verdict import Verdict
 from hallmark.perf.series import PointSeries
 from hallmark.report import plots
 from hallmark.report.document import Report, Row
-from hallmark.report.layout import KIND_TITLES, TONES, facts_of, manifest_line, plan_of, policy_line, tally, waiver_lines
+from hallmark.report.layout import TONES, facts_of, manifest_line, plan_of, policy_line, tally, waiver_lines
+from hallmark.report.red_first import in_order
 from hallmark.report.series_plots import Panel, over_time
 from hallmark.report.spread_plots import Spread, spreads
 from hallmark.report.trade_plot import trade_plot, traded
 
+_TEMPLATES = Path(__file__).parent / "templates"
 _LONGEST_VALUE = 140
 _LONGEST_LIST = 6
 _LONGEST_DETAIL = 20_000
@@ -72,8 +79,11 @@ def render_html(report: Report) -> str:
         tone=tone,
         outcome_symbol=symbol,
         shown_causes=_SHOWN_CAUSES,
-        kinds=[(kind, title, report.of_kind(kind)) for kind, title in KIND_TITLES.items() if report.of_kind(kind)],
-        bad={kind: sum(not row.verdict.accepted for row in report.of_kind(kind)) for kind in KIND_TITLES},
+        order=in_order(report),
+        red=sum(not row.verdict.accepted for row in report.rows),
+        verdicts=[(verdict, count) for verdict in reversed(Verdict) if (count := report.counts.get(verdict.value, 0))],
+        script=Markup(_script()),  # noqa: S704 - a file of ours, without anything of a run
+        script_digest=_script_digest(),
         tally=tally(report),
         scores=_scores(evals, axis),
         differences=_differences(evals),
@@ -124,10 +134,20 @@ def _point(row: Row, series: PointSeries | None) -> Point:
 
 
 @cache
+def _script() -> str:
+    return (_TEMPLATES / "filter.js").read_text(encoding="utf-8")
+
+
+def _script_digest() -> str:
+    """As a policy names it."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(_script().encode()).digest()).decode()}"
+
+
+@cache
 def template(name: str) -> Template:
     """A page of `templates/`, with the filters and macros that all of them use."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_cleaned,
@@ -151,6 +171,7 @@ def template(name: str) -> Template:
         finding=wording.finding,
         held_first=_held_first,
         breakable=_breakable,
+        anchor=_anchor,
         detail=_detail,
         log=_end_of_log,
     )
@@ -170,6 +191,11 @@ def _held_first(evidence: Sequence[Evidence]) -> list[Evidence]:
 def _breakable(name: str) -> Markup:
     """A name that a narrow column breaks between its words, not within one."""
     return Markup("<wbr>").join(re.split(r"(?<=[_:,./])", wording.clean(name)))
+
+
+def _anchor(check: str) -> str:
+    """The id of a check's row, which an address can end with."""
+    return re.sub(r"[^\w.-]+", "-", check)
 
 
 def _detail(detail: Mapping[str, Any]) -> str:

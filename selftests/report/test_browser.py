@@ -10,6 +10,7 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ FLAGS = (
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
 )
-# The page itself allows no script, so a page around it measures it in a frame of the wanted width.
+# The page itself allows no script but its own, so a page around it measures it in a frame of the wanted width.
 FRAME = """<!DOCTYPE html>
 <iframe id="page" srcdoc="{page}" style="width:{width}px;height:900px;border:0"></iframe><pre id="out"></pre>
 <script>
@@ -51,6 +52,31 @@ document.getElementById("page").onload = (event) => {{
 </script>"""
 
 
+# A person at the page's filter: what is done to it, and then what the page shows.
+PERSON = """<!DOCTYPE html>
+<iframe id="page" src="{page}" style="width:{width}px;height:900px;border:0"></iframe><pre id="out"></pre>
+<script>
+document.getElementById("page").onload = (event) => {{
+  const view = event.target.contentWindow, page = view.document, said = {{}};
+  const button = (words) => [...page.querySelectorAll("#filter button")].find((one) => one.textContent.includes(words));
+  const type = (words) => {{
+    page.querySelector("#filter input").value = words;
+    page.querySelector("#filter input").dispatchEvent(new view.Event("input", {{ bubbles: true }}));
+  }};
+  const shown = (selector) => [...page.querySelectorAll(selector)].filter((one) => one.getBoundingClientRect().height > 0);
+  const see = (name) => {{
+    said[name] = {{
+      rows: shown("tr[data-check]").map((row) => row.dataset.check), hash: view.location.hash,
+      sections: shown("section[data-group]").map((one) => one.querySelector("h2").textContent),
+      told: page.querySelector("#filter output").textContent, bar: shown("#filter").length,
+    }};
+  }};
+  {does}
+  document.getElementById("out").textContent = JSON.stringify(said);
+}};
+</script>"""
+
+
 @pytest.fixture(scope="module")
 def chromium() -> str:
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -62,15 +88,24 @@ def chromium() -> str:
 
 
 def measured(chromium: str, page: str, *, width: int, folder: Path) -> dict[str, object]:
-    frame = folder / "frame.html"
     quoted = page.replace("&", "&amp;").replace('"', "&quot;")
-    frame.write_text(FRAME.format(page=quoted, width=width), encoding="utf-8")
-    profile = f"--user-data-dir={folder / 'profile'}"
-    command = [chromium, *FLAGS, profile, "--window-size=1600,1000", "--virtual-time-budget=5000", "--dump-dom", frame.as_uri()]
+    return told_by(chromium, FRAME.format(page=quoted, width=width), folder)  # type: ignore[return-value]
+
+
+def told_by(chromium: str, frame: str, folder: Path) -> Any:
+    (folder / "frame.html").write_text(frame, encoding="utf-8")
+    flags = (f"--user-data-dir={folder / 'profile'}", "--allow-file-access-from-files", "--window-size=1600,1000")
+    command = [chromium, *FLAGS, *flags, "--virtual-time-budget=5000", "--dump-dom", (folder / "frame.html").as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     told = re.search(r'<pre id="out">(.*?)</pre>\s*<script>', done.stdout, re.DOTALL)
     assert told, done.stderr[-2000:]
-    return json.loads(unescape(told[1]))  # type: ignore[no-any-return]
+    return json.loads(unescape(told[1]))
+
+
+def seen_by_a_person(chromium: str, folder: Path, does: str, *, at: str = "", width: int = 1280) -> Any:
+    page = folder / "report.html"
+    page.write_text(render_html(build(*rejected_run(), environment=ENVIRONMENT, launch_plan=LAUNCH_PLAN)), encoding="utf-8")
+    return told_by(chromium, PERSON.format(page=page.as_uri() + at, width=width, does=does), folder)
 
 
 @pytest.mark.browser
@@ -105,3 +140,49 @@ def test_the_page_of_a_history_fits_its_window(chromium: str, tmp_path: Path, wi
     runs = [KeptRun(folder=tmp_path / "a", manifest=run[0], report=build(*run)) for run in (accepted_run(), rejected_run())]
     page = render_history(histories_of(runs, now=now, stale_after=timedelta(days=1)), left_out=(), written=now, beside=tmp_path)
     assert measured(chromium, page, width=width, folder=tmp_path) == {"width": width, "scroll": width, "banner": "", "wide": []}
+
+
+RED = ["server.context", "evals.ifeval", "perf.isl128-osl128-c32", "server.custom_probe", "server.echo"]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [800, 1400])
+def test_a_person_finds_what_is_red_and_hands_the_link_on(chromium: str, tmp_path: Path, width: int) -> None:
+    does = """
+      see("first"); button("Only what is red").click(); see("red"); type("IFEVAL floor"); see("word");
+      button("Show all").click(); see("all"); button("ERROR").click(); button("PASS").click(); see("verdicts");
+    """
+    said = seen_by_a_person(chromium, tmp_path, does, width=width)
+    every = said["first"]["rows"]
+    assert (said["first"]["bar"], said["first"]["told"], len(every)) == (1, "12 of 12 checks shown", 12)
+    assert (said["red"]["rows"], said["red"]["hash"]) == (RED, "#red=1")
+    assert said["red"]["sections"] == ["Not accepted", "Accuracy at a glance", "Performance at a glance", "Logs"]
+    assert (said["word"]["rows"], said["word"]["told"]) == (["evals.ifeval"], "1 of 12 checks shown")
+    assert said["word"]["hash"] == "#find=IFEVAL+floor&red=1"
+    assert said["all"]["rows"] == every
+    assert said["verdicts"]["rows"] == ["server.echo", *(check for check in every if check not in RED)]
+    assert said["verdicts"]["hash"] == "#verdict=ERROR.PASS"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("at", "rows"),
+    [
+        ("#find=ifeval+floor&red=1", ["evals.ifeval"]),
+        ("#verdict=ERROR", ["server.echo"]),
+        ("#red=1", RED),
+        ("#find=%3Cscript%3E&verdict=PASS", []),
+    ],
+)
+def test_a_link_that_was_handed_on_shows_the_same(chromium: str, tmp_path: Path, at: str, rows: list[str]) -> None:
+    assert seen_by_a_person(chromium, tmp_path, 'see("first");', at=at)["first"]["rows"] == rows
+
+
+@pytest.mark.browser
+def test_a_link_to_a_check_that_is_filtered_away_shows_it(chromium: str, tmp_path: Path) -> None:
+    does = """
+      button("FAIL").click(); see("before"); view.location.hash = "server.version";
+      view.dispatchEvent(new view.HashChangeEvent("hashchange")); see("after");
+    """
+    said = seen_by_a_person(chromium, tmp_path, does)
+    assert ["server.version" in said[when]["rows"] for when in ("before", "after")] == [False, True]

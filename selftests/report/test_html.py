@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -85,9 +88,14 @@ def test_the_banner_states_the_outcome_in_words(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_page_needs_no_network_and_no_script(name: str) -> None:
-    page = page_of(RUNS[name]())
-    assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in page.tags}
+def test_the_page_needs_no_network_and_runs_no_script_but_its_own(name: str) -> None:
+    text = render_html(build(*RUNS[name](), environment=ENVIRONMENT, launch_plan=LAUNCH_PLAN))
+    page = Page(text)
+    assert not {"link", "img", "iframe", "object"} & {tag for tag, _ in page.tags}
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'\"" in text
+    assert [attrs for tag, attrs in page.tags if tag == "script"] == [{}]
     targets = [value for _, attrs in page.tags for key, value in attrs.items() if key in ("href", "src")]
     ids = {attrs.get("id") for _, attrs in page.tags}
     assert targets
@@ -106,7 +114,45 @@ def test_a_nasty_run_still_makes_a_page() -> None:
     assert "\x00" not in text
     assert "\x1b" not in text
     text.encode("utf-8")
-    assert "script" not in {tag for tag, _ in Page(text).tags}
+    assert [tag for tag, _ in Page(text).tags].count("script") == 1, "the page's own"
+
+
+def rows_of(page: Page) -> list[str]:
+    """The checks of a page's rows, in their order."""
+    return [attrs["data-check"] or "" for tag, attrs in page.tags if tag == "tr" and "data-check" in attrs]
+
+
+def test_what_decided_stands_first_in_order_of_weight_and_each_check_once() -> None:
+    page = page_of(rejected_run())
+    rows = rows_of(page)
+    assert rows[:5] == [
+        "server.context", "evals.ifeval", "perf.isl128-osl128-c32", "server.custom_probe", "server.echo",
+    ]  # fmt: skip
+    assert sorted(rows) == sorted(row.check for row in build(*rejected_run()).rows)
+    assert page.text.index("Not accepted What decided against this run") < page.text.index("Accuracy at a glance")
+    assert "3 checks, 1 not accepted: 1 of them stands above" not in page.text
+    assert "3 checks, 2 not accepted: 2 of them stand above, under Not accepted ." in page.text
+    accepted = page_of(accepted_run())
+    assert "Not accepted" not in accepted.text
+    assert rows_of(accepted) == [entry.check for entry in accepted_run()[0].entries]
+
+
+def test_what_was_not_measured_for_one_reason_does_not_bury_it() -> None:
+    """A server that does not start leaves hundreds behind it."""
+    names = [f"server.check-{place}" for place in range(30)]
+    cause = record("spec.start", Verdict.ERROR, kind="spec", measured=False, reason="the server did not start")
+    same = [record(name, Verdict.ERROR, measured=False, reason="same cause as spec.start") for name in names]
+    page = page_of((manifest("spec.start", *names), [cause, *same]))
+    assert rows_of(page)[:3] == ["spec.start", "server.check-0", "server.check-1"]
+    assert "29 more checks were not measured for the same reasons; they stand first in their sections." in page.text
+
+
+def test_the_verdicts_of_the_filter_are_those_of_the_rows() -> None:
+    page = page_of(rejected_run())
+    chips = [attrs["data-chip"] for _, attrs in page.tags if "data-chip" in attrs]
+    assert chips == ["ERROR", "FAIL", "PASS"]
+    assert "Only what is red (5)" in page.text
+    assert ("form", "hidden") in [(tag, key) for tag, attrs in page.tags for key in attrs], "until the script shows it"
 
 
 def test_every_check_has_a_row_and_every_measurement_a_drawing() -> None:
