@@ -8,6 +8,8 @@ from typing import Any
 
 from hallmark.client.wire import Answer
 
+REFUSED, REFUSED_IN_JSON, NO_BREAKDOWN, DISCREET = "refused", "refused-in-json", "no-breakdown", "discreet"
+"""Names of the rules that are held here (`rules.py`)."""
 _INSIDE = re.compile(
     r"Traceback \(most recent call last\)|File \"[^\"]+\", line \d+|(?<![\w/.])/(?:usr|opt|home|root|var|tmp|app|workspace)/"
     r"[\w./-]+|[\w/-]+\.(?:py|cpp|cu|so|rs)\b(?::\d+)?|\b0x[0-9a-f]{8,16}\b|<[\w.]+ object at "
@@ -18,13 +20,17 @@ _INSIDE = re.compile(
 def require_refused(answer: Answer, what: str) -> dict[str, Any]:
     """The error object of a request that had to be refused, with its message; CheckFailed where it was not refused so."""
     if not 400 <= answer.status < 500:
-        raise answer.failure(f"{what}: answered {answer.status}, not refused with a 4xx: {answer.excerpt}")
+        raise answer.failure(f"{what}: answered {answer.status}, not refused with a 4xx: {answer.excerpt}", rule={REFUSED: what})
     body = answer.json()
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict):
-        raise answer.failure(f"{what}: refused with {answer.status}, but without OpenAI's error object: {answer.excerpt}")
+        raise answer.failure(
+            f"{what}: refused with {answer.status}, but without OpenAI's error object: {answer.excerpt}", rule={REFUSED: what}
+        )
     if not isinstance(error.get("message"), str) or not error["message"].strip():
-        raise answer.failure(f"{what}: refused with {answer.status}, but without a message: {answer.excerpt}")
+        raise answer.failure(
+            f"{what}: refused with {answer.status}, but without a message: {answer.excerpt}", rule={REFUSED: what}
+        )
     return error
 
 
@@ -35,10 +41,16 @@ def require_refused_in_json(answer: Answer, what: str, *, statuses: Collection[i
     """
     if answer.status not in statuses:
         allowed = "a 4xx" if isinstance(statuses, range) else " or ".join(map(str, statuses))
-        raise answer.failure(f"{what}: answered {answer.status}, not refused with {allowed}: {answer.excerpt}")
+        raise answer.failure(
+            f"{what}: answered {answer.status}, not refused with {allowed}: {answer.excerpt}",
+            rule={REFUSED_IN_JSON: sorted(statuses)},
+        )
     body = answer.json()
     if not isinstance(body, dict) or not body:
-        raise answer.failure(f"{what}: refused with {answer.status}, but without a JSON object that says why: {answer.excerpt}")
+        raise answer.failure(
+            f"{what}: refused with {answer.status}, but without a JSON object that says why: {answer.excerpt}",
+            rule={REFUSED_IN_JSON: sorted(statuses)},
+        )
     return body
 
 
@@ -57,7 +69,10 @@ def require_no_breakdown(answer: Answer, what: str) -> bool:
     if answer.status == 200:
         return True
     if not 400 <= answer.status < 500:
-        raise answer.failure(f"{what}: answered {answer.status}; neither answered nor refused with a 4xx: {answer.excerpt}")
+        raise answer.failure(
+            f"{what}: answered {answer.status}; neither answered nor refused with a 4xx: {answer.excerpt}",
+            rule={NO_BREAKDOWN: what},
+        )
     return False
 
 
@@ -70,4 +85,4 @@ def told_of_itself(text: str) -> str:
 def require_discreet(answer: Answer, what: str) -> None:
     """CheckFailed where an error shows the server's inside."""
     if found := told_of_itself(answer.body_text):
-        raise answer.failure(f"{what}: the error tells of the server's inside: {found!r}")
+        raise answer.failure(f"{what}: the error tells of the server's inside: {found!r}", rule={DISCREET: what})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +16,14 @@ from hallmark.client.answer_watch import AnswerWatch
 from hallmark.client.credentials import Credential
 from hallmark.client.deadlines import AFTER_DONE_S, Deadline, OneConnectionEach, Patience, with_deadline
 from hallmark.client.errors import ConnectionLost, NoAnswerInTime, StreamBroken
+from hallmark.client.exchanges import LONGEST_ANSWER, LONGEST_REQUEST, MOST, body_of, exchange_of, shown_headers
 from hallmark.client.sse import json_events, typed_events
 from hallmark.client.strict_json import read_json
 from hallmark.core.errors import CheckFailed
 from hallmark.core.redact import MASK
 
+STATUS, JSON = "status", "json"
+"""Names of the rules that an answer is held to here (`rules.py`)."""
 _SHOWN = 300
 _PASTED = 2000
 """So many bytes of a request's body stand in a curl line; one of megabytes is told by its length."""
@@ -51,6 +55,11 @@ class Sent:
             words += ["--data-binary", _shell_quote(self.content)]
         return " ".join(words)
 
+    def to_plain(self) -> dict[str, Any]:
+        """As it is written down; a long body is cut, and says so."""
+        body = body_of(self.content, most=LONGEST_REQUEST)
+        return {"method": self.method, "url": self.url, "headers": dict(self.headers), "body": body}
+
 
 def _shell_quote(content: bytes) -> str:
     try:
@@ -76,12 +85,13 @@ class Answer:
     def json(self) -> Any:
         """The body as JSON, which is UTF-8 and knows no NaN; or CheckFailed."""
         if not self.utf8:
-            raise self.failure(f"{self.what} answered {self.status} with a body that is not UTF-8: {self.excerpt!r}")
+            why = f"{self.what} answered {self.status} with a body that is not UTF-8: {self.excerpt!r}"
+            raise self.failure(why, rule={JSON: True})
         try:
             return read_json(self.body_text)
         except ValueError as exc:
             why = f"{self.what} answered {self.status} with a body that is not JSON ({exc}): {self.excerpt!r}"
-            raise self.failure(why) from exc
+            raise self.failure(why, rule={JSON: True}) from exc
 
     @property
     def what(self) -> str:
@@ -94,7 +104,8 @@ class Answer:
     def require(self, status: int = 200) -> Answer:
         """Itself, or CheckFailed when the status is another."""
         if self.status != status:
-            raise self.failure(f"{self.what} answered {self.status} instead of {status}: {self.excerpt}")
+            why = f"{self.what} answered {self.status} instead of {status}: {self.excerpt}"
+            raise self.failure(why, rule={STATUS: status})
         return self
 
     def curl(self) -> str:
@@ -104,9 +115,25 @@ class Answer:
         """Two lines for whoever wants to see it happen: the request to paste, and what came."""
         return f"request: {self.curl()}\nanswer: {self.status} {self.body_text[:_ANSWERED]}"
 
-    def failure(self, why: str) -> CheckFailed:
+    def to_plain(self) -> dict[str, Any]:
+        """As it is written down; a long body is cut, and says so."""
+        body = body_of(self.body_text, most=LONGEST_ANSWER)
+        told = {"status": self.status, "headers": shown_headers(self.headers), "body": body, "seconds": self.elapsed_s}
+        return told if self.utf8 else told | {"utf8": False}
+
+    def failure(self, why: str, *, rule: Mapping[str, Any] | None = None) -> WrongAnswer:
         """What to raise where this answer is wrong: `why`, and below it the request and the answer."""
-        return CheckFailed(f"{why}\n{self.told()}")
+        return WrongAnswer(f"{why}\n{self.told()}", answer=self, rule=rule or {})
+
+
+class WrongAnswer(CheckFailed):
+    """One answer is not what was asked for."""
+
+    def __init__(self, message: str, *, answer: Answer, rule: Mapping[str, Any]) -> None:
+        """`rule`: what the answer breaks, where that follows from the answer alone, such as `{"status": 200}` (`rules.py`)."""
+        super().__init__(message)
+        self.answer = answer
+        self.rule = rule
 
 
 class WireClient:
@@ -128,7 +155,7 @@ class WireClient:
         self._api_key = api_key
         self._patience = patience or Patience(first_s=timeout_s, token_s=0.0)
         self.watch = watch
-        self._last: tuple[httpx.Request, Answer | None] | None = None
+        self._requests: deque[httpx.Request] = deque(maxlen=MOST)
         self._http = httpx.Client(
             # A proxy or a .netrc of this machine must not come between the check and the server.
             trust_env=False,
@@ -147,10 +174,28 @@ class WireClient:
 
     def last_told(self) -> str:
         """The newest request of this client, and its answer where that was read whole; empty before the first one."""
-        if self._last is None:
+        if not self._requests:
             return ""
-        request, answer = self._last
-        return answer.told() if answer else f"request: {self._sent(request).curl()}"
+        answer = exchange_of(self._requests[-1]).answer
+        return answer.told() if isinstance(answer, Answer) else f"request: {self._sent(self._requests[-1]).curl()}"
+
+    def exchanges(self, about: Answer | None = None) -> list[dict[str, Any]]:
+        """The newest exchanges as plain data, the oldest first; in front the one that a failure is `about`, wherever it was."""
+        rows = [self._plain(request, about) for request in tuple(self._requests)]
+        if about and not any(row["about"] for row in rows):
+            rows = [{"about": True, "request": about.sent.to_plain(), "answer": about.to_plain()}, *rows[1 - MOST :]]
+        return rows
+
+    def _plain(self, request: httpx.Request, about: Answer | None) -> dict[str, Any]:
+        exchange = exchange_of(request)
+        is_it = about is not None and exchange.answer is about
+        row: dict[str, Any] = {"about": is_it, "request": self._sent(request).to_plain(), "answer": None}
+        if isinstance(exchange.answer, Answer):
+            row["answer"] = exchange.answer.to_plain()
+        elif exchange.status:
+            body = body_of(bytes(exchange.streamed), most=LONGEST_ANSWER)
+            row["answer"] = {"status": exchange.status, "headers": shown_headers(exchange.headers), "body": body}
+        return row | ({"lost": exchange.lost} if exchange.lost else {})
 
     @property
     def first_s(self) -> float:
@@ -220,7 +265,7 @@ class WireClient:
                 kind = response.headers.get("content-type", "")
                 if not kind.startswith("text/event-stream"):
                     raise StreamBroken(f"POST {path} asked for a stream and got content-type {kind!r}")
-                for event in read(response.iter_bytes(), on_done=lambda: deadline.all_is_there(AFTER_DONE_S)):
+                for event in read(exchange_of(request).hear(response), on_done=lambda: deadline.all_is_there(AFTER_DONE_S)):
                     events.append(event)
                     yield event
                 complete = True
@@ -281,7 +326,7 @@ class WireClient:
             sent=self._sent(request),
             elapsed_s=response.elapsed.total_seconds(),
         )
-        self._last = request, answer
+        exchange_of(request).answer = answer
         return answer
 
     def _sent(self, request: httpx.Request) -> Sent:
@@ -297,12 +342,14 @@ class WireClient:
     @contextmanager
     def _watched(self, request: httpx.Request, deadline: Deadline) -> Iterator[None]:
         what = f"{request.method} {request.url.path}"
-        self._last = request, None
+        self._requests.append(request)
         try:
             yield
         except httpx.TimeoutException as exc:
+            exchange_of(request).lost = deadline.told
             raise NoAnswerInTime(f"{what}: {deadline.told} ({type(exc).__name__})", waited_s=deadline.limit_s) from exc
         except httpx.RequestError as exc:
+            exchange_of(request).lost = f"connection lost ({exc or type(exc).__name__})"
             raise ConnectionLost(f"{what}: connection lost ({exc or type(exc).__name__})") from exc
 
 

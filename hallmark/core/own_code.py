@@ -19,3 +19,31 @@ def code_digest() -> str:
         whole.update(f"{path.relative_to(_PACKAGE).as_posix()}\0".encode())
         whole.update(hashlib.sha256(path.read_bytes()).digest())
     return whole.hexdigest()
+
+
+@cache
+def own_commit() -> str:
+    """The commit of the checkout that hallmark runs from, whatever was changed in it since; empty where it is installed."""
+    try:
+        return commit_of(_PACKAGE.parent)
+    except OSError:
+        return ""
+
+
+def commit_of(checkout: Path) -> str:
+    """The commit that a checkout, or another work tree of one, has at its head; OSError where it is none.
+
+    Read from git's own files: the program may not be there, and refuses the checkout of another user.
+    """
+    git = checkout / ".git"
+    folder = git if git.is_dir() else checkout / git.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
+    head = (folder / "HEAD").read_text(encoding="utf-8").strip()
+    if not head.startswith("ref: "):
+        return head
+    name = head.removeprefix("ref: ")
+    shared = folder / "commondir"
+    common = folder / shared.read_text(encoding="utf-8").strip() if shared.is_file() else folder
+    if (common / name).is_file():
+        return (common / name).read_text(encoding="utf-8").strip()
+    packed = (line.split(" ") for line in (common / "packed-refs").read_text(encoding="utf-8").splitlines())
+    return next((line[0] for line in packed if line[1:] == [name]), "")

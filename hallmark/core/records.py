@@ -18,7 +18,7 @@ from hallmark.core.chain import FORMAT, ChainWriter, is_record, marks_in
 from hallmark.core.errors import InfrastructureError
 from hallmark.core.file_digests import FileDigest, root_of_files
 from hallmark.core.load import Load
-from hallmark.core.own_code import code_digest
+from hallmark.core.own_code import code_digest, own_commit
 from hallmark.core.parts import PARTS, Kind
 from hallmark.core.redact import Redactor, redacted
 from hallmark.core.verdict import Verdict
@@ -95,6 +95,8 @@ class Record:
     """What the machine did while the check ran; None where it did not."""
     log: str = ""
     """The last lines of the server's log, or the traceback, where they explain the verdict."""
+    exchanges: tuple[str, ...] = ()
+    """Digests of the lines of `exchanges.jsonl` that show what was sent and answered, where the check did not pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,8 +175,10 @@ def record_from_plain(plain: Any) -> Record:
     return record
 
 
-# A load is numbers and one word of ours.
-_OWN_WORDS = frozenset({"cell", "model", "device", "impl", "workflow", "kind", "verdict", "relation", "started_at", "load"})
+# A load is numbers and one word of ours, and exchanges are digests.
+_OWN_WORDS = frozenset(
+    {"cell", "model", "device", "impl", "workflow", "kind", "verdict", "relation", "started_at", "load", "exchanges"}
+)
 _PARTS = frozenset({"evidence", "entries", "target"})
 
 
@@ -211,9 +215,9 @@ class RecordLog:
         log._chain = ChainWriter.resumed(path)
         return log
 
-    def begin(self, *, hallmark: str, files: Iterable[str]) -> None:
-        """The first line: which hallmark judges, and the digests of the files beside it that say what is demanded."""
-        judge = {"hallmark": hallmark, "code": code_digest()}
+    def begin(self, *, hallmark: str, files: Iterable[str], operator: str = "") -> None:
+        """The first line: which hallmark judges, for whom, and the digests of the files beside it that say what is demanded."""
+        judge = {"hallmark": hallmark, "code": code_digest(), "commit": own_commit(), "operator": self._redactor(operator)}
         self._chain.mark("begins", {"format": FORMAT, **judge, "files": self._digests(files)})
 
     def append(self, record: Record) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hallmark import __version__
+from hallmark.core.exchanges import append_exchanges
 from hallmark.core.file_digests import digest_folder
 from hallmark.core.files import new_folder, write_json, write_text
+from hallmark.core.operator import operator
 from hallmark.core.records import MANIFEST_FILE, RECORDS_FILE, Manifest, Record, RecordLog, to_plain, without_secrets
 from hallmark.core.redact import Redactor, masked
 from hallmark.core.run_log import NAME as RUN_LOG
@@ -88,9 +90,12 @@ class CellRun:
 
             write_reference(self.folder / KEPT, reference)
             demanded.append(KEPT)
-        self._log.begin(hallmark=__version__, files=demanded)
+        self._log.begin(hallmark=__version__, files=demanded, operator=operator())
 
-    def append(self, record: Record) -> None:
+    def append(self, record: Record, exchanges: Sequence[str] = ()) -> None:
+        """`exchanges`: the lines that the record has the digests of."""
+        if exchanges:
+            append_exchanges(self.folder, exchanges)
         self._log.append(record)
 
     def finish(self, *, interrupted: bool) -> Report:
@@ -99,13 +104,14 @@ class CellRun:
         What lies in the folder is put on record first: the report is made from that, and can be made again.
         """
         from hallmark.report.build import load
+        from hallmark.report.previous import with_previous
         from hallmark.report.render import renderers, write_all
 
         self._redact_logs()
         rendered = renderers()
         files = digest_folder(self.folder, without={*rendered, RECORDS_FILE})
         self._log.end(files, rendered=rendered, may_grow=(RUN_LOG, *LOGS_OF_OTHERS), interrupted=interrupted)
-        report = load(self.folder, interrupted=interrupted)
+        report = with_previous(load(self.folder, interrupted=interrupted), self.folder)
         self._log.reported(path.name for path in write_all(report, self.folder))
         return report
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from hallmark.core.exchanges import lines_of
 from hallmark.core.load import Load
 from hallmark.core.records import Record, record_from_plain, to_plain
 from hallmark.core.verdict import Verdict
 from hallmark.plugin.checks import Check, CheckRef
 from hallmark.plugin.outcome import Outcome
+from hallmark.report.judge import judge
 
 CHECK = pytest.StashKey[Check]()
 STARTED = pytest.StashKey[str]()
@@ -21,13 +24,14 @@ LOAD = pytest.StashKey[Load]()
 WAITED = pytest.StashKey[float]()
 """Seconds that the checks of the cell had waited for its server before this one began."""
 _OUTCOME = pytest.StashKey[Outcome]()
+_CAUSE = pytest.StashKey[BaseException]()
 
 
-def note(item: pytest.Item, outcome: Outcome) -> None:
+def note(item: pytest.Item, outcome: Outcome, cause: BaseException) -> None:
     """Keep the worst of what set-up, call and teardown came to; the server's death is worse than a miss."""
     before = item.stash.get(_OUTCOME, None)
     if before is None or (outcome.verdict.rank, outcome.server_lost) > (before.verdict.rank, before.server_lost):
-        item.stash[_OUTCOME] = outcome
+        item.stash[_OUTCOME], item.stash[_CAUSE] = outcome, cause
 
 
 def record_of(item: pytest.Item, ref: CheckRef, *, default_start: str, waited_s: float) -> Record:
@@ -58,6 +62,20 @@ def record_of(item: pytest.Item, ref: CheckRef, *, default_start: str, waited_s:
         load=item.stash.get(LOAD, None),
         log=outcome.log,
     )
+
+
+def exchanges_of(item: pytest.Item, record: Record, *, redact: Callable[[str], str]) -> list[str]:
+    """Where the check was measured and did not pass: what its client sent last and was answered, as lines to be kept."""
+    arguments = getattr(item, "funcargs", None) or {}
+    client = arguments.get("client") or arguments.get("runtime_client")
+    if client is None or not record.measured or judge(record).verdict.accepted:
+        return []
+    cause = item.stash.get(_CAUSE, None)
+    rows = client.exchanges(getattr(cause, "answer", None))
+    rule = getattr(cause, "rule", None)
+    # Their names are ours, but for those of somebody's own tests.
+    check = redact(record.check) if record.kind == "extra" else record.check
+    return lines_of(check, (row | ({"rule": rule} if rule and row["about"] else {}) for row in rows), redact)
 
 
 def plain_record(record: Record) -> Any:

@@ -14,6 +14,7 @@ from dataclasses import replace
 import pytest
 
 from hallmark.core.errors import HallmarkError, Inconclusive, NotOffered, SpecError, UsageError
+from hallmark.core.exchanges import digest_of
 from hallmark.core.records import ManifestEntry, record_from_plain
 from hallmark.core.verdict import Verdict
 from hallmark.core.waivers import Waiver
@@ -21,7 +22,7 @@ from hallmark.plugin.cell_servers import CellServers
 from hallmark.plugin.cells import REF
 from hallmark.plugin.checks import CheckRef
 from hallmark.plugin.drafts import unacceptable
-from hallmark.plugin.item_record import note, plain_record, record_of
+from hallmark.plugin.item_record import exchanges_of, note, plain_record, record_of
 from hallmark.plugin.junit import properties_of
 from hallmark.plugin.outcome import NotMeasured, Outcome, outcome_of, speaks_for_itself
 from hallmark.plugin.run_folders import RunFolders
@@ -30,6 +31,8 @@ from hallmark.report.judge import NO_EVIDENCE
 from hallmark.specs.checks import demanded
 
 RECORD = "hallmark_record"
+EXCHANGES = "hallmark_exchanges"
+"""On a report with a record of a check that did not pass: the lines of what was sent and answered."""
 REPEATS = "hallmark_repeats"
 """On a report whose cause another check has told already."""
 UNDECIDED = "hallmark_undecided"
@@ -84,8 +87,11 @@ class Recorder:
         self._redact(report)
         if call.when == "teardown":
             waited_s = self._servers.waited_s(ref.cell)
-            plain = plain_record(record_of(item, ref, default_start=self._session.stamp.started_at, waited_s=waited_s))
+            record = record_of(item, ref, default_start=self._session.stamp.started_at, waited_s=waited_s)
+            lines = exchanges_of(item, record, redact=self._session.redactor)
+            plain = plain_record(replace(record, exchanges=tuple(map(digest_of, lines))))
             setattr(report, RECORD, plain)
+            setattr(report, EXCHANGES, lines)
             report.user_properties += properties_of(
                 record_from_plain(plain),
                 self._waiver(ref),
@@ -110,7 +116,7 @@ class Recorder:
         first = self._servers.first_to_meet(exc, ref)
         if first != ref.check:
             outcome = replace(outcome, reason=f"same cause as {first}", log="")
-        note(item, outcome)
+        note(item, outcome, exc)
         missed = outcome.verdict is Verdict.FAIL and outcome.measured and not outcome.server_lost
         if missed and (waiver := self._waiver(ref)):
             # pytest's own word for a failure that is known; the report weighs it anew.
@@ -191,7 +197,7 @@ class Recorder:
         if plain is not None and not hasattr(self._session.config, "workerinput"):
             try:
                 record = record_from_plain(plain)
-                self._folders.run_of(record.cell).append(record)
+                self._folders.run_of(record.cell).append(record, getattr(report, EXCHANGES, ()))
             except HallmarkError as exc:
                 self._session.ending.error = exc
                 pytest.exit(str(exc), returncode=exc.exit_code)

@@ -28,10 +28,13 @@ from hallmark.core.waivers import Waiver
 from hallmark.core.wording import moment, plural
 from hallmark.environment.document import ENVIRONMENT_FILE
 from hallmark.report.decide import Findings, decide
-from hallmark.report.document import Absence, Attachment, Report, Row, WaivedCheck
+from hallmark.report.document import Absence, Attachment, Exchange, Report, Row, WaivedCheck
+from hallmark.report.eval_items import wrong_items
+from hallmark.report.exchanges import shown_exchanges
 from hallmark.report.judge import NO_RECORD, Judged, judge, waived
 from hallmark.report.load_history import read_history
 from hallmark.report.load_series import read_series
+from hallmark.report.provenance import provenance_of
 from hallmark.specs.gaps import draft_line
 
 LAUNCH_PLAN_FILE = "launch_plan.json"
@@ -43,14 +46,20 @@ def load(folder: Path, *, interrupted: bool = False) -> Report:
     `interrupted`: whether the run was stopped before its end, where its records do not say so themselves.
     """
     records = folder / RECORDS_FILE
+    manifest = read_manifest(folder / MANIFEST_FILE)
     report = build(
-        read_manifest(folder / MANIFEST_FILE),
+        manifest,
         read_records(records) if records.exists() else (),
         interrupted=interrupted or (records.exists() and was_interrupted(records)),
+        exchanges=shown_exchanges(folder),
     )
+    items = wrong_items(folder, report.rows)
+    environment = _attached(folder / ENVIRONMENT_FILE)
     return replace(
         report,
-        environment=_attached(folder / ENVIRONMENT_FILE),
+        provenance=provenance_of(folder, manifest, environment),
+        rows=tuple(replace(row, items=items[row.check]) if row.check in items else row for row in report.rows),
+        environment=environment,
         launch_plan=_attached(folder / LAUNCH_PLAN_FILE),
         load=read_history(folder / LOAD_FILE),
         series=read_series(folder / "perf"),
@@ -64,13 +73,17 @@ def build(
     environment: Mapping[str, Any] | None = None,
     launch_plan: Mapping[str, Any] | None = None,
     interrupted: bool = False,
+    exchanges: Mapping[str, Exchange] | None = None,
 ) -> Report:
-    """What the records show of what the manifest demands. A missing document is noted, never made up."""
+    """What the records show of what the manifest demands. A missing document is noted, never made up.
+
+    `exchanges`: by the digests that records have of them.
+    """
     waivers = {entry.check: entry.waiver for entry in manifest.entries}
     of_cell = [_as_demanded(_of_this_cell(record, manifest.cell), waivers) for record in records]
     own = [record for record in of_cell if record.offered]
     judged = [waived(judge(record), waivers.get(record.check), started_at=manifest.started_at) for record in own]
-    rows = tuple(_rows(manifest, judged))
+    rows = tuple(_rows(manifest, judged, exchanges or {}))
     finished_at, duration_s = _ending(manifest, records)
     draft = draft_line(manifest.gaps)
     findings = Findings(
@@ -138,18 +151,18 @@ def _absences(records: Sequence[Record], measured: Container[str]) -> Iterator[A
     return (Absence(check=check, reason=reason) for check, reason in absent.items())
 
 
-def _rows(manifest: Manifest, judged: Sequence[Judged]) -> Iterator[Row]:
+def _rows(manifest: Manifest, judged: Sequence[Judged], exchanges: Mapping[str, Exchange]) -> Iterator[Row]:
     by_check: dict[str, list[Judged]] = {}
     for item in judged:
         by_check.setdefault(item.record.check, []).append(item)
     for entry in {entry.check: entry for entry in manifest.entries}.values():
-        yield _row(entry, by_check.pop(entry.check, []), demanded=True)
+        yield _row(entry, by_check.pop(entry.check, []), exchanges, demanded=True)
     for check, of_check in by_check.items():
         kind: Kind = of_check[0].record.kind
-        yield _row(ManifestEntry(check=check, kind=kind, title=""), of_check, demanded=False)
+        yield _row(ManifestEntry(check=check, kind=kind, title=""), of_check, exchanges, demanded=False)
 
 
-def _row(entry: ManifestEntry, judged: Sequence[Judged], *, demanded: bool) -> Row:
+def _row(entry: ManifestEntry, judged: Sequence[Judged], exchanges: Mapping[str, Exchange], *, demanded: bool) -> Row:
     """One check. Of several records the worst speaks: a second try that passes does not undo a first that failed."""
     if not judged:
         return Row(
@@ -176,6 +189,7 @@ def _row(entry: ManifestEntry, judged: Sequence[Judged], *, demanded: bool) -> R
         load=speaker.record.load,
         log=speaker.record.log,
         nodeid=speaker.record.nodeid,
+        exchanges=tuple(exchanges[one] for one in speaker.record.exchanges if one in exchanges),
     )
 
 

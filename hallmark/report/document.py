@@ -11,6 +11,7 @@ from hallmark.core.parts import Kind
 from hallmark.core.records import Evidence
 from hallmark.core.verdict import Verdict
 from hallmark.core.waivers import Waiver, WaiverLimits
+from hallmark.evals.failed_items import FailedItems
 from hallmark.perf.series import PointSeries
 from hallmark.report.load_history import LoadHistory
 
@@ -52,6 +53,24 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One request of a check that did not pass, and its answer, shortened to what a person reads."""
+
+    line: int
+    """Where the whole of it stands in `exchanges.jsonl`, from 1."""
+    asked: str
+    """Such as `POST /v1/completions`."""
+    request: str
+    status: str
+    """Empty where no answer began."""
+    answer: str
+    lost: str = ""
+    """Why there is no whole answer."""
+    about: bool = False
+    """Whether it is the one that the check failed by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """What became of one check, whether the manifest demands it or not."""
 
@@ -71,6 +90,10 @@ class Row:
     """What the machine did while the check ran."""
     log: str = ""
     nodeid: str = ""
+    exchanges: tuple[Exchange, ...] = ()
+    """What it sent last and was answered, where it did not pass."""
+    items: FailedItems | None = None
+    """Of an eval that did not pass, what it got wrong."""
 
     @property
     def missing(self) -> bool:
@@ -118,6 +141,64 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One thing that was not so in the run before."""
+
+    topic: str
+    name: str
+    before: str
+    after: str
+    effect: str
+    """`worse`, `better`, `changed` or `undecided`."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Previous:
+    """The run of the same cell before this one, and what changed since, most important first."""
+
+    folder: str
+    """Its name, beside this run's."""
+    report: str
+    """The way to its page from this one; empty where it has none."""
+    started_at: str
+    title: str
+    """Its outcome, with its tier."""
+    line: str
+    """How many changes there are of each effect."""
+    differences: tuple[Difference, ...]
+    more: int
+    """How many there are besides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """One thing that was measured, by its digest."""
+
+    name: str
+    sha256: str
+    taken_from: str
+    """Who says so: the process, files, the spec, the server, the machine."""
+    told: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where a report comes from."""
+
+    folder: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
+    """(name, value)"""
+    subjects: tuple[Subject, ...] = ()
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    """What of them is not known, and why."""
+    files: tuple[str, ...] = ()
+    """The raw ones, by their paths in the folder."""
+    stands_for_all: str = ""
+    """The digest of the line that tells of all raw files; empty where the run has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """One run of one cell. Two reports of the same records are equal."""
 
@@ -159,6 +240,9 @@ class Report:
     """Each check that the spec waives, whether this run needed that or not."""
     waiver_limits: WaiverLimits | None = None
     """What those had to keep to; None of a run that was made before there was a policy."""
+    provenance: Provenance = field(default_factory=Provenance)
+    previous: Previous | None = None
+    """What changed since the run before; None where there is none beside it."""
 
     @property
     def waited_s(self) -> float:

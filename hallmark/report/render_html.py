@@ -9,11 +9,13 @@ import base64
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
@@ -172,6 +174,10 @@ def template(name: str) -> Template:
         held_first=_held_first,
         breakable=_breakable,
         anchor=_anchor,
+        href=quote,
+        shell=shlex.quote,
+        folder_name=lambda folder: Path(folder).name,
+        raw_of=_raw_of,
         detail=_detail,
         log=_end_of_log,
     )
@@ -196,6 +202,12 @@ def _breakable(name: str) -> Markup:
 def _anchor(check: str) -> str:
     """The id of a check's row, which an address can end with."""
     return re.sub(r"[^\w.-]+", "-", check)
+
+
+def _raw_of(files: Sequence[str], row: Row) -> list[str]:
+    """The raw files of an eval or a perf point: those that bear its name."""
+    kind, _, name = row.check.partition(".")
+    return [path for path in files if path.startswith(f"{kind}/{name}.")] if row.kind == kind else []
 
 
 def _detail(detail: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from hallmark.core.errors import UsageError
 from hallmark.core.records import MANIFEST_FILE, RECORDS_FILE, RecordLog, read_manifest
 from hallmark.report.build import load
 from hallmark.report.document import Report
+from hallmark.report.previous import with_previous
 from hallmark.report.render import write_all
 
 
@@ -15,7 +16,7 @@ def render_again(folder: Path) -> Report:
     """Render the run in `folder` anew, and add to its records that this was done; UsageError when it is none."""
     if not (folder / MANIFEST_FILE).is_file():
         raise UsageError("holds no run (no manifest.json)", where=str(folder), hint="name a folder below artifacts/")
-    report = load(folder)
+    report = with_previous(load(folder), folder)
     files = write_all(report, folder)
     if read_manifest(folder / MANIFEST_FILE).chained:
         RecordLog.resumed(folder / RECORDS_FILE).reported(path.name for path in files)

@@ -46,7 +46,8 @@ def lint(folders: Sequence[Path], *, tasks: frozenset[str] | None = None) -> tup
 
 def _of_cells(catalogue: Catalogue, tasks: frozenset[str] | None) -> Iterator[Remark]:
     truth = partial(honest, tasks=tasks_of(catalogue.cells, tasks))
-    rules: tuple[CellRule, ...] = (truth, policy, partial(waiver_days, today=datetime.now(UTC).date()), unreachable, contradictions, unresolved, references, serving, places)
+    days = partial(waiver_days, today=datetime.now(UTC).date())
+    rules: tuple[CellRule, ...] = (truth, policy, days, unreachable, contradictions, unresolved, references, serving, places)
     for cell in catalogue.cells:
         for rule in rules:
             for found in rule(cell):

@@ -6,6 +6,7 @@ import pytest
 
 from hallmark.client.canary import Canary
 from hallmark.client.offers import Known
+from hallmark.client.refusal import REFUSED, require_refused
 
 pytestmark = pytest.mark.server
 
@@ -39,10 +40,9 @@ def test_a_bad_request_is_refused(case, client, cell, offers, check):
     canary = Canary(client, PATH)
     body = bodies(client, cell)[case]
     answer = client.post(PATH, content=body) if isinstance(body, str) else client.post(PATH, body)
-    assert 400 <= answer.status < 500, f"answered {answer.status} instead of 4xx: {answer.excerpt}\n{answer.curl()[:500]}"
-    error = answer.json().get("error")
-    assert isinstance(error, dict), f"no OpenAI error body: {answer.excerpt}"
-    assert error.get("message"), f"an error without a message: {answer.excerpt}"
+    if not 400 <= answer.status < 500:
+        raise answer.failure(f"answered {answer.status} instead of 4xx: {answer.excerpt}", rule={REFUSED: case})
+    error = require_refused(answer, case)
     check.observe("status", answer.status, detail={"message": str(error["message"])[:200]})
     if offers("route:/health").known is not Known.ABSENT:
         assert client.get("/health").status == 200, "the server is not healthy after it"

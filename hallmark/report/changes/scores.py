@@ -8,11 +8,12 @@ from typing import Any
 
 from hallmark.core.errors import HarnessError
 from hallmark.core.records import Evidence, Target
-from hallmark.core.wording import finding, is_number, plural
+from hallmark.core.wording import finding, plural
 from hallmark.evals.between_runs import SAMPLES_ENDING, NotPaired, PairedScores, paired_scores
 from hallmark.report.changes.document import Change, Effect, Section
 from hallmark.report.changes.kept_run import KeptRun
 from hallmark.report.changes.verdicts import worst_first
+from hallmark.report.scored import score_of
 from hallmark.stats.paired import ALPHA
 
 
@@ -28,13 +29,8 @@ def scores_section(before: KeptRun, after: KeptRun) -> Section:
 def scores_of(run: KeptRun) -> Iterator[tuple[str, Evidence]]:
     """(name of the eval, its score), of every eval that was scored."""
     for row in run.report.of_kind("evals"):
-        score = next((item for item in row.evidence if _is_score(item)), None)
-        if score is not None:
+        if score := score_of(row):
             yield row.check.removeprefix("evals."), score
-
-
-def _is_score(evidence: Evidence) -> bool:
-    return {"few_shot", "items_of_task"} <= evidence.detail.keys() and is_number(evidence.value)
 
 
 def _compare(name: str, before: KeptRun, after: KeptRun, old: Evidence, new: Evidence, *, among: int) -> Change | None:

@@ -29,7 +29,7 @@ _SAME = 1e-6
 
 
 def look_at_evidence(run: RunFolder) -> Iterator[Finding]:
-    """Of each eval and perf point that was measured; and how many checks leave no raw rows."""
+    """Of each eval and perf point that was measured."""
     try:
         records = [record for record in read_records(run.path / RECORDS_FILE) if record.measured]
         rows = _RawRows.of(run)
@@ -38,9 +38,6 @@ def look_at_evidence(run: RunFolder) -> Iterator[Finding]:
     for record in records:
         if record.kind in _FROM_ROWS and record.evidence:
             yield from _of_record(record, rows, run)
-    if others := sum(record.kind not in _FROM_ROWS for record in records):
-        kept = "what was sent and answered is not kept, so their verdicts follow from their evidence alone"
-        yield not_derived(RECORDS_FILE, f"{plural(others, 'check')} of the spec and of the API: {kept}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from hallmark.workflows.verify.chain_look import look_at_chain
 from hallmark.workflows.verify.dates_look import look_at_dates
 from hallmark.workflows.verify.demands_look import look_at_demands
 from hallmark.workflows.verify.evidence_look import look_at_evidence
+from hallmark.workflows.verify.exchanges_look import look_at_exchanges
 from hallmark.workflows.verify.files_look import look_at_files
 from hallmark.workflows.verify.finding import Finding, Weight, altered, not_looked_at
 from hallmark.workflows.verify.json_look import look_at_json
@@ -92,7 +93,8 @@ def verify(folder: Path) -> Verification | None:
     findings = [finding for look in LOOKS for finding in _looked(look, run)]
     report = _derived(run, findings)
     if report is not None:
-        findings.extend((*_looked(partial(look_at_report, derived=report), run), *_looked(look_at_evidence, run)))
+        looks: tuple[Look, ...] = (partial(look_at_report, derived=report), look_at_evidence, look_at_exchanges)
+        findings.extend(finding for look in looks for finding in _looked(look, run))
     return Verification(
         folder=folder,
         findings=tuple(findings),
