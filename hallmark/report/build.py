@@ -174,6 +174,7 @@ def _row(entry: ManifestEntry, judged: Sequence[Judged], exchanges: Mapping[str,
             measured=False,
         )
     speaker = max(judged, key=lambda item: item.verdict.rank)
+    shown = [exchanges[one] for one in speaker.record.exchanges if one in exchanges]
     note = f" (worst of {plural(len(judged), 'record')})" if len(judged) > 1 else ""
     return Row(
         check=entry.check,
@@ -189,7 +190,7 @@ def _row(entry: ManifestEntry, judged: Sequence[Judged], exchanges: Mapping[str,
         load=speaker.record.load,
         log=speaker.record.log,
         nodeid=speaker.record.nodeid,
-        exchanges=tuple(exchanges[one] for one in speaker.record.exchanges if one in exchanges),
+        exchanges=tuple(sorted(shown, key=lambda one: (not one.about, -one.line))),
     )
 
 

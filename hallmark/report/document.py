@@ -91,7 +91,7 @@ class Row:
     log: str = ""
     nodeid: str = ""
     exchanges: tuple[Exchange, ...] = ()
-    """What it sent last and was answered, where it did not pass."""
+    """What it sent last and was answered, where it did not pass: the one that it failed by first, then the newest."""
     items: FailedItems | None = None
     """Of an eval that did not pass, what it got wrong."""
 
