@@ -6,6 +6,7 @@ The record of the check holds the digests of its lines, so that the chain of rec
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,11 +57,20 @@ def digest_of(line: str) -> str:
 
 
 def append_exchanges(folder: Path, lines: Iterable[str]) -> None:
-    """Add them to the folder's file; InfrastructureError where the disk does not take them."""
+    """Add them to the folder's file, and wait until the disk has them; InfrastructureError where it does not take them.
+
+    The part of a line that a kill or a full disk left there is taken away.
+    """
     path = folder / EXCHANGES_FILE
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in lines)
+        with path.open("a+b") as file:
+            file.seek(0)
+            before = file.read()
+            if not before.endswith(b"\n"):
+                file.truncate(before.rfind(b"\n") + 1)
+            file.writelines(f"{line}\n".encode() for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
     except OSError as exc:
         raise InfrastructureError(f"cannot be written: {exc.strerror}", where=str(path), hint="free some space") from exc
 

@@ -21,16 +21,16 @@ _LONGEST = 160
 def look_at_exchanges(run: RunFolder) -> Iterator[Finding]:
     """Of each check that did not pass, and how many keep nothing of what they sent."""
     try:
-        records = [record for record in read_records(run.path / RECORDS_FILE) if record.measured]
+        records = read_records(run.path / RECORDS_FILE)
     except HallmarkError:
         return  # what is wrong with that file is told by other looks
     kept = {one.digest: one for one in read_exchanges(run.path)}
     bare = 0
     for record in records:
         yield from _of_record(record, [kept[digest] for digest in record.exchanges if digest in kept], run)
-        bare += record.kind not in _FROM_ROWS and not record.exchanges
+        bare += record.measured and record.kind not in _FROM_ROWS and not record.exchanges
     known = {digest for record in records for digest in record.exchanges}
-    if run.ended:  # a run that was killed may have written one whose record was not
+    if run.ended and not run.last("resumed"):  # one that was broken off may have written one whose record it did not
         for one in kept.values():
             if one.digest not in known:
                 yield altered(one.where, "belongs to no record: it was changed or added")
