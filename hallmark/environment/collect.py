@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -79,6 +79,10 @@ class Facts:
     versions: Mapping[str, str]
     """Drivers, firmware, toolkits and services by the name that `system_deps` gives them."""
     reasons: Mapping[str, str]
+    installed_files: Mapping[str, str] = field(default_factory=dict)
+    """Normalised distribution name -> digest of what its RECORD says of its files."""
+    package_folders: tuple[str, ...] = ()
+    """Where the interpreter takes packages from."""
     builds: tuple[Build, ...] = ()
     """What `builds.py` printed, and what an image's labels say."""
 
@@ -113,7 +117,7 @@ def collect_weights(python: Path, env: Mapping[str, str], request: Mapping[str, 
     )
 
 
-OF_THE_INTERPRETER = ("python_version", "installed_packages", "extras", "markers")
+OF_THE_INTERPRETER = ("python_version", "installed_packages", "installed_files", "package_folders", "extras", "markers")
 """Facts that only the server's own interpreter can tell."""
 OF_THE_SYSTEM = ("os", "glibc", "gcc_version", "cuda_version")
 """Facts that differ from the machine's in a container."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import email
+import hashlib
 import json
 import os
 import platform
@@ -68,15 +69,11 @@ def _cpu_flags(machine: Machine) -> list[str]:
 
 
 def _installed(machine: Machine) -> dict[str, Any]:
-    """Normalised name -> (name, version, what it requires), of all that the server's own start will see."""
+    """Normalised name -> (name, version, what it requires, itself), of all that the server's own start will see."""
 
     def find() -> dict[str, Any]:
-        # -I hides some of it: PYTHONPATH, and the user's site where there is no venv.
-        extra = [entry for entry in machine.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-        if sys.prefix == sys.base_prefix and not machine.environ.get("PYTHONNOUSERSITE"):
-            extra.append(site.getusersitepackages())
         found: dict[str, Any] = {}
-        for distribution in metadata.distributions(path=extra + sys.path):
+        for distribution in metadata.distributions(path=_package_paths(machine)):
             with contextlib.suppress(Exception):  # what a half-removed distribution raises differs from Python to Python
                 head = _head(distribution)
                 name, version = (str(head[field] or "") for field in ("Name", "Version"))
@@ -84,7 +81,7 @@ def _installed(machine: Machine) -> dict[str, Any]:
                 egg = distribution.read_text("METADATA") is None
                 requires = (distribution.requires if egg else head.get_all("Requires-Dist")) or []
                 # The first on the path is the one that is imported.
-                found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), (name, version, requires))
+                found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), (name, version, requires, distribution))
         return {key: found[key] for key in sorted(found) if key}
 
     return dict(machine.once("distributions", find))
@@ -94,6 +91,37 @@ def _head(distribution: metadata.Distribution) -> Any:
     """The fields of its metadata; the description behind them is most of the text, and parsed it costs ten times as much."""
     text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or distribution.read_text("") or ""
     return email.message_from_string(text.partition("\n\n")[0])
+
+
+def _package_paths(machine: Machine) -> list[str]:
+    """Where the server's own start takes packages from, in order. -I hides some of it: PYTHONPATH, and the user's site where
+    there is no venv.
+    """
+    extra = [entry for entry in machine.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    if sys.prefix == sys.base_prefix and not machine.environ.get("PYTHONNOUSERSITE"):
+        extra.append(site.getusersitepackages())
+    return extra + sys.path
+
+
+def _installed_files(machine: Machine) -> dict[str, str]:
+    """Normalised name -> SHA-256 over what its RECORD says of its files, but for those that differ from place to place."""
+    found = {key: _record_digest(told[3]) for key, told in _installed(machine).items()}
+    return {key: digest for key, digest in found.items() if digest}
+
+
+OF_THE_PLACE = re.compile(
+    r"\.\./|/|.*__pycache__/|[^/]*\.dist-info/(?:INSTALLER|REQUESTED|RECORD|direct_url\.json|uv_\w+\.json),"
+)
+"""Lines of a RECORD about what an installer writes: scripts name their interpreter, and caches come and go."""
+
+
+def _record_digest(distribution: metadata.Distribution) -> str:
+    """Empty where there is no RECORD, as of a distribution that the system's own packages installed."""
+    with contextlib.suppress(Exception):
+        lines = [line.strip() for line in (distribution.read_text("RECORD") or "").splitlines()]
+        kept = sorted(line for line in lines if line and not OF_THE_PLACE.match(line))
+        return hashlib.sha256("\n".join(kept).encode("utf-8", "replace")).hexdigest() if kept else ""
+    return ""
 
 
 def _of_extras(requires: Sequence[str]) -> list[str]:
@@ -118,8 +146,10 @@ def _environment(machine: Machine, vendors: Sequence[Vendor]) -> dict[str, str]:
 PROBES: dict[str, Callable[[Machine], Any]] = {
     "python_version": lambda _: platform.python_version(),
     "python_executable": lambda _: sys.executable,
-    "installed_packages": lambda m: [f"{name}=={version}" for name, version, _ in _installed(m).values()],
-    "extras": lambda m: {key: lines for key, (_, _, r) in _installed(m).items() if (lines := _of_extras(r))},
+    "installed_packages": lambda m: [f"{name}=={version}" for name, version, *_ in _installed(m).values()],
+    "installed_files": _installed_files,
+    "package_folders": lambda m: [path for path in _package_paths(m) if os.path.isdir(path)],  # noqa: PTH112 - as it is written
+    "extras": lambda m: {key: lines for key, (_, _, r, _) in _installed(m).items() if (lines := _of_extras(r))},
     "markers": _markers,
     "gcc_version": first(("gcc --version", r"\A\S*gcc\S* .*?\)\s+(\d+\.\d+(?:\.\d+)?)")),
     "os": first(("/etc/os-release", r"^PRETTY_NAME=[\"']?([^\"'\n]+)")),
@@ -139,7 +169,16 @@ SERVICES: dict[str, Callable[[Machine], str]] = {
 """Versions of no vendor, by the name that a spec's `system_deps` gives them."""
 OWN_KEYS = {"cuda": "cuda_version"}
 """Versions of a vendor that the facts tell under a key of their own, because others read it there."""
-EMPTY = {"installed_packages": [], "extras": {}, "markers": {}, "cpu_flags": [], "cpu_cores": 0, "environment": {}}
+EMPTY = {
+    "installed_packages": [],
+    "installed_files": {},
+    "package_folders": [],
+    "extras": {},
+    "markers": {},
+    "cpu_flags": [],
+    "cpu_cores": 0,
+    "environment": {},
+}
 """What stands for a fact that is no string when it is not available; `reasons` tells it from a true nothing."""
 
 

@@ -108,12 +108,21 @@ class CellRun:
         from hallmark.report.render import renderers, write_all
 
         self._redact_logs()
+        self._write_subjects()
         rendered = renderers()
         files = digest_folder(self.folder, without={*rendered, RECORDS_FILE})
         self._log.end(files, rendered=rendered, may_grow=(RUN_LOG, *LOGS_OF_OTHERS), interrupted=interrupted)
         report = with_previous(load(self.folder, interrupted=interrupted), self.folder)
         self._log.reported(path.name for path in write_all(report, self.folder))
         return report
+
+    def _write_subjects(self) -> None:
+        """What is known without a server, where none was ready: one that was has been put on record then."""
+        from hallmark.core.subjects import SUBJECTS_FILE, write_subjects
+        from hallmark.serving.subjects import Seen, gather
+
+        if not (self.folder / SUBJECTS_FILE).exists():
+            write_subjects(self.folder, gather(self.folder, self.cell, Seen(), self._redactor))
 
     def _redact_logs(self) -> None:
         for path in (self.folder / name for name in LOGS_OF_OTHERS):

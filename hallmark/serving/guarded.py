@@ -50,6 +50,10 @@ class GuardedServer(RunningServer):
         engine = self._engine.processes
         return replace(engine, roots=engine.roots | {self._gateway.keeper_pid})
 
+    @property
+    def engine_processes(self) -> ServerProcesses:
+        return self._engine.processes
+
     def died_within(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while self.death is None and time.monotonic() < deadline:

@@ -149,6 +149,11 @@ class RunningServer(ABC):
         """Where its processes are, so that what they use of the machine is told apart from what others do."""
         return ServerProcesses(place=Place.HIDDEN)
 
+    @property
+    def engine_processes(self) -> ServerProcesses:
+        """Those of the engine alone, without a gateway before it."""
+        return self.processes
+
     def look_again(self) -> None:  # noqa: B027 - one whose process is ours cannot become another
         """See whether it is still the server that was ready; one that is another by now is dead."""
 

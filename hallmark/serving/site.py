@@ -11,6 +11,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, Self
 
+from hallmark.core.errors import Inconclusive
 from hallmark.environment.collect import Facts
 from hallmark.environment.commits import Build
 from hallmark.environment.installing import Attempt
@@ -118,6 +119,15 @@ class Site(ABC):
     @abstractmethod
     def weights_files(self, plan: LaunchPlan) -> WeightsFiles:
         """What lies beside the weights of the running server, found as it finds them itself."""
+
+    def weights_folder(self, plan: LaunchPlan) -> Path:
+        """Where the weights of the server lie on this machine; Inconclusive where that cannot be seen."""
+        if self.cell.weights.path:
+            return Path(self.cell.weights_source)
+        files = self.weights_files(plan)
+        if not files.folder:
+            raise Inconclusive(files.reasons.get("folder", "the server's interpreter does not tell the folder of its weights"))
+        return Path(files.folder)
 
     def _weights_request(self, plan: LaunchPlan) -> dict[str, str]:
         """What the server is told of its weights."""

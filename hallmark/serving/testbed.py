@@ -16,13 +16,17 @@ from typing import Any, TypeVar, cast
 from hallmark.core.errors import HallmarkError, Inconclusive, Void
 from hallmark.core.files import write_json
 from hallmark.core.load import Place
-from hallmark.core.records import to_plain
+from hallmark.core.records import MANIFEST_FILE, to_plain
+from hallmark.core.subjects import write_subjects
 from hallmark.environment.collect import Facts
 from hallmark.environment.devices import Presence, detect
+from hallmark.environment.digest_cache import DigestCache
 from hallmark.environment.document import ENVIRONMENT_FILE, runtime_environment
 from hallmark.environment.load import ServerProcesses
+from hallmark.environment.process_files import OpenFiles, open_files
 from hallmark.environment.requirements import Finding, check
 from hallmark.environment.served_weights import WeightsFiles
+from hallmark.environment.weights_manifest import WeightsManifest, manifest_of
 from hallmark.serving.argument_differences import Difference
 from hallmark.serving.guarded import GuardedLauncher
 from hallmark.serving.launchers import kind_named, make_launcher
@@ -30,6 +34,7 @@ from hallmark.serving.plan_text import plan_text
 from hallmark.serving.readiness import connect
 from hallmark.serving.server import Death, LaunchPlan, RunningServer
 from hallmark.serving.site import TestbedSettings
+from hallmark.serving.subjects import Seen, gather
 from hallmark.specs.cell import Cell
 from hallmark.specs.model_spec import ModelSpec
 
@@ -58,6 +63,7 @@ class Testbed:
         """`progress` hears what is being done right now, `say` what a person must be able to read afterwards."""
         self.cell = cell
         self.folder = folder
+        self._environ = environ
         self._settings = settings
         self._progress = progress
         self._say = say
@@ -76,6 +82,8 @@ class Testbed:
         """What the server answered about itself."""
         self.server_processes = ServerProcesses(place=Place.HIDDEN)
         """Where its processes are, once it runs."""
+        self._open_files = OpenFiles()
+        """What those had open when it was ready."""
 
     def _once(self, name: str, make: Callable[[], Made]) -> Made:
         if name in self._failed:
@@ -164,6 +172,33 @@ class Testbed:
         return files
 
     @property
+    def weights_manifest(self) -> WeightsManifest:
+        """The digests of the files of the weights; Inconclusive where they are not on this machine, or cannot be read."""
+        return self._once("weights_manifest", self._digest_weights)
+
+    def _digest_weights(self) -> WeightsManifest:
+        folder = self.site.weights_folder(self.plan)
+        self._progress(f"reading the weights in {folder}")
+        return manifest_of(folder, DigestCache.of_user(self._environ))
+
+    @property
+    def corrupt_weights(self) -> tuple[str, ...]:
+        """The files of weights from a hub that are not what it says; empty where that cannot be seen."""
+        try:
+            return self.weights_manifest.corrupt if self.seen_here else ()
+        except Inconclusive:
+            return ()
+
+    @property
+    def foreign_libraries(self) -> list[str]:
+        """Libraries of Python packages in the server's process that are not of the environment on record; empty if unseen."""
+        try:
+            folders = self.facts.package_folders
+        except (HallmarkError, Inconclusive):
+            return []
+        return self._open_files.elsewhere(folders) if folders else []
+
+    @property
     def plan(self) -> LaunchPlan:
         return self._once("plan", self._make_plan)
 
@@ -207,7 +242,39 @@ class Testbed:
         self._progress(f"the server is ready after {server.started_in_s:.1f} s")
         self.served = {**_read_back(server), **self.site.served_from()}
         self.write_environment()
+        self._open_files = self._opened_by(server)
+        self._write_subjects()
         return server
+
+    def _opened_by(self, server: RunningServer) -> OpenFiles:
+        """A proxy's files tell nothing of the server behind it."""
+        found = server.engine_processes
+        return open_files(found.roots) if found.place is Place.HERE and self.seen_here else OpenFiles()
+
+    def _write_subjects(self) -> None:
+        """Put on record what is measured, by digest, in the folder of an acceptance run."""
+        if not (self.folder / MANIFEST_FILE).is_file():
+            return
+        try:
+            weights, why = self.weights_manifest, ""
+        except (HallmarkError, Inconclusive) as exc:
+            weights, why = None, str(exc)
+        try:
+            installed, folders = self.facts.installed_files, self.facts.package_folders
+        except (HallmarkError, Inconclusive):
+            installed, folders = {}, ()
+        seen = Seen(
+            weights=weights,
+            weights_unknown=why,
+            served=True,
+            attached=self.attached,
+            here=self.seen_here,
+            open_files=self._open_files,
+            installed_files=installed,
+            package_folders=folders,
+            image=self.served.get("image") or {},
+        )
+        write_subjects(self.folder, gather(self.folder, self.cell, seen, self._redact))
 
     def _processes_of(self, server: RunningServer) -> ServerProcesses:
         """What listens for an attached server may be the proxy of a hidden one, unless it is the interpreter that was named."""
@@ -258,6 +325,10 @@ class Testbed:
         server = self._made.get("server")
         if server:
             server.stop()
+            weights = self._made.pop("weights_manifest", None)
+            if weights and weights.changed:
+                self._made["weights_manifest"] = weights
+                self._write_subjects()
 
 
 def _read_back(server: RunningServer) -> dict[str, Any]:

@@ -46,7 +46,9 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return run(Path(sys.executable), tmp_path_factory.mktemp("empty"))
 
 
-OF_THE_INTERPRETER = {"python_version", "python_executable", "installed_packages", "extras", "markers"}
+OF_THE_INTERPRETER = {
+    *("python_version", "python_executable", "installed_packages", "installed_files", "package_folders", "extras", "markers")
+}
 
 
 def only(name: str, machine: Machine) -> Any:

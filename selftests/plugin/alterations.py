@@ -16,6 +16,7 @@ from typing import Any
 
 from hallmark.core.chain import line_digest
 from hallmark.core.file_digests import digest_folder, root_of_files
+from hallmark.core.subjects import detail_digest
 from hallmark.report.build import load
 from hallmark.report.render import write_all
 
@@ -191,6 +192,26 @@ def another_leaf(ends: dict[str, Any]) -> None:
     ends["files"][SAMPLES]["root"] = "0" * 64
 
 
+def subject_of(kind: str, change_it: Callable[[dict[str, Any]], object], *, fitting: bool = True) -> Change:
+    """Change the detail of a subject, and its digest so that it fits, if it is to be `fitting`."""
+
+    def change(document: dict[str, Any]) -> None:
+        found = next(one for one in document["subjects"] if one["kind"] == kind)
+        change_it(found["detail"])
+        if fitting:
+            found["digest"]["sha256"] = detail_digest(found["kind"], found["detail"])
+
+    return json_of("subjects.json", change)
+
+
+def other_weights(detail: dict[str, Any]) -> None:
+    detail["resources"][0]["digest"] = "0" * 64
+
+
+def other_package(detail: dict[str, Any]) -> None:
+    next(iter(detail["packages"].values()))["version"] = "0.0.0"
+
+
 ALTERATIONS = (
     # records
     Alteration(name="a score", change=record_of("evals.addition", better_score), found="(evals.addition): was changed: line"),
@@ -325,6 +346,12 @@ ALTERATIONS = (
         change=record_of("ends", lambda ends: ends.update(root="0" * 64)),
         found="(ends): was changed: its root is not that of the files",
     ),
+    Alteration(
+        name="a subject",
+        change=subject_of("weights", other_weights),
+        found="subjects.json: row",
+    ),
+    Alteration(name="no subjects", change=removed("subjects.json"), found="subjects.json: is missing"),
     # the report
     Alteration(
         name="the outcome",
@@ -424,5 +451,50 @@ ALTERATIONS = (
         name="forged: no window",
         change=forged(removed(f"{PERF}.window.json"), record_of("perf.isl16-osl8-c2", better_speed)),
         found=f"perf.isl16-osl8-c2: was measured, and {PERF}.window.json, which each such run keeps, is not there",
+    ),
+    Alteration(
+        name="forged: weights",
+        change=forged(subject_of("weights", other_weights, fitting=False)),
+        found="subjects.json, weights:stand-in: its digest is not that of its detail",
+    ),
+    Alteration(
+        name="forged: a digest",
+        change=forged(json_of("subjects.json", lambda found: found["subjects"][1]["digest"].update(sha256="0" * 64))),
+        found="subjects.json, environment:packages: its digest is not that of its detail",
+    ),
+    Alteration(
+        name="forged: another spec",
+        change=forged(subject_of("spec", lambda detail: detail.update(model_spec_sha256="0" * 64))),
+        found="its model_spec_sha256 is not what manifest.json tells",
+    ),
+    Alteration(
+        name="forged: another device",
+        change=forged(subject_of("device", lambda detail: detail.update(driver="999.1"))),
+        found="subjects.json, device:cpu: its driver is not what runtime_environment.json tells",
+    ),
+    Alteration(
+        name="forged: another package",
+        change=forged(subject_of("environment", other_package)),
+        found="is not what runtime_environment.json tells",
+    ),
+    Alteration(
+        name="forged: another engine",
+        change=forged(subject_of("engine", lambda detail: detail.update(version="0.33.0"))),
+        found="subjects.json, engine:vllm: its version is not what runtime_environment.json tells",
+    ),
+    Alteration(
+        name="forged: other arguments",
+        change=forged(subject_of("arguments", lambda detail: detail["values"].update(max_num_seqs="1"))),
+        found="subjects.json, arguments:vllm: its values is not what launch_plan.json tells",
+    ),
+    Alteration(
+        name="forged: another suite",
+        change=forged(subject_of("suite", lambda detail: detail.update(code="0" * 64))),
+        found="subjects.json, suite:hallmark: its code is not the one that the first record tells",
+    ),
+    Alteration(
+        name="forged: subjects of another form",
+        change=forged(json_of("subjects.json", lambda found: found["subjects"].append({}))),
+        found="subjects.json: holds no subjects",
     ),
 )

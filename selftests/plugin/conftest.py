@@ -68,6 +68,7 @@ class Place:
             "PYTHONPATH": self._python_path,
             "PYTEST_ADDOPTS": f"-o cache_dir={self.folder}/cache {_NO_STRANGERS}{few_checks}",
             "HF_HOME": f"{self.folder}/hf",
+            "XDG_CACHE_HOME": f"{self.folder}/user_cache",
             "PYTEST_DEBUG_TEMPROOT": str(self.folder),  # pytest ends by sweeping it, which takes seconds where others share it
             "HALLMARK_LEASES": f"{self.folder}/leases",
             mark: value,

@@ -13,7 +13,7 @@ import pytest
 from hallmark import cli
 from hallmark.core.file_digests import files_below
 from selftests.once import alone_in, shared_folder
-from selftests.plugin.alterations import ALTERATIONS, Alteration, better_score, forged, record_of, seal
+from selftests.plugin.alterations import ALTERATIONS, Alteration, better_score, forged, record_of, seal, subject_of
 from selftests.plugin.commands import wait_for
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import eval_target
@@ -85,7 +85,7 @@ def test_another_judge_decides_nothing(folder: Path, capsys: pytest.CaptureFixtu
     def of_another(begins: dict[str, Any]) -> None:
         begins["code"] = "0" * 64
 
-    forged(record_of("begins", of_another))(folder)
+    forged(record_of("begins", of_another), subject_of("suite", lambda suite: suite.update(code="0" * 64)))(folder)
     assert verified(folder, capsys)[0] == 0
     forged(record_of("evals.addition", better_score))(folder)
     code, lines = verified(folder, capsys)

@@ -97,7 +97,13 @@ def suite_of(url: str, planting: Planting) -> Iterator[Suite]:
         stack.callback(suite.client.close)
         more: dict[str, Any] = {
             "server": SimpleNamespace(endpoint=Endpoint(base_url=url, model=MODEL, api_key=KEY), started_in_s=0.0),
-            "testbed": SimpleNamespace(argument_differences=(), attached=False, weights_files=weights_files()),
+            "testbed": SimpleNamespace(
+                argument_differences=(),
+                attached=False,
+                weights_files=weights_files(),
+                corrupt_weights=(),
+                foreign_libraries=(),
+            ),
             "runtime_client": suite.client,
             "lora_adapter": next(iter(cell.lora), None),
             "adapter_path": str(folder / "adapter"),

@@ -60,14 +60,18 @@ def same_commit(one, other):
     covers="M09",
     fault="wrong-version",
 )
-def test_version_is_the_pinned_one(cell, client, offers, check):
-    """`/version` satisfies the engine version of the spec and names no other commit; `spec.commit` reads what the build is of."""
+def test_version_is_the_pinned_one(cell, client, offers, testbed, check):
+    """`/version` satisfies the engine version of the spec and names no other commit (`spec.commit` reads what the build is of);
+    the libraries of packages that its process has loaded are those of its environment.
+    """
     if (offer := offers("route:/version")).known is Known.ABSENT and cell.impl.engine.name != "vllm":
         raise Inconclusive(f"which version runs is not seen: the server does not tell it by /version ({offer.reason})")
     version = str(part(client.get("/version").require(200).json(), "version"))
     name, wanted = cell.impl.engine.name, cell.impl.engine.version
     commit = cell.impl.pinned_commits.get(name, "")
     check.observe("engine version", version, detail={"spec": wanted or commit})
+    if elsewhere := testbed.foreign_libraries:
+        raise CheckFailed(f"the server runs libraries of another environment than the one on record: {', '.join(elsewhere)}")
     if not wanted and not commit:
         raise Inconclusive(f"the spec pins neither a version nor a commit of the engine; the server states {version!r}")
     if wanted and not satisfies(version, wanted):
@@ -115,6 +119,8 @@ def test_served_model_is_the_specs(cell, client, testbed, check):
     if root:
         check.equal("weights", root, cell.weights_source)
     differences = testbed.argument_differences
+    if corrupt := testbed.corrupt_weights:
+        raise CheckFailed(f"the weights are not what the hub says: {'; '.join(corrupt)}")
     if told := [str(difference) for difference in differences if difference.contradicts]:
         raise CheckFailed(f"the server was not started as the spec says: {'; '.join(told)}")
     if differences:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hallmark.core.errors import LaunchError
+from hallmark.core.errors import Inconclusive, LaunchError
 from hallmark.core.files import write_json
 from hallmark.core.grace import STOP_GRACE_VARIABLE
 from hallmark.core.redact import masked
@@ -83,6 +83,11 @@ class DockerSite(Site):
         program, request = WEIGHTS_FILE.read_text(encoding="utf-8"), json.dumps(self._weights_request(plan))
         output = run_beside(plan.cell, ["python3", "-I", "-c", program, request])
         return parse_weights(output, where=self.container.image)
+
+    def weights_folder(self, plan: LaunchPlan) -> Path:
+        if not self.cell.weights.path:
+            raise Inconclusive("the weights lie in the server's container, whose files are not digested from here")
+        return super().weights_folder(plan)
 
     def prepared(self, plan: LaunchPlan, write_environment: Callable[[], None]) -> LaunchPlan:
         """With the spec and the environment of the run mounted."""

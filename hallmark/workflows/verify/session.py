@@ -22,6 +22,7 @@ from hallmark.workflows.verify.finding import Finding, Weight, altered, not_look
 from hallmark.workflows.verify.json_look import look_at_json
 from hallmark.workflows.verify.report_look import look_at_report
 from hallmark.workflows.verify.run_folder import RunFolder
+from hallmark.workflows.verify.subjects_look import look_at_subjects
 
 ALTERED = 5
 """The folder is not as its run wrote it."""
@@ -35,6 +36,7 @@ LOOKS: tuple[Look, ...] = (
     look_at_json,
     look_at_dates,
     look_at_demands,
+    look_at_subjects,
 )
 """What is looked at before anything is derived; the next one is a file and a place here."""
 
