@@ -60,6 +60,8 @@ def _told(changes: Changes, older: Path, report: Report) -> Previous:
     order = list(Effect)
     every = [(section.title, change) for section in changes.sections for change in section.changes]
     every.sort(key=lambda one: order.index(one[1].effect))
+    # What may be chance is counted, and shown by the command.
+    told = [one for one in every if one[1].effect is not Effect.UNDECIDED][:_MOST_SHOWN]
     shown = [
         Difference(
             topic=title,
@@ -69,7 +71,7 @@ def _told(changes: Changes, older: Path, report: Report) -> Previous:
             effect=change.effect.value,
             reason=change.reason,
         )
-        for title, change in every[:_MOST_SHOWN]
+        for title, change in told
     ]
     return Previous(
         folder=older.name,

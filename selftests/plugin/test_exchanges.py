@@ -73,6 +73,28 @@ def test_a_verdict_by_a_rule_is_derived_from_the_kept_answer_and_of_the_others_i
     assert any("what was sent and answered is not kept" in line for line in lines[left:]), "those that passed"
 
 
+@pytest.mark.long
+def test_several_workers_keep_them_in_one_file(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.spec(faults="accepts-bad-requests")
+    ended = place.release("--", "-n", "2").end().must_end(1, "REJECTED")
+    code, lines = verified(ended.folder, capsys)
+    assert (code, lines[0].partition(" - ")[0]) == (1, "VERIFIED: REJECTED"), lines
+    assert [line for line in lines if line.startswith(f"{FAILED}: {EXCHANGES_FILE} row ")]
+
+
+@pytest.mark.long
+def test_the_next_run_tells_what_changed_since(place: Place) -> None:
+    """And one that is broken beside it changes nothing."""
+    place.spec()
+    first = place.release().end().folder
+    (place.artifacts / first.name.replace("T", "T9", 1)).mkdir()
+    place.spec(faults="accepts-bad-requests")
+    second = place.release().end().must_end(1, "REJECTED").folder
+    previous = json.loads((second / "report.json").read_text(encoding="utf-8"))["previous"]
+    assert (previous["folder"], previous["differences"][0]["effect"]) == (first.name, "worse")
+    assert f"../{first.name}/report.html" in (second / "report.html").read_text(encoding="utf-8")
+
+
 def accepted_after_all(line: str) -> str:
     row = json.loads(line)
     row["answer"]["status"], row["answer"]["body"] = 400, {"text": '{"error": {"message": "no"}}'}
