@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from hallmark.core.chain import CHAIN, Mark, line_digest
+from hallmark.core.errors import HallmarkError
 from hallmark.core.records import MANIFEST_FILE, RECORDS_FILE, Manifest
-from hallmark.core.wording import one_line
+from hallmark.core.subjects import read_subjects
 from hallmark.report.document import Attachment, Provenance, Subject
 
-SUBJECTS_FILE = "subjects.json"
 _SHORT = 16
 _UNKNOWN = ("", "Unknown")
 
@@ -20,7 +20,7 @@ _UNKNOWN = ("", "Unknown")
 def provenance_of(folder: Path, manifest: Manifest, environment: Attachment) -> Provenance:
     """What a run's folder tells of itself. Its raw files are those that the end of its chain tells of."""
     begins, ends, stands_for_all = _marks(folder / RECORDS_FILE)
-    subjects, unknown = _subjects(folder / SUBJECTS_FILE)
+    subjects, unknown = _subjects(folder)
     told = {**dict(_facts(manifest, environment.content)), **dict(_of_chain(begins))}
     return Provenance(
         folder=str(folder),
@@ -87,24 +87,16 @@ def _of_chain(begins: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Manifest and spec", f"{MANIFEST_FILE}, sha256:{digest}"
 
 
-def _subjects(path: Path) -> tuple[tuple[Subject, ...], Mapping[str, str]]:
+def _subjects(folder: Path) -> tuple[tuple[Subject, ...], Mapping[str, str]]:
     """What was measured, by digest, and what of it is not known; nothing where the file is missing or none."""
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
-        listed = [one for one in plain["subjects"] if isinstance(one, dict)]
-        unknown = {str(name): one_line(str(why)) for name, why in _mapping(plain.get("unknown")).items()}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        found = read_subjects(folder)
+    except HallmarkError:
+        found = None  # `hallmark verify` says what is wrong with it
+    if found is None:
         return (), {}
-    return tuple(map(_subject, listed)), unknown
-
-
-def _subject(plain: Mapping[str, Any]) -> Subject:
-    return Subject(
-        name=str(plain.get("name", "")),
-        sha256=str(_mapping(plain.get("digest")).get("sha256", "")),
-        taken_from=str(plain.get("taken_from", "")),
-        told=str(plain.get("told", "")),
-    )
+    shown = (Subject(name=one.name, sha256=one.sha256, taken_from=one.taken_from, told=one.told) for one in found.subjects)
+    return tuple(shown), found.unknown
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

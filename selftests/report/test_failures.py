@@ -170,7 +170,7 @@ def test_a_broken_folder_beside_it_breaks_no_report(tmp_path: Path) -> None:
 def test_provenance_says_what_was_measured_by_whom_and_how_to_verify_it(tmp_path: Path) -> None:
     folder = kept_run(tmp_path / "a run", accepted_run(), spec={"spec_file": "specs/llama.yaml"})
     subject = {"name": "weights:Llama", "kind": "weights", "digest": {"sha256": "ab" * 32}, "taken_from": "files", "told": SCRIPT}
-    subjects = {"format": 1, "subjects": [subject, 3], "unknown": {"engine-commit": "the wheel does not tell"}}
+    subjects = {"format": 1, "subjects": [subject | {"detail": {}}], "unknown": {"engine-commit": "the wheel does not tell"}}
     (folder / "subjects.json").write_text(json.dumps(subjects), encoding="utf-8")
     page = Page(render_html(load(folder)))
     text = page.text.partition("Provenance What was measured")[2]
