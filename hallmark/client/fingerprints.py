@@ -32,12 +32,13 @@ _TOPS = 5
 """OpenAI's most alternatives of a completion."""
 
 
-def take_fingerprint(client: WireClient, offers: Offers, tokenizer: TokenOracle, *, context: int) -> Fingerprint:
+def take_fingerprint(client: WireClient, offers: Offers, tokenizer: TokenOracle | None, *, context: int) -> Fingerprint:
     """One request for each probe. By the log-probabilities of prompts where the server has them, else by those of first tokens.
 
-    Inconclusive where it tells no log-probabilities at all. `context` in tokens.
+    Inconclusive where it tells no log-probabilities at all. `context` in tokens; the long text is left out without a tokenizer.
     """
-    texts = {**TEXTS, LONG: long_text(tokenizer, min(context, LONGEST_TOKENS) - SPARE_TOKENS)}
+    long = {LONG: long_text(tokenizer, min(context, LONGEST_TOKENS) - SPARE_TOKENS)} if tokenizer else {}
+    texts = {**TEXTS, **long}
     if offers.has("field:prompt_logprobs"):
         with client.more_patient(COMPILES_S) as patient:
             probes = {name: _read(patient, COMPLETIONS, {"prompt": text}) for name, text in texts.items()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -131,11 +132,22 @@ class Manifest:
     """Whether the records of this run are a chain; those of a hallmark before it were none."""
     waiver_limits: WaiverLimits | None = None
     """What waivers had to keep to; None in the folder of a run that was made before there was a policy."""
+    valid_days: int = 0
+    """For how many days it counts; 0 of a run that was made before that was said."""
 
     @property
     def part(self) -> Kind | None:
         """The kind of checks that was asked for, where that is all that narrows the run; None for any other run."""
         return PARTS.get(self.workflow) if self.partial == (part_reason(self.workflow),) else None
+
+    @property
+    def valid_until(self) -> str:
+        """The last day on which it counts, YYYY-MM-DD in UTC; empty where the manifest does not tell."""
+        try:
+            last = date.fromisoformat(self.started_at[:10]) + timedelta(days=self.valid_days)
+        except (ValueError, OverflowError):
+            return ""
+        return last.isoformat() if self.valid_days else ""
 
     @property
     def smoke(self) -> bool:

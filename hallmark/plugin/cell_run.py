@@ -62,6 +62,7 @@ def open_folder(cell: Cell, options: Options, stamp: RunStamp, *, redact: Callab
         spec=masked(ModelSpec.of(cell).to_dict()),
         chained=True,
         waiver_limits=cell.waiver_limits,
+        valid_days=cell.valid_days,
     )
     write_json(folder / MANIFEST_FILE, without_secrets(to_plain(manifest), redact))
     return folder

@@ -45,6 +45,8 @@ class Seen:
     weights: WeightsManifest | None = None
     weights_unknown: str = _NO_SERVER
     """Why there is none."""
+    adapters: Mapping[str, WeightsManifest] = field(default_factory=dict)
+    """Of each LoRA adapter that lies in a folder of this machine."""
     served: bool = False
     """Whether a server was ready."""
     attached: bool = False
@@ -126,6 +128,18 @@ def _weights(told: _Told) -> _Found:
         taken_from=source,
         told=f"all {plural(len(weights.resources), 'file')} in {weights.folder}{hub}; {how}",
     )
+    yield from _adapters(told)
+
+
+def _adapters(told: _Told) -> _Found:
+    for adapter in told.cell.lora:
+        found = told.seen.adapters.get(adapter.name)
+        if found is None:
+            why = f"it is {adapter.repo}" if adapter.repo else f"its folder {adapter.path} was not read"
+            yield _Unknown(what=f"adapter {adapter.name}", why=f"{why}, whose files were not digested")
+            continue
+        said = f"all {plural(len(found.resources), 'file')} in {found.folder}, from which the server is told to load the adapter"
+        yield _Known(kind="weights", of=adapter.name, detail=found.detail(), taken_from="spec", told=said)
 
 
 def _weights_source(weights: WeightsManifest, seen: Seen) -> tuple[Source, str]:

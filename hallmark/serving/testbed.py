@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -181,6 +181,15 @@ class Testbed:
         self._progress(f"reading the weights in {folder}")
         return manifest_of(folder, DigestCache.of_user(self._environ))
 
+    def _digest_adapters(self) -> dict[str, WeightsManifest]:
+        """Of the LoRA adapters that lie in folders beside the spec."""
+        cache, found = DigestCache.of_user(self._environ), {}
+        for adapter in self.cell.lora:
+            if adapter.path:
+                with suppress(Inconclusive):
+                    found[adapter.name] = manifest_of(self.cell.beside_spec(adapter.path), cache)
+        return found
+
     @property
     def corrupt_weights(self) -> tuple[str, ...]:
         """The files of weights from a hub that are not what it says; empty where that cannot be seen."""
@@ -259,6 +268,7 @@ class Testbed:
             weights, why = self.weights_manifest, ""
         except (HallmarkError, Inconclusive) as exc:
             weights, why = None, str(exc)
+        adapters = self._digest_adapters()
         try:
             installed, folders = self.facts.installed_files, self.facts.package_folders
         except (HallmarkError, Inconclusive):
@@ -266,6 +276,7 @@ class Testbed:
         seen = Seen(
             weights=weights,
             weights_unknown=why,
+            adapters=adapters,
             served=True,
             attached=self.attached,
             here=self.seen_here,

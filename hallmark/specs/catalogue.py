@@ -16,7 +16,7 @@ from hallmark.specs.inherit import Tell, attempt, resolved
 from hallmark.specs.loader import documents, family_of, load_devices, spec_files
 from hallmark.specs.migrations import migrated
 from hallmark.specs.model import DeviceSpec
-from hallmark.specs.policy import limits_of, shipped_limits
+from hallmark.specs.policy import limits_of, shipped_limits, shipped_valid_days, valid_days_of
 from hallmark.specs.registered import REGISTERED, Registered
 from hallmark.specs.standing import Standing
 from hallmark.specs.yaml_source import KeyPath, YamlSource, line_of, read
@@ -136,6 +136,7 @@ def load_catalogue(folders: Iterable[Path], *, tell: Tell | None = None, registe
     devices: dict[str, DeviceSpec] = {}
     paths: list[Path] = []
     limits: dict[Path, WaiverLimits] = {}
+    days: dict[Path, int] = {}
     for folder in folders:
         families, catalogues = spec_files(folder)
         paths += documents(folder)
@@ -143,6 +144,7 @@ def load_catalogue(folders: Iterable[Path], *, tell: Tell | None = None, registe
             devices = attempt(tell, _with_devices, devices, path) or devices
         sources += filter(None, [attempt(tell, _source, path) for path in families])
         limits[folder.resolve()] = attempt(tell, limits_of, folder) or shipped_limits()
+        days[folder.resolve()] = attempt(None if tell is None else _told_already, valid_days_of, folder) or shipped_valid_days()
     sources += filter(None, [attempt(tell, migrated, source) for source in registered.families])
     devices = attempt(tell, _joined, registered.devices, devices) or devices
     standing = Standing(devices)
@@ -150,14 +152,20 @@ def load_catalogue(folders: Iterable[Path], *, tell: Tell | None = None, registe
         attempt(tell, _add, standing, source)
     for path in paths:  # last: what one does not state is of the cell that it replaces
         attempt(tell, _add_document, standing, devices, path)
-    cells = tuple(_held_to(cell, limits) for cell in standing.cells.values())
+    cells = tuple(_held_to(cell, limits, days) for cell in standing.cells.values())
     return Catalogue(cells, devices, tuple(standing.families.values()))
 
 
-def _held_to(cell: Cell, limits: Mapping[Path, WaiverLimits]) -> Cell:
-    """The cell with the limits of its folder, where those are others than hallmark's own."""
-    of_folder = limits.get(cell.spec_file.parent, cell.waiver_limits)
-    return cell if of_folder == cell.waiver_limits else replace(cell, waiver_limits=of_folder)
+def _told_already(_: SpecError) -> None:
+    """What is wrong with a policy was told when its waivers were read."""
+
+
+def _held_to(cell: Cell, limits: Mapping[Path, WaiverLimits], days: Mapping[Path, int]) -> Cell:
+    """The cell with the policy of its folder, where that is another than hallmark's own."""
+    folder = cell.spec_file.parent
+    of_folder, holds = limits.get(folder, cell.waiver_limits), days.get(folder, cell.valid_days)
+    same = (of_folder, holds) == (cell.waiver_limits, cell.valid_days)
+    return cell if same else replace(cell, waiver_limits=of_folder, valid_days=holds)
 
 
 def _add(standing: Standing, source: YamlSource) -> None:

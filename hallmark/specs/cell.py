@@ -20,7 +20,7 @@ from hallmark.specs.model import (
     PerfPoint,
     Weights,
 )
-from hallmark.specs.policy import shipped_limits
+from hallmark.specs.policy import shipped_limits, shipped_valid_days
 from hallmark.specs.targets import joined
 
 
@@ -60,6 +60,8 @@ class Cell:
     """Whether that is one besides the device's own; then it is part of the id."""
     waiver_limits: WaiverLimits = field(default_factory=shipped_limits)
     """What the policy of its catalogue allows of its waivers."""
+    valid_days: int = field(default_factory=shipped_valid_days)
+    """For how many days a run of it counts, by that policy."""
 
     @property
     def id(self) -> str:

@@ -30,6 +30,13 @@ class WaiverPolicy(Strict):
     """The checks that are never waived, by their names; `*` stands for anything."""
 
 
+class CertificatePolicy(Strict):
+    """How long a result is taken for one of today."""
+
+    valid_days: Positive = 90
+    """The days from a run's beginning on which it still counts; `hallmark verify` says that it has ended after them."""
+
+
 class Policy(Strict):
     """`model_specs/policy.yaml`."""
 
@@ -37,6 +44,8 @@ class Policy(Strict):
     """What this file is written in."""
     waivers: WaiverPolicy
     """What is allowed of the waivers of each cell."""
+    certificates: CertificatePolicy = Field(default_factory=CertificatePolicy)
+    """For how long a run of a cell counts."""
 
 
 def limits_of(folder: Path) -> WaiverLimits:
@@ -47,12 +56,30 @@ def limits_of(folder: Path) -> WaiverLimits:
     return _limits(path, source=str(path))
 
 
+def valid_days_of(folder: Path) -> int:
+    """For how many days a run counts by the policy of a folder of specs; SpecError where that is wrong."""
+    path = policy_file(folder)
+    if path is None or path.resolve() == _SHIPPED.resolve():
+        return shipped_valid_days()
+    return _policy(path).certificates.valid_days
+
+
+@cache
+def shipped_valid_days() -> int:
+    """The same by hallmark's own policy."""
+    return _policy(_SHIPPED).certificates.valid_days
+
+
 @cache
 def shipped_limits() -> WaiverLimits:
     """What hallmark's own policy allows."""
     return _limits(_SHIPPED, source="hallmark's own policy")
 
 
+def _policy(path: Path) -> Policy:
+    return validate(Policy, migrated(read(path)))
+
+
 def _limits(path: Path, *, source: str) -> WaiverLimits:
-    stated = validate(Policy, migrated(read(path))).waivers
+    stated = _policy(path).waivers
     return WaiverLimits(longest_days=stated.longest_days, most_percent=stated.most_percent, never=stated.never, source=source)

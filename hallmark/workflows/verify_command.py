@@ -1,7 +1,8 @@
 """`hallmark verify FOLDER`: is a run's folder what its run wrote, and does its verdict follow from it?
 
-Asks no server and no network. Exit codes: that of the run itself where nothing is altered (0 accepted, 1 rejected, 3, 4, 130);
-2 no run's folder; 5 altered; 6 made before hallmark recorded chains.
+Asks no server and no network, but for the server that `--against` names: is it the one that was measured? Exit codes: that of the
+run itself where nothing is altered (0 accepted, 1 rejected, 3, 4, 130); 2 no run's folder; 5 altered; 6 made before hallmark
+recorded chains; 7 accepted, and no longer about what is served: its days have ended, or another server runs there.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from hallmark.core.errors import UsageError
 from hallmark.workflows.acceptance import Ended
 from hallmark.workflows.help_text import one_line_each
 
 _EPILOG = """exit codes, where nothing is altered that of the run: 0 accepted, 1 rejected, 3 void,
-  4 not decided; and 2 no run's folder, 5 altered, 6 made before hallmark recorded chains
+  4 not decided; and 2 no run's folder, 5 altered, 6 made before hallmark recorded chains,
+  7 accepted then, and its days have ended or another server runs --against it
 
 example: %(prog)s artifacts/20261121T014500Z-id_vllm-cpu_hallmark-tiny_cpu-release"""
 
@@ -27,6 +30,10 @@ def make_parser(program: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("run", nargs="?", type=Path, metavar="FOLDER", help="the run's folder (default: the newest)")
+    parser.add_argument("--against", metavar="URL", help="a running server: is it the one that was measured?")
+    parser.add_argument(
+        "--against-weights", type=Path, metavar="DIR", help="with --against, on its machine: the folder of its weights"
+    )
     parser.add_argument("--artifacts", type=Path, default=Path("artifacts"), metavar="DIR", help="where runs made their folders")
     parser.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     return parser
@@ -35,11 +42,16 @@ def make_parser(program: str) -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> Ended:
     """UsageError for a folder that holds no run."""
     from hallmark.workflows.reports import newest  # brings the template engine
+    from hallmark.workflows.verify.against import held_against
     from hallmark.workflows.verify.session import BEFORE_CHAINS, told, verify
+    from hallmark.workflows.verify.timely import timely
 
     folder = options.run or newest(options.artifacts)
+    if options.against_weights and not options.against:
+        raise UsageError("compares what a server reads", where="--against-weights", hint="name the server with --against URL")
     found = verify(folder)
     if found is None:
         line = f"{folder}: made before hallmark recorded chains: nothing can be verified"
         return Ended(exit_code=BEFORE_CHAINS, lines=(line,))
-    return Ended(exit_code=found.exit_code, lines=tuple(told(found)))
+    compared = held_against(folder, options.against, options.against_weights) if options.against else []
+    return timely(found, tuple(told(found)), compared, url=options.against or "")

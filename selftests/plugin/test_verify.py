@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ import pytest
 
 from hallmark import cli
 from hallmark.core.file_digests import files_below
+from selftests.faulty import running
 from selftests.once import alone_in, shared_folder
-from selftests.plugin.alterations import ALTERATIONS, Alteration, better_score, forged, record_of, seal, subject_of
+from selftests.plugin.alterations import ALTERATIONS, Alteration, better_score, forged, json_of, record_of, seal, subject_of
 from selftests.plugin.commands import wait_for
 from selftests.plugin.conftest import Place
-from selftests.plugin.stand_in_spec import eval_target
+from selftests.plugin.stand_in_spec import WEIGHTS, eval_target
 
 pytestmark = pytest.mark.e2e
 
@@ -249,3 +251,21 @@ def test_wherever_a_kill_cuts_the_records_nobody_is_accused(
     (folder / "records.jsonl").write_bytes(measured[: int(len(measured) * share)])
     code, lines = verified(folder, capsys)
     assert (code, lines[0].partition(":")[0]) == (4, "INCOMPLETE"), lines
+
+
+def test_a_run_whose_days_have_ended_is_no_longer_accepted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    earlier = f"{datetime.now(UTC) - timedelta(days=100):%Y-%m-%dT%H:%M:%S+00:00}"
+    forged(json_of("manifest.json", lambda manifest: manifest.update(started_at=earlier)))(folder)
+    code, lines = verified(folder, capsys)
+    assert (code, lines[0].partition(":")[0], lines[1].partition(":")[0]) == (7, "ENDED", "VERIFIED"), lines
+
+
+def test_a_run_is_held_against_the_server_of_today(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with running() as server:
+        assert cli.main(["verify", str(folder), "--against", server.base_url]) == 4  # a name is no model
+        assert cli.main(["verify", str(folder), "--against", server.base_url, "--against-weights", str(WEIGHTS)]) == 0
+    with running(version="0.33.0") as server:
+        capsys.readouterr()
+        assert cli.main(["verify", str(folder), "--against", server.base_url]) == 7
+    assert capsys.readouterr().out.startswith("STALE: engine version 0.33.0 runs there, 0.32.0 was measured\nVERIFIED: ")
+    assert cli.main(["verify", str(folder), "--against-weights", str(WEIGHTS)]) == 2

@@ -100,6 +100,12 @@ def test_a_policy_binds_its_own_folder_alone(tmp_path: Path) -> None:
     assert {(cell.family, cell.waiver_limits.longest_days) for cell in cells} == {("other", 90), ("small", 1)}
 
 
+def test_a_policy_says_for_how_long_a_run_counts(tmp_path: Path) -> None:
+    own = POLICY.format(days=90, percent=5, never="-")
+    assert loaded(tmp_path / "a")[1].valid_days == loaded(tmp_path / "b", policy=own)[1].valid_days == 90
+    assert loaded(tmp_path / "c", policy=own + "certificates: { valid_days: 30 }\n")[1].valid_days == 30
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
