@@ -57,6 +57,7 @@ def _facts(manifest: Manifest, environment: Mapping[str, Any]) -> Iterator[tuple
     cpu = _mapping(environment.get("cpu"))
     processor = f"{cpu.get('model')}, {cpu.get('cores')} cores" if cpu.get("model") else ""
     yield "Device", ", ".join(filter(None, (manifest.device, *names, processor)))
+    yield "Counts until", manifest.valid_until
 
 
 def _weights(manifest: Manifest, served: Mapping[str, Any]) -> str:

@@ -168,13 +168,14 @@ def test_a_broken_folder_beside_it_breaks_no_report(tmp_path: Path) -> None:
 
 
 def test_provenance_says_what_was_measured_by_whom_and_how_to_verify_it(tmp_path: Path) -> None:
-    folder = kept_run(tmp_path / "a run", accepted_run(), spec={"spec_file": "specs/llama.yaml"})
+    folder = kept_run(tmp_path / "a run", accepted_run(), spec={"spec_file": "specs/llama.yaml"}, valid_days=90)
     subject = {"name": "weights:Llama", "kind": "weights", "digest": {"sha256": "ab" * 32}, "taken_from": "files", "told": SCRIPT}
     subjects = {"format": 1, "subjects": [subject | {"detail": {}}], "unknown": {"engine-commit": "the wheel does not tell"}}
     (folder / "subjects.json").write_text(json.dumps(subjects), encoding="utf-8")
     page = Page(render_html(load(folder)))
     text = page.text.partition("Provenance What was measured")[2]
     assert "Spec specs/llama.yaml" in text
+    assert re.search(r"Counts until 2026-\d\d-\d\d ", text)
     assert re.search(r"hallmark 1\.2\.3, (commit [0-9a-f]{40}, )?code sha256:[0-9a-f]{16} ", text)
     assert "Operator jane@bench-7" in text
     assert f"weights:Llama sha256:{'ab' * 8} files {SCRIPT}" in text
