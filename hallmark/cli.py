@@ -20,10 +20,12 @@ from hallmark.core.signals import INTERRUPTED, STOPPED
 from hallmark.workflows import (
     ab_command,
     capacity_command,
+    certify_command,
     compare_command,
     completion,
     history_command,
     init_command,
+    keygen_command,
     open_command,
     reference_command,
     run_command,
@@ -103,6 +105,12 @@ COMMANDS = {
     ),
     "verify": Command(
         help="say whether a run's folder is what its run wrote", make_parser=verify_command.make_parser, run=verify_command.run
+    ),
+    "certify": Command(
+        help="write the certificate of a run, and sign it", make_parser=certify_command.make_parser, run=certify_command.run
+    ),
+    "keygen": Command(
+        help="make a key that certificates are signed with", make_parser=keygen_command.make_parser, run=keygen_command.run
     ),
     "open": Command(help="show the newest report in the browser", make_parser=open_command.make_parser, run=open_command.run),
     "completion": Command(help="let a shell complete commands and names", make_parser=completion.make_parser, run=_completion),

@@ -48,6 +48,16 @@ def marks_in(path: Path, mark: Mark) -> list[dict[str, Any]]:
     return [one for one in found if one.get(CHAIN) == mark]
 
 
+def last_mark(path: Path, mark: Mark) -> tuple[str, dict[str, Any]]:
+    """(digest, content) of the last whole line of that kind; nothing of either where there is none."""
+    for line in reversed(path.read_bytes().split(b"\n")[:-1]):
+        if not is_record(line):
+            with contextlib.suppress(ValueError):
+                if (content := json.loads(line)).get(CHAIN) == mark:
+                    return line_digest(line), content
+    return "", {}
+
+
 class ChainWriter:
     """Appends lines to one new file."""
 

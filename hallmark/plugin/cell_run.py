@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +21,11 @@ from hallmark.specs.checks import demanded
 from hallmark.specs.obstacles import gaps_of
 
 if TYPE_CHECKING:
+    from hallmark.core.dsse import Envelope
     from hallmark.evals.reference import Reference
     from hallmark.report.document import Report
 
+Sign = Callable[["Envelope"], "Envelope"]
 SUBFOLDERS = ("evals", "perf")
 LOGS_OF_OTHERS = ("server.log", "gateway.log", "runtime.log", "evals/lm_eval.log")
 """Written by other programs as they run; what secrets those print is taken out when they have ended."""
@@ -77,8 +79,9 @@ def _other_image(cell: Cell, image: str) -> tuple[str, ...]:
 class CellRun:
     """Writes down what becomes of one cell. Lives where the reports arrive: in the xdist controller, if there is one."""
 
-    def __init__(self, cell: Cell, folder: Path, *, redactor: Redactor) -> None:
+    def __init__(self, cell: Cell, folder: Path, *, redactor: Redactor, sign: Sign | None = None) -> None:
         self.cell = cell
+        self._sign = sign
         self.folder = folder
         self._redactor = redactor
         self._log = RecordLog(folder / RECORDS_FILE, redactor)
@@ -105,15 +108,16 @@ class CellRun:
         What lies in the folder is put on record first: the report is made from that, and can be made again.
         """
         from hallmark.report.build import load
+        from hallmark.report.certificate.files import CERTIFICATE_FILES
         from hallmark.report.previous import with_previous
         from hallmark.report.render import renderers, write_all
 
         self._redact_logs()
         self._write_subjects()
         rendered = renderers()
-        files = digest_folder(self.folder, without={*rendered, RECORDS_FILE})
+        files = digest_folder(self.folder, without={*rendered, *CERTIFICATE_FILES, RECORDS_FILE})
         self._log.end(files, rendered=rendered, may_grow=(RUN_LOG, *LOGS_OF_OTHERS), interrupted=interrupted)
-        report = with_previous(load(self.folder, interrupted=interrupted), self.folder)
+        report = with_previous(self._certified(load(self.folder, interrupted=interrupted)), self.folder)
         self._log.reported(path.name for path in write_all(report, self.folder))
         return report
 
@@ -124,6 +128,19 @@ class CellRun:
 
         if not (self.folder / SUBJECTS_FILE).exists():
             write_subjects(self.folder, gather(self.folder, self.cell, Seen(), self._redactor))
+
+    def _certified(self, report: Report) -> Report:
+        """The report with how its certificate is signed, which is written here where the run decided something."""
+        from hallmark.report.certificate.files import state_in, statements, write
+        from hallmark.report.certificate.made import DECIDED, certified
+
+        if report.decision.outcome not in DECIDED:
+            return report
+        try:
+            write(self.folder, statements(certified(self.folder, report)), *([self._sign] if self._sign else []))
+        except Exception as exc:  # what was measured is worth a report all the same
+            return replace(report, certificate=self._redactor(f"not written: {type(exc).__name__}: {exc}"))
+        return replace(report, certificate=state_in(self.folder))
 
     def _redact_logs(self) -> None:
         for path in (self.folder / name for name in LOGS_OF_OTHERS):

@@ -69,6 +69,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from hallmark.plugin.options import read_options
     from hallmark.plugin.references import references_of
     from hallmark.plugin.session import AcceptanceSession
+    from hallmark.plugin.signing import signing
     from hallmark.specs.catalogue import load_catalogue
     from hallmark.specs.smoke import smoke_cell
     from hallmark.specs.waiver_rules import require_allowed
@@ -87,12 +88,13 @@ def pytest_configure(config: pytest.Config) -> None:
         if options.smoke:
             cells = tuple(map(smoke_cell, cells))
         references = references_of(cells, folder=options.reference, workflow=options.workflow)
+        sign = signing(os.environ)
     except HallmarkError as exc:
         raise stopped(config, exc) from exc
     for name, device in catalogue.devices.items():
         config.addinivalue_line("markers", f"{name}: {device.title}")
     config.pluginmanager.register(fixtures, "hallmark-fixtures")
-    _register(AcceptanceSession.begin(config, options, cells, interrupts, references))
+    _register(AcceptanceSession.begin(config, options, cells, interrupts, references, sign))
 
 
 def _register(session: AcceptanceSession) -> None:

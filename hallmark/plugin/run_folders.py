@@ -29,7 +29,7 @@ class RunFolders:
             session = self._session
             try:
                 folder = open_folder(cell, session.options, session.stamp, redact=session.redactor)
-                run = CellRun(cell, folder, redactor=session.redactor)
+                run = CellRun(cell, folder, redactor=session.redactor, sign=session.sign)
                 run.begin(session.references.get(cell_id))
             except HallmarkError as exc:
                 session.ending.error = exc

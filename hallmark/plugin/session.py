@@ -12,7 +12,7 @@ import pytest
 
 from hallmark.core.progress import Line, Progress
 from hallmark.core.redact import Redactor
-from hallmark.plugin.cell_run import RunStamp
+from hallmark.plugin.cell_run import RunStamp, Sign
 from hallmark.plugin.ending import Ending
 from hallmark.plugin.interrupts import Interrupts
 from hallmark.plugin.options import Options
@@ -37,6 +37,8 @@ class AcceptanceSession:
     ending: Ending
     references: Mapping[str, Reference] = field(default_factory=dict)
     """By the ids of the cells that have one."""
+    sign: Sign | None = None
+    """Signs a certificate; None where no key was given."""
 
     @classmethod
     def begin(
@@ -46,6 +48,7 @@ class AcceptanceSession:
         cells: Sequence[Cell],
         interrupts: Interrupts,
         references: Mapping[str, Reference],
+        sign: Sign | None = None,
     ) -> AcceptanceSession:
         """The session that starts now."""
 
@@ -65,6 +68,7 @@ class AcceptanceSession:
             progress=Progress(terminal),
             ending=Ending(config, options, interrupts),
             references=references,
+            sign=sign,
         )
 
     @property

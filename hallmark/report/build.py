@@ -27,6 +27,7 @@ from hallmark.core.verdict import Verdict
 from hallmark.core.waivers import Waiver
 from hallmark.core.wording import moment, plural
 from hallmark.environment.document import ENVIRONMENT_FILE
+from hallmark.report.certificate.files import state_in
 from hallmark.report.decide import Findings, decide
 from hallmark.report.document import Absence, Attachment, Exchange, Report, Row, WaivedCheck
 from hallmark.report.eval_items import wrong_items
@@ -63,6 +64,7 @@ def load(folder: Path, *, interrupted: bool = False) -> Report:
         launch_plan=_attached(folder / LAUNCH_PLAN_FILE),
         load=read_history(folder / LOAD_FILE),
         series=read_series(folder / "perf"),
+        certificate=state_in(folder),
     )
 
 

@@ -243,6 +243,8 @@ class Report:
     provenance: Provenance = field(default_factory=Provenance)
     previous: Previous | None = None
     """What changed since the run before; None where there is none beside it."""
+    certificate: str = ""
+    """How certificate.json was signed when this report was made, in a clause; empty where the run has none."""
 
     @property
     def waited_s(self) -> float:

@@ -92,6 +92,7 @@ def _header(report: Report) -> list[tuple[str, str]]:
         ("Verdicts", tally(report)),
         *(("Narrowed", _text(reason)) for reason in report.partial),
         *(("Spec", _text(note)) for note in report.notes),
+        *((("Certificate", _text(report.certificate)),) if report.certificate else ()),
     ]
 
 

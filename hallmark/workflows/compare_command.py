@@ -45,7 +45,8 @@ def make_parser(program: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="the runs' folders; the first is the baseline")
+    told = "the runs' folders, or certificates; the first is the baseline"
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help=told)
     parser.add_argument("--margin", default="5%", metavar="SHARE", help="a speed that changed by less did not (default: 5%%)")
     parser.add_argument("--format", choices=sorted(_RENDERERS), help="default: as the name of -o ends, else text")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write it there, and tell the headlines alone")

@@ -6,6 +6,7 @@ Exit codes: 0 written; 2 a folder without a run.
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -60,12 +61,22 @@ def run(options: argparse.Namespace) -> Ended:
     return Ended(exit_code=0, lines=(told, f"written: {page}"))
 
 
+def _certified(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Certificates that came without the folders of their runs: when each began, and its file."""
+    from hallmark.report.certificate.files import CERTIFICATE_FILE, NoCertificate, read_certificate
+
+    for path in sorted((*folder.glob("*.json"), *folder.glob(f"*/*{CERTIFICATE_FILE}"))):
+        if not (path.parent / "manifest.json").exists():
+            with contextlib.suppress(NoCertificate):  # a file of something else
+                yield read_certificate(path).predicate.began, path
+
+
 def _runs(folder: Path, left_out: list[str]) -> Iterator[KeptRun]:
     """Oldest first, one in memory at a time; what is no whole run's folder is added to `left_out`, with why."""
     from hallmark.core.records import read_manifest
     from hallmark.report.changes.kept_run import read_run
 
-    begun = []
+    begun = [*_certified(folder)]
     for manifest in sorted(folder.glob("*/manifest.json")):
         try:
             begun.append((read_manifest(manifest).started_at, manifest.parent))

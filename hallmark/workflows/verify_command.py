@@ -1,8 +1,9 @@
-"""`hallmark verify FOLDER`: is a run's folder what its run wrote, and does its verdict follow from it?
+"""`hallmark verify FOLDER`: is a run's folder what its run wrote, and does its verdict follow from it? Who signed that?
 
 Asks no server and no network, but for the server that `--against` names: is it the one that was measured? Exit codes: that of the
-run itself where nothing is altered (0 accepted, 1 rejected, 3, 4, 130); 2 no run's folder; 5 altered; 6 made before hallmark
-recorded chains; 7 accepted, and no longer about what is served: its days have ended, or another server runs there.
+run itself where nothing is altered (0 accepted, 1 rejected, 3, 4, 130); 2 no run's folder; 5 altered, or not signed by a key that
+was named; 6 made before hallmark recorded chains; 7 accepted, and no longer about what is served: its days have ended, or another
+server runs there. Of a certificate alone 4 where no key was named.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from hallmark.workflows.acceptance import Ended
 from hallmark.workflows.help_text import one_line_each
 
 _EPILOG = """exit codes, where nothing is altered that of the run: 0 accepted, 1 rejected, 3 void,
-  4 not decided; and 2 no run's folder, 5 altered, 6 made before hallmark recorded chains,
+  4 not decided; and 2 no run's folder, 5 altered or not signed by a --key,
+  6 made before hallmark recorded chains,
   7 accepted then, and its days have ended or another server runs --against it
 
-example: %(prog)s artifacts/20261121T014500Z-id_vllm-cpu_hallmark-tiny_cpu-release"""
+example: %(prog)s artifacts/20261121T014500Z-id_vllm-cpu_hallmark-tiny_cpu-release
+example: %(prog)s certificate.json --key release.key.pub"""
 
 
 def make_parser(program: str) -> argparse.ArgumentParser:
@@ -29,7 +32,10 @@ def make_parser(program: str) -> argparse.ArgumentParser:
         formatter_class=one_line_each,
         allow_abbrev=False,
     )
-    parser.add_argument("run", nargs="?", type=Path, metavar="FOLDER", help="the run's folder (default: the newest)")
+    told = "the run's folder, or a certificate alone (default: the newest)"
+    parser.add_argument("run", nargs="?", type=Path, metavar="FOLDER", help=told)
+    told = "a public key that must have signed; repeatable"
+    parser.add_argument("--key", action="append", type=Path, metavar="FILE", help=told)
     parser.add_argument("--against", metavar="URL", help="a running server: is it the one that was measured?")
     parser.add_argument(
         "--against-weights", type=Path, metavar="DIR", help="with --against, on its machine: the folder of its weights"
@@ -41,15 +47,24 @@ def make_parser(program: str) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> Ended:
     """UsageError for a folder that holds no run."""
+    from hallmark.signing.keys import read_public_key
     from hallmark.workflows.reports import newest  # brings the template engine
     from hallmark.workflows.verify.against import held_against
+    from hallmark.workflows.verify.lone_certificate import verify_certificate
     from hallmark.workflows.verify.session import BEFORE_CHAINS, told, verify
     from hallmark.workflows.verify.timely import timely
 
     folder = options.run or newest(options.artifacts)
     if options.against_weights and not options.against:
         raise UsageError("compares what a server reads", where="--against-weights", hint="name the server with --against URL")
-    found = verify(folder)
+    keys = [read_public_key(path) for path in options.key or ()]
+    if folder.is_file() and options.against:
+        raise UsageError(
+            "holds a run's folder against a server", where="--against", hint="a certificate alone does not tell enough"
+        )
+    if folder.is_file():
+        return verify_certificate(folder, keys)
+    found = verify(folder, keys=keys)
     if found is None:
         line = f"{folder}: made before hallmark recorded chains: nothing can be verified"
         return Ended(exit_code=BEFORE_CHAINS, lines=(line,))

@@ -12,7 +12,7 @@ import pytest
 from hallmark import cli
 from hallmark.core.exchanges import EXCHANGES_FILE, digest_of
 from selftests.once import alone_in, shared_folder
-from selftests.plugin.alterations import Change, forged, record_of, removed, rows_of, text_of
+from selftests.plugin.altering import Change, forged, record_of, removed, rows_of, text_of
 from selftests.plugin.conftest import Place
 
 pytestmark = pytest.mark.e2e

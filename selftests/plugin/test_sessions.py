@@ -32,6 +32,10 @@ FOLDER = {
     "load.jsonl",
     "hallmark.log",
     "row_digests.json",
+    "subjects.json",
+    "certificate.json",
+    "certificate.test-result.json",
+    "certificate.svr.json",
     "evals",
     "perf",
 }

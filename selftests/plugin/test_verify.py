@@ -13,9 +13,11 @@ import pytest
 
 from hallmark import cli
 from hallmark.core.file_digests import files_below
+from hallmark.report.certificate.files import CERTIFICATE_FILES
 from selftests.faulty import running
 from selftests.once import alone_in, shared_folder
-from selftests.plugin.alterations import ALTERATIONS, Alteration, better_score, forged, json_of, record_of, seal, subject_of
+from selftests.plugin.alterations import ALTERATIONS, Alteration, better_score, subject_of
+from selftests.plugin.altering import certify_anew, forged, json_of, record_of, seal
 from selftests.plugin.commands import wait_for
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import WEIGHTS, eval_target
@@ -67,9 +69,33 @@ def test_a_folder_that_nobody_touched_is_not_accused(folder: Path, capsys: pytes
     assert (code, lines[0].partition(" - ")[0]) == (0, "VERIFIED: ACCEPTED at tier complete"), lines
 
 
+def test_a_run_writes_its_certificate_and_says_that_nobody_signed_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, lines = verified(folder, capsys)
+    assert "  certificate.json: UNSIGNED: it tells of changes, and not of who made it" in lines
+    assert "UNSIGNED: it tells of changes" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.long
+def test_a_run_signs_its_certificate_with_the_key_that_its_environment_names(
+    place: Place, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert cli.main(["keygen", str(tmp_path / "key")]) == 0
+    place.whole_spec()
+    signed = place.release(HALLMARK_SIGNING_KEY=str(tmp_path / "key")).end().must_end(0, "ACCEPTED").folder
+    assert cli.main(["verify", str(signed), "--key", str(tmp_path / "key.pub")]) == 0
+    assert "signed by key" in (signed / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_run_that_is_to_sign_and_cannot_does_not_begin(place: Place, tmp_path: Path) -> None:
+    place.spec()
+    ended = place.release(HALLMARK_SIGNING_KEY=str(tmp_path / "none")).end()
+    assert (ended.code, f"{tmp_path / 'none'}: cannot be read" in ended.said) == (2, True), ended.said
+
+
 def test_writing_all_digests_anew_alters_nothing_by_itself(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Else the forged ones would be found for another reason than theirs."""
     seal(folder)
+    certify_anew(folder)
     assert verified(folder, capsys)[0] == 0
 
 
@@ -244,8 +270,8 @@ def test_wherever_a_kill_cuts_the_records_nobody_is_accused(
     folder: Path, share: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Before its end there is no report, and after it everything is there."""
-    for name in ("report.json", "report.html", "report.md", "junit.xml", "row_digests.json"):
-        (folder / name).unlink()
+    for name in ("report.json", "report.html", "report.md", "junit.xml", "row_digests.json", *CERTIFICATE_FILES):
+        (folder / name).unlink(missing_ok=True)
     rows = (folder / "records.jsonl").read_bytes().splitlines(keepends=True)
     measured = b"".join(rows[:-2])
     (folder / "records.jsonl").write_bytes(measured[: int(len(measured) * share)])

@@ -53,7 +53,7 @@ def no_manifest(folder: Path) -> None:
     ("make", "message"),
     [
         (lambda folder: None, "is no folder"),
-        (a_file, "is no folder"),
+        (a_file, "is neither the folder of a run nor a certificate: it lacks payload"),
         (nothing, "holds no run (no manifest.json)"),
         (of_ab, "is a folder of hallmark ab, not of a run"),
         (of_capacity, "is a folder of hallmark capacity, not of a run"),

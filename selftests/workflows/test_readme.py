@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from hallmark.workflows import reports
+from selftests.certificate.ended_runs import write_ended
 from selftests.faulty import running
 from selftests.plugin.commands import Command
 from selftests.plugin.conftest import Place
@@ -29,6 +30,7 @@ HERE = "test_it_does_what_the_readme_says"
 OPEN = "test_the_newest_report_is_opened"
 COMPARED = "test_two_runs_are_compared"
 HISTORY = "test_all_runs_are_shown_on_one_page"
+SIGNED = "test_a_run_is_signed_and_its_signature_is_verified"
 VERIFIED = "test_the_newest_run_is_verified"
 ATTACHED = "test_a_server_that_runs_is_measured"
 
@@ -63,6 +65,10 @@ RUN_BY = {
     "hallmark history artifacts": HISTORY,
     "hallmark compare artifacts/OLD artifacts/NEW": COMPARED,
     "hallmark verify": VERIFIED,
+    "hallmark keygen keys/release.key": SIGNED,
+    "hallmark certify artifacts/RUN --key keys/release.key": SIGNED,
+    "hallmark verify artifacts/RUN --key keys/release.key.pub": SIGNED,
+    "hallmark verify artifacts/RUN/certificate.json --key keys/release.key.pub": SIGNED,
     "hallmark completion bash": HERE,
     "hallmark specs list": HERE,
     "hallmark init --url http://127.0.0.1:8000": INIT,
@@ -165,6 +171,15 @@ def test_the_newest_run_is_verified(command: str, place: Place) -> None:
     ended = start(command, place, cwd=place.folder).end()
     said = "artifacts/20260301T000000Z-x-release: made before hallmark recorded chains: nothing can be verified\n"
     assert (ended.code, ended.out) == (6, said)
+
+
+def test_a_run_is_signed_and_its_signature_is_verified(place: Place) -> None:
+    """One after the other, as the README has them."""
+    write_ended(place.artifacts / "RUN")
+    ended = start(" && ".join(given_to(SIGNED)), place, cwd=place.folder).end()
+    assert ended.code == 0, ended.said
+    assert "VERIFIED: ACCEPTED at tier complete - artifacts/RUN" in ended.out
+    assert "SIGNED: ACCEPTED at tier complete - artifacts/RUN/certificate.json" in ended.out
 
 
 @pytest.mark.parametrize("command", given_to(HISTORY))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hallmark.report.changes.document import Change, Effect, Section, Topic
@@ -20,20 +21,42 @@ _NONE = "none"
 """As `leaves` shows it."""
 
 
+_OF_SUBJECTS: Mapping[Topic, Sequence[str]] = {
+    "arguments": ("arguments",),
+    "environment": ("environment", "device"),
+    "spec": ("spec", "weights"),
+    "code": ("engine", "suite"),
+}
+"""Topic -> the kinds of subjects that tell of it."""
+
+
 def arguments_section(before: KeptRun, after: KeptRun) -> Section:
-    return _section("arguments", _arguments(before), _arguments(after))
+    return _by_digest("arguments", before, after) or _section("arguments", _arguments(before), _arguments(after))
 
 
 def environment_section(before: KeptRun, after: KeptRun) -> Section:
-    return _absent("environment", before, after) or _section("environment", _environment(before), _environment(after))
+    whole = _by_digest("environment", before, after) or _absent("environment", before, after)
+    return whole or _section("environment", _environment(before), _environment(after))
 
 
 def spec_section(before: KeptRun, after: KeptRun) -> Section:
-    return _absent("spec", before, after) or _section("spec", _spec(before), _spec(after))
+    return _by_digest("spec", before, after) or _absent("spec", before, after) or _section("spec", _spec(before), _spec(after))
 
 
 def code_section(before: KeptRun, after: KeptRun) -> Section:
-    return _section("code", _code(before), _code(after))
+    return _by_digest("code", before, after) or _section("code", _code(before), _code(after))
+
+
+def _by_digest(topic: Topic, before: KeptRun, after: KeptRun) -> Section | None:
+    """Where one side is a certificate: what that tells of the topic is whether it was the same, and no more."""
+    if not (before.certificate or after.certificate):
+        return None
+    old, new = ({kind: run.subjects[kind] for kind in _OF_SUBJECTS[topic] if kind in run.subjects} for run in (before, after))
+    common = [kind for kind in old if kind in new]
+    found = _section(topic, {kind: old[kind] for kind in common}, {kind: new[kind] for kind in common})
+    unknown = [kind for kind in _OF_SUBJECTS[topic] if kind not in common]
+    untold = f"; not told of both: {', '.join(unknown)}" if unknown else ""
+    return replace(found, note=f"a certificate tells of it by digest alone{untold}")
 
 
 def _absent(topic: Topic, *runs: KeptRun) -> Section | None:

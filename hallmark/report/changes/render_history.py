@@ -47,11 +47,16 @@ def render_history(cells: Sequence[CellHistory], *, left_out: Sequence[str], wri
         trends=_trends,
         newest_first=lambda cell: list(reversed(cell.entries)),
         told=_told,
-        link=lambda entry: quote(os.path.relpath(Path(entry.side.folder) / "report.html", beside)),
+        link=lambda entry: quote(os.path.relpath(_page_of(Path(entry.side.folder)), beside)),
         shown_runs=_SHOWN_RUNS,
         left_out=left_out,
         written=f"{written:%Y-%m-%dT%H:%M:%SZ}",
     )
+
+
+def _page_of(run: Path) -> Path:
+    """Of a certificate without its folder, the certificate itself."""
+    return run if run.is_file() else run / "report.html"
 
 
 def _age(age: timedelta | None) -> str:

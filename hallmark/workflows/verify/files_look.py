@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from hallmark.core.file_digests import ROW_DIGESTS, SHORT, FileDigest, files_below, root_of_files, unpacked
 from hallmark.core.records import RECORDS_FILE
+from hallmark.report.certificate.files import CERTIFICATE_FILES
 from hallmark.workflows.verify.changed_rows import changed_rows
 from hallmark.workflows.verify.finding import Finding, altered, not_derived
 from hallmark.workflows.verify.run_folder import RunFolder
@@ -63,7 +64,7 @@ def _as_at_the_end(run: RunFolder, *, known: Mapping[str, Any]) -> Iterator[Find
             yield from _begins_as(run, path, digest)
         elif run.digest(path)[0] != digest:
             yield altered(path, _what_changed(run, path, digest, rows))
-    expected = {*files, *_names(ends.content.get("rendered")), *may_grow, RECORDS_FILE}
+    expected = {*files, *_names(ends.content.get("rendered")), *may_grow, *CERTIFICATE_FILES, RECORDS_FILE}
     for path in files_below(run.path):
         # What a desktop leaves in every folder that it shows is hidden, and read by nothing here.
         if path not in expected and not Path(path).name.startswith("."):

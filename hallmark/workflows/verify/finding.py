@@ -17,6 +17,8 @@ class Weight(Enum):
     """The folder does not tell."""
     DERIVED = auto()
     """It follows from the raw rows, as it is recorded."""
+    SIGNATURE = auto()
+    """Who signed it, or that nobody did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,10 @@ class Finding:
     """A file, and of its rows or records which one."""
     what: str
     weight: Weight
+
+    @property
+    def is_altered(self) -> bool:
+        return self.weight is Weight.ALTERED
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}"
@@ -55,3 +61,8 @@ def not_derived(where: str, what: str) -> Finding:
 def derived(where: str, what: str) -> Finding:
     """Something that follows from the raw rows."""
     return Finding(where=where, what=what, weight=Weight.DERIVED)
+
+
+def signature(where: str, what: str) -> Finding:
+    """Who signed, as far as that is known."""
+    return Finding(where=where, what=what, weight=Weight.SIGNATURE)

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from hallmark.core.file_digests import files_below
 from hallmark.core.records import RECORDS_FILE
+from hallmark.core.strict_json import DoubledName, read_strictly
 from hallmark.workflows.verify.finding import Finding, altered, not_derived
 from hallmark.workflows.verify.run_folder import RunFolder
 
 _MOST_BYTES = 64 * 1024 * 1024
 """Of a file that is read as one value."""
-
-
-class _Doubled(Exception):
-    """A name stands twice."""
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _Doubled(next(name for name in names if names.count(name) > 1))
-    return found
-
-
-_READ_STRICTLY = json.JSONDecoder(object_pairs_hook=_once)
 
 
 def look_at_json(run: RunFolder) -> Iterator[Finding]:
@@ -52,8 +36,8 @@ def _of_rows(file: Path, path: str) -> Iterator[Finding]:
 
 def _of_text(text: bytes, where: str) -> Iterator[Finding]:
     try:
-        _READ_STRICTLY.decode(text.decode("utf-8", "replace"))
-    except _Doubled as exc:
+        read_strictly(text.decode("utf-8", "replace"))
+    except DoubledName as exc:
         yield altered(where, f"has the name '{exc}' twice in one object")
     except (ValueError, RecursionError) as exc:
         if not where.startswith(RECORDS_FILE):  # of whose lines the chain tells that

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,10 @@ from hallmark.core.errors import HallmarkError, UsageError
 from hallmark.core.records import MANIFEST_FILE, RECORDS_FILE
 from hallmark.core.wording import one_line, plural
 from hallmark.report.build import load
+from hallmark.report.certificate.files import CERTIFICATE_FILE
 from hallmark.report.document import EXIT_CODES, Report
+from hallmark.signing.keys import PublicKey
+from hallmark.workflows.verify.certificate_look import look_at_certificate
 from hallmark.workflows.verify.chain_look import look_at_chain
 from hallmark.workflows.verify.dates_look import look_at_dates
 from hallmark.workflows.verify.demands_look import look_at_demands
@@ -85,8 +88,11 @@ class Verification:
         return f"VERIFIED: {self.report.decision.title} - {self.folder}; as the run wrote them: {self.looked_at}"
 
 
-def verify(folder: Path) -> Verification | None:
-    """Look at the folder of a run; None where the run was made before hallmark recorded chains. UsageError where it is none."""
+def verify(folder: Path, *, keys: Sequence[PublicKey] = (), with_certificate: bool = True) -> Verification | None:
+    """Look at the folder of a run; None where the run was made before hallmark recorded chains. UsageError where it is none.
+
+    Each of `keys` must have signed its certificate, which is looked at unless another one is to be made.
+    """
     if not (folder / MANIFEST_FILE).is_file() and not (folder / RECORDS_FILE).is_file():
         raise UsageError(f"holds no run (no {MANIFEST_FILE})", where=str(folder), hint="name a folder below artifacts/")
     run = RunFolder(folder)
@@ -96,6 +102,8 @@ def verify(folder: Path) -> Verification | None:
     report = _derived(run, findings)
     if report is not None:
         looks: tuple[Look, ...] = (partial(look_at_report, derived=report), look_at_evidence, look_at_exchanges)
+        if with_certificate:
+            looks = (*looks, partial(look_at_certificate, report=report, keys=keys))
         findings.extend(finding for look in looks for finding in _looked(look, run))
     return Verification(
         folder=folder,
@@ -143,10 +151,12 @@ def told(found: Verification) -> Iterator[str]:
         (Weight.UNDECIDED, "not decided, as another hallmark judged the run, or as it cannot be looked at:"),
         (Weight.DERIVED, "derived anew from the raw rows, by the gates that judged them:"),
         (Weight.NOT_DERIVED, "not derived:"),
+        (Weight.SIGNATURE, "signatures:"),
     ):
         findings = found.of(weight)
         yield from ([title] if title and findings else [])
         yield from (f"  {finding}" for finding in findings)
     if found.stands_for_all and not found.altered:
-        unsigned = "nobody signed it, so that it tells of changes and not of who made it"
-        yield f"sha256:{found.stands_for_all} stands for all of it; {unsigned}"
+        signed = any(finding.where == CERTIFICATE_FILE for finding in found.of(Weight.SIGNATURE))
+        by = f"{CERTIFICATE_FILE} states it" if signed else "nobody signed it, so that it tells of changes and not of who made it"
+        yield f"sha256:{found.stands_for_all} stands for all of it; {by}"

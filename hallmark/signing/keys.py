@@ -1,0 +1,201 @@
+"""Private keys that sign an envelope, and public keys that tell whether one was signed by theirs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hallmark.core.dsse import Envelope, Signature
+from hallmark.core.errors import InfrastructureError, UsageError
+from hallmark.core.records import MANIFEST_FILE, RECORDS_FILE
+from hallmark.signing.devices import SCHEME, DeviceSigner, public_pem
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import SSlibKey
+
+PUBLIC_ENDING = ".pub"
+_HINT = "`hallmark keygen FILE` makes one"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKey:
+    """A private key. Its own text shows nowhere."""
+
+    key_id: str
+    """SHA-256 of the public key (SubjectPublicKeyInfo, DER), hexadecimal."""
+    signer: Any
+    """What securesystemslib has of it."""
+
+    def sign(self, envelope: Envelope) -> Envelope:
+        """The envelope with this key's signature too."""
+        made = self.signer.sign(envelope.signed_bytes)
+        return envelope.with_signature(Signature(key_id=self.key_id, value=bytes.fromhex(made.signature)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicKey:
+    """A key that somebody trusts."""
+
+    key_id: str
+    source: str
+    """The file that it was read from."""
+    key: SSlibKey
+
+    def signed(self, envelope: Envelope) -> bool:
+        """Whether one of the envelope's signatures is by this key, over exactly this payload."""
+        return any(self._made(signature, envelope) for signature in envelope.signatures)
+
+    def _made(self, signature: Signature, envelope: Envelope) -> bool:
+        from securesystemslib.exceptions import UnverifiedSignatureError
+        from securesystemslib.signer import Signature as Stated
+
+        try:  # whatever key id it states: nothing vouches for that
+            self.key.verify_signature(Stated(self.key_id, signature.value.hex()), envelope.signed_bytes)
+        except (UnverifiedSignatureError, ValueError):
+            return False
+        return True
+
+    def __str__(self) -> str:
+        return f"{self.source} (key {self.key_id[:16]})"
+
+
+def make_key(path: Path) -> str:
+    """A new ed25519 key in `path`, its public half beside it in `path.pub`; its id. UsageError where it may not lie there."""
+    _require_library()
+    from securesystemslib.signer import CryptoSigner
+
+    public_path = path.with_name(path.name + PUBLIC_ENDING)
+    if folder := run_folder_around(path):
+        raise UsageError(
+            f"a private key in the folder of a run ({folder}) goes wherever that goes", where=str(path), hint="choose another"
+        )
+    for taken in (path, public_path):
+        if taken.exists() or taken.is_symlink():
+            raise UsageError("is there already, and no key is ever overwritten", where=str(taken), hint="choose another name")
+    signer = CryptoSigner.generate_ed25519()
+    private, public = bytes(signer.private_bytes), _pem(signer.public_key)
+    try:
+        _write_new(path, private, mode=0o600)
+        _write_new(public_path, public, mode=0o644)
+    except OSError as exc:
+        raise InfrastructureError(f"cannot be written: {exc.strerror}", where=str(path)) from exc
+    return read_public_key(public_path).key_id
+
+
+def write_device_key(path: Path, uri: str) -> str:
+    """The public half of a key in a device, in `path.pub`; its id."""
+    _require_library()
+    public_path = path.with_name(path.name + PUBLIC_ENDING)
+    content = public_pem(uri)
+    if public_path.exists() or public_path.is_symlink():
+        raise UsageError("is there already, and no key is ever overwritten", where=str(public_path), hint="choose another name")
+    try:
+        _write_new(public_path, content, mode=0o644)
+    except OSError as exc:
+        raise InfrastructureError(f"cannot be written: {exc.strerror}", where=str(public_path)) from exc
+    return read_public_key(public_path).key_id
+
+
+def read_signing_key(source: str | Path) -> SigningKey:
+    """A private key: in a PEM file, or in a device (`hsm:...`). UsageError where it is none, or lies in a run's folder."""
+    if str(source).startswith(SCHEME):
+        _require_library()
+        return _device_key(str(source))
+    path = Path(source)
+    if folder := run_folder_around(path):
+        raise UsageError(
+            f"is a private key in the folder of a run ({folder})", where=str(path), hint="move it away, make another"
+        )
+    content = _read(path)
+    _require_library()
+    return _file_key(path, content)
+
+
+def _device_key(uri: str) -> SigningKey:
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    from securesystemslib.signer import SSlibKey
+
+    public: Any = load_pem_public_key(public_pem(uri))
+    key_id = _key_id(public)
+    return SigningKey(key_id=key_id, signer=DeviceSigner(uri, SSlibKey.from_crypto(public, key_id)))
+
+
+def _file_key(path: Path, content: bytes) -> SigningKey:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from securesystemslib.signer import CryptoSigner, SSlibKey
+
+    try:
+        private: Any = load_pem_private_key(content, None)
+        key_id = _key_id(private.public_key())
+        signer = CryptoSigner(private, SSlibKey.from_crypto(private.public_key(), key_id))
+    except TypeError as exc:
+        raise UsageError("is encrypted, and nobody is asked for its password here", where=str(path), hint=_HINT) from exc
+    except (ValueError, UnsupportedAlgorithm) as exc:
+        raise UsageError("is no private key that can sign (PEM, such as ed25519)", where=str(path), hint=_HINT) from exc
+    return SigningKey(key_id=key_id, signer=signer)
+
+
+def read_public_key(path: Path) -> PublicKey:
+    """A public key from a PEM file; UsageError where it is none."""
+    _require_library()
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+    from securesystemslib.signer import SSlibKey
+
+    try:
+        public: Any = load_pem_public_key(_read(path))
+        key_id = _key_id(public)
+        key = SSlibKey.from_crypto(public, key_id)
+    except (ValueError, UnsupportedAlgorithm) as exc:
+        hint = f"name the file that ends with {PUBLIC_ENDING}"
+        raise UsageError("is no public key (PEM)", where=str(path), hint=hint) from exc
+    return PublicKey(key_id=key_id, source=str(path), key=key)
+
+
+def run_folder_around(path: Path) -> Path | None:
+    """The folder of a run that a file lies in or would lie in, or that runs lie in beside it; None where there is none."""
+    nearest, *others = path.absolute().parents
+    if any(nearest.glob(f"*/{RECORDS_FILE}")):
+        return nearest
+    return next((one for one in (nearest, *others) if (one / RECORDS_FILE).is_file() or (one / MANIFEST_FILE).is_file()), None)
+
+
+def _require_library() -> None:
+    try:
+        import securesystemslib.signer  # noqa: F401
+    except ImportError as exc:
+        raise UsageError("signatures need more of hallmark", hint="pip install 'pytest-hallmark[signing]'") from exc
+
+
+def _key_id(public: Any) -> str:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def _pem(public: Any) -> bytes:
+    """Of what securesystemslib has of a public ed25519 key."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public.keyval["public"]))
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise UsageError(f"cannot be read: {exc.strerror}", where=str(path), hint=_HINT) from exc
+
+
+def _write_new(path: Path, content: bytes, *, mode: int) -> None:
+    """A file that was not there before; what it may be read by is so from its first byte on."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(file, "wb") as stream:
+        stream.write(content)

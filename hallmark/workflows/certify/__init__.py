@@ -1,0 +1,1 @@
+"""What `hallmark certify` is made of."""
