@@ -102,9 +102,14 @@ def told_by(chromium: str, frame: str, folder: Path) -> Any:
     return json.loads(unescape(told[1]))
 
 
-def seen_by_a_person(chromium: str, folder: Path, does: str, *, at: str = "", width: int = 1280) -> Any:
+def seen_by_a_person(
+    chromium: str, folder: Path, does: str, *, at: str = "", width: int = 1280, changed: tuple[str, str] = ("", "")
+) -> Any:
+    """`changed`: what of the page's text is replaced before it is opened."""
     page = folder / "report.html"
-    page.write_text(render_html(build(*rejected_run(), environment=ENVIRONMENT, launch_plan=LAUNCH_PLAN)), encoding="utf-8")
+    text = render_html(build(*rejected_run(), environment=ENVIRONMENT, launch_plan=LAUNCH_PLAN))
+    assert changed[0] in text
+    page.write_text(text.replace(*changed) if changed[0] else text, encoding="utf-8")
     return told_by(chromium, PERSON.format(page=page.as_uri() + at, width=width, does=does), folder)
 
 
@@ -187,3 +192,21 @@ def test_a_link_to_a_check_that_is_filtered_away_shows_it(chromium: str, tmp_pat
     """
     said = seen_by_a_person(chromium, tmp_path, does)
     assert ["server.version" in said[when]["rows"] for when in ("before", "after")] == [False, True]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    "changed",
+    [
+        ('"use strict";', "[redacted];"),
+        ("<footer>", "<script>document.body.replaceChildren()</script><footer>"),
+        ("<footer>", '<svg onload="document.body.replaceChildren()"></svg><footer>'),
+    ],
+    ids=["redacted", "another", "a-handler"],
+)
+def test_no_script_but_the_page_s_own_runs_and_without_it_everything_is_shown(
+    chromium: str, tmp_path: Path, changed: tuple[str, str]
+) -> None:
+    said = seen_by_a_person(chromium, tmp_path, 'see("first");', at="#red=1", changed=changed)["first"]
+    is_own = changed[0] == "<footer>"
+    assert (said["bar"], len(said["rows"])) == ((1, len(RED)) if is_own else (0, 12))
