@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
@@ -14,12 +15,14 @@ from typing import Any
 
 import pytest
 
+from hallmark.evals.failed_items import FailedItem, FailedItems
 from hallmark.report.build import build
 from hallmark.report.changes.find import changes_between
 from hallmark.report.changes.history import histories_of
 from hallmark.report.changes.kept_run import KeptRun
 from hallmark.report.changes.render_history import render_history
 from hallmark.report.changes.render_html import render_html as render_changes
+from hallmark.report.document import Difference, Exchange, Previous, Provenance, Report, Subject
 from hallmark.report.render_html import render_html
 from selftests.report.samples import ENVIRONMENT, LAUNCH_PLAN, accepted_run, rejected_run
 from selftests.report.test_formats import nasty_report
@@ -117,6 +120,40 @@ def seen_by_a_person(
 @pytest.mark.parametrize("width", [320, 400, 900, 1280])
 def test_the_page_fits_its_window(chromium: str, tmp_path: Path, width: int) -> None:
     page = render_html(build(*rejected_run(), environment=ENVIRONMENT | {"path": "/opt/" + "x" * 400}, launch_plan=LAUNCH_PLAN))
+    found = measured(chromium, page, width=width, folder=tmp_path)
+    assert found == {"width": width, "scroll": width, "banner": "REJECTED", "wide": []}
+
+
+def with_all_that_a_folder_tells() -> Report:
+    """The rejected run with exchanges, wrong items, a run before it and its provenance, each with a word that does not end."""
+    endless = "x" * 300
+    exchange = Exchange(line=1, asked=f"POST /{endless}", request=endless, status="500", answer=endless, lost=endless, about=True)
+    item = FailedItem(number=1, line=2, question=endless, expected=endless, answered=endless, why=endless)
+    items = FailedItems(items=(item,), failed=3, n=9, lost=1, file=f"evals/{endless}")
+    change = Difference(topic="Scores", name=endless, before=endless, after=endless, effect="worse", reason=endless)
+    report = build(*rejected_run(), environment=ENVIRONMENT, launch_plan=LAUNCH_PLAN)
+    subject = Subject(name=f"weights:{endless}", sha256="ab" * 32, taken_from="process", told=endless)
+    return replace(
+        report,
+        rows=tuple(replace(row, exchanges=(exchange,), items=items) for row in report.rows),
+        previous=Previous(
+            folder=endless, report="../x", started_at="", title=endless, line=endless, differences=(change,), more=1
+        ),
+        provenance=Provenance(
+            folder=f"/{endless}",
+            facts=(("Weights", endless),),
+            subjects=(subject,),
+            unknown={endless: endless},
+            files=(f"evals/{endless}",),
+            stands_for_all="ab" * 32,
+        ),
+    )
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [320, 800, 1400])
+def test_whatever_a_folder_tells_the_page_fits_its_window(chromium: str, tmp_path: Path, width: int) -> None:
+    page = render_html(with_all_that_a_folder_tells()).replace("<details", "<details open")
     found = measured(chromium, page, width=width, folder=tmp_path)
     assert found == {"width": width, "scroll": width, "banner": "REJECTED", "wide": []}
 
