@@ -2,7 +2,8 @@
 
 `records.jsonl` is such a chain. Its first line (`begins`) says what was demanded before anything was measured: the digest of
 the manifest. When the run ends, a line (`ends`) says what lies in the folder (`file_digests.py`), and each time that a report is
-made from all this one more (`reported`) holds the digests of its files. One process writes the chain: in a run of xdist the
+made from all this one more (`reported`) holds the digests of its files. A run that broke off and is gone on with has a line for
+that (`resumed`), behind which the same marks may stand again. One process writes the chain: in a run of xdist the
 controller, to which the workers' records come. A line is on the disk when `append` returns, so that a run which is killed leaves
 whole lines and at most a part of one more.
 
@@ -24,7 +25,7 @@ from hallmark.core.errors import InfrastructureError
 FORMAT = 1
 CHAIN = "chain"
 """First key of the lines that are no records, so that who reads records alone leaves them out."""
-Mark = Literal["begins", "ends", "reported"]
+Mark = Literal["begins", "resumed", "ends", "reported"]
 _MARK = b'{"chain"'
 
 
@@ -38,14 +39,16 @@ def is_record(line: bytes) -> bool:
     return not line.startswith(_MARK)
 
 
-def marks_in(path: Path, mark: Mark) -> list[dict[str, Any]]:
-    """The whole lines of that kind in a file, in their order; one that is no JSON is left out."""
+def marks_in(path: Path, *only: Mark) -> list[dict[str, Any]]:
+    """The whole lines of a file that are marks, of those kinds alone where some are named, in their order; one that is no JSON is
+    left out.
+    """
     found = []
     for line in path.read_bytes().split(b"\n")[:-1]:
         if not is_record(line):
             with contextlib.suppress(ValueError):
                 found.append(json.loads(line))
-    return [one for one in found if one.get(CHAIN) == mark]
+    return [one for one in found if not only or one.get(CHAIN) in only]
 
 
 def last_mark(path: Path, mark: Mark) -> tuple[str, dict[str, Any]]:

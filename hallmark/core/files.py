@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from hallmark.core.errors import InfrastructureError
+from hallmark.core.errors import InfrastructureError, UsageError
 from hallmark.core.redact import redacted
 
 PARTIAL = ".partial"
@@ -41,15 +42,41 @@ def write_rows(path: Path, rows: Iterable[Any]) -> None:
     write_text(path, "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n]\n")
 
 
+class Hold:
+    """A folder that this process alone writes in, until it lets go or ends, however it ends."""
+
+    def __init__(self, folder: Path) -> None:
+        """UsageError where another process has it."""
+        self._fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.release()
+            raise UsageError("another process writes there still", where=str(folder), hint="wait for its end") from None
+        except OSError:
+            pass  # a file system without locks: nobody can tell
+
+    def release(self) -> None:
+        """Safe to call twice."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def require_space(folder: Path) -> None:
+    """InfrastructureError where there is too little for a run's files."""
+    stats = os.statvfs(folder)
+    if stats.f_bavail * stats.f_frsize < LEAST_FREE_BYTES:
+        raise InfrastructureError(
+            "less than 64 MiB are free for artifacts", where=str(folder), hint="free some space or choose --artifacts"
+        )
+
+
 def new_folder(parent: Path, name: str) -> Path:
     """A folder that did not exist before: `parent/name`, or `name-2`, `name-3` ... when it is taken."""
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        stats = os.statvfs(parent)
-        if stats.f_bavail * stats.f_frsize < LEAST_FREE_BYTES:
-            raise InfrastructureError(
-                "less than 64 MiB are free for artifacts", where=str(parent), hint="free some space or choose --artifacts"
-            )
+        require_space(parent)
         for suffix in ("", *(f"-{i}" for i in range(2, 1000))):
             folder = parent / (name + suffix)
             try:

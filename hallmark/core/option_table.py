@@ -116,6 +116,13 @@ OPTIONS = (
         path=True,
     ),
     Option(
+        name="resume",
+        metavar="FOLDER",
+        help="go on with a run that broke off; what it measured stays",
+        used_by=RUNS,
+        path=True,
+    ),
+    Option(
         name="device-wait",
         metavar="SECONDS",
         help="wait so long for a device that is in use (default: 600)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -14,11 +15,26 @@ _JUDGES = ("core", "specs", "stats", "evals", "perf", "report")
 @cache
 def code_digest() -> str:
     """SHA-256 of the sources of the packages that judge, by their names and in order."""
+    return _digest((_PACKAGE, path) for name in _JUDGES for path in (_PACKAGE / name).rglob("*.py"))
+
+
+def tests_digest(suites: Iterable[Path]) -> str:
+    """SHA-256 of what measures: the tests in those folders with the lists beside them, and the whole of hallmark below them."""
+    folders = {_PACKAGE: ("*.py",)} | dict.fromkeys(suites, ("*.py", "*.txt"))
+    return _digest((folder, path) for folder, names in folders.items() for name in names for path in folder.rglob(name))
+
+
+def _digest(files: Iterable[tuple[Path, Path]]) -> str:
+    """Of files, each with the folder below which its name counts."""
     whole = hashlib.sha256()
-    for path in sorted(path for name in _JUDGES for path in (_PACKAGE / name).rglob("*.py")):
-        whole.update(f"{path.relative_to(_PACKAGE).as_posix()}\0".encode())
-        whole.update(hashlib.sha256(path.read_bytes()).digest())
+    for name, content in sorted(_told(files)):
+        whole.update(f"{name}\0".encode() + content)
     return whole.hexdigest()
+
+
+def _told(files: Iterable[tuple[Path, Path]]) -> Iterator[tuple[str, bytes]]:
+    for folder, path in files:
+        yield path.relative_to(folder).as_posix(), hashlib.sha256(path.read_bytes()).digest()
 
 
 @cache

@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from hallmark.core.chain import FORMAT, ChainWriter, is_record, marks_in
+from hallmark.core.breaks import Break
+from hallmark.core.chain import FORMAT, ChainWriter, is_record
 from hallmark.core.errors import InfrastructureError
 from hallmark.core.file_digests import FileDigest, root_of_files
 from hallmark.core.load import Load
@@ -221,16 +222,25 @@ class RecordLog:
         self._chain = ChainWriter(path)
 
     @classmethod
-    def resumed(cls, path: Path) -> RecordLog:
+    def resumed(cls, path: Path, redactor: Redactor | None = None) -> RecordLog:
         """The records of a run that has ended, to which more is added; InfrastructureError where they are no chain."""
-        log = cls(path, Redactor())
+        log = cls(path, redactor or Redactor())
         log._chain = ChainWriter.resumed(path)
         return log
 
-    def begin(self, *, hallmark: str, files: Iterable[str], operator: str = "") -> None:
-        """The first line: which hallmark judges, for whom, and the digests of the files beside it that say what is demanded."""
+    def begin(
+        self, *, hallmark: str, files: Iterable[str], subjects: Mapping[str, str] | None = None, operator: str = ""
+    ) -> None:
+        """The first line: which hallmark judges, for whom, and the digests of the files beside it that say what is demanded.
+
+        `subjects`: what else has to be the same where the run breaks off and is gone on with.
+        """
         judge = {"hallmark": hallmark, "code": code_digest(), "commit": own_commit(), "operator": self._redactor(operator)}
-        self._chain.mark("begins", {"format": FORMAT, **judge, "files": self._digests(files)})
+        self._chain.mark("begins", {"format": FORMAT, **judge, **(subjects or {}), "files": self._digests(files)})
+
+    def resume(self, at: Break, *, compared: str) -> None:
+        """The line behind which a run is gone on with; `compared` is the digest of what was found to be as it was before."""
+        self._chain.mark("resumed", {**asdict(at), "compared": compared})
 
     def append(self, record: Record) -> None:
         """NaN is refused: absence needs a reason."""
@@ -252,12 +262,6 @@ class RecordLog:
 
     def _digests(self, files: Iterable[str]) -> dict[str, str]:
         return {name: FileDigest.of_file(self.path.parent / name)[0].sha256 for name in files}
-
-
-def was_interrupted(records: Path) -> bool:
-    """Whether those records say at their end that the run was stopped before its own."""
-    ends = marks_in(records, "ends")
-    return bool(ends and ends[-1].get("interrupted"))
 
 
 def read_records(path: Path) -> list[Record]:

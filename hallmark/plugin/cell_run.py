@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hallmark import __version__
+from hallmark.core.breaks import Break
 from hallmark.core.exchanges import append_exchanges
+from hallmark.core.extensions import extensions
 from hallmark.core.file_digests import digest_folder
-from hallmark.core.files import new_folder, write_json, write_text
+from hallmark.core.files import Hold, new_folder, require_space, write_json, write_text
 from hallmark.core.operator import operator
+from hallmark.core.own_code import tests_digest
 from hallmark.core.records import MANIFEST_FILE, RECORDS_FILE, Manifest, Record, RecordLog, to_plain, without_secrets
 from hallmark.core.redact import Redactor, masked
 from hallmark.core.run_log import NAME as RUN_LOG
+from hallmark.core.subjects import SUBJECTS_FILE
 from hallmark.plugin.options import Options
 from hallmark.specs.cell import Cell
 from hallmark.specs.checks import demanded
 from hallmark.specs.obstacles import gaps_of
+from hallmark.specs.suites import Suite
 
 if TYPE_CHECKING:
     from hallmark.core.dsse import Envelope
@@ -44,11 +49,17 @@ class RunStamp:
 
 def open_folder(cell: Cell, options: Options, stamp: RunStamp, *, redact: Callable[[str], str]) -> Path:
     """A new folder for `cell`, with its manifest written before anything runs."""
-    from hallmark.specs.model_spec import ModelSpec  # a collection should not pay for it
-
     folder = new_folder(stamp.artifacts, f"{stamp.utc}-{cell.id}-{options.workflow}")
     for name in SUBFOLDERS:
         (folder / name).mkdir()
+    write_json(folder / MANIFEST_FILE, plain_manifest(cell, options, stamp, redact=redact))
+    return folder
+
+
+def plain_manifest(cell: Cell, options: Options, stamp: RunStamp, *, redact: Callable[[str], str]) -> dict[str, Any]:
+    """What a run with those options demands of the cell, as its folder has it."""
+    from hallmark.specs.model_spec import ModelSpec  # a collection should not pay for it
+
     manifest = Manifest(
         cell=cell.id,
         model=cell.model,
@@ -66,8 +77,18 @@ def open_folder(cell: Cell, options: Options, stamp: RunStamp, *, redact: Callab
         waiver_limits=cell.waiver_limits,
         valid_days=cell.valid_days,
     )
-    write_json(folder / MANIFEST_FILE, without_secrets(to_plain(manifest), redact))
-    return folder
+    return without_secrets(to_plain(manifest), redact)
+
+
+def subjects_of(cell: Cell) -> dict[str, str]:
+    """What is put on record of what is measured and by what, before anything is: a run that breaks off is held against it."""
+    from hallmark.evals.weights_mark import weights_mark
+
+    suites: tuple[Suite, ...] = extensions().answers("checks")
+    return {
+        "tests": tests_digest(suite.folder for suite in suites),
+        "weights": weights_mark(cell.weights, cell.spec_file),
+    }
 
 
 def _other_image(cell: Cell, image: str) -> tuple[str, ...]:
@@ -84,7 +105,20 @@ class CellRun:
         self._sign = sign
         self.folder = folder
         self._redactor = redactor
+        self._hold = Hold(folder)
         self._log = RecordLog(folder / RECORDS_FILE, redactor)
+
+    def resume(self, at: Break, *, compared: str) -> None:
+        """Go on with what stands there; nothing of it is changed, but for a line that was cut."""
+        require_space(self.folder)
+        self._log = RecordLog.resumed(self.folder / RECORDS_FILE, self._redactor)
+        self._log.resume(at, compared=compared)
+        # It tells of the server before the break, and the other documents will soon tell of the next one.
+        (self.folder / SUBJECTS_FILE).unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Let others write in the folder; safe to call twice."""
+        self._hold.release()
 
     def begin(self, reference: Reference | None) -> None:
         """Put on record what will be demanded, before anything is measured: the manifest, and the reference to compare with."""
@@ -94,7 +128,7 @@ class CellRun:
 
             write_reference(self.folder / KEPT, reference)
             demanded.append(KEPT)
-        self._log.begin(hallmark=__version__, files=demanded, operator=operator())
+        self._log.begin(hallmark=__version__, files=demanded, subjects=subjects_of(self.cell), operator=operator())
 
     def append(self, record: Record, exchanges: Sequence[str] = ()) -> None:
         """`exchanges`: the lines that the record has the digests of."""
@@ -123,7 +157,7 @@ class CellRun:
 
     def _write_subjects(self) -> None:
         """What is known without a server, where none was ready: one that was has been put on record then."""
-        from hallmark.core.subjects import SUBJECTS_FILE, write_subjects
+        from hallmark.core.subjects import write_subjects
         from hallmark.serving.subjects import Seen, gather
 
         if not (self.folder / SUBJECTS_FILE).exists():

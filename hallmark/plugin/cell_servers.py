@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,6 +150,9 @@ class CellServers:
         """With the last check of a cell its server goes; a death that no check met is raised here, at the latest."""
         result = yield
         ref = item.stash.get(REF, None)
+        if ref and ref.cell in self._tools:
+            with contextlib.suppress(HallmarkError):  # a full disk is told by the records
+                self._tools[ref.cell].keep_answers(self.session.redactor)
         following = nextitem.stash.get(REF, None) if nextitem else None
         if ref and (following is None or following.cell != ref.cell):
             tools = self.tools(ref.cell)

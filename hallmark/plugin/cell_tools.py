@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from hallmark.client.answer_watch import AnswerWatch
 from hallmark.client.deadlines import patience_of
 from hallmark.client.free_text import FreeText
+from hallmark.client.kept_answers import keep, take_up
 from hallmark.client.long_answers import LongAnswers
 from hallmark.client.offers import Offers
 from hallmark.client.oracle import TokenOracle, oracle_of
@@ -44,6 +45,8 @@ class CellTools:
         self.load = LoadWatch(testbed.folder / LOAD_FILE, lambda: testbed.server_processes).start()
         self.every_answer = AnswerWatch()
         """Sees what all clients of the cell's checks are answered."""
+        take_up(self.every_answer, testbed.folder)
+        self._kept_answers = self.every_answer.answers
         self._on_death = on_death
 
     @cached_property
@@ -98,6 +101,12 @@ class CellTools:
             environ=os.environ,
             log_path=self.testbed.folder / "runtime.log",
         )
+
+    def keep_answers(self, redact: Callable[[str], str]) -> None:
+        """Write down what was noticed in them, where there are more by now."""
+        if self.every_answer.answers > self._kept_answers:
+            self._kept_answers = self.every_answer.answers
+            keep(self.every_answer, self.testbed.folder, redact)
 
     def prepare_evals(self) -> None:
         """Start lm-eval now: it imports for seconds, which pass while the server starts."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -55,6 +55,24 @@ def refer(items: list[pytest.Item], cells: Sequence[Cell], *, guarded: bool, att
         kept.append(item)
     items[:] = kept
     return left_out
+
+
+def take_measured(items: list[pytest.Item], settled: Collection[tuple[str, str]]) -> list[pytest.Item]:
+    """Take those out of `items` whose (check, node id) is settled, and return them.
+
+    What shows that the server is the same one is never settled, nor is what tells of all that the others have seen.
+    """
+    measured = [item for item in items if _is_settled(item, settled)]
+    left = set(map(id, measured))
+    items[:] = [item for item in items if id(item) not in left]
+    return measured
+
+
+def _is_settled(item: pytest.Item, settled: Collection[tuple[str, str]]) -> bool:
+    ref = item.stash.get(REF, None)
+    if ref is None or ref.kind == "spec" or any(_words(item).get(word) for word in ("again", "last", "ends_server")):
+        return False
+    return (ref.check, item.nodeid) in settled
 
 
 def in_order(items: list[pytest.Item], cells: Sequence[Cell]) -> list[pytest.Item]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
 
 from hallmark import __version__
 from hallmark.core.errors import UsageError
-from hallmark.plugin.cells import REF, in_order, parametrise, refer
+from hallmark.core.wording import plural
+from hallmark.plugin.cells import REF, in_order, parametrise, refer, take_measured
 from hallmark.plugin.decisions import stopped
 from hallmark.plugin.drafts import unacceptable
 from hallmark.plugin.run_folders import RunFolders
@@ -30,7 +31,13 @@ class Collection:
         shown = ", ".join(list(cells)[:4]) + (f" and {len(cells) - 4} more" if len(cells) > 4 else "")
         header = [f"hallmark {__version__}: {shown}", f"  {redact(self._session.options.header())}"]
         notes = dict.fromkeys(redact(note) for cell in cells.values() for note in cell.notes)
-        return [*header, *(f"  {line}" for line in (*notes, *unacceptable(cells.values())))]
+        return [*header, *self._gone_on(), *(f"  {line}" for line in (*notes, *unacceptable(cells.values())))]
+
+    def _gone_on(self) -> Iterator[str]:
+        if broken := self._session.broken:
+            yield self._session.redactor(
+                f"  goes on with {broken.folder} ({broken.why}); {plural(len(broken.records), 'record')} of it stay"
+            )
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         parametrise(metafunc, list(self._session.cells.values()))
@@ -41,6 +48,8 @@ class Collection:
         cells, options = list(self._session.cells.values()), self._session.options
         if left_out := refer(items, cells, guarded=options.guarded, attached=options.attached):
             self._session.config.hook.pytest_deselected(items=left_out)
+        if (broken := self._session.broken) and (measured := take_measured(items, broken.settled)):
+            self._session.config.hook.pytest_deselected(items=measured)
         yield
         # Afterwards, because pytest itself regroups items by the parameters of a user's own session fixtures.
         try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hallmark.core.breaks import ENDED_CHECK, INTERRUPTED_CHECK
 from hallmark.core.errors import HallmarkError, UsageError
 from hallmark.core.records import Record
 from hallmark.core.verdict import Verdict
@@ -70,9 +71,9 @@ class Ending:
 
     def _report(self, runs: Mapping[str, CellRun], *, interrupted: bool) -> None:
         if interrupted:
-            self._note(runs, "extra.interrupted", Verdict.INCONCLUSIVE, "interrupted before its end")
+            self._note(runs, INTERRUPTED_CHECK, Verdict.INCONCLUSIVE, "interrupted before its end")
         if self.error:
-            self._note(runs, "extra.ended", Verdict.ERROR, str(self.error))
+            self._note(runs, ENDED_CHECK, Verdict.ERROR, str(self.error))
         try:
             self.reports = [run.finish(interrupted=interrupted) for run in runs.values()]
         except HallmarkError as exc:

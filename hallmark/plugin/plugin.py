@@ -11,6 +11,7 @@ import pytest
 from hallmark import hooks
 from hallmark.core import extensions
 from hallmark.core.errors import HallmarkError
+from hallmark.core.option_table import by_name
 from hallmark.plugin.arguments import add_options, add_short_names, is_asked_for, require_assertions, require_own_ini, spec_dirs
 from hallmark.plugin.decisions import stopped
 
@@ -22,7 +23,7 @@ KIND_MARKERS = (
     "server: the API behaves",
     "evals: accuracy reaches its targets",
     "perf: performance reaches the tier that the status requires",
-    "check(id, title, needs, kind, source, covers, fault, last): what the test is evidence for; {names} are its parameters",
+    "check(id, title, needs, kind, source, covers, fault, last, again): what the test is evidence for; {names} are parameters",
 )
 
 
@@ -54,8 +55,13 @@ def pytest_cmdline_main(config: pytest.Config) -> int | None:
 def pytest_configure(config: pytest.Config) -> None:
     for marker in KIND_MARKERS:
         config.addinivalue_line("markers", marker)
+    broken = None
     try:
         require_own_ini(config)
+        if config.option.hallmark_resume or os.environ.get(by_name("resume").variable):
+            from hallmark.plugin.broken_off import broken_off
+
+            broken = broken_off(config, os.environ)
     except HallmarkError as exc:
         raise stopped(config, exc) from exc
     if not is_asked_for(config, os.environ):
@@ -85,6 +91,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.markexpr = of_part(options.workflow, config.option.markexpr)
         cells = reachable(catalogue.select(options.selection), config.option.markexpr)
         require_allowed(catalogue, cells)
+        if broken:
+            cells = broken.only_cell(cells)
         if options.smoke:
             cells = tuple(map(smoke_cell, cells))
         references = references_of(cells, folder=options.reference, workflow=options.workflow)
@@ -94,7 +102,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name, device in catalogue.devices.items():
         config.addinivalue_line("markers", f"{name}: {device.title}")
     config.pluginmanager.register(fixtures, "hallmark-fixtures")
-    _register(AcceptanceSession.begin(config, options, cells, interrupts, references, sign))
+    _register(AcceptanceSession.begin(config, options, cells, interrupts, references, sign, broken))
 
 
 def _register(session: AcceptanceSession) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from hallmark.core.errors import HallmarkError
+from hallmark.plugin.broken_off import BrokenOff
 from hallmark.plugin.cell_run import CellRun, open_folder
 from hallmark.plugin.decisions import stopped
 from hallmark.plugin.session import AcceptanceSession
+from hallmark.specs.cell import Cell
 
 _OF_WORKERS = "hallmark_folders"
 
@@ -28,14 +30,38 @@ class RunFolders:
             cell = self._session.cells[cell_id]
             session = self._session
             try:
-                folder = open_folder(cell, session.options, session.stamp, redact=session.redactor)
-                run = CellRun(cell, folder, redactor=session.redactor, sign=session.sign)
-                run.begin(session.references.get(cell_id))
+                run = self._gone_on_with(cell, session.broken) if session.broken else self._new(cell)
             except HallmarkError as exc:
                 session.ending.error = exc
                 raise stopped(session.config, exc) from exc
             self.opened[cell_id] = run
         return self.opened[cell_id]
+
+    def _new(self, cell: Cell) -> CellRun:
+        session = self._session
+        folder = open_folder(cell, session.options, session.stamp, redact=session.redactor)
+        run = CellRun(cell, folder, redactor=session.redactor, sign=session.sign)
+        run.begin(session.references.get(cell.id))
+        return run
+
+    def _gone_on_with(self, cell: Cell, broken: BrokenOff) -> CellRun:
+        """The run that broke off, from now on this session's; nothing in its folder is changed where it cannot be."""
+        from hallmark.plugin.comparison import require_same
+
+        run = CellRun(cell, broken.folder, redactor=self._session.redactor, sign=self._session.sign)
+        try:
+            at = broken.break_until(self._session.stamp.started_at)
+            self._session.progress("comparing with what was measured before the break")
+            run.resume(at, compared=require_same(self._session, cell, broken))
+        except BaseException:
+            run.release()
+            raise
+        return run
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        for run in self.opened.values():
+            run.release()
 
     def folder_of(self, cell_id: str) -> Path:
         """The cell's folder; a worker is told by its controller."""

@@ -11,6 +11,7 @@ from hallmark import __version__
 from hallmark.core.records import record_from_plain
 from hallmark.core.run_log import Level, RunLog
 from hallmark.core.verdict import Verdict
+from hallmark.core.wording import plural
 from hallmark.plugin.cells import REF
 from hallmark.plugin.recorder import RECORD
 from hallmark.plugin.run_folders import RunFolders
@@ -52,6 +53,8 @@ class RunLogs:
         """The folders are open by now, and the manifests written."""
         if not self._is_worker:
             options = self._session.options
+            if broken := self._session.broken:
+                self._write(f"goes on with this run ({broken.why}); {plural(len(broken.records), 'record')} of it stay")
             self._write(f"hallmark {__version__}: workflow {options.workflow}, {len(session.items)} tests; {options.header()}")
 
     @pytest.hookimpl(tryfirst=True)

@@ -12,6 +12,7 @@ import pytest
 
 from hallmark.core.progress import Line, Progress
 from hallmark.core.redact import Redactor
+from hallmark.plugin.broken_off import BrokenOff
 from hallmark.plugin.cell_run import RunStamp, Sign
 from hallmark.plugin.ending import Ending
 from hallmark.plugin.interrupts import Interrupts
@@ -39,6 +40,8 @@ class AcceptanceSession:
     """By the ids of the cells that have one."""
     sign: Sign | None = None
     """Signs a certificate; None where no key was given."""
+    broken: BrokenOff | None = None
+    """The run that is gone on with; None for one that begins."""
 
     @classmethod
     def begin(
@@ -49,6 +52,7 @@ class AcceptanceSession:
         interrupts: Interrupts,
         references: Mapping[str, Reference],
         sign: Sign | None = None,
+        broken: BrokenOff | None = None,
     ) -> AcceptanceSession:
         """The session that starts now."""
 
@@ -69,6 +73,7 @@ class AcceptanceSession:
             ending=Ending(config, options, interrupts),
             references=references,
             sign=sign,
+            broken=broken,
         )
 
     @property

@@ -28,6 +28,8 @@ def summarise(terminal: pytest.TerminalReporter, report: Report, *, folder: Path
     )
     terminal.write_sep("=", f"hallmark: {decision.title}", **{colour: True}, bold=True)
     terminal.write_line(f"{report.cell}: {decision.headline}")
+    for one in report.breaks:
+        terminal.write_line(f"  {one.line}")
     for note in report.notes:
         terminal.write_line(redact(f"  {note}"))
     for line in waiver_lines(report):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import hallmark
+from hallmark.core.breaks import Break, read_breaks, was_interrupted
 from hallmark.core.load import LOAD_FILE
 from hallmark.core.parts import Kind
 from hallmark.core.records import (
@@ -21,7 +22,6 @@ from hallmark.core.records import (
     Record,
     read_manifest,
     read_records,
-    was_interrupted,
 )
 from hallmark.core.verdict import Verdict
 from hallmark.core.waivers import Waiver
@@ -32,6 +32,7 @@ from hallmark.report.decide import Findings, decide
 from hallmark.report.document import Absence, Attachment, Exchange, Report, Row, WaivedCheck
 from hallmark.report.eval_items import wrong_items
 from hallmark.report.exchanges import shown_exchanges
+from hallmark.report.gone_on import counted, told_breaks
 from hallmark.report.judge import NO_RECORD, Judged, judge, waived
 from hallmark.report.load_history import read_history
 from hallmark.report.load_series import read_series
@@ -53,6 +54,7 @@ def load(folder: Path, *, interrupted: bool = False) -> Report:
         read_records(records) if records.exists() else (),
         interrupted=interrupted or (records.exists() and was_interrupted(records)),
         exchanges=shown_exchanges(folder),
+        breaks=read_breaks(records) if records.exists() else (),
     )
     items = wrong_items(folder, report.rows)
     environment = _attached(folder / ENVIRONMENT_FILE)
@@ -76,17 +78,19 @@ def build(
     launch_plan: Mapping[str, Any] | None = None,
     interrupted: bool = False,
     exchanges: Mapping[str, Exchange] | None = None,
+    breaks: Sequence[Break] = (),
 ) -> Report:
     """What the records show of what the manifest demands. A missing document is noted, never made up.
 
     `exchanges`: by the digests that records have of them.
     """
     waivers = {entry.check: entry.waiver for entry in manifest.entries}
-    of_cell = [_as_demanded(_of_this_cell(record, manifest.cell), waivers) for record in records]
+    found = counted([_as_demanded(_of_this_cell(record, manifest.cell), waivers) for record in records], breaks)
+    of_cell = found.records
     own = [record for record in of_cell if record.offered]
     judged = [waived(judge(record), waivers.get(record.check), started_at=manifest.started_at) for record in own]
-    rows = tuple(_rows(manifest, judged, exchanges or {}))
-    finished_at, duration_s = _ending(manifest, records)
+    rows = tuple(_rows(manifest, judged, exchanges or {}, found.replaced))
+    finished_at, duration_s = _ending(manifest, records, sum(one.seconds for one in breaks))
     draft = draft_line(manifest.gaps)
     findings = Findings(
         judged=judged,
@@ -119,6 +123,7 @@ def build(
         notes=manifest.notes,
         waived=tuple(_waived(manifest, rows)),
         waiver_limits=manifest.waiver_limits,
+        breaks=tuple(told_breaks(manifest, records, breaks)),
         environment=_attachment(environment, ENVIRONMENT_FILE),
         launch_plan=_attachment(launch_plan, LAUNCH_PLAN_FILE),
         settings=manifest.settings,
@@ -153,19 +158,27 @@ def _absences(records: Sequence[Record], measured: Container[str]) -> Iterator[A
     return (Absence(check=check, reason=reason) for check, reason in absent.items())
 
 
-def _rows(manifest: Manifest, judged: Sequence[Judged], exchanges: Mapping[str, Exchange]) -> Iterator[Row]:
+def _rows(
+    manifest: Manifest, judged: Sequence[Judged], exchanges: Mapping[str, Exchange], replaced: Mapping[str, str]
+) -> Iterator[Row]:
     by_check: dict[str, list[Judged]] = {}
     for item in judged:
         by_check.setdefault(item.record.check, []).append(item)
     for entry in {entry.check: entry for entry in manifest.entries}.values():
-        yield _row(entry, by_check.pop(entry.check, []), exchanges, demanded=True)
+        yield _row(entry, by_check.pop(entry.check, []), exchanges, demanded=True, replaced=replaced.get(entry.check, ""))
     for check, of_check in by_check.items():
         kind: Kind = of_check[0].record.kind
-        yield _row(ManifestEntry(check=check, kind=kind, title=""), of_check, exchanges, demanded=False)
+        entry = ManifestEntry(check=check, kind=kind, title="")
+        yield _row(entry, of_check, exchanges, demanded=False, replaced=replaced.get(check, ""))
 
 
-def _row(entry: ManifestEntry, judged: Sequence[Judged], exchanges: Mapping[str, Exchange], *, demanded: bool) -> Row:
-    """One check. Of several records the worst speaks: a second try that passes does not undo a first that failed."""
+def _row(
+    entry: ManifestEntry, judged: Sequence[Judged], exchanges: Mapping[str, Exchange], *, demanded: bool, replaced: str
+) -> Row:
+    """One check. Of several records the worst speaks: a second try that passes does not undo a first that failed.
+
+    `replaced`: what was said before a break that does not count.
+    """
     if not judged:
         return Row(
             check=entry.check,
@@ -177,13 +190,14 @@ def _row(entry: ManifestEntry, judged: Sequence[Judged], exchanges: Mapping[str,
         )
     speaker = max(judged, key=lambda item: item.verdict.rank)
     shown = [exchanges[one] for one in speaker.record.exchanges if one in exchanges]
-    note = f" (worst of {plural(len(judged), 'record')})" if len(judged) > 1 else ""
+    notes = [f"worst of {plural(len(judged), 'record')}"] if len(judged) > 1 else []
+    notes += [f"run again after a break; before it {replaced}"] if replaced else []
     return Row(
         check=entry.check,
         title=entry.title,
         kind=entry.kind,
         verdict=speaker.verdict,
-        reason=speaker.reason + note,
+        reason=" ".join(filter(None, (speaker.reason, f"({'; '.join(notes)})" if notes else ""))),
         evidence=speaker.evidence,
         duration_s=sum(max(0.0, item.record.duration_s - item.record.waited_s) for item in judged),
         waited_s=sum(item.record.waited_s for item in judged),
@@ -220,14 +234,14 @@ def _use(waiver: Waiver, row: Row, started_at: str) -> str:
     return f"the check ended {row.verdict}, which no waiver covers"
 
 
-def _ending(manifest: Manifest, records: Sequence[Record]) -> tuple[str, float]:
-    """When the last check ended and how long the run took; the sum of its checks where no clock tells."""
+def _ending(manifest: Manifest, records: Sequence[Record], paused_s: float) -> tuple[str, float]:
+    """When the last check ended and how long the run took without its breaks; the sum of its checks where no clock tells."""
     started = moment(manifest.started_at)
     begun = [(moment(record.started_at), record.duration_s) for record in records]
     ends = [begin + timedelta(seconds=lasted) for begin, lasted in begun if begin]
     finished_at = f"{max(ends):%Y-%m-%dT%H:%M:%SZ}" if ends else ""
     if started and ends and max(ends) >= started:
-        return finished_at, (max(ends) - started).total_seconds()
+        return finished_at, max(0.0, (max(ends) - started).total_seconds() - paused_s)
     return finished_at, sum(record.duration_s for record in records)
 
 

@@ -11,6 +11,7 @@ from hallmark.core.parts import Kind
 from hallmark.core.records import Evidence
 from hallmark.core.verdict import Verdict
 from hallmark.core.waivers import Waiver, WaiverLimits
+from hallmark.core.wording import duration, plural
 from hallmark.evals.failed_items import FailedItems
 from hallmark.perf.series import PointSeries
 from hallmark.report.load_history import LoadHistory
@@ -132,6 +133,28 @@ class WaivedCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GoneOn:
+    """A break, behind which the run was gone on with by another process."""
+
+    broke_off_at: str
+    """When the last check before it ended."""
+    resumed_at: str
+    seconds: float
+    why: str
+    """What ended the process before it."""
+    measured: int
+    """How many demanded checks had been measured before it."""
+    demanded: int
+
+    @property
+    def line(self) -> str:
+        """In one sentence."""
+        checks = f"{self.measured} of {plural(self.demanded, 'check')}"
+        verb = "was" if self.measured == 1 else "were"
+        return f"gone on with after a break of {duration(self.seconds)}; {checks} {verb} measured before it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
     """A JSON document of the run's folder, or why there is none."""
 
@@ -245,6 +268,8 @@ class Report:
     """What changed since the run before; None where there is none beside it."""
     certificate: str = ""
     """How certificate.json was signed when this report was made, in a clause; empty where the run has none."""
+    breaks: tuple[GoneOn, ...] = ()
+    """Where the run broke off and was gone on with; what lies on two sides of one was measured by two processes."""
 
     @property
     def waited_s(self) -> float:

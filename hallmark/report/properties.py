@@ -29,6 +29,7 @@ def of_run(report: Report) -> Properties:
         *([("draft", report.draft)] if report.draft else []),
         *(("spec", note) for note in report.notes),
         *(("waiver", one.line) for one in report.waived),
+        *(("break", one.line) for one in report.breaks),
     ]
 
 

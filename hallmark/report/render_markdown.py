@@ -50,6 +50,7 @@ def _joined(blocks: Iterable[str]) -> str:
 def _front(report: Report) -> Iterator[str]:
     yield f"# {_text(report.model)} on {_text(report.device)}: {report.decision.title}"
     yield _decision(report)
+    yield "\n\n".join(f"This run was {_text(one.line)}." for one in report.breaks)
     yield _waivers(report)
     yield _table(("Fact", "Value"), _header(report))
     rows = [(_text(row.check), *_evidence_cells(item)) for row in report.rows if _is_shown(row) for item in decisive(row)]

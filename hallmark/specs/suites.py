@@ -20,7 +20,7 @@ INDEX = "checks.txt"
 KINDS: tuple[Kind, ...] = ("spec", "server", "evals", "perf")
 _MARKER = "mark.check"
 _PARAMETRIZE = "mark.parametrize"
-_WORDS = ("title", "needs", "kind", "source", "covers", "fault", "last", "ends_server")
+_WORDS = ("title", "needs", "kind", "source", "covers", "fault", "last", "ends_server", "again")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from hallmark.core.errors import UsageError
 from hallmark.core.extensions import extensions
 from hallmark.core.option_table import OPTIONS, RUNS, SERVING, Option
+from hallmark.core.records import MANIFEST_FILE, read_manifest
 from hallmark.core.settings import resolve
 from hallmark.serving.launchers import help_of
 from hallmark.workflows.acceptance import WORKFLOWS, Ended, run_acceptance, show_plans
@@ -37,7 +38,9 @@ def make_parser(program: str) -> argparse.ArgumentParser:
         epilog=EXAMPLE,
         formatter_class=one_line_each,
         allow_abbrev=False,
+        add_help=False,
     )
+    parser.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)  # who reads this has found it
     parser.add_argument(
         "--workflow",
         choices=[*WORKFLOWS, "server", "reports"],
@@ -69,6 +72,8 @@ def _add(parser: argparse.ArgumentParser, option: Option) -> None:
 
 def run(options: argparse.Namespace, *, workspace: Path) -> Ended:
     """Carry out what was asked for; run folders and environments are made in `workspace`."""
+    if options.hallmark_resume and not options.workflow:
+        options.workflow = _workflow_of(Path(options.hallmark_resume))
     if options.hallmark_smoke and not options.workflow:
         options.workflow = "release"
     if not options.workflow:
@@ -84,10 +89,21 @@ def run(options: argparse.Namespace, *, workspace: Path) -> Ended:
     if options.workflow == "server":
         return _serve(options, workspace)
     attached = options.hallmark_server_url
-    if options.hallmark_model and not (options.hallmark_device or attached or os.environ.get("HALLMARK_DEVICE")):
+    told = options.hallmark_device or attached or options.hallmark_resume or os.environ.get("HALLMARK_DEVICE")
+    if options.hallmark_model and not told:
         options.hallmark_device = _guessed_device(options)
     carry_out = show_plans if options.print_plan else run_acceptance
     return carry_out(options.workflow, list(_for_pytest(options)), root=workspace)
+
+
+def _workflow_of(folder: Path) -> str:
+    """The workflow of the run in that folder; UsageError where there is none, or none of this command."""
+    if not (folder / MANIFEST_FILE).is_file():
+        raise UsageError(f"holds no run (no {MANIFEST_FILE})", where=str(folder), hint="name a folder below artifacts/")
+    workflow = read_manifest(folder / MANIFEST_FILE).workflow
+    if workflow not in WORKFLOWS:
+        raise UsageError("was not begun by this command", where=str(folder), hint=f"go on with {workflow} --resume FOLDER")
+    return workflow
 
 
 def _guessed_device(options: argparse.Namespace) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from hallmark.core import files
-from hallmark.core.errors import InfrastructureError
-from hallmark.core.files import new_folder, write_json, write_text
+from hallmark.core.errors import InfrastructureError, UsageError
+from hallmark.core.files import Hold, new_folder, write_json, write_text
 
 
 def one_line(caught: pytest.ExceptionInfo[InfrastructureError], *, names: Path) -> None:
@@ -127,3 +128,14 @@ def test_what_is_written_is_whole_and_leaves_nothing_beside_it(tmp_path: Path) -
     write_text(tmp_path / "a", "half a pair \ud83d")
     assert (tmp_path / "a").read_text() == "half a pair ?"
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_is_held_by_one_process_and_free_again_when_that_is_gone(tmp_path: Path) -> None:
+    held = Hold(tmp_path)
+    with pytest.raises(UsageError, match="another process writes there still"):
+        Hold(tmp_path)
+    held.release()
+    held.release()
+    program = "import sys; from pathlib import Path; from hallmark.core.files import Hold; Hold(Path(sys.argv[1])); print()"
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, capture_output=True)
+    Hold(tmp_path).release()

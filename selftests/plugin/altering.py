@@ -139,7 +139,7 @@ def seal(folder: Path) -> None:
         line |= {"number": number, "previous": previous}
         if line.get("chain") == "ends":
             line |= {"root": root_of_files(digests), "files": {path: asdict(digest) for path, digest in digests.items()}}
-        elif "chain" in line:
+        elif "files" in line:
             line["files"] = {path: hashlib.sha256((folder / path).read_bytes()).hexdigest() for path in line["files"]}
         told = json.dumps(line, ensure_ascii=False)
         previous, text = line_digest(told.encode()), text + told + "\n"

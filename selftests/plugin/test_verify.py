@@ -18,6 +18,7 @@ from selftests.faulty import running
 from selftests.once import alone_in, shared_folder
 from selftests.plugin.alterations import ALTERATIONS, Alteration, better_score, subject_of
 from selftests.plugin.altering import certify_anew, forged, json_of, record_of, seal
+from selftests.plugin.broken_runs import cut_log
 from selftests.plugin.commands import wait_for
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import WEIGHTS, eval_target
@@ -275,6 +276,7 @@ def test_wherever_a_kill_cuts_the_records_nobody_is_accused(
     rows = (folder / "records.jsonl").read_bytes().splitlines(keepends=True)
     measured = b"".join(rows[:-2])
     (folder / "records.jsonl").write_bytes(measured[: int(len(measured) * share)])
+    cut_log(folder)
     code, lines = verified(folder, capsys)
     assert (code, lines[0].partition(":")[0]) == (4, "INCOMPLETE"), lines
 

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.server
     title="The server answers that it is healthy while it serves",
     source="vLLM: GET /health; OpenAI API: GET /v1/models",
     fault="die-after",
+    again=True,
 )
 def test_health(client, server, offers, check):
     """By `/health`, which vLLM always has; a server of another engine without that route answers for its models."""
@@ -63,6 +64,7 @@ def same_commit(one, other):
     source="the spec: engine.version, commits",
     covers="M09",
     fault="wrong-version",
+    again=True,
 )
 def test_version_is_the_pinned_one(cell, client, offers, testbed, check):
     """`/version` satisfies the engine version of the spec and names no other commit (`spec.commit` reads what the build is of);
@@ -110,6 +112,7 @@ def fills_the_context(cell, client, check):
     source="OpenAI API: GET /v1/models; the spec: weights, max_context",
     covers="M09",
     fault="wrong-model-name",
+    again=True,
 )
 def test_served_model_is_the_specs(cell, client, testbed, check):
     """`/v1/models` lists the spec's model, with its context length and weights; the engine has the spec's arguments."""
@@ -151,6 +154,7 @@ STATED = {"n_vocab": "vocab_size", "n_embd": "hidden_size", "n_ctx_train": "max_
     needs="architecture",
     source="the spec: architecture, against config.json",
     fault="dimensions",
+    again=True,
 )
 def test_weights_have_the_architecture_of_the_spec(cell, client, testbed, check):
     """The config.json that the server reads is one of this model; so are the dimensions that it states, and its tokens."""
@@ -186,6 +190,7 @@ def held(name, value, relation, limit, fault):
     needs="tokenizer",
     source="the spec: weights.tokenizer",
     fault="a tokenizer of another size",
+    again=True,
 )
 def test_tokenizer_is_the_one_of_the_spec(cell, server, testbed, check):
     """Size, special tokens and chat template of the tokenizer that the server reads, as far as the spec states them."""

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 
+from hallmark.core.breaks import ENDED_CHECK, INTERRUPTED_CHECK
 from hallmark.core.chain import CHAIN
 from hallmark.core.records import RECORDS_FILE
 from hallmark.workflows.verify.finding import Finding, altered
@@ -28,6 +29,7 @@ def look_at_chain(run: RunFolder) -> Iterator[Finding]:
     yield from _missing(numbered)
     yield from _repeated_or_moved(numbered)
     yield from _changed(numbered)
+    yield from _gone_on_unsaid(lines)
 
 
 def _unreadable(lines: Sequence[Line]) -> Iterator[Finding]:
@@ -65,6 +67,29 @@ def _repeated_or_moved(lines: Sequence[Line]) -> Iterator[Finding]:
             yield altered(
                 str(after), f"is record {after.number} and stands behind record {before.number} ({before.name}): they were moved"
             )
+
+
+def _gone_on_unsaid(lines: Sequence[Line]) -> Iterator[Finding]:
+    """Records behind an end, and checks that passed and were carried out once more: only a run that is gone on with has those."""
+    ended: Line | None = None
+    passed: dict[tuple[str, str], Line] = {}
+    for line in lines:
+        match line.content.get(CHAIN):
+            case "resumed":
+                ended, passed = None, {}
+            case "ends":
+                ended = line
+            case None:
+                if ended and line.content.get("check") not in (INTERRUPTED_CHECK, ENDED_CHECK):
+                    yield altered(str(line), f"stands behind the end of the run (line {ended.place}), {_NOT_SAID}")
+                key = str(line.content.get("check")), str(line.content.get("nodeid"))
+                if key in passed:
+                    yield altered(str(line), f"is of a check that had passed in line {passed[key].place}, {_NOT_SAID}")
+                if line.content.get("verdict") == "PASS" and line.content.get("nodeid"):
+                    passed.setdefault(key, line)
+
+
+_NOT_SAID = "and no line between them says that the run was gone on with"
 
 
 def _changed(lines: Sequence[Line]) -> Iterator[Finding]:

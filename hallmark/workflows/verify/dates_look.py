@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from hallmark.core.chain import CHAIN
 from hallmark.core.records import MANIFEST_FILE, Manifest
 from hallmark.core.waivers import Broken, Waiver, WaiverLimits
 from hallmark.core.wording import moment
 from hallmark.specs.cell import Cell
 from hallmark.workflows.verify.finding import Finding, altered, not_derived
-from hallmark.workflows.verify.run_folder import RunFolder
+from hallmark.workflows.verify.run_folder import Line, RunFolder
 
 _CLOCKS = timedelta(days=1)
 """By so much may two machines disagree about the time."""
@@ -28,11 +29,35 @@ def look_at_dates(run: RunFolder) -> Iterator[Finding]:
         return
     if began > datetime.now(UTC) + _CLOCKS:
         yield altered(MANIFEST_FILE, f"says that the run began in the future ({run.manifest.started_at})")
-    for line in run.lines:
-        at = moment(str(line.content.get("started_at", "")))
-        if at and at < began - _A_SECOND:
-            yield altered(str(line), f"began at {at:%Y-%m-%dT%H:%M:%SZ}, before the run did ({began:%Y-%m-%dT%H:%M:%SZ})")
+    yield from _order(run, began)
     yield from _waivers(run.manifest, run.cell)
+
+
+def _order(run: RunFolder, began: datetime) -> Iterator[Finding]:
+    """No check began before the run did; where that was gone on with, none before the break is of a time behind it."""
+    earlier: list[tuple[Line, datetime]] = []
+    what = "the run did"
+    for line in run.lines:
+        if line.content.get(CHAIN) == "resumed":
+            resumed = moment(str(line.content.get("resumed_at", "")))
+            if resumed is None:
+                yield altered(str(line), "does not tell when the run was gone on with")
+                continue
+            for one, begun in earlier:
+                if begun > resumed + _A_SECOND:
+                    yield altered(
+                        str(one), f"began at {_told(begun)}, and stands before the break that ended at {_told(resumed)}"
+                    )
+            began, what = resumed, "the run was gone on with"
+            earlier = []
+        elif at := moment(str(line.content.get("started_at", ""))):
+            earlier.append((line, at))
+            if at < began - _A_SECOND:
+                yield altered(str(line), f"began at {_told(at)}, before {what} ({_told(began)})")
+
+
+def _told(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _waivers(manifest: Manifest, cell: Cell | None) -> Iterator[Finding]:

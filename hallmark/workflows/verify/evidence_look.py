@@ -31,13 +31,19 @@ _SAME = 1e-6
 def look_at_evidence(run: RunFolder) -> Iterator[Finding]:
     """Of each eval and perf point that was measured."""
     try:
-        records = [record for record in read_records(run.path / RECORDS_FILE) if record.measured]
+        every = read_records(run.path / RECORDS_FILE)
         rows = _RawRows.of(run)
     except HallmarkError:
         return  # what is wrong with those files is told by other looks
+    records = [record for record in every if record.measured]
+    newest = {record.check: record for record in every} if run.all("resumed") else {}
     for record in records:
         if record.kind in _FROM_ROWS and record.evidence:
-            yield from _of_record(record, rows, run)
+            if record is newest.get(record.check, record):
+                yield from _of_record(record, rows, run)
+            else:
+                what = "was measured again when the run was gone on with, and only the newest raw rows are kept"
+                yield not_derived(f"{RECORDS_FILE}, {record.check}", what)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from hallmark.core.records import RECORDS_FILE
 from hallmark.report.certificate.files import CERTIFICATE_FILES
 from hallmark.workflows.verify.changed_rows import changed_rows
 from hallmark.workflows.verify.finding import Finding, altered, not_derived
-from hallmark.workflows.verify.run_folder import RunFolder
+from hallmark.workflows.verify.run_folder import Line, RunFolder
 
 _DIGESTS = TypeAdapter(dict[str, FileDigest])
 
@@ -27,6 +27,8 @@ def look_at_files(run: RunFolder) -> Iterator[Finding]:
         yield from _as_at_the_end(run, known=demanded)
     reported = run.last("reported")
     ends = run.last("ends")
+    if not ends and not reported and (before := run.all("reported")):
+        yield from _as_digested(run, _digests_in(before[-1]), "the report that was made before the run was gone on with")
     if reported and (not ends or reported.place > ends.place):
         yield from _as_digested(run, run.stated("reported", "files"), "the report")
     elif run.ended:
@@ -69,6 +71,11 @@ def _as_at_the_end(run: RunFolder, *, known: Mapping[str, Any]) -> Iterator[Find
         # What a desktop leaves in every folder that it shows is hidden, and read by nothing here.
         if path not in expected and not Path(path).name.startswith("."):
             yield altered(path, "was added: the run did not write it")
+
+
+def _digests_in(line: Line) -> Mapping[str, Any]:
+    told = line.content.get("files")
+    return told if isinstance(told, dict) else {}
 
 
 def _names(told: object) -> frozenset[str]:

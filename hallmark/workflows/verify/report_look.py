@@ -28,6 +28,8 @@ def look_at_report(run: RunFolder, derived: Report) -> Iterator[Finding]:
         if not run.last("reported"):
             yield not_derived(REPORT_FILE, "is not there: the run was ended before it was made")
         return  # else the digests tell that it is missing
+    if not run.last("ends") and not run.last("reported") and run.all("resumed") and run.all("reported"):
+        return  # it is of the end before the break, and the digests tell whether it still is that one
     if not run.last("ends") and not run.last("reported"):
         yield altered(REPORT_FILE, f"is there, and {RECORDS_FILE} tells neither of the run's end nor of a report: it was cut")
     try:

@@ -80,9 +80,15 @@ class RunFolder:
         """Whether a part of a line stands behind them, as a kill leaves it."""
         return bool(self._content) and not self._content.endswith(b"\n")
 
+    def all(self, mark: str) -> list[Line]:
+        """The lines that are that mark of the chain."""
+        return [line for line in self.lines if line.content.get(CHAIN) == mark]
+
     def last(self, mark: str) -> Line | None:
-        """The last line that is that mark of the chain."""
-        return next((line for line in reversed(self.lines) if line.content.get(CHAIN) == mark), None)
+        """The last line that is that mark of the chain; of a run that was gone on with, what ended it before is no end."""
+        resumed = self.all("resumed")
+        first = resumed[-1].place if resumed and mark in ("ends", "reported") else 0
+        return next((line for line in reversed(self.all(mark)) if line.place > first), None)
 
     def stated(self, mark: str, key: str) -> dict[str, Any]:
         """What the last line of that mark says under `key`; nothing where there is none."""

@@ -14,6 +14,7 @@ from hallmark.report.build import load
 from hallmark.report.certificate.files import CERTIFICATE_FILE
 from hallmark.report.document import EXIT_CODES, Report
 from hallmark.signing.keys import PublicKey
+from hallmark.workflows.verify.breaks_look import look_at_breaks
 from hallmark.workflows.verify.certificate_look import look_at_certificate
 from hallmark.workflows.verify.chain_look import look_at_chain
 from hallmark.workflows.verify.dates_look import look_at_dates
@@ -23,6 +24,7 @@ from hallmark.workflows.verify.exchanges_look import look_at_exchanges
 from hallmark.workflows.verify.files_look import look_at_files
 from hallmark.workflows.verify.finding import Finding, Weight, altered, not_looked_at
 from hallmark.workflows.verify.json_look import look_at_json
+from hallmark.workflows.verify.log_look import look_at_log
 from hallmark.workflows.verify.report_look import look_at_report
 from hallmark.workflows.verify.run_folder import RunFolder
 from hallmark.workflows.verify.subjects_look import look_at_subjects
@@ -35,11 +37,13 @@ BEFORE_CHAINS = 6
 Look = Callable[[RunFolder], Iterable[Finding]]
 LOOKS: tuple[Look, ...] = (
     look_at_chain,
+    look_at_breaks,
     look_at_files,
     look_at_json,
     look_at_dates,
     look_at_demands,
     look_at_subjects,
+    look_at_log,
 )
 """What is looked at before anything is derived; the next one is a file and a place here."""
 
@@ -146,6 +150,7 @@ def _counted(run: RunFolder) -> str:
 def told(found: Verification) -> Iterator[str]:
     """The lines for a person: the summary, what is altered, what could not be derived."""
     yield found.headline
+    yield from (f"the run was {one.line}" for one in (found.report.breaks if found.report else ()))
     for weight, title in (
         (Weight.ALTERED, ""),
         (Weight.UNDECIDED, "not decided, as another hallmark judged the run, or as it cannot be looked at:"),
