@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from hallmark.core.chain import CHAIN, marks_in
+from hallmark.core.subjects import read_subjects
 
+OTHER_SUBJECTS_CHECK = "extra.other-subjects"
+"""What a record is called that says that what was measured behind a break is not what was measured before it."""
 INTERRUPTED_CHECK, ENDED_CHECK = "extra.interrupted", "extra.ended"
 """What a record is called that says what stopped a run before its end: somebody, or an error of its own, such as a full disk."""
 
@@ -44,6 +48,34 @@ def read_breaks(records: Path) -> tuple[Break, ...]:
     """All breaks of a run, in their order."""
     told = map(read_break, marks_in(records, "resumed"))
     return tuple(one for one in told if one)
+
+
+def measured_subjects(folder: Path) -> dict[str, str]:
+    """The digests of what is measured, by the subjects' names; none where no server was ready, of which the weights tell.
+
+    Without arguments: those are compared before the server is started, but for the keys that are drawn for each start.
+    """
+    found = read_subjects(folder)
+    if found is None or not found.of_kind("weights"):
+        return {}
+    return {one.name: one.sha256 for one in found.subjects if one.kind != "arguments"}
+
+
+def subjects_before(marks: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The digests of what had been measured where a run was gone on with, by the subjects' names; the first told of each."""
+    found: dict[str, str] = {}
+    for mark in marks:
+        told = mark.get("subjects") if mark.get(CHAIN) == "resumed" else None
+        for name, digest in told.items() if isinstance(told, dict) else ():
+            found.setdefault(name, digest)
+    return found
+
+
+def other_subjects(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    """Each thing that is another one, in a sentence; what was known on one side only is none."""
+    for name, digest in before.items():
+        if now.get(name, digest) != digest:
+            yield f"{name} is {now[name][:12]}, it was {digest[:12]} before the run was gone on with"
 
 
 def has_ended(records: Path) -> bool:

@@ -238,9 +238,12 @@ class RecordLog:
         judge = {"hallmark": hallmark, "code": code_digest(), "commit": own_commit(), "operator": self._redactor(operator)}
         self._chain.mark("begins", {"format": FORMAT, **judge, **(subjects or {}), "files": self._digests(files)})
 
-    def resume(self, at: Break, *, compared: str) -> None:
-        """The line behind which a run is gone on with; `compared` is the digest of what was found to be as it was before."""
-        self._chain.mark("resumed", {**asdict(at), "compared": compared})
+    def resume(self, at: Break, *, compared: str, subjects: Mapping[str, str]) -> None:
+        """The line behind which a run is gone on with; `compared` is the digest of what was found to be as it was before.
+
+        `subjects`: the digests of what had been measured, by name, as far as they were on record.
+        """
+        self._chain.mark("resumed", {**asdict(at), "compared": compared, "subjects": dict(subjects)})
 
     def append(self, record: Record) -> None:
         """NaN is refused: absence needs a reason."""

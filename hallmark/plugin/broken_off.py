@@ -11,7 +11,15 @@ from typing import Any
 
 import pytest
 
-from hallmark.core.breaks import ENDED_CHECK, Break, has_ended, read_breaks, was_interrupted
+from hallmark.core.breaks import (
+    ENDED_CHECK,
+    Break,
+    has_ended,
+    measured_subjects,
+    read_breaks,
+    subjects_before,
+    was_interrupted,
+)
 from hallmark.core.chain import CHAIN, marks_in
 from hallmark.core.errors import UsageError
 from hallmark.core.option_table import by_name
@@ -35,6 +43,8 @@ class BrokenOff:
     begins: Mapping[str, Any]
     """The first line of its chain."""
     why: str
+    subjects: Mapping[str, str]
+    """The digests of what was measured, by name, as far as a server was ready."""
 
     @classmethod
     def of(cls, folder: Path) -> BrokenOff:
@@ -51,7 +61,15 @@ class BrokenOff:
         if has_ended(path) and not error:
             raise UsageError(f"{CANNOT}: the run came to its end", where=str(folder), hint="begin a new run")
         why = "it was interrupted" if was_interrupted(path) else error or "its process was killed"
-        return cls(folder=folder, manifest=read_manifest(folder / MANIFEST_FILE), records=records, begins=marks[0], why=why)
+        subjects = measured_subjects(folder) | subjects_before(marks)
+        return cls(
+            folder=folder,
+            manifest=read_manifest(folder / MANIFEST_FILE),
+            records=records,
+            begins=marks[0],
+            why=why,
+            subjects=subjects,
+        )
 
     @cached_property
     def settled(self) -> frozenset[tuple[str, str]]:

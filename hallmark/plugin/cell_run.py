@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hallmark import __version__
-from hallmark.core.breaks import Break
+from hallmark.core.breaks import OTHER_SUBJECTS_CHECK, Break, measured_subjects, other_subjects
 from hallmark.core.exchanges import append_exchanges
 from hallmark.core.extensions import extensions
 from hallmark.core.file_digests import digest_folder
@@ -19,6 +19,7 @@ from hallmark.core.records import MANIFEST_FILE, RECORDS_FILE, Manifest, Record,
 from hallmark.core.redact import Redactor, masked
 from hallmark.core.run_log import NAME as RUN_LOG
 from hallmark.core.subjects import SUBJECTS_FILE
+from hallmark.core.verdict import Verdict
 from hallmark.plugin.options import Options
 from hallmark.specs.cell import Cell
 from hallmark.specs.checks import demanded
@@ -106,13 +107,19 @@ class CellRun:
         self.folder = folder
         self._redactor = redactor
         self._hold = Hold(folder)
+        self._before: Mapping[str, str] = {}
+        """The digests of what was measured before the run was gone on with."""
         self._log = RecordLog(folder / RECORDS_FILE, redactor)
 
-    def resume(self, at: Break, *, compared: str) -> None:
-        """Go on with what stands there; nothing of it is changed, but for a line that was cut."""
+    def resume(self, at: Break, *, compared: str, subjects: Mapping[str, str]) -> None:
+        """Go on with what stands there; nothing of it is changed, but for a line that was cut.
+
+        `subjects`: the digests of what was measured before, which is held against what this process measures.
+        """
         require_space(self.folder)
         self._log = RecordLog.resumed(self.folder / RECORDS_FILE, self._redactor)
-        self._log.resume(at, compared=compared)
+        self._log.resume(at, compared=compared, subjects=subjects)
+        self._before = subjects
         # It tells of the server before the break, and the other documents will soon tell of the next one.
         (self.folder / SUBJECTS_FILE).unlink(missing_ok=True)
 
@@ -148,6 +155,11 @@ class CellRun:
 
         self._redact_logs()
         self._write_subjects()
+        for other in other_subjects(self._before, measured_subjects(self.folder)):
+            check, reason = OTHER_SUBJECTS_CHECK, f"{other}: what was measured before it is of something else"
+            self.append(
+                Record(check=check, cell=self.cell.id, kind="extra", verdict=Verdict.ERROR, reason=reason, measured=False)
+            )
         rendered = renderers()
         files = digest_folder(self.folder, without={*rendered, *CERTIFICATE_FILES, RECORDS_FILE})
         self._log.end(files, rendered=rendered, may_grow=(RUN_LOG, *LOGS_OF_OTHERS), interrupted=interrupted)

@@ -17,6 +17,7 @@ from hallmark import __version__
 from hallmark.core.errors import Inconclusive, InfrastructureError, UsageError, Void
 from hallmark.core.own_code import code_digest
 from hallmark.core.records import MANIFEST_FILE
+from hallmark.core.subjects import detail_digest
 from hallmark.environment.document import ENVIRONMENT_FILE
 from hallmark.environment.same_subjects import Identity, differences, digest_of, first_difference, identity
 from hallmark.evals.reference import KEPT, write_reference
@@ -102,10 +103,14 @@ def _require_unaltered(broken: BrokenOff) -> None:
 
 
 def _same_server(session: AcceptanceSession, cell: Cell, broken: BrokenOff) -> str:
-    """Collect environment and plan anew, in a folder apart, and hold them against those that are kept."""
+    """Collect environment and plan anew, in a folder apart, and hold them against those that are kept; and digest the weights."""
+    weights = f"weights:{cell.model}"
+    kept = broken.subjects.get(weights, "")
     with tempfile.TemporaryDirectory(prefix="hallmark-") as scratch:
-        _collect(session, cell, Path(scratch))
+        there = _collect(session, cell, Path(scratch), weights=bool(kept))
         now = _known(Path(scratch))
+    if kept != there:
+        raise _refusal(broken, f"{weights} is {there[:12]}, it was {kept[:12]}")
     before = _known(broken.folder)
     if before:
         for difference in differences(before, now):
@@ -113,7 +118,8 @@ def _same_server(session: AcceptanceSession, cell: Cell, broken: BrokenOff) -> s
     return digest_of(dict(now))
 
 
-def _collect(session: AcceptanceSession, cell: Cell, folder: Path) -> None:
+def _collect(session: AcceptanceSession, cell: Cell, folder: Path, *, weights: bool) -> str:
+    """The digest of the weights, where they are asked for and can be read; the documents lie in the folder then."""
     from hallmark.plugin.cell_tools import make_testbed  # brings the HTTP and tokenizer libraries
 
     testbed = make_testbed(
@@ -129,6 +135,7 @@ def _collect(session: AcceptanceSession, cell: Cell, folder: Path) -> None:
         testbed.require_device()
         _ = testbed.plan
         testbed.write_environment()
+        return detail_digest("weights", testbed.weights_manifest.detail()) if weights else ""
     except (Void, Inconclusive) as exc:
         raise InfrastructureError(f"{CANNOT}: {exc}", where=cell.id) from exc
     finally:

@@ -52,7 +52,7 @@ class RunFolders:
         try:
             at = broken.break_until(self._session.stamp.started_at)
             self._session.progress("comparing with what was measured before the break")
-            run.resume(at, compared=require_same(self._session, cell, broken))
+            run.resume(at, compared=require_same(self._session, cell, broken), subjects=broken.subjects)
         except BaseException:
             run.release()
             raise

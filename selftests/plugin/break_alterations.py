@@ -108,6 +108,12 @@ OF_A_BREAK = (
         found="holds another digest of what was compared",
     ),
     OfABreak(
+        name="forged: what was measured before a break",
+        change=forged(record_of("resumed", lambda mark: mark["subjects"].update({"weights:stand-in": "0" * 64}))),
+        found="weights:stand-in is ",
+        quick=True,
+    ),
+    OfABreak(
         name="forged: the environment behind a break",
         change=forged(text_of("runtime_environment.json", r'"kernel": "[^"]+"', '"kernel": "0.1"')),
         found="holds another digest of what was compared",

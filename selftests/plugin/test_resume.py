@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ import pytest
 
 from hallmark import cli
 from hallmark.core.files import Hold
+from hallmark.core.subjects import detail_digest
 from selftests.once import alone_in, shared_folder
 from selftests.plugin.alterations import Alteration
 from selftests.plugin.break_alterations import OF_A_BREAK
@@ -292,6 +294,34 @@ def test_a_folder_that_is_still_written_is_refused(whole: Whole, broken: Path) -
         assert "another process writes there still - wait for its end" in refused(whole.place, broken)
     finally:
         held.release()
+
+
+def of_another(kind: str, folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change a subject of the folder, and its digest with it."""
+    path = folder / "subjects.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    (one,) = [one for one in document["subjects"] if one["kind"] == kind]
+    change(one["detail"])
+    one["digest"]["sha256"] = detail_digest(kind, one["detail"])
+    path.write_text(json.dumps(document), encoding="utf-8")
+
+
+@pytest.mark.long
+def test_other_weights_are_refused(whole: Whole, broken: Path) -> None:
+    of_another("weights", broken, lambda detail: detail["resources"][0].update(digest="0" * 64))
+    assert "cannot be gone on with: weights:stand-in is " in refused(whole.place, broken)
+
+
+@pytest.mark.long
+def test_what_turns_out_to_be_another_thing_accepts_nothing(
+    whole: Whole, broken: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By what is known only once the server is ready: what was measured before is of something else."""
+    of_another("suite", broken, lambda detail: detail.update(another="suite"))
+    ended = resume(whole.place, broken)
+    assert ended.code == 3, ended.said
+    assert "before the run was gone on with: what was measured before it is of something else" in ended.said
+    assert verified(broken, capsys)[0] == 3
 
 
 # -- whatever ends it, it can be gone on with ---------------------------------------------------------------------------

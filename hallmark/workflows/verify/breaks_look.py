@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from hallmark.core.breaks import Break, read_break
+from hallmark.core.breaks import OTHER_SUBJECTS_CHECK, Break, measured_subjects, other_subjects, read_break, subjects_before
 from hallmark.core.chain import CHAIN
+from hallmark.core.subjects import SUBJECTS_FILE
 from hallmark.core.wording import duration, moment
 from hallmark.environment.document import ENVIRONMENT_FILE
 from hallmark.environment.same_subjects import digest_of, identity
@@ -32,6 +33,7 @@ def look_at_breaks(run: RunFolder) -> Iterator[Finding]:
             yield altered(str(line), f"tells of a break of {duration(told.seconds)}, and the records before it of another one")
     if run.ended and run.all("resumed"):
         yield from _as_compared(run)
+        yield from _same_subjects(run)
         yield from _seen_again(run)
 
 
@@ -57,6 +59,15 @@ def _as_compared(run: RunFolder) -> Iterator[Finding]:
     compared = digest_of(identity(_document(run, ENVIRONMENT_FILE), _document(run, LAUNCH_PLAN_FILE)))
     if last.content.get("compared") != compared:
         yield altered(str(last), f"holds another digest of what was compared than {ENVIRONMENT_FILE} and {LAUNCH_PLAN_FILE} give")
+
+
+def _same_subjects(run: RunFolder) -> Iterator[Finding]:
+    """What was measured behind a break is by its digests what was measured before it, or a record says that it is not."""
+    if any(line.content.get("check") == OTHER_SUBJECTS_CHECK for line in run.lines):
+        return
+    before = subjects_before(line.content for line in run.all("resumed"))
+    for other in other_subjects(before, measured_subjects(run.path)):
+        yield altered(SUBJECTS_FILE, f"{other}, and no record says so")
 
 
 def _document(run: RunFolder, name: str) -> dict[str, Any]:
