@@ -27,6 +27,8 @@ class Fault:
     """Cores of processes that burn all the time, as `taskset` names them; empty for any."""
     client: tuple[str, ...] = ()
     """What stands before the client's command."""
+    tight: float = 0.0
+    """Its objectives are so many times what the healthy twin has just had; 0 for those that every point has."""
     times: int = 1
 
 
@@ -34,15 +36,21 @@ _STARVED = ("taskset", "-c", "0", "nice", "-n", "10")
 
 FAULTS = (
     Fault(name="healthy twin", wanted="PASS", times=20),
-    Fault(name="healthy twin, two minutes", wanted="PASS", requests=LONG),
-    Fault(name="TTFT 10 % longer after a minute", wanted="FAIL drift", planted={"late": FIRST_MINUTE, "by": 0.1}, requests=LONG),
+    Fault(name="healthy twin, three minutes", wanted="PASS", requests=LONG, times=3),
+    Fault(
+        name="TTFT 10 % longer after a minute",
+        wanted="FAIL drift",
+        planted={"late": FIRST_MINUTE, "by": 0.1},
+        requests=LONG,
+        times=3,
+    ),
     Fault(name="every 50th request stalls", wanted="FAIL stalls", planted={"stalls": 50}, requests=LONG),
     Fault(name="answers from a cache", wanted="FAIL cached_answers", planted={"keeps": 1}),
     Fault(name="shorter answers", wanted="FAIL answer_length", planted={"shortens": 0.6}),
     Fault(name="wrong answers under load", wanted="FAIL quality", planted={"spoils": 2}),
     Fault(name="queue that grows", wanted="FAIL queue", planted={"admits": 1}),
     Fault(name="tokens in gulps", wanted="FAIL tpot_p50_ms", planted={"gathers": 16}),
-    Fault(name="a second tenant takes a core", wanted="VOID", burners=("0",)),
+    Fault(name="a second tenant takes a core", wanted="VOID", burners=("0",), tight=1.1, times=3),
     Fault(name="client starved of CPU", wanted="VOID", burners=("0", "0"), client=_STARVED),
     Fault(name="busy machine: six processes burn", wanted="VOID", burners=("",) * 6, times=3),
 )

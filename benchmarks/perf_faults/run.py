@@ -28,7 +28,7 @@ Record = Mapping[str, Any]
 _OBSERVATIONS = ("stalls",)
 """Evidence that names what was seen and decides nothing."""
 
-_FIGURES = ("ttft_p50_ms", "ttft_p90_ms", "tpot_p50_ms", "schedule_lag_p99_ms")
+_FIGURES = ("ttft_p50_ms", "ttft_p90_ms", "tpot_p50_ms", "tpot_p90_ms", "schedule_lag_p99_ms")
 
 
 def main() -> int:
@@ -58,9 +58,11 @@ def server(url: str) -> Iterator[str]:
 def _judged(fault: Fault, url: str, place: Path) -> Record:
     """The record of the point, measured through a proxy with the fault."""
     plants = dict(fault.planted)
+    healthy = _healthy(url, place / "healthy") if "by" in plants or fault.tight else {}
     if "by" in plants:
-        plants["by"] *= _median_ttft_s(url, place / "healthy")
-    spec = write_spec(place / "specs", fault.requests)
+        plants["by"] *= healthy["ttft_p50_ms"] / 1000
+    tight = {name: round(fault.tight * healthy[name], 2) for name in ("ttft_p90_ms", "tpot_p90_ms")} if fault.tight else None
+    spec = write_spec(place / "specs", fault.requests, objectives=tight)
     with planted(url, **plants) as proxied, burning(fault.burners):
         return _measured(proxied, place / "runs", spec, fault.client)
 
@@ -77,12 +79,11 @@ def _measured(url: str, artifacts: Path, spec: list[str], before: tuple[str, ...
     return dict(of_the_point[0])
 
 
-def _median_ttft_s(url: str, place: Path) -> float:
-    """Of the healthy twin."""
+def _healthy(url: str, place: Path) -> dict[str, float]:
+    """The figures of the healthy twin, in ms."""
     with planted(url) as proxied:
         record = _measured(proxied, place / "runs", write_spec(place / "specs", SHORT))
-    (found,) = (item for item in record["evidence"] if item["name"] == "ttft_p50_ms")
-    return float(found["value"]) / 1000
+    return {item["name"]: float(item["value"]) for item in record["evidence"] if item["name"] in _FIGURES}
 
 
 def _row(fault: Fault, records: list[Record]) -> str:

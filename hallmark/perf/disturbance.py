@@ -24,8 +24,8 @@ REQUESTS = "requests"
 
 
 def weigh(evidence: Sequence[Evidence], result: PointResult, point: PerfPoint, load: Load) -> list[Evidence]:
-    """The evidence with VOID in the place of each miss that `load`, of the point's window, explains."""
-    return [_weighed(item, result, point, as_the_loop_had_it(load, result)) for item in evidence]
+    """The evidence with VOID in the place of each miss that `load`, of the point's window as its loop had it, explains."""
+    return [_weighed(item, result, point, load) for item in evidence]
 
 
 def as_the_loop_had_it(load: Load, result: PointResult) -> Load:
@@ -84,7 +84,19 @@ def miss_of(item: Evidence, result: PointResult, point: PerfPoint) -> Miss:
         beyond_s = len(samples) * (worst_ms(metric, item.interval, 0.0) - limit_ms) / 1000 * _waits(metric, samples)
     else:
         beyond_s = sum(max(0.0, ms - limit_ms) for ms in _times_ms(metric, samples)) / 1000 * _waits(metric, samples)
-    return Miss(late_s=beyond_s / point.concurrency, share=_share(metric, result, point))
+    return Miss(late_s=beyond_s / side_by_side(result, point), share=_share(metric, result, point))
+
+
+def side_by_side(result: PointResult, point: PerfPoint) -> float:
+    """How many requests waited at a time, on average: what a window was late by is their sum over this.
+
+    The users of a closed loop all have one. Of open traffic it is what was under way (Little's law): its `concurrency` is the
+    most that may be, and most of the time far from it.
+    """
+    if not point.arrivals:
+        return point.concurrency
+    under_way = sum(sample.e2e_s for sample in result.samples) / max(result.window_s, 1e-9)
+    return min(point.concurrency, max(1.0, under_way))
 
 
 def _waits(metric: Metric, samples: Sequence[Sample]) -> float:
@@ -105,7 +117,7 @@ def _share(metric: Metric, result: PointResult, point: PerfPoint) -> float:
     if metric.value.startswith("e2e"):
         return 1.0
     spent = [sample.e2e_s - sample.ttft_s if is_per_token(metric) else sample.ttft_s for sample in result.samples]
-    return min(1.0, 2 * sum(spent) / point.concurrency / max(result.window_s, 1e-9))
+    return min(1.0, 2 * sum(spent) / side_by_side(result, point) / max(result.window_s, 1e-9))
 
 
 def flattery_ms(metric: Metric, result: PointResult, point: PerfPoint, load: Load) -> float:
@@ -117,7 +129,7 @@ def flattery_ms(metric: Metric, result: PointResult, point: PerfPoint, load: Loa
     """
     if not is_per_token(metric):
         return 0.0
-    gaps, held_ms = _gaps(result.samples), 1000 * _held_s(load) * point.concurrency / len(result.samples)
+    gaps, held_ms = _gaps(result.samples), 1000 * _held_s(load) * side_by_side(result, point) / len(result.samples)
     if _is_mean(metric):
         return held_ms / statistics.harmonic_mean(gaps)
     return held_ms / (0.5 * statistics.fmean(gaps[: (len(gaps) + 1) // 2]))

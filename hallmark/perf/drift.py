@@ -2,7 +2,8 @@
 
 Times of one request after another are not independent: a queue that is long stays long for a while. So requests are compared
 with those that found as many others under way, and what is left is judged in blocks, by a rank test for one change at an unknown
-place.
+place. A machine that others use wanders for some seconds at a time: blocks that still hang together once the change is taken out
+count for fewer.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from hallmark.core.records import Evidence, Target
 from hallmark.core.verdict import Verdict
 from hallmark.perf.core_speed import Spins
 from hallmark.perf.device_series import DeviceReading
+from hallmark.perf.disturbance import side_by_side
 from hallmark.perf.sample import PointResult, Sample
 from hallmark.specs.model import PerfPoint
 
@@ -24,13 +26,17 @@ if TYPE_CHECKING:
     import numpy as np
 
 DRIFT = "drift"
-BLOCKS = 24
-LEAST = 10 * BLOCKS
-"""Fewer requests are not judged: the medians of smaller blocks hang together."""
-SHORTEST = 4
-"""Blocks on either side of a change."""
-CRITICAL = 3.41
-"""The greatest standardised rank sum over all places exceeds it with a chance of 0.001 where blocks are exchangeable."""
+CRITICAL = {24: 3.38, 48: 3.63, 96: 3.77, 192: 3.83}
+"""Blocks -> what the greatest standardised rank sum over all places exceeds with a chance of 0.001 where blocks are exchangeable
+(200,000 draws each)."""
+_OF_A_BLOCK = 10
+"""Requests, at least: the medians of smaller blocks tell little, and a queue makes them alike."""
+LEAST = _OF_A_BLOCK * min(CRITICAL)
+"""Fewer requests are not judged."""
+_SHORTEST = 6
+"""On either side of a change lies so large a part of all blocks (one of so many), at least."""
+_MOST_TOGETHER = 0.9
+"""Correlation of a block with the next, at most: of so few it cannot be told better."""
 _NOTABLE = 1.05
 """A change by less is none that matters ..."""
 _NOTABLE_S = 0.001
@@ -82,7 +88,7 @@ def judge_drift(
         return Evidence(name=DRIFT, value="not looked for", n=len(samples), reason=why)
     changes = list(_changes(samples))
     told = "; ".join(change.told(samples[0].start) for change in changes)
-    excuse = _excuse(changes, point, load, cores, devices) if changes else ""
+    excuse = _excuse(changes, result, point, load=load, cores=cores, devices=devices) if changes else ""
     found = Evidence(
         name=DRIFT,
         value="slower" if changes else "none",
@@ -98,8 +104,16 @@ def judge_drift(
     return overruled(found, excuse) if excuse else found
 
 
-def _excuse(changes: Sequence[_Change], point: PerfPoint, load: Load, cores: Spins, devices: Sequence[DeviceReading]) -> str:
-    late = Miss(late_s=sum(change.late_s for change in changes) / point.concurrency)
+def _excuse(
+    changes: Sequence[_Change],
+    result: PointResult,
+    point: PerfPoint,
+    *,
+    load: Load,
+    cores: Spins,
+    devices: Sequence[DeviceReading],
+) -> str:
+    late = Miss(late_s=sum(change.late_s for change in changes) / side_by_side(result, point))
     if why := explanation(load, late):
         return why
     if load.server is Place.HERE and cores.change >= _OF_THE_ORDER * max(change.longer for change in changes):
@@ -127,12 +141,13 @@ def _changes(samples: Sequence[Sample]) -> Iterator[_Change]:
     for what, waits in (("ttft", 1.0), ("tpot", tokens)):
         times = np.array([max(1e-9, getattr(sample, f"{what}_s")) for sample in samples])
         logs = _beside_equals(np.log(times), met)
-        score, place = greatest_change(np.array([np.median(block) for block in np.array_split(logs, BLOCKS)]))
-        at = sum(len(block) for block in np.array_split(logs, BLOCKS)[:place])
+        blocks = np.array_split(logs, max(count for count in CRITICAL if _OF_A_BLOCK * count <= len(logs)))
+        score, place = greatest_change(np.array([np.median(block) for block in blocks]))
+        at = sum(map(len, blocks[:place]))
         before = float(np.median(times[:at]))
         longer = float(np.exp(np.median(logs[at:]) - np.median(logs[:at])))
         added_s = (longer - 1) * before
-        if score > CRITICAL and longer >= _NOTABLE and added_s * waits >= _NOTABLE_S:
+        if score > CRITICAL[len(blocks)] and longer >= _NOTABLE and added_s * waits >= _NOTABLE_S:
             late_s = added_s * waits * (len(times) - at)
             yield _Change(what=what, at=samples[at].start, before_s=before, after_s=before * longer, late_s=late_s)
 
@@ -162,14 +177,28 @@ def _beside_equals(logs: np.ndarray, met: np.ndarray) -> np.ndarray:
 
 def greatest_change(values: np.ndarray) -> tuple[float, int]:
     """How surely the later values are greater than the earlier ones, and from which place on: the rank sum of two samples in
-    standard deviations, at its greatest over all places.
+    standard deviations, at its greatest over all places. The deviation is wider where values hang together besides.
     """
     import numpy as np
     from scipy.stats import rankdata
 
     count = len(values)
-    places = np.arange(SHORTEST, count - SHORTEST + 1)
+    shortest = count // _SHORTEST
+    places = np.arange(shortest, count - shortest + 1)
     sums = np.cumsum(rankdata(values))[places - 1]
     scores = (places * (count + 1) / 2 - sums) / np.sqrt(places * (count - places) * (count + 1) / 12)
     best = int(scores.argmax())
-    return float(scores[best]), int(places[best])
+    place = int(places[best])
+    return float(scores[best]) / _wider(values, place), place
+
+
+def _wider(values: np.ndarray, place: int) -> float:
+    """By what factor sums deviate more, because a value is like the one before it on either side of a change."""
+    import numpy as np
+    from scipy.stats import rankdata
+
+    sides = values[:place], values[place:]
+    away = rankdata(np.concatenate([side - np.median(side) for side in sides]))
+    away -= away.mean()
+    together = min(_MOST_TOGETHER, max(0.0, float(away[1:] @ away[:-1] / max(away @ away, 1e-9))))
+    return float(np.sqrt((1 + together) / (1 - together)))

@@ -15,6 +15,7 @@ from hallmark.core.excused import overruled
 from hallmark.core.load import Load, Miss, explanation
 from hallmark.core.records import Evidence, Target
 from hallmark.core.verdict import Verdict
+from hallmark.perf.disturbance import side_by_side
 from hallmark.perf.sample import PointResult, Sample
 from hallmark.perf.summary import buffered
 from hallmark.specs.model import PerfPoint
@@ -83,7 +84,7 @@ def _judged(objective: _Objective, result: PointResult, point: PerfPoint, load: 
     )
     if "tpot" in objective.limits_s and (why := buffered(result.samples)):
         return overruled(evidence, why, Verdict.INCONCLUSIVE)
-    late = Miss(late_s=sum(beyond) / point.concurrency)
+    late = Miss(late_s=sum(beyond) / side_by_side(result, point))
     if verdict is not Verdict.PASS and (why := explanation(load, late)):
         return overruled(evidence, why)
     return evidence

@@ -14,7 +14,7 @@ from hallmark.core.records import Evidence
 from hallmark.core.verdict import Verdict
 from hallmark.perf.core_speed import Spins, judge_core_speed
 from hallmark.perf.device_series import DeviceReading
-from hallmark.perf.disturbance import weigh
+from hallmark.perf.disturbance import as_the_loop_had_it, weigh
 from hallmark.perf.drift import DRIFT, judge_drift
 from hallmark.perf.objectives import judge_objectives
 from hallmark.perf.sample import PointResult
@@ -40,7 +40,8 @@ def judge_window(
 
     `load`, `cores` and `devices`: of the whole window; `client`: from before it.
     """
-    result, load = steady.result, load.part(steady.share)
+    result = steady.result
+    load = as_the_loop_had_it(load.part(steady.share), result)
     weighed = judge_core_speed(weigh(gated, result, point, load), cores, load)
     evidence = [*weighed, *judge_objectives(result, point, load=load)]
     evidence = left_open(evidence, steady.evidence) if steady.unsettled else [*evidence, steady.evidence]
@@ -55,4 +56,4 @@ def judge_window(
 def judge_window_on_few(gated: Sequence[Evidence], result: PointResult, point: PerfPoint, *, load: Load) -> list[Evidence]:
     """Of a smoke run, whose few requests decide no more than the gates."""
     found = judged_on_few(gated)
-    return weighed_on_few(found, weigh(found, result, point, load))
+    return weighed_on_few(found, weigh(found, result, point, as_the_loop_had_it(load, result)))

@@ -10,7 +10,7 @@ import pytest
 from hallmark.core.load import Load
 from hallmark.core.records import Evidence, Target
 from hallmark.core.verdict import Verdict
-from hallmark.perf.disturbance import flattery_ms, weigh
+from hallmark.perf.disturbance import as_the_loop_had_it, flattery_ms, weigh
 from hallmark.perf.judge import judge_point
 from hallmark.perf.sample import Failed, PointResult
 from hallmark.specs.model import Metric, PerfPoint, Tier
@@ -28,7 +28,7 @@ def weighed(result: PointResult, load: Load, **targets: float) -> dict[str, Evid
     fields: dict[str, Any] = {"isl": 5, "osl": OSL, "concurrency": 2, "requests": 40, "source": "a datasheet"}
     point = PerfPoint(targets={Metric[name]: value for name, value in targets.items()}, **fields)
     judged = judge_point(result, point, required=Tier.TARGET, tier_factors=FACTORS)
-    return {item.name: item for item in weigh(judged, result, point, load)}
+    return {item.name: item for item in weigh(judged, result, point, as_the_loop_had_it(load, result))}
 
 
 MISSES = [

@@ -14,7 +14,7 @@ from hallmark.core.verdict import Verdict
 from hallmark.perf.objectives import ALPHA, judge_objectives, least_n
 from hallmark.perf.sample import Failed, PointResult
 from hallmark.specs.model import Metric, PerfPoint
-from hallmark.specs.targets import Objectives
+from hallmark.specs.targets import Arrivals, Objectives
 from selftests.perf.test_disturbance import BUSY, QUIET
 from selftests.perf.test_judging import OSL, a_result, a_sample
 
@@ -35,6 +35,14 @@ def some(slow: int, *, of: int, ttft_ms: float = 500, tpot_ms: float = 10, **giv
 def judged(result: PointResult, **objectives: Any) -> Evidence:
     (evidence,) = judge_objectives(result, a_point(**objectives), load=QUIET)
     return evidence
+
+
+def test_of_open_traffic_the_machine_explains_what_those_under_way_waited_and_not_those_who_might_be() -> None:
+    """12 s too many, of one or two requests at a time: half a second of the client's is not why. Beside 64 users it is."""
+    result, late = some(40, of=100, window_s=20.0), replace(QUIET, client_late_s=0.5)
+    users = a_point(quantiles={"ttft_p95_ms": 200}).model_copy(update={"concurrency": 64})
+    traffic = users.model_copy(update={"arrivals": Arrivals(kind="poisson", rate=5)})
+    assert [judge_objectives(result, point, load=late)[0].verdict for point in (users, traffic)] == [Verdict.VOID, Verdict.FAIL]
 
 
 @pytest.mark.parametrize(
