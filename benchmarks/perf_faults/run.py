@@ -56,19 +56,22 @@ def server(url: str) -> Iterator[str]:
 
 
 def _judged(fault: Fault, url: str, place: Path) -> Record:
-    """The record of the point, measured through a proxy with the fault."""
+    """The record of the point, measured with the fault."""
+    with planted(url) as twin:
+        healthy = _healthy("" if fault.starts else twin, place / "healthy") if "by" in fault.planted or fault.tight else {}
     plants = dict(fault.planted)
-    healthy = _healthy(url, place / "healthy") if "by" in plants or fault.tight else {}
     if "by" in plants:
         plants["by"] *= healthy["ttft_p50_ms"] / 1000
     tight = {name: round(fault.tight * healthy[name], 2) for name in ("ttft_p90_ms", "tpot_p90_ms")} if fault.tight else None
     spec = write_spec(place / "specs", fault.requests, objectives=tight)
     with planted(url, **plants) as proxied, burning(fault.burners):
-        return _measured(proxied, place / "runs", spec, fault.client)
+        return _measured("" if fault.starts else proxied, place / "runs", spec, fault.client)
 
 
 def _measured(url: str, artifacts: Path, spec: list[str], before: tuple[str, ...] = ()) -> Record:
-    words = [f"--model={MODEL}", f"--device={DEVICE}", f"--server-url={url}", f"--artifacts={artifacts}", *spec]
+    """`url`: of a server that runs; empty for one that hallmark starts."""
+    attached = [f"--server-url={url}"] if url else []
+    words = [f"--model={MODEL}", f"--device={DEVICE}", *attached, f"--artifacts={artifacts}", *spec]
     command = [*before, sys.executable, str(ROOT / "run.py"), "--workflow=benchmarks", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = sorted(artifacts.glob("*/records.jsonl"))
@@ -80,9 +83,8 @@ def _measured(url: str, artifacts: Path, spec: list[str], before: tuple[str, ...
 
 
 def _healthy(url: str, place: Path) -> dict[str, float]:
-    """The figures of the healthy twin, in ms."""
-    with planted(url) as proxied:
-        record = _measured(proxied, place / "runs", write_spec(place / "specs", SHORT))
+    """The figures of a point without a fault, in ms."""
+    record = _measured(url, place / "runs", write_spec(place / "specs", SHORT))
     return {item["name"]: float(item["value"]) for item in record["evidence"] if item["name"] in _FIGURES}
 
 

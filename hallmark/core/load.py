@@ -139,3 +139,18 @@ def explanation(load: Load, miss: Miss) -> str:
             " cores were not used up"
         )
     return ""
+
+
+def doubt(load: Load, miss: Miss) -> str:
+    """Why it cannot be told whether the machine or the server is behind the miss; empty where it can, or where there is none.
+
+    Of a server that is hidden what others use may be its own. How long anybody stood without a core bounds what it lost.
+    """
+    if load.server is not Place.HIDDEN or miss.late_s <= 0 or not load.used_up or load.taken_share < _NOTABLE:
+        return ""
+    if (load.cpu_pressure_s or load.seconds) * miss.share < _OF_THE_ORDER * miss.late_s:
+        return ""
+    return (
+        f"others had {load.taken_share:.0%} of {load.cores} cores, and whether the server is one of them is not seen from here"
+        " (of one that is attached, --server-python tells)"
+    )

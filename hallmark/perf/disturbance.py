@@ -11,8 +11,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hallmark.core.excused import overruled
-from hallmark.core.load import Load, Miss, explanation
+from hallmark.core.excused import excused, overruled
+from hallmark.core.load import Load, Miss
 from hallmark.core.records import Evidence, Interval
 from hallmark.core.verdict import Verdict
 from hallmark.perf.judge import ABSENT
@@ -45,24 +45,19 @@ _METRICS = frozenset(metric.value for metric in Metric)
 def _weighed(item: Evidence, result: PointResult, point: PerfPoint, load: Load) -> Evidence:
     if item.name == REQUESTS:
         late = item.verdict is Verdict.FAIL and result.only_late
-        return _explained(item, load, Miss(late_s=load.seconds)) if late else item
+        return excused(item, load, Miss(late_s=load.seconds)) if late else item
     if item.name not in _METRICS or item.target is None or not isinstance(item.target.limit, int | float):
         return item  # of what a gate of a plugin names, nothing tells how a busy machine changes it
     metric, limit = Metric(item.name), float(item.target.limit)
     if item.value == ABSENT and not (is_per_token(metric) and buffered(result.samples)):
         return item  # for want of requests, which no machine explains
     if item.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
-        return _explained(item, load, miss_of(item, result, point))
+        return excused(item, load, miss_of(item, result, point))
     flattery = flattery_ms(metric, result, point, load) if item.verdict is Verdict.PASS else 0.0
     if not flattery or worst_ms(metric, item.interval, float(item.value)) + flattery <= time_ms(metric, limit):
         return item
     why = f"the client stood without a core: time per token may have been {flattery:.2g} ms longer"
-    return _explained(overruled(item, why, Verdict.INCONCLUSIVE), load, Miss(late_s=_held_s(load)))
-
-
-def _explained(item: Evidence, load: Load, miss: Miss) -> Evidence:
-    why = explanation(load, miss)
-    return overruled(item, why) if why else item
+    return excused(overruled(item, why, Verdict.INCONCLUSIVE), load, Miss(late_s=_held_s(load)))
 
 
 def miss_of(item: Evidence, result: PointResult, point: PerfPoint) -> Miss:

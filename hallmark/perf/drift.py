@@ -2,8 +2,8 @@
 
 Times of one request after another are not independent: a queue that is long stays long for a while. So requests are compared
 with those that found as many others under way, and what is left is judged in blocks, by a rank test for one change at an unknown
-place. A machine that others use wanders for some seconds at a time: blocks that still hang together once the change is taken out
-count for fewer.
+place. A machine that others use wanders by some per cent, for seconds at a time: blocks that still hang together once all that
+only rises is taken out count for fewer.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hallmark.core.excused import overruled
-from hallmark.core.load import Load, Miss, Place, explanation
+from hallmark.core.excused import excused, overruled
+from hallmark.core.load import Load, Miss, Place
 from hallmark.core.records import Evidence, Target
 from hallmark.core.verdict import Verdict
 from hallmark.perf.core_speed import Spins
@@ -35,6 +35,8 @@ LEAST = _OF_A_BLOCK * min(CRITICAL)
 """Fewer requests are not judged."""
 _SHORTEST = 6
 """On either side of a change lies so large a part of all blocks (one of so many), at least."""
+_WANDERS = 1.5
+"""By so much and more no machine wanders that the accounts of its cores call idle."""
 _MOST_TOGETHER = 0.9
 """Correlation of a block with the next, at most: of so few it cannot be told better."""
 _NOTABLE = 1.05
@@ -88,7 +90,6 @@ def judge_drift(
         return Evidence(name=DRIFT, value="not looked for", n=len(samples), reason=why)
     changes = list(_changes(samples))
     told = "; ".join(change.told(samples[0].start) for change in changes)
-    excuse = _excuse(changes, result, point, load=load, cores=cores, devices=devices) if changes else ""
     found = Evidence(
         name=DRIFT,
         value="slower" if changes else "none",
@@ -101,24 +102,17 @@ def judge_drift(
             for change in changes
         },
     )
-    return overruled(found, excuse) if excuse else found
-
-
-def _excuse(
-    changes: Sequence[_Change],
-    result: PointResult,
-    point: PerfPoint,
-    *,
-    load: Load,
-    cores: Spins,
-    devices: Sequence[DeviceReading],
-) -> str:
+    if not changes:
+        return found
     late = Miss(late_s=sum(change.late_s for change in changes) / side_by_side(result, point))
-    if why := explanation(load, late):
-        return why
+    why = _slower_cores(changes, load, cores) or _held_back(devices, min(change.at for change in changes))
+    return overruled(found, why) if why else excused(found, load, late)
+
+
+def _slower_cores(changes: Sequence[_Change], load: Load, cores: Spins) -> str:
     if load.server is Place.HERE and cores.change >= _OF_THE_ORDER * max(change.longer for change in changes):
         return f"the machine's own cores got slower: equal work took {cores.change:+.1%} of time"
-    return _held_back(devices, min(change.at for change in changes))
+    return ""
 
 
 def _held_back(readings: Sequence[DeviceReading], since: float) -> str:
@@ -142,12 +136,14 @@ def _changes(samples: Sequence[Sample]) -> Iterator[_Change]:
         times = np.array([max(1e-9, getattr(sample, f"{what}_s")) for sample in samples])
         logs = _beside_equals(np.log(times), met)
         blocks = np.array_split(logs, max(count for count in CRITICAL if _OF_A_BLOCK * count <= len(logs)))
-        score, place = greatest_change(np.array([np.median(block) for block in blocks]))
+        medians = np.array([np.median(block) for block in blocks])
+        score, place = greatest_change(medians)
         at = sum(map(len, blocks[:place]))
         before = float(np.median(times[:at]))
         longer = float(np.exp(np.median(logs[at:]) - np.median(logs[:at])))
         added_s = (longer - 1) * before
-        if score > CRITICAL[len(blocks)] and longer >= _NOTABLE and added_s * waits >= _NOTABLE_S:
+        needed = CRITICAL[len(blocks)] * (how_they_wander(medians) if longer < _WANDERS else 1.0)
+        if score > needed and longer >= _NOTABLE and added_s * waits >= _NOTABLE_S:
             late_s = added_s * waits * (len(times) - at)
             yield _Change(what=what, at=samples[at].start, before_s=before, after_s=before * longer, late_s=late_s)
 
@@ -177,7 +173,7 @@ def _beside_equals(logs: np.ndarray, met: np.ndarray) -> np.ndarray:
 
 def greatest_change(values: np.ndarray) -> tuple[float, int]:
     """How surely the later values are greater than the earlier ones, and from which place on: the rank sum of two samples in
-    standard deviations, at its greatest over all places. The deviation is wider where values hang together besides.
+    standard deviations, at its greatest over all places.
     """
     import numpy as np
     from scipy.stats import rankdata
@@ -188,17 +184,18 @@ def greatest_change(values: np.ndarray) -> tuple[float, int]:
     sums = np.cumsum(rankdata(values))[places - 1]
     scores = (places * (count + 1) / 2 - sums) / np.sqrt(places * (count - places) * (count + 1) / 12)
     best = int(scores.argmax())
-    place = int(places[best])
-    return float(scores[best]) / _wider(values, place), place
+    return float(scores[best]), int(places[best])
 
 
-def _wider(values: np.ndarray, place: int) -> float:
-    """By what factor sums deviate more, because a value is like the one before it on either side of a change."""
+def how_they_wander(values: np.ndarray) -> float:
+    """By what factor a sum of values deviates more because each is like the one before it; what rises to the end is no wandering,
+    whether at once or little by little (isotonic regression).
+    """
     import numpy as np
+    from scipy.optimize import isotonic_regression
     from scipy.stats import rankdata
 
-    sides = values[:place], values[place:]
-    away = rankdata(np.concatenate([side - np.median(side) for side in sides]))
+    away = rankdata(values - isotonic_regression(values).x)
     away -= away.mean()
     together = min(_MOST_TOGETHER, max(0.0, float(away[1:] @ away[:-1] / max(away @ away, 1e-9))))
     return float(np.sqrt((1 + together) / (1 - together)))

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from hallmark.core.excused import overruled
-from hallmark.core.load import Load, Miss, explanation
+from hallmark.core.excused import excused, overruled
+from hallmark.core.load import Load, Miss
 from hallmark.core.records import Evidence, Target
 from hallmark.core.verdict import Verdict
 from hallmark.perf.disturbance import side_by_side
@@ -85,9 +85,7 @@ def _judged(objective: _Objective, result: PointResult, point: PerfPoint, load: 
     if "tpot" in objective.limits_s and (why := buffered(result.samples)):
         return overruled(evidence, why, Verdict.INCONCLUSIVE)
     late = Miss(late_s=sum(beyond) / side_by_side(result, point))
-    if verdict is not Verdict.PASS and (why := explanation(load, late)):
-        return overruled(evidence, why)
-    return evidence
+    return evidence if verdict is Verdict.PASS else excused(evidence, load, late)
 
 
 def _decided(missed: int, n: int, allowed: float) -> tuple[Verdict, str]:

@@ -11,8 +11,8 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from hallmark.core.excused import overruled
-from hallmark.core.load import Load, Miss, explanation
+from hallmark.core.excused import excused, overruled
+from hallmark.core.load import Load, Miss
 from hallmark.core.records import Evidence, Target
 from hallmark.core.verdict import Verdict
 from hallmark.perf.sample import PointResult, Sample
@@ -79,16 +79,16 @@ def _judge_queue(samples: Sequence[Sample], point: PerfPoint, load: Load) -> Evi
     growing = (
         f"{asked} the queue grows to the end: TTFT {1000 * first:.3g} ms in the first quarter, {1000 * last:.3g} ms in the last"
     )
-    excused = explanation(load, Miss(late_s=last - first)) if grows else ""
-    return Evidence(
+    found = Evidence(
         name=QUEUE,
         value="grows" if grows else "does not grow",
         n=len(waits),
-        verdict=Verdict.VOID if excused else Verdict.FAIL if grows else Verdict.PASS,
-        reason="; ".join(filter(None, (excused, f"over-saturated: {growing}" if grows else "", kept))),
+        verdict=Verdict.FAIL if grows else Verdict.PASS,
+        reason="; ".join(filter(None, (f"over-saturated: {growing}" if grows else "", kept))),
         target=Target(relation="==", limit="does not grow", source="an open loop's times mean something in a steady state alone"),
         detail={"held": held, "ttft_first_quarter_ms": round(1000 * first, 3), "ttft_last_quarter_ms": round(1000 * last, 3)},
     )
+    return excused(found, load, Miss(late_s=last - first)) if grows else found
 
 
 def _medians_of_quarters(values: Sequence[float]) -> list[float]:

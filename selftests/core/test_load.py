@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from hallmark.core.load import Load, Miss, Place, explanation
+from hallmark.core.load import Load, Miss, Place, doubt, explanation
 
 WINDOW_S, CORES = 10.0, 2
 
@@ -77,6 +78,16 @@ def test_the_machine_explains_it(case: str) -> None:
 def test_the_machine_does_not_explain_it(case: str) -> None:
     load, miss = NOT_EXCUSED[case]
     assert explanation(load, miss) == ""
+
+
+def test_of_a_hidden_server_a_used_up_machine_leaves_in_doubt_what_it_may_have_caused_and_no_more() -> None:
+    hidden = a_load(**BURNERS | {"server": Place.HIDDEN})
+    assert "whether the server is one of them is not seen from here" in doubt(hidden, MISS)
+    assert not doubt(a_load(**BURNERS), MISS), "it is seen"
+    assert not doubt(a_load(server=Place.HIDDEN), MISS), "there were free cores"
+    assert not doubt(hidden, Miss(late_s=0.0))
+    assert not doubt(hidden, Miss(late_s=2.5 * hidden.seconds)), "it is far slower than anything can have been made"
+    assert not doubt(replace(hidden, cpu_pressure_s=1.0), MISS), "nobody stood without a core for so long"
 
 
 def test_a_window_is_told_in_one_line() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hallmark.core.load import Load
+from hallmark.core.load import Load, Place
 from hallmark.core.records import Evidence, Target
 from hallmark.core.verdict import Verdict
 from hallmark.perf.disturbance import as_the_loop_had_it, flattery_ms, weigh
@@ -52,6 +52,16 @@ def test_a_miss_that_the_machine_explains_is_void_and_on_a_quiet_one_a_failure(t
     assert busy.verdict is Verdict.VOID
     assert "others had 70% of 2 cores" in busy.reason
     assert "; as measured: " in busy.reason
+
+
+@pytest.mark.parametrize(("targets", "name"), MISSES)
+def test_a_miss_of_a_hidden_server_on_a_busy_machine_is_left_open(targets: dict[str, float], name: str) -> None:
+    """It may be the one that keeps the cores busy: that is neither its failure nor the machine's."""
+    result = a_result(window_s=4.0) if name not in ("tokens_per_s", "requests_per_s") else a_result()
+    found = weighed(result, replace(BUSY, server=Place.HIDDEN), **targets)[name]
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "--server-python tells" in found.reason
+    assert weighed(result, replace(QUIET, server=Place.HIDDEN), **targets)[name].verdict is Verdict.FAIL
 
 
 def test_a_server_that_is_far_too_slow_is_not_excused_by_a_busy_machine() -> None:
