@@ -174,11 +174,14 @@ def _environment(told: _Told) -> _Found:
     source, how = _environment_source(told.seen)
     with_files = sum(bool(one["files"]) for one in detail["packages"].values())
     interpreter = told.environment.get("collected_by", "")
-    said = f"{plural(len(packages), 'distribution')} as {interpreter} has them, {with_files} with the digest of their files"
+    files = f"{with_files} with the digest of their files" if records else "whose files were not digested"
+    said = f"{plural(len(packages), 'distribution')} as {interpreter} has them, {files}"
     yield _Known(kind="environment", of="packages", detail=detail, taken_from=source, told=f"{said}; {how}")
 
 
 def _environment_source(seen: Seen) -> tuple[Source, str]:
+    if not seen.served:
+        return "files", _NO_SERVER
     libraries = seen.open_files.libraries
     elsewhere = seen.open_files.elsewhere(seen.package_folders)
     if elsewhere:

@@ -91,6 +91,11 @@ def test_of_a_server_that_is_not_seen_here_it_is_the_specs_word(run: Path, cell:
     assert (without.of_kind("weights"), without.unknown["weights"]) == ((), "not from here")
 
 
+def test_without_a_server_nobody_says_what_its_process_has(run: Path, cell: Cell) -> None:
+    environment = one(gathered(run, cell, Seen()), "environment")
+    assert environment.told.endswith("whose files were not digested; no server was started or reached in this run")
+
+
 def test_an_image_is_its_own_digest(run: Path, cell: Cell) -> None:
     found = one(gathered(run, cell, seen_of(run, image={"id": "sha256:1", "labels": {}})), "environment")
     assert (found.name, dict(found.detail)) == ("environment:image", {"id": "sha256:1"})
