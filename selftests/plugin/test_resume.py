@@ -276,7 +276,7 @@ def test_what_is_not_as_it_was_is_refused(whole: Whole, broken: Path, change: Ca
     ("words", "told"),
     [
         (("--device=t3k",), "stand-in"),
-        (("--model=hallmark-tiny",), "the options select "),
+        (("--model=hallmark-tiny",), "no spec of hallmark-tiny for cpu stand-in-server"),
         (("--workflow=evals",), "is of the workflow release"),
         (("--engine-arg=seed=1",), "this call is narrowed by --engine-arg seed=1"),
         (("--", "-k", "stop"), "this call is narrowed by -k 'stop', and it was by nothing"),
