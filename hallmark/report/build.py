@@ -29,7 +29,7 @@ from hallmark.core.wording import moment, plural
 from hallmark.environment.document import ENVIRONMENT_FILE
 from hallmark.report.certificate.files import state_in
 from hallmark.report.decide import Findings, decide
-from hallmark.report.document import Absence, Attachment, Exchange, Report, Row, WaivedCheck
+from hallmark.report.document import Absence, Attachment, Exchange, Report, Row, WaivedCheck, ends_of_waivers
 from hallmark.report.eval_items import wrong_items
 from hallmark.report.exchanges import shown_exchanges
 from hallmark.report.gone_on import counted, told_breaks
@@ -60,7 +60,7 @@ def load(folder: Path, *, interrupted: bool = False) -> Report:
     environment = _attached(folder / ENVIRONMENT_FILE)
     return replace(
         report,
-        provenance=provenance_of(folder, manifest, environment),
+        provenance=provenance_of(folder, manifest, environment, valid_until=report.valid_until),
         rows=tuple(replace(row, items=items[row.check]) if row.check in items else row for row in report.rows),
         environment=environment,
         launch_plan=_attached(folder / LAUNCH_PLAN_FILE),
@@ -102,6 +102,7 @@ def build(
         interrupted=interrupted,
     )
     counts = Counter(row.verdict for row in rows)
+    waived_checks = tuple(_waived(manifest, rows))
     return Report(
         decision=decide(findings),
         cell=manifest.cell,
@@ -121,7 +122,8 @@ def build(
         partial=manifest.partial,
         draft=draft,
         notes=manifest.notes,
-        waived=tuple(_waived(manifest, rows)),
+        waived=waived_checks,
+        valid_until=manifest.valid_until and min([manifest.valid_until, *ends_of_waivers(waived_checks)]),
         waiver_limits=manifest.waiver_limits,
         breaks=tuple(told_breaks(manifest, records, breaks)),
         environment=_attachment(environment, ENVIRONMENT_FILE),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -130,6 +130,11 @@ class WaivedCheck:
     def line(self) -> str:
         made = f", made on {self.waiver.made_on}" if self.waiver.made_on else ""
         return f"{self.check} {self.waiver}{made}: {self.use}"
+
+
+def ends_of_waivers(waived: Iterable[WaivedCheck]) -> list[str]:
+    """The last day, YYYY-MM-DD, of each waiver that the run needs."""
+    return [one.waiver.ends_on for one in waived if one.needed]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,6 +271,9 @@ class Report:
     provenance: Provenance = field(default_factory=Provenance)
     previous: Previous | None = None
     """What changed since the run before; None where there is none beside it."""
+    valid_until: str = ""
+    """The last day on which it counts, YYYY-MM-DD in UTC: of its own days, or of the first waiver that it needs. Empty where the
+    manifest tells no days."""
     certificate: str = ""
     """How certificate.json was signed when this report was made, in a clause; empty where the run has none."""
     breaks: tuple[GoneOn, ...] = ()

@@ -17,11 +17,11 @@ _SHORT = 16
 _UNKNOWN = ("", "Unknown")
 
 
-def provenance_of(folder: Path, manifest: Manifest, environment: Attachment) -> Provenance:
+def provenance_of(folder: Path, manifest: Manifest, environment: Attachment, *, valid_until: str) -> Provenance:
     """What a run's folder tells of itself. Its raw files are those that the end of its chain tells of."""
     begins, ends, stands_for_all = _marks(folder / RECORDS_FILE)
     subjects, unknown = _subjects(folder)
-    told = {**dict(_facts(manifest, environment.content)), **dict(_of_chain(begins))}
+    told = {**dict(_facts(manifest, environment.content)), "Counts until": valid_until, **dict(_of_chain(begins))}
     return Provenance(
         folder=str(folder),
         facts=tuple((name, value) for name, value in told.items() if value not in _UNKNOWN),
@@ -57,7 +57,6 @@ def _facts(manifest: Manifest, environment: Mapping[str, Any]) -> Iterator[tuple
     cpu = _mapping(environment.get("cpu"))
     processor = f"{cpu.get('model')}, {cpu.get('cores')} cores" if cpu.get("model") else ""
     yield "Device", ", ".join(filter(None, (manifest.device, *names, processor)))
-    yield "Counts until", manifest.valid_until
 
 
 def _weights(manifest: Manifest, served: Mapping[str, Any]) -> str:

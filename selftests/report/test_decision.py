@@ -232,9 +232,21 @@ def test_a_waiver_holds_on_its_days_and_is_told_either_way(started: str, outcome
     assert report.waived[0].needed == (outcome == "ACCEPTED")
 
 
+def test_a_run_counts_until_its_own_days_end_or_the_waiver_that_it_needs() -> None:
+    demanded = replace(manifest("server.b", waived=("server.b",)), started_at="2026-04-20T00:00:00Z")
+    for days, found, until in (
+        (90, GOOD_B, "2026-07-19"),
+        (90, bad(FAIL), "2026-05-31"),
+        (7, bad(FAIL), "2026-04-27"),
+        (0, GOOD_B, ""),
+    ):
+        assert build(replace(demanded, valid_days=days), [found]).valid_until == until
+
+
+GOOD_B = record("server.b")
 USES = {
     "a miss": (bad(FAIL), True, "the check missed, which is accepted"),
-    "a pass": (record("server.b"), False, "the waiver is not needed any more: the check passes"),
+    "a pass": (GOOD_B, False, "the waiver is not needed any more: the check passes"),
     "an error": (bad(ERROR), False, "the check ended ERROR, which no waiver covers"),
     "a gap": (bad(FAIL, measured=False), False, "the check was not measured, which no waiver covers"),
 }

@@ -18,6 +18,7 @@ from hallmark.core.subjects import Subjects, subject, write_subjects
 from hallmark.environment.digest_cache import DigestCache
 from hallmark.environment.weights_manifest import manifest_of
 from hallmark.evals.fingerprints import keep_fingerprint
+from hallmark.report.build import load
 from hallmark.serving.ports import free_port
 from hallmark.workflows.verify.against import Agreement, Comparison, held_against
 from hallmark.workflows.verify.timely import OUTDATED, timely
@@ -58,7 +59,8 @@ def agreements(compared: list[Comparison]) -> Agreements:
 
 def ended(compared: list[Comparison], *, code: int = 0, folder: Path = Path("run"), today: str = "") -> tuple[int, list[str]]:
     """As `hallmark verify` ends after a verification that ended with `code`."""
-    verification: Any = SimpleNamespace(exit_code=code, folder=folder)
+    report = load(folder) if (folder / "manifest.json").is_file() else None
+    verification: Any = SimpleNamespace(exit_code=code, folder=folder, report=report)
     last = timely(verification, ("VERIFIED: ACCEPTED",), compared, url="http://there", today=today)
     return last.exit_code, list(last.lines)
 

@@ -43,7 +43,7 @@ from hallmark.report.certificate.predicate import (
     Version,
     Waived,
 )
-from hallmark.report.document import Report, Row
+from hallmark.report.document import Report, Row, ends_of_waivers
 
 HOLDS_DAYS = 90
 """So long a certificate holds of a run whose policy says nothing of that."""
@@ -210,7 +210,7 @@ def valid_until(manifest: Manifest, report: Report) -> str:
     """The end of the run's days, or of the first waiver that it needs, whichever comes first."""
     began = moment(manifest.started_at) or datetime.fromtimestamp(0, UTC)
     last = manifest.valid_until or f"{began + timedelta(days=HOLDS_DAYS):%Y-%m-%d}"
-    return f"{min([last, *(one.waiver.ends_on for one in report.waived if one.needed)])}T23:59:59Z"
+    return f"{min([last, *ends_of_waivers(report.waived)])}T23:59:59Z"
 
 
 def _stated(one: KnownSubject) -> Subject:

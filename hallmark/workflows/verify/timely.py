@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from hallmark.core.errors import HallmarkError
-from hallmark.core.records import MANIFEST_FILE, read_manifest
 from hallmark.report.document import EXIT_CODES
 from hallmark.workflows.acceptance import Ended
 from hallmark.workflows.verify.against import Agreement, Comparison, stale, undecided
@@ -33,18 +31,11 @@ def _reasons(found: Verification, compared: list[Comparison], url: str, today: s
     """(exit code, why) of each reason for which it does not speak for today, the gravest first."""
     for one in stale(compared):
         yield OUTDATED, f"STALE: {one.what} {one.told}" if one.told[:1].isdigit() else f"STALE: {one}"
-    if (until := _valid_until(found)) and today > until:
+    if (until := found.report.valid_until if found.report else "") and today > until:
         yield OUTDATED, f"ENDED: {found.folder}: it held until {until}"
     if not stale(compared):
         for why in undecided(compared):
             yield EXIT_CODES["INCONCLUSIVE"], f"NOT DECIDED: whether it is about {url}: {why}"
-
-
-def _valid_until(found: Verification) -> str:
-    try:
-        return read_manifest(found.folder / MANIFEST_FILE).valid_until
-    except HallmarkError:
-        return ""  # the verification tells what is wrong with it
 
 
 def _told(compared: Sequence[Comparison], url: str) -> Iterator[str]:
