@@ -45,7 +45,7 @@ def signed_by_a_stranger(folder: Path) -> None:
     (named,) = json.loads((folder / CERTIFICATE).read_bytes())["signatures"]
     for name in (CERTIFICATE, RESULT, SUMMARY):
         (folder / name).unlink()
-    key = folder.parent.parent / f"stranger-of-{folder.parent.name}"
+    key = folder.parent / "of-a-stranger" / "key"
     make_key(key)
     certify(folder, str(key))
     for name in (CERTIFICATE, RESULT, SUMMARY):
