@@ -14,7 +14,10 @@ from jsonschema import Draft202012Validator
 
 from hallmark.core.chain import last_mark
 from hallmark.core.in_toto import Statement
+from hallmark.report.build import load
+from hallmark.report.certificate.made import certified
 from hallmark.report.certificate.predicate import PREDICATE_TYPE, SCHEMA_FILE, make_schema, schema_text
+from hallmark.report.document import GoneOn
 from selftests.certificate.conftest import QUIET, Hallmark, Key
 from selftests.certificate.ended_runs import Run, write_ended
 from selftests.report.samples import accepted_run, incomplete_run, rejected_run, void_run
@@ -133,6 +136,13 @@ def test_it_ends_with_its_days_or_with_the_first_waiver_that_it_needs(tmp_path: 
         assert ("HALLMARK_ACCEPTED_WITHOUT_WAIVERS" in properties) is (name == "whole")
     assert ends["waived"] < ends["whole"]
     assert ends["waived"].endswith("T23:59:59Z")
+
+
+def test_it_says_where_the_run_broke_off(tmp_path: Path) -> None:
+    folder = write_ended(tmp_path / "run")
+    at = GoneOn(broke_off_at="", resumed_at="", seconds=7200.0, why="it was killed", measured=3, demanded=9)
+    told = certified(folder, replace(load(folder), breaks=(at,))).predicate.breaks
+    assert told == ("gone on with after a break of 2 h 00 min; 3 of 9 checks were measured before it",)
 
 
 def test_it_holds_for_the_days_of_its_policy(tmp_path: Path, hallmark: Hallmark) -> None:

@@ -130,6 +130,7 @@ class _Making:
             checks={row.check: str(row.verdict) for row in report.rows},
             policy=_policy(report),
             notes=report.notes,
+            breaks=tuple(one.line for one in report.breaks),
             judge=Judge(version=str(self.begins["hallmark"]), code=str(self.begins["code"])),
             maker=Judge(version=hallmark.__version__, code=code_digest()),
         )

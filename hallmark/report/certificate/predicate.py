@@ -298,6 +298,8 @@ class Predicate(Part):
     policy: Policy | None
     notes: tuple[str, ...] = Field(default=())
     """What whoever reads this must know of the spec."""
+    breaks: tuple[str, ...] = Field(default=())
+    """Where the run broke off, and was gone on with by another process."""
     judge: Judge
     maker: Judge
     operator: str = ""

@@ -84,6 +84,7 @@ def _said(stated: Predicate) -> Iterator[str]:
     yield f"  {stated.headline}"
     yield f"  cell: {stated.cell.id}, workflow {stated.cell.workflow}"
     yield f"  run: {stated.began} to {stated.ended}, valid until {stated.valid_until}"
+    yield from (f"  {one}" for one in stated.breaks)
     yield f"  measured: {stated.coverage.measured} of {plural(stated.coverage.demanded, 'demanded check')}"
     for eval_ in stated.accuracy:
         values = [*((one.metric, one.value) for one in eval_.claims), *((one.metric, one.value) for one in eval_.scores)]
