@@ -14,6 +14,8 @@ from hallmark.environment.load import tree_of
 _PROC = Path("/proc")
 _MAPPED = re.compile(r"^\S+ \S+ \S+ \S+ \S+ +(/.*?)(?: \(deleted\))?$", re.MULTILINE)
 _PACKAGES = re.compile(r"(/.*?/(?:site|dist)-packages)/")
+_SERVICE, _FIRST_WORDS = re.compile(rb"hallmark_services\.\w+$"), 3
+"""A service is started as `PYTHON -m NAME`."""
 _LIBRARY = re.compile(r"\.so(?:\.[\d.]+)?$")
 
 
@@ -52,12 +54,18 @@ def open_files(roots: Iterable[int]) -> OpenFiles:
     for pid in tree_of(roots):
         with contextlib.suppress(OSError):
             folder = _PROC / str(pid)
-            if keeper.__file__.encode() in (folder / "cmdline").read_bytes():
-                continue  # it is ours, and runs in our own environment
+            if _is_ours((folder / "cmdline").read_bytes()):
+                continue
             seen |= set(_MAPPED.findall((folder / "maps").read_text(encoding="utf-8", errors="replace")))
             seen |= set(_descriptors(folder / "fd"))
             looked_at += 1
     return OpenFiles(processes=looked_at, paths=frozenset(seen))
+
+
+def _is_ours(command: bytes) -> bool:
+    """Whether it is the keeper, or a service such as the gateway of hallmark's image: those run in environments of their own."""
+    words = command.split(b"\0")
+    return keeper.__file__.encode() in words or any(_SERVICE.match(word) for word in words[:_FIRST_WORDS])
 
 
 def _descriptors(folder: Path) -> Iterator[str]:

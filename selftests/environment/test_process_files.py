@@ -65,3 +65,22 @@ def test_a_link_to_the_environment_is_no_other_one(seen: OpenFiles, library: Pat
 
 def test_of_a_process_that_is_gone_nothing_is_seen() -> None:
     assert open_files({2**22 + os.getpid()}) == OpenFiles()
+
+
+@pytest.mark.parametrize(
+    ("words", "looked_at"), [(("-m", "hallmark_services.gateway"), 0), (("-m", "held", "hallmark_services.gateway"), 1)]
+)
+def test_a_service_of_hallmarks_own_runs_in_an_environment_of_its_own(
+    tmp_path: Path, words: tuple[str, ...], looked_at: int
+) -> None:
+    """As the gateway of its image does, before the engine; whoever only names it is looked at."""
+    (tmp_path / "hallmark_services").mkdir()
+    (tmp_path / "hallmark_services" / "__init__.py").touch()
+    for name in ("hallmark_services/gateway.py", "held.py"):
+        (tmp_path / name).write_text("import sys; print('ready', flush=True); sys.stdin.read()")
+    with subprocess.Popen([sys.executable, *words], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as service:
+        assert service.stdout is not None
+        assert service.stdin is not None
+        assert service.stdout.readline() == b"ready\n"
+        assert open_files({service.pid}).processes == looked_at
+        service.stdin.close()
