@@ -125,7 +125,7 @@ def test_the_summary_names_so_many_causes_and_counts_the_rest(count: int) -> Non
     causes = tuple(f"cause {i}" for i in range(count))
     decision = Decision(accepted=False, exit_code=1, outcome="REJECTED", headline="no", causes=causes, verdict=Verdict.FAIL)
     screen = Screen()
-    report: Any = SimpleNamespace(decision=decision, cell="a", notes=(), waived=(), load=SimpleNamespace(line=""))
+    report: Any = SimpleNamespace(decision=decision, cell="a", notes=(), waived=(), breaks=(), load=SimpleNamespace(line=""))
     summarise(cast("Any", screen), report, folder=None, redact=lambda text: text.replace("cause 0", "[redacted]"))
     assert screen.lines[:3] == ["hallmark: REJECTED", "a: no", "  - [redacted]"]
     assert sum(line.startswith("  - ") for line in screen.lines) == MOST_CAUSES
