@@ -217,6 +217,16 @@ def of_another_server(folder: Path) -> None:
     (folder / "runtime_environment.json").write_text(text.replace('"pytest==9', '"pytest==8'), encoding="utf-8")
 
 
+def before_its_server(change: Callable[[Path], object]) -> Callable[[Path], None]:
+    """Of a run that broke off before its server was ready: no subjects tell that its other documents were changed."""
+
+    def changed(folder: Path) -> None:
+        (folder / "subjects.json").unlink(missing_ok=True)
+        change(folder)
+
+    return changed
+
+
 def of_another_kernel(folder: Path) -> None:
     import re
 
@@ -248,9 +258,9 @@ def of_begins(**said: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (of_another_server, "the server's pytest is 9"),
-        (of_another_kernel, "the machine's kernel is"),
-        (of_another_argument, "the server's max_num_seqs is 8, it was 9"),
+        (before_its_server(of_another_server), "the server's pytest is 9"),
+        (before_its_server(of_another_kernel), "the machine's kernel is"),
+        (before_its_server(of_another_argument), "the server's max_num_seqs is 8, it was 9"),
         (altered_record, "it was altered: records.jsonl line "),
         (without_its_last_record, "it was altered: records.jsonl: hallmark.log tells of 1 record of "),
         (lambda folder: (folder / "manifest.json").write_text("{}"), "not a manifest"),
