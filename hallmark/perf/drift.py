@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 DRIFT = "drift"
 CRITICAL = {24: 3.38, 48: 3.63, 96: 3.77, 192: 3.83}
 """Blocks -> what the greatest standardised rank sum over all places exceeds with a chance of 0.001 where blocks are exchangeable
-(200,000 draws each)."""
+(100,000 draws or more of each)."""
 _OF_A_BLOCK = 10
 """Requests, at least: the medians of smaller blocks tell little, and a queue makes them alike."""
 LEAST = _OF_A_BLOCK * min(CRITICAL)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from hallmark.core.chain import CHAIN, Mark, line_digest
+from hallmark.core.chain import Mark, last_mark
 from hallmark.core.errors import HallmarkError
 from hallmark.core.records import MANIFEST_FILE, RECORDS_FILE, Manifest
 from hallmark.core.subjects import read_subjects
@@ -19,7 +18,8 @@ _UNKNOWN = ("", "Unknown")
 
 def provenance_of(folder: Path, manifest: Manifest, environment: Attachment, *, valid_until: str) -> Provenance:
     """What a run's folder tells of itself. Its raw files are those that the end of its chain tells of."""
-    begins, ends, stands_for_all = _marks(folder / RECORDS_FILE)
+    _, begins = _last_mark(folder, "begins")
+    stands_for_all, ends = _last_mark(folder, "ends")
     subjects, unknown = _subjects(folder)
     told = {**dict(_facts(manifest, environment.content)), "Counts until": valid_until, **dict(_of_chain(begins))}
     return Provenance(
@@ -32,18 +32,12 @@ def provenance_of(folder: Path, manifest: Manifest, environment: Attachment, *, 
     )
 
 
-def _marks(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any], str]:
-    """(the line that begins a chain, the last one that ends it, the digest of that); empty where there is none."""
+def _last_mark(folder: Path, mark: Mark) -> tuple[str, Mapping[str, Any]]:
+    """(digest, content) of the last line of that kind; nothing of either where there is none, or nothing is on record."""
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]
-        begins, ends = _last(lines, "begins"), _last(lines, "ends")
-        return json.loads(begins or b"{}"), json.loads(ends or b"{}"), line_digest(ends) if ends else ""
-    except (OSError, ValueError):
-        return {}, {}, ""
-
-
-def _last(lines: list[bytes], mark: Mark) -> bytes:
-    return next((line for line in reversed(lines) if line.startswith(f'{{"{CHAIN}": "{mark}"'.encode())), b"")
+        return last_mark(folder / RECORDS_FILE, mark)
+    except OSError:
+        return "", {}
 
 
 def _facts(manifest: Manifest, environment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

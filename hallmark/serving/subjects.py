@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from packaging.utils import canonicalize_name
 
 import hallmark
 from hallmark.core.extensions import extensions
@@ -169,7 +170,7 @@ def _environment(told: _Told) -> _Found:
     records = told.seen.installed_files
     detail = {
         "python": told.environment.get("python_version", ""),
-        "packages": {name: {"version": v, "files": records.get(_normal(name), "")} for name, v in packages.items()},
+        "packages": {name: {"version": v, "files": records.get(canonicalize_name(name), "")} for name, v in packages.items()},
     }
     source, how = _environment_source(told.seen)
     with_files = sum(bool(one["files"]) for one in detail["packages"].values())
@@ -257,10 +258,6 @@ def _device(told: _Told) -> _Found:
     source: Source = "machine" if told.seen.here else "spec"
     said = f"what {ENVIRONMENT_FILE} has of the machine: chips, drivers, firmware, processors and memory"
     yield _Known(kind="device", of=told.cell.device, detail=detail, taken_from=source, told=said)
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hallmark.core.in_toto import NamedDigest, Statement
-from hallmark.report.certificate.predicate import Predicate
+from hallmark.report.certificate.predicate import PROJECT, Predicate
 
 TEST_RESULT_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 SVR_TYPE = "https://in-toto.io/attestation/svr/v0.2"
@@ -35,7 +35,7 @@ def as_simple_result(subjects: tuple[NamedDigest, ...], predicate: Predicate) ->
     """Which properties were verified: none of a run that was rejected."""
     plain = {
         "verifier": {
-            "id": f"https://pypi.org/project/pytest-hallmark/{predicate.judge.version}",
+            "id": f"{PROJECT}/{predicate.judge.version}",
             "policies": [_criteria(predicate)],
         },
         "timeCreated": predicate.ended,

@@ -20,6 +20,7 @@ from hallmark.core.subjects import SUBJECTS_FILE, Subjects, read_subjects, spec_
 from hallmark.core.subjects import Subject as KnownSubject
 from hallmark.core.wording import is_number, moment
 from hallmark.report.certificate.predicate import (
+    PROJECT,
     Accuracy,
     Bounds,
     CellName,
@@ -47,7 +48,7 @@ from hallmark.report.document import Report, Row, ends_of_waivers
 
 HOLDS_DAYS = 90
 """So long a certificate holds of a run whose policy says nothing of that."""
-VERIFIER = f"https://pypi.org/project/pytest-hallmark/{hallmark.__version__}"
+VERIFIER = f"{PROJECT}/{hallmark.__version__}"
 _COMPARATORS = (">=", "<=")
 DECIDED = ("ACCEPTED", "REJECTED")
 """Outcomes that a certificate can state."""

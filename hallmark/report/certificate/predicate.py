@@ -13,8 +13,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.alias_generators import to_camel
 
-PREDICATE_TYPE = "https://pypi.org/project/pytest-hallmark/acceptance/v1"
-"""A name, in the one place on the web that is this project's; it need not lead anywhere."""
+PROJECT = "https://pypi.org/project/pytest-hallmark"
+"""The one place on the web that is this project's; names begin with it, which need not lead anywhere."""
+PREDICATE_TYPE = f"{PROJECT}/acceptance/v1"
 PREDICATE_VERSION = "1.0"
 """Of the form below: the second number counts what was added, the first what was changed, and stands in the type too."""
 SCHEMA_FILE = Path(__file__).with_name("acceptance.schema.json")
