@@ -14,6 +14,7 @@ from typing import Any
 
 from hallmark.core.chain import line_digest
 from hallmark.core.errors import InfrastructureError
+from hallmark.core.files import object_in
 from hallmark.core.redact import redacted
 
 EXCHANGES_FILE = "exchanges.jsonl"
@@ -80,8 +81,4 @@ def read_exchanges(folder: Path) -> Iterator[KeptExchange]:
     path = folder / EXCHANGES_FILE
     whole = path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
     for place, line in enumerate(whole, start=1):
-        try:
-            content = json.loads(line)
-        except (ValueError, RecursionError):
-            content = None
-        yield KeptExchange(place=place, digest=line_digest(line), content=content if isinstance(content, dict) else {})
+        yield KeptExchange(place=place, digest=line_digest(line), content=object_in(line))

@@ -42,6 +42,23 @@ def write_rows(path: Path, rows: Iterable[Any]) -> None:
     write_text(path, "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n]\n")
 
 
+def object_in(content: bytes | str) -> dict[str, Any]:
+    """The JSON object that those are; empty where they are none. Whoever must tell the two apart reads for himself."""
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def object_at(path: Path) -> dict[str, Any]:
+    """The JSON object in that file; empty where there is no such file, or none that can be read as one."""
+    try:
+        return object_in(path.read_bytes())
+    except OSError:
+        return {}
+
+
 class Hold:
     """A folder that this process alone writes in, until it lets go or ends, however it ends."""
 

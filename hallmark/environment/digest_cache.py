@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hallmark.core.errors import Inconclusive
-from hallmark.core.files import write_text
+from hallmark.core.files import object_at, write_text
 
 _SETTLED_NS = 2_000_000_000
 """A file that was touched so shortly before may be changed again without another time: clocks of file systems are coarse."""
@@ -36,7 +36,7 @@ class DigestCache:
     def __init__(self, path: Path | None) -> None:
         """`path`: where it is kept; None to keep nothing."""
         self._path = path
-        self._known: dict[str, Any] = _read(path)
+        self._known: dict[str, Any] = object_at(path) if path else {}
         self._new: dict[str, Any] = {}
         self.reads = 0
         """How many files were read, because nothing was known of them."""
@@ -70,7 +70,7 @@ class DigestCache:
         if self._path and self._new:
             with contextlib.suppress(Exception):
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                write_text(self._path, json.dumps({**_read(self._path), **self._new}, indent=0) + "\n")
+                write_text(self._path, json.dumps({**object_at(self._path), **self._new}, indent=0) + "\n")
                 self._known |= self._new
                 self._new = {}
 
@@ -91,13 +91,3 @@ def _content_digests(path: Path) -> ContentDigests:
             if in_git:
                 git.update(piece)
     return ContentDigests(sha256=sha256.hexdigest(), git=git.hexdigest() if in_git else "")
-
-
-def _read(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

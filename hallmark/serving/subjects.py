@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,6 +13,7 @@ from packaging.utils import canonicalize_name
 import hallmark
 from hallmark.core.extensions import extensions
 from hallmark.core.file_digests import FileDigest
+from hallmark.core.files import object_at
 from hallmark.core.own_code import code_digest
 from hallmark.core.records import MANIFEST_FILE
 from hallmark.core.subjects import (
@@ -103,7 +103,7 @@ class _Told:
 
     @classmethod
     def of(cls, folder: Path, cell: Cell, seen: Seen) -> _Told:
-        documents = {name: _read(folder / name) for name in (ENVIRONMENT_FILE, PLAN_FILE, MANIFEST_FILE)}
+        documents = {name: object_at(folder / name) for name in (ENVIRONMENT_FILE, PLAN_FILE, MANIFEST_FILE)}
         environment, plan, manifest = documents.values()
         return cls(cell=cell, seen=seen, environment=environment, plan=plan, manifest=manifest)
 
@@ -258,11 +258,3 @@ def _device(told: _Told) -> _Found:
     source: Source = "machine" if told.seen.here else "spec"
     said = f"what {ENVIRONMENT_FILE} has of the machine: chips, drivers, firmware, processors and memory"
     yield _Known(kind="device", of=told.cell.device, detail=detail, taken_from=source, told=said)
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -13,7 +13,7 @@ import pytest
 
 from hallmark.core import files
 from hallmark.core.errors import InfrastructureError, UsageError
-from hallmark.core.files import Hold, new_folder, write_json, write_text
+from hallmark.core.files import Hold, new_folder, object_at, write_json, write_text
 
 
 def one_line(caught: pytest.ExceptionInfo[InfrastructureError], *, names: Path) -> None:
@@ -139,3 +139,18 @@ def test_a_folder_is_held_by_one_process_and_free_again_when_that_is_gone(tmp_pa
     program = "import sys; from pathlib import Path; from hallmark.core.files import Hold; Hold(Path(sys.argv[1])); print()"
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, capture_output=True)
     Hold(tmp_path).release()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[1]", b'{"a":', b"\xff", b"[" * 100_000], ids=["empty", "list", "cut", "bytes", "deep"]
+)
+def test_what_is_no_object_is_an_empty_one(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    assert object_at(tmp_path / "a.json") == {}
+    assert object_at(tmp_path / "missing.json") == {}
+    assert object_at(tmp_path) == {}, "a folder"
+
+
+def test_an_object_is_read_as_it_is(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"a": [1, "é"]})
+    assert object_at(tmp_path / "a.json") == {"a": [1, "é"]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from typing import Any
 from hallmark.client.models import MODELS
 from hallmark.client.wire import Answer, WireClient
 from hallmark.core.errors import CheckFailed, HallmarkError, Inconclusive, InfrastructureError, UsageError
+from hallmark.core.files import object_at
 from hallmark.core.precedence import PlanValue
 from hallmark.core.subjects import Subjects, read_subjects, served_version
 from hallmark.core.verdict import Verdict
@@ -84,7 +84,7 @@ class _Measured:
 
     @classmethod
     def of(cls, folder: Path) -> _Measured:
-        documents = [_read(folder / name) for name in (ENVIRONMENT_FILE, LAUNCH_PLAN_FILE)]
+        documents = [object_at(folder / name) for name in (ENVIRONMENT_FILE, LAUNCH_PLAN_FILE)]
         return cls(folder=folder, environment=documents[0], plan=documents[1], subjects=read_subjects(folder) or Subjects())
 
     @property
@@ -231,14 +231,6 @@ def _json(answer: Answer) -> Any:
         return answer.json()
     except CheckFailed:
         return None
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _line(exc: BaseException) -> str:

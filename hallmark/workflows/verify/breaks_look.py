@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from hallmark.core.breaks import OTHER_SUBJECTS_CHECK, Break, measured_subjects, other_subjects, read_break, subjects_before
 from hallmark.core.chain import CHAIN
+from hallmark.core.files import object_at
 from hallmark.core.subjects import SUBJECTS_FILE
 from hallmark.core.wording import duration, moment
 from hallmark.environment.document import ENVIRONMENT_FILE
@@ -56,7 +55,7 @@ def _end_of(line: Line) -> datetime | None:
 def _as_compared(run: RunFolder) -> Iterator[Finding]:
     """The server that is on record at the end is the one that was compared when the run was gone on with."""
     last = run.all("resumed")[-1]
-    compared = digest_of(identity(_document(run, ENVIRONMENT_FILE), _document(run, LAUNCH_PLAN_FILE)))
+    compared = digest_of(identity(object_at(run.path / ENVIRONMENT_FILE), object_at(run.path / LAUNCH_PLAN_FILE)))
     if last.content.get("compared") != compared:
         yield altered(str(last), f"holds another digest of what was compared than {ENVIRONMENT_FILE} and {LAUNCH_PLAN_FILE} give")
 
@@ -68,14 +67,6 @@ def _same_subjects(run: RunFolder) -> Iterator[Finding]:
     before = subjects_before(line.content for line in run.all("resumed"))
     for other in other_subjects(before, measured_subjects(run.path)):
         yield altered(SUBJECTS_FILE, f"{other}, and no record says so")
-
-
-def _document(run: RunFolder, name: str) -> dict[str, Any]:
-    try:
-        document = json.loads((run.path / name).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
 
 
 def _seen_again(run: RunFolder) -> Iterator[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import Any
 from hallmark.core.chain import CHAIN, line_digest
 from hallmark.core.errors import HallmarkError
 from hallmark.core.file_digests import FileDigest
+from hallmark.core.files import object_in
 from hallmark.core.own_code import code_digest
 from hallmark.core.records import MANIFEST_FILE, RECORDS_FILE, Manifest, read_manifest
 from hallmark.specs.cell import Cell
@@ -73,7 +73,7 @@ class RunFolder:
     def lines(self) -> list[Line]:
         """The whole lines of records.jsonl."""
         whole = self._content.split(b"\n")[:-1]
-        return [Line(place=place, digest=line_digest(line), content=_object(line)) for place, line in enumerate(whole, start=1)]
+        return [Line(place=place, digest=line_digest(line), content=object_in(line)) for place, line in enumerate(whole, start=1)]
 
     @property
     def cut_line(self) -> bool:
@@ -113,11 +113,3 @@ class RunFolder:
         if path not in self._digests:
             self._digests[path] = FileDigest.of_file(self.path / path)
         return self._digests[path]
-
-
-def _object(line: bytes) -> dict[str, Any]:
-    try:
-        content = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hallmark.core.errors import InfrastructureError
+from hallmark.core.files import object_at
 from hallmark.core.records import MANIFEST_FILE
 from hallmark.core.subjects import (
     SUBJECTS_FILE,
@@ -60,13 +60,13 @@ def _follows(subject: Subject) -> bool:
 
 def _contradictions(run: RunFolder, found: Subjects) -> Iterator[tuple[str, str]]:
     for kind, (file, detail_of) in _DERIVED.items():
-        told = _json(run, file)
+        told = object_at(run.path / file)  # of one that is damaged other looks tell
         for subject in found.subjects:
             if subject.kind == kind and told and (wrong := _differing(subject.detail, detail_of(told))):
                 yield _where(subject), f"its {wrong} is not what {file} tells"
     for subject in found.of_kind("environment"):
         packages = subject.detail.get("packages")
-        listed = packages_of(_json(run, ENVIRONMENT_FILE))
+        listed = packages_of(object_at(run.path / ENVIRONMENT_FILE))
         if isinstance(packages, Mapping) and (other := _other_version(packages, listed)):
             yield _where(subject), f"its {other} is not what {ENVIRONMENT_FILE} tells"
     begins = run.last("begins")
@@ -87,11 +87,3 @@ def _other_version(packages: Mapping[str, Any], listed: Mapping[str, str]) -> st
 
 def _where(subject: Subject) -> str:
     return f"{SUBJECTS_FILE}, {subject.name}"
-
-
-def _json(run: RunFolder, file: str) -> dict[str, Any]:
-    try:
-        found = json.loads((run.path / file).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}  # told by other looks
-    return found if isinstance(found, dict) else {}
