@@ -91,6 +91,8 @@ class Record:
     offered: bool = True
     """False where the server does not have what is checked: then nothing was measured, and where the manifest demands the
     check, the server fails it."""
+    also_failed: bool = False
+    """True where the check failed and something else that went wrong with it is an ERROR, which stands in the verdict."""
     server_lost: bool = False
     """True on the check that carries the blame for the death of the server, which no waiver of the check covers."""
     load: Load | None = None

@@ -23,15 +23,32 @@ STARTED = pytest.StashKey[str]()
 LOAD = pytest.StashKey[Load]()
 WAITED = pytest.StashKey[float]()
 """Seconds that the checks of the cell had waited for its server before this one began."""
-_OUTCOME = pytest.StashKey[Outcome]()
-_CAUSE = pytest.StashKey[BaseException]()
+_Noted = tuple[Outcome, BaseException]
+_NOTED = pytest.StashKey[_Noted]()
+"""What the item came to, and the exception by which."""
 
 
 def note(item: pytest.Item, outcome: Outcome, cause: BaseException) -> None:
     """Keep the worst of what set-up, call and teardown came to; the server's death is worse than a miss."""
-    before = item.stash.get(_OUTCOME, None)
-    if before is None or (outcome.verdict.rank, outcome.server_lost) > (before.verdict.rank, before.server_lost):
-        item.stash[_OUTCOME], item.stash[_CAUSE] = outcome, cause
+    before = item.stash.get(_NOTED, None)
+    item.stash[_NOTED] = _worse(before, (outcome, cause)) if before else (outcome, cause)
+
+
+def _worse(before: _Noted, now: _Noted) -> _Noted:
+    """An error of ours does not undo what was measured: a check that failed and could not be torn down has failed."""
+    ranked = sorted((before, now), key=lambda noted: (noted[0].verdict.rank, noted[0].server_lost), reverse=True)
+    (worst, _), (other, of_other) = ranked
+    if worst.verdict is not Verdict.ERROR or other.verdict is not Verdict.FAIL:
+        return ranked[0]
+    both = replace(
+        worst,
+        reason=f"{worst.reason}; and it failed: {other.reason}",
+        measured=True,
+        also_failed=True,
+        server_lost=other.server_lost,
+        log="\n".join(filter(None, [other.log, worst.log])),
+    )
+    return both, of_other
 
 
 def record_of(item: pytest.Item, ref: CheckRef, *, default_start: str, waited_s: float) -> Record:
@@ -41,9 +58,8 @@ def record_of(item: pytest.Item, ref: CheckRef, *, default_start: str, waited_s:
     """
     check = item.stash.get(CHECK, None)
     evidence = tuple(check.evidence) if check else ()
-    outcome = item.stash.get(_OUTCOME, None)
-    if outcome is None:
-        outcome = Outcome(verdict=Verdict.PASS, reason="; ".join(e.reason for e in evidence if e.reason))
+    passed = Outcome(verdict=Verdict.PASS, reason="; ".join(e.reason for e in evidence if e.reason))
+    outcome, _ = item.stash.get(_NOTED, (passed, None))
     started = item.stash.get(STARTED, default_start)
     return Record(
         check=ref.check,
@@ -58,6 +74,7 @@ def record_of(item: pytest.Item, ref: CheckRef, *, default_start: str, waited_s:
         nodeid=item.nodeid,
         measured=outcome.measured,
         offered=outcome.offered,
+        also_failed=outcome.also_failed,
         server_lost=outcome.server_lost,
         load=item.stash.get(LOAD, None),
         log=outcome.log,
@@ -70,7 +87,7 @@ def exchanges_of(item: pytest.Item, record: Record, *, redact: Callable[[str], s
     client = arguments.get("client") or arguments.get("runtime_client")
     if client is None or not record.measured or judge(record).verdict.accepted:
         return []
-    cause = item.stash.get(_CAUSE, None)
+    _, cause = item.stash.get(_NOTED, (None, None))
     rows = client.exchanges(getattr(cause, "answer", None))
     rule = getattr(cause, "rule", None)
     # Their names are ours, but for those of somebody's own tests.

@@ -19,6 +19,7 @@ class Outcome:
     reason: str
     measured: bool = True
     offered: bool = True
+    also_failed: bool = False
     server_lost: bool = False
     log: str = ""
 

@@ -27,7 +27,8 @@ class Judged:
     @property
     def verdicts(self) -> frozenset[Verdict]:
         """All that was found: the worst one must not hide that the machine spoilt the check, nor that it failed."""
-        return frozenset({self.verdict, self.record.verdict, *(evidence.verdict for evidence in self.evidence)})
+        hidden = {Verdict.FAIL} if self.record.also_failed else set()
+        return frozenset({self.verdict, self.record.verdict, *hidden, *(evidence.verdict for evidence in self.evidence)})
 
 
 def says_nothing(evidence: Evidence) -> bool:
@@ -92,6 +93,7 @@ def _changed(judged: Judged, old: Verdict, new: Verdict, note: str) -> Judged:
         return new if verdict is old else verdict
 
     evidence = tuple(replace(item, verdict=instead(item.verdict)) for item in judged.evidence)
-    record = replace(judged.record, verdict=instead(judged.record.verdict))
+    hidden = judged.record.also_failed and old is not Verdict.FAIL
+    record = replace(judged.record, verdict=instead(judged.record.verdict), also_failed=hidden)
     reason = f"{note}: {judged.reason}".removesuffix(": ") if judged.verdict is old else judged.reason
     return replace(judged, record=record, verdict=instead(judged.verdict), evidence=evidence, reason=reason)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -13,8 +14,11 @@ from hallmark.core.errors import CheckFailed, Inconclusive
 from hallmark.core.records import Evidence, Interval, Record, RecordLog, Target, read_records, record_from_plain
 from hallmark.core.redact import Redactor
 from hallmark.core.verdict import Verdict
+from hallmark.core.waivers import Waiver
 from hallmark.plugin.checks import Check, CheckRef
-from hallmark.plugin.item_record import plain_record
+from hallmark.plugin.item_record import note, plain_record, record_of
+from hallmark.plugin.outcome import outcome_of
+from hallmark.report.judge import judge, waived
 
 REF = CheckRef(check="server.a", cell="c", kind="server")
 
@@ -76,3 +80,39 @@ def test_a_record_that_cannot_be_written_is_an_error_of_its_own() -> None:
     written = record_from_plain(json.loads(json.dumps(plain_record(record))))
     assert (written.verdict, written.measured, written.evidence) == (Verdict.ERROR, False, ())
     assert written.reason.startswith("its record cannot be written down: ")
+
+
+def noted(*found: tuple[BaseException, bool]) -> Record:
+    """The record of an item whose set-up, call and teardown raised those; True where it was the call."""
+    item = cast(pytest.Item, SimpleNamespace(stash=pytest.Stash(), nodeid="a"))
+    for exc, during_call in found:
+        note(item, outcome_of(exc, during_call=during_call), exc)
+    return record_of(item, REF, default_start="2026-03-02T08:00:00+00:00", waited_s=0.0)
+
+
+FAILED, BROKEN = (CheckFailed("status 200, expected 400\nrequest: POST /"), True), (OSError("no space"), False)
+
+
+@pytest.mark.parametrize("found", [(FAILED, BROKEN), (BROKEN, FAILED)], ids=["torn down", "set up"])
+def test_an_error_beside_a_failure_does_not_undo_it(found: tuple[tuple[BaseException, bool], ...], tmp_path: Path) -> None:
+    record = noted(*found)
+    assert (record.verdict, record.also_failed, record.measured) == (Verdict.ERROR, True, True)
+    assert record.reason == "OSError: no space; and it failed: status 200, expected 400"
+    assert record.log == "request: POST /"
+    assert judge(record).verdicts == {Verdict.ERROR, Verdict.FAIL}
+    log = RecordLog(tmp_path / "records.jsonl", Redactor())
+    log.append(record)
+    assert read_records(log.path) == [record]
+
+
+def test_an_error_alone_is_no_failure() -> None:
+    assert not noted(BROKEN).also_failed
+    assert not noted(BROKEN).measured
+    assert noted(FAILED).verdict is Verdict.FAIL
+    assert not noted((Inconclusive("too few"), True), BROKEN).also_failed
+
+
+def test_a_waiver_of_the_failure_leaves_the_error() -> None:
+    waiver = Waiver(owner="me", reason="known", issue="#1", made_on="2026-03-01", ends_on="2026-03-30")
+    found = waived(judge(noted(FAILED, BROKEN)), waiver, started_at="2026-03-02T08:00:00Z")
+    assert found.verdicts == {Verdict.ERROR}

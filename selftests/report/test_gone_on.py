@@ -53,6 +53,8 @@ GOOD = record("server.a", nodeid="a")
         ([GOOD, record(ENDED_CHECK, ERROR, kind="extra", measured=False)], [of_b(PASS)], "ACCEPTED"),
         ([GOOD, of_b(FAIL)], [of_b(PASS)], "REJECTED"),
         ([GOOD, of_b(FAIL)], [], "REJECTED"),
+        ([GOOD, of_b(ERROR, also_failed=True)], [of_b(PASS)], "REJECTED"),
+        ([GOOD, of_b(ERROR)], [of_b(PASS)], "ACCEPTED"),
         ([GOOD, of_b(INCONCLUSIVE)], [of_b(PASS)], "INCONCLUSIVE"),
         ([GOOD, of_b(VOID)], [], "VOID"),
         ([GOOD, of_b(VOID)], [record("server.b", nodeid="another test of it")], "VOID"),

@@ -53,7 +53,7 @@ def _of_record(record: Record, kept: Sequence[KeptExchange], run: RunFolder) -> 
 def _derived_from(record: Record, kept: Sequence[KeptExchange], run: RunFolder) -> Finding:
     """What the exchange shows that the check failed by, where a rule is all that it broke."""
     broken = next((one for one in kept if one.rule), None)
-    if broken is None or record.verdict is not Verdict.FAIL:
+    if broken is None or not (record.verdict is Verdict.FAIL or record.also_failed):
         places = " to ".join(dict.fromkeys((str(kept[0].place), str(kept[-1].place))))
         what = f"what was sent and answered is kept under digests of its record ({EXCHANGES_FILE}, {places})"
         return not_derived(record.check, f"{what}, and its test is more than a rule of one answer")
