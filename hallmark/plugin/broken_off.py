@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,15 +23,18 @@ from hallmark.core.breaks import (
 )
 from hallmark.core.chain import CHAIN, marks_in
 from hallmark.core.errors import UsageError
-from hallmark.core.option_table import by_name
+from hallmark.core.option_table import Option, by_name
 from hallmark.core.records import MANIFEST_FILE, RECORDS_FILE, Manifest, Record, read_manifest, read_records
+from hallmark.core.redact import MASK
 from hallmark.core.wording import moment
 from hallmark.plugin.arguments import OF_PYTEST, setting_of
 from hallmark.specs.cell import Cell
 
 CANNOT = "cannot be gone on with"
-_OF_THIS_CALL = frozenset({"resume", "artifacts", "summary", "port", "device-wait", "server-wait", "engine-arg", "server-env"})
-"""Options that a call states anew. Of the last two, whose values may hold commas, the comparison sees that they are the same."""
+_OF_THIS_CALL = frozenset({"resume", "artifacts", "summary", "port", "device-wait", "server-wait"})
+"""Options that a call states anew."""
+_IN_WORDS = frozenset({"engine-arg", "server-env"})
+"""Options whose values are kept as a shell takes them; of the others that may be repeated they stand between commas."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,9 +125,15 @@ def broken_off(config: pytest.Config, environ: Mapping[str, str]) -> BrokenOff |
     if getattr(config.option, "numprocesses", None) or getattr(config.option, "dist", "no") != "no":
         raise UsageError("a run is gone on with by one process", where="--resume", hint="drop -n")
     found = BrokenOff.of((config.invocation_params.dir / named).absolute())
-    for name, value in _taken(found.manifest):
-        if not getattr(config.option, name, None):
-            setattr(config.option, name, value)
+    for option, value in _kept(found.manifest):
+        if setting_of(config, option, environ).origin in ("command line", "environment"):
+            continue  # another one is refused by what it selects, or by the comparison
+        if MASK in value:
+            hint = "a folder keeps no secret: state all of them as they were"
+            raise UsageError(
+                f"holds a secret of the run in {found.folder}, which is not kept there", where=f"--{option.name}", hint=hint
+            )
+        setattr(config.option, option.key, _parsed(option, value))
     workflow = found.manifest.workflow
     if (config.option.hallmark_workflow or workflow) != workflow:
         where = f"--workflow {config.option.hallmark_workflow}"
@@ -132,11 +142,17 @@ def broken_off(config: pytest.Config, environ: Mapping[str, str]) -> BrokenOff |
     return found
 
 
-def _taken(manifest: Manifest) -> Iterator[tuple[str, Any]]:
-    """Each option that the folder says, as parsed options have it."""
+def _kept(manifest: Manifest) -> Iterator[tuple[Option, str]]:
+    """Each option that the folder says, and its value as the folder has it."""
     settings = {name: str(setting.get("value", "")) for name, setting in manifest.settings.items() if isinstance(setting, dict)}
     settings |= {"model": manifest.model, "device": manifest.device, "impl": manifest.impl}
     for option in OF_PYTEST:
-        value = settings.get(option.name, "")
-        if value and option.name not in _OF_THIS_CALL:
-            yield option.key, value.split(",") if option.many else value if option.metavar else True
+        if (value := settings.get(option.name, "")) and option.name not in _OF_THIS_CALL:
+            yield option, value
+
+
+def _parsed(option: Option, value: str) -> Any:
+    """As parsed options have it."""
+    if option.many:
+        return shlex.split(value) if option.name in _IN_WORDS else value.split(",")
+    return value if option.metavar else True

@@ -9,12 +9,13 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
 
 from hallmark import __version__
 from hallmark.core.errors import Inconclusive, InfrastructureError, UsageError, Void
+from hallmark.core.files import object_at
 from hallmark.core.own_code import code_digest
 from hallmark.core.records import MANIFEST_FILE
 from hallmark.core.subjects import detail_digest
@@ -53,7 +54,16 @@ def _in_demands(session: AcceptanceSession, cell: Cell, broken: BrokenOff) -> It
     if kept["partial"] != now["partial"]:
         before, here = ("; ".join(map(str, manifest["partial"])) or "nothing" for manifest in (kept, now))
         yield f"this call is narrowed by {here}, and it was by {before}"
+    yield from _in_checks(*({entry["check"] for entry in manifest["entries"]} for manifest in (kept, now)))
     yield from filter(None, (first_difference(kept.get(key), now.get(key), key) for key in _DEMANDS))
+
+
+def _in_checks(kept: Set[str], now: Set[str]) -> Iterator[str]:
+    """A folder keeps no key, so whoever forgets it asks for less."""
+    if gone := sorted(kept - now):
+        yield f"this call does not demand {', '.join(gone[:3])}, and it did (is a key to be given again?)"
+    if more := sorted(now - kept):
+        yield f"this call demands {', '.join(more[:3])}, and it did not"
 
 
 def _in_code(session: AcceptanceSession, cell: Cell, broken: BrokenOff) -> Iterator[str]:
@@ -147,8 +157,8 @@ def _known(folder: Path) -> Identity:
 
 
 def _document(path: Path) -> Mapping[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except (OSError, ValueError) as exc:
-        raise UsageError(f"{CANNOT}: cannot be read: {exc}", where=str(path), hint="begin a new run") from exc
-    return document if isinstance(document, dict) else {}
+    """What is damaged is no document that is not there: nothing would be compared with it."""
+    document = object_at(path)
+    if not document and path.exists():
+        raise UsageError(f"{CANNOT}: it is no JSON object", where=str(path), hint="begin a new run")
+    return document

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,7 +83,11 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
     option_values.secrets(environ, server=server)
     variables = config.option.hallmark_server_env or ()
     server_env = option_values.variables(variables, option="--server-env", server=server)
-    settings["server-env"] = replace(settings["server-env"], value=" ".join(variables))  # their values may hold commas
+    engine_args = option_values.engine_args(config.option.hallmark_engine_arg or (), option="--engine-arg")
+    environment_args = option_values.engine_args(environ.get(ENGINE_ARG_VARIABLE, "").split(), option=ENGINE_ARG_VARIABLE)
+    settings["server-env"] = replace(settings["server-env"], value=_in_words(server_env))
+    if arguments := {**environment_args, **engine_args}:
+        settings["engine-arg"] = replace(settings["engine-arg"], value=_in_words(arguments))
     return Options(
         selection=Selection(
             models=tuple(filter(None, value["model"].split(","))),
@@ -97,8 +102,8 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
         install_missing=bool(value["install-missing"]),
         strict_config=bool(value["strict-server-config"]),
         port=option_values.port(value["port"]),
-        engine_args=option_values.engine_args(config.option.hallmark_engine_arg or (), option="--engine-arg"),
-        environment_args=option_values.engine_args(environ.get(ENGINE_ARG_VARIABLE, "").split(), option=ENGINE_ARG_VARIABLE),
+        engine_args=engine_args,
+        environment_args=environment_args,
         server_env=server_env,
         device_wait_s=option_values.seconds(value["device-wait"], option="--device-wait"),
         server_wait_s=option_values.seconds(value["server-wait"], option="--server-wait"),
@@ -116,6 +121,11 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
         narrowed_by=_narrowed_by(config, settings["limit"], settings["smoke"], devices=devices),
         settings=tuple(settings.values()),
     )
+
+
+def _in_words(pairs: Mapping[str, str]) -> str:
+    """As a shell takes them, so that they can be read back: their values may hold commas and blanks."""
+    return shlex.join(f"{name}={value}" for name, value in pairs.items())
 
 
 def _settled(config: pytest.Config, environ: Mapping[str, str], *, devices: frozenset[str]) -> dict[str, Setting]:

@@ -146,6 +146,36 @@ def test_a_failure_before_the_break_stays(whole: Whole, broken: Path, capsys: py
 
 
 @pytest.mark.long
+def test_a_failure_that_an_error_of_its_teardown_hides_stays(whole: Whole, broken: Path) -> None:
+    """Planted in a run that was gone on with and killed again."""
+    hides = """
+import os
+import pytest
+
+def pytest_runtest_call(item):
+    assert "invalid-json" not in item.nodeid, "planted"
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item):
+    if "invalid-json" in item.nodeid:
+        raise OSError("planted, too")
+
+def pytest_runtest_logfinish(nodeid):
+    if "invalid-json" in nodeid:
+        os.kill(os.getpid(), 9)
+"""
+    place = next(place for place, line in enumerate(lines_of(broken)) if line.get("check") == KEPT)
+    folder = broken_off(broken, broken.parent / "hidden", records=place - 1)
+    resume(whole.place, folder, "--", "-p", whole.place.plugin("hides_a_failure", hides))
+    (hidden,) = [line for line in lines_of(folder) if line.get("check") == KEPT]
+    assert (hidden["verdict"], hidden["reason"]) == ("ERROR", "OSError: planted, too; and it failed: planted")
+    ended = resume(whole.place, folder)
+    assert ended.code == 1, ended.said
+    assert often(folder)[KEPT] == 1
+    assert report_of(folder)["decision"]["outcome"] == "REJECTED"
+
+
+@pytest.mark.long
 @pytest.mark.parametrize("check", ["server.model", "spec.device"])
 def test_a_failure_of_what_is_seen_again_stays_too(whole: Whole, broken: Path, check: str) -> None:
     def failed(lines: list[dict[str, Any]]) -> None:
@@ -332,6 +362,53 @@ def test_what_turns_out_to_be_another_thing_accepts_nothing(
     assert ended.code == 3, ended.said
     assert "before the run was gone on with: what was measured before it is of something else" in ended.said
     assert verified(broken, capsys)[0] == 3
+
+
+@pytest.fixture
+def of_another_kind(place: Place, tmp_path: Path) -> Path:
+    """A run of a server that the command line said more of, as if it had been killed."""
+    place.spec()
+    said = ["--engine-arg=ttft_ms=3", "--engine-arg=itl_ms=1", "--server-env=A_SETTING=one, two"]
+    ended = place.release(*said).end()
+    assert ended.outcome == "PARTIAL", ended.said
+    return broken_off(ended.folder, tmp_path / "run", records=-3)
+
+
+@pytest.mark.long
+def test_what_the_command_line_said_of_the_server_is_taken_from_the_folder(place: Place, of_another_kind: Path) -> None:
+    ended = resume(place, of_another_kind)
+    assert (ended.code, report_of(of_another_kind)["decision"]["outcome"]) == (4, "PARTIAL"), ended.said
+    plan = json.loads((of_another_kind / "launch_plan.json").read_text(encoding="utf-8"))
+    told = {row["name"]: (row["value"], row["origin"]) for row in plan["values"]}
+    stated = {"ttft_ms": "3", "itl_ms": "1", "A_SETTING": "one, two"}
+    assert {name: told[name] for name in stated} == {name: (value, "command line") for name, value in stated.items()}
+
+
+@pytest.mark.long
+def test_a_server_that_the_command_line_says_otherwise_is_refused(place: Place, of_another_kind: Path) -> None:
+    for words, environ, told in (
+        (["--engine-arg=ttft_ms=4"], {}, "this call is narrowed by --engine-arg ttft_ms=4"),
+        ([], {"HALLMARK_ENGINE_ARG": "ttft_ms=4"}, "this call is narrowed by --engine-arg ttft_ms=4"),
+        (["--server-env=A_SETTING=three"], {}, "the server's A_SETTING is three, it was one, two"),
+    ):
+        assert told in refused(place, of_another_kind, *words, **environ)
+
+
+def test_a_secret_is_not_taken_from_a_folder(whole: Whole, broken: Path) -> None:
+    manifest = json.loads((broken / "manifest.json").read_text(encoding="utf-8"))
+    manifest["settings"]["server-env"] = {"value": "A_SETTING=[redacted]", "origin": "command line"}
+    (broken / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    told = f"--server-env: holds a secret of the run in {broken}, which is not kept there - a folder keeps no secret: state all"
+    assert told in refused(whole.place, broken)
+
+
+@pytest.mark.long
+def test_a_key_that_is_not_given_again_is_asked_for(place: Place, tmp_path: Path) -> None:
+    place.spec()
+    key = {"HALLMARK_API_KEY": "canary-key-of-the-server"}
+    folder = broken_off(place.release(**key).end().folder, tmp_path / "run", records=-3)
+    assert "this call does not demand server.auth, and it did (is a key to be given again?)" in refused(place, folder)
+    assert resume(place, folder, **key).code != 2
 
 
 # -- whatever ends it, it can be gone on with ---------------------------------------------------------------------------
