@@ -97,13 +97,7 @@ def suite_of(url: str, planting: Planting) -> Iterator[Suite]:
         stack.callback(suite.client.close)
         more: dict[str, Any] = {
             "server": SimpleNamespace(endpoint=Endpoint(base_url=url, model=MODEL, api_key=KEY), started_in_s=0.0),
-            "testbed": SimpleNamespace(
-                argument_differences=(),
-                attached=False,
-                weights_files=weights_files(),
-                corrupt_weights=(),
-                foreign_libraries=(),
-            ),
+            "testbed": SimpleNamespace(**(seen_of_a_right_one() | dict(planting.seen))),
             "runtime_client": suite.client,
             "lora_adapter": next(iter(cell.lora), None),
             "adapter_path": str(folder / "adapter"),
@@ -118,6 +112,12 @@ def suite_of(url: str, planting: Planting) -> Iterator[Suite]:
             stack.callback(more["machine"].stop)
         suite.add_fixtures(more)
         yield suite
+
+
+def seen_of_a_right_one() -> dict[str, Any]:
+    """What a testbed sees of a server that is as the spec says."""
+    nothing_wrong = {"argument_differences": (), "corrupt_weights": (), "foreign_libraries": ()}
+    return {"attached": False, "weights_files": weights_files(), **nothing_wrong}
 
 
 def weights_files() -> WeightsFiles:

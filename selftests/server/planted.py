@@ -6,6 +6,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hallmark.core.precedence import PlanValue
+from hallmark.environment.process_files import OpenFiles
+from hallmark.serving.argument_differences import compared
 from selftests.faulty import (
     answer_faults,
     isolation_faults,
@@ -56,6 +59,8 @@ class Planting:
     """The runtime sidecar stands beside it."""
     spec: Mapping[str, Any] = field(default_factory=dict)
     """What the spec says otherwise."""
+    seen: Mapping[str, Any] = field(default_factory=dict)
+    """What is seen of the server's files and processes: for the looks at it that no answer tells of."""
 
     @property
     def name(self) -> str:
@@ -147,11 +152,28 @@ ENDS = {
     **{f"engine-stop-{how}": "life.engine-stands-still" for how in ("healthy", "forgets")},
 }
 """Faults of a server that is started for one check, and ended by it."""
+IDENTITY = ("test_identity.py",)
+SEEN = {
+    "weights that are not what the hub says": {
+        "corrupt_weights": ("model.safetensors has the content 5ab1..., and the hub says 9c3d...",)
+    },
+    "libraries of another environment": {
+        "foreign_libraries": OpenFiles(
+            processes=1, paths=frozenset({"/opt/other/lib/python3.12/site-packages/torch/_C.so"})
+        ).elsewhere(["/opt/engine/lib/python3.12/site-packages"])
+    },
+    "an engine argument of another value": {
+        "argument_differences": compared(
+            [PlanValue(name="dtype", value="bfloat16", origin="spec")], ["vllm", "serve", "--dtype", "float16"]
+        )
+    },
+}
+"""Fault -> what a testbed sees of it."""
 SPECIAL = (
     Planting(fault="die-after=40", dies=True),
     Planting(fault="dies-on-bad-request", dies=True),
     *(Planting(fault=name, ends=True, only=only, files=LIFE) for name, only in ENDS.items()),
-    Planting(fault="listen-but-not-healthy", files=("test_identity.py",)),
+    Planting(fault="listen-but-not-healthy", files=IDENTITY),
     Planting(fault="stuck", files=("test_streaming.py", "test_chat.py"), timeout_s=0.5),
     *(Planting(fault=name, **ENDLESS) for name in ("stays-open", "trickles", "trickles-late", "head-trickles")),
     Planting(fault="body-trickles", files=("test_chat.py",), timeout_s=1.0),
@@ -182,7 +204,8 @@ SPECIAL = (
     ),
     *(Planting(fault=fault, pace=SLOWLY, files=("test_lora.py",)) for fault in lora_faults.WHAT),
     *(Planting(fault=fault, **BUSY) for fault in overload_faults.WHAT if fault not in TWINS and fault not in ELSEWHERE),
-    Planting(fault="a tokenizer of another size", spec={"weights": {"tokenizer": TOKENIZER}}, files=("test_identity.py",)),
+    Planting(fault="a tokenizer of another size", spec={"weights": {"tokenizer": TOKENIZER}}, files=IDENTITY),
+    *(Planting(fault=fault, seen=seen, files=IDENTITY) for fault, seen in SEEN.items()),
 )  # fmt: skip
 VALUES = (
     *("open-spelling=slashes", "open-spelling=dots", "truncate-stream=abort", "truncate-stream=head", "over-by-one=quiet"),
