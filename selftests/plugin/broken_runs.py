@@ -101,3 +101,27 @@ def verdicts_of(folder: Path) -> dict[str, str]:
 
 def content_of(folder: Path) -> dict[str, bytes]:
     return {path: (folder / path).read_bytes() for path in files_below(folder)}
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    return whole_run(tmp_path_factory)
+
+
+@pytest.fixture
+def broken(whole: Whole, tmp_path: Path) -> Path:
+    """Its folder, as if it had been killed behind two thirds of the records."""
+    count = sum("check" in line for line in lines_of(whole.folder))
+    return broken_off(whole.folder, tmp_path / "run", records=2 * count // 3)
+
+
+def refused(place: Place, folder: Path, *more: str, **environ: str) -> str:
+    """The one line that says why."""
+    before = content_of(folder)
+    ended = resume(place, folder, *more, **environ)
+    assert ended.code == 2, ended.said
+    assert content_of(folder) == before
+    assert not ended.folders
+    assert "Traceback" not in ended.said
+    (line,) = [line for line in ended.err.splitlines() if line.startswith(("run.py: ", "ERROR: "))]
+    return line

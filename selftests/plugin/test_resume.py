@@ -22,35 +22,26 @@ from selftests.plugin.break_alterations import OF_A_BREAK
 from selftests.plugin.broken_runs import (
     AGAIN,
     Whole,
+    broken,
     broken_off,
     content_of,
     lines_of,
+    refused,
     report_of,
     resume,
     rewritten,
     verdicts_of,
-    whole_run,
+    whole,
 )
 from selftests.plugin.commands import wait_for
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import MODEL
 
+__all__ = ["broken", "whole"]
 pytestmark = pytest.mark.e2e
 
 KEPT = "server.bad-request.invalid-json"
 """A check that is not seen again."""
-
-
-@pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    return whole_run(tmp_path_factory)
-
-
-@pytest.fixture
-def broken(whole: Whole, tmp_path: Path) -> Path:
-    """Its folder, as if it had been killed behind two thirds of the records."""
-    count = sum("check" in line for line in lines_of(whole.folder))
-    return broken_off(whole.folder, tmp_path / "run", records=2 * count // 3)
 
 
 @pytest.fixture(scope="session")
@@ -214,18 +205,6 @@ def test_what_showed_nothing_is_measured_again(whole: Whole, broken: Path, verdi
 # -- it is refused, and then nothing in the folder is changed --------------------------------------------------------------
 
 
-def refused(place: Place, folder: Path, *more: str, **environ: str) -> str:
-    """The one line that says why."""
-    before = content_of(folder)
-    ended = resume(place, folder, *more, **environ)
-    assert ended.code == 2, ended.said
-    assert content_of(folder) == before
-    assert not ended.folders
-    assert "Traceback" not in ended.said
-    (line,) = [line for line in ended.err.splitlines() if line.startswith(("run.py: ", "ERROR: "))]
-    return line
-
-
 def test_a_run_that_came_to_its_end_is_not_gone_on_with(whole: Whole) -> None:
     assert "cannot be gone on with: the run came to its end - begin a new run" in refused(whole.place, whole.folder)
 
@@ -311,23 +290,6 @@ def test_what_is_not_as_it_was_is_refused(whole: Whole, broken: Path, change: Ca
     assert content_of(broken) == before
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (("--device=t3k",), "stand-in"),
-        (("--model=hallmark-tiny",), "no spec of hallmark-tiny for cpu stand-in-server"),
-        (("--workflow=evals",), "is of the workflow release"),
-        (("--engine-arg=seed=1",), "this call is narrowed by --engine-arg seed=1"),
-        (("--", "-k", "stop"), "this call is narrowed by -k 'stop', and it was by nothing"),
-        (("--", "-n", "2"), "a run is gone on with by one process - drop -n"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
-)
-def test_another_call_is_refused(whole: Whole, broken: Path, words: tuple[str, ...], told: str) -> None:
-    assert told in refused(whole.place, broken, *words)
-
-
 def test_a_folder_that_is_still_written_is_refused(whole: Whole, broken: Path) -> None:
     held = Hold(broken)
     try:
@@ -362,53 +324,6 @@ def test_what_turns_out_to_be_another_thing_accepts_nothing(
     assert ended.code == 3, ended.said
     assert "before the run was gone on with: what was measured before it is of something else" in ended.said
     assert verified(broken, capsys)[0] == 3
-
-
-@pytest.fixture
-def of_another_kind(place: Place, tmp_path: Path) -> Path:
-    """A run of a server that the command line said more of, as if it had been killed."""
-    place.spec()
-    said = ["--engine-arg=ttft_ms=3", "--engine-arg=itl_ms=1", "--server-env=A_SETTING=one, two"]
-    ended = place.release(*said).end()
-    assert ended.outcome == "PARTIAL", ended.said
-    return broken_off(ended.folder, tmp_path / "run", records=-3)
-
-
-@pytest.mark.long
-def test_what_the_command_line_said_of_the_server_is_taken_from_the_folder(place: Place, of_another_kind: Path) -> None:
-    ended = resume(place, of_another_kind)
-    assert (ended.code, report_of(of_another_kind)["decision"]["outcome"]) == (4, "PARTIAL"), ended.said
-    plan = json.loads((of_another_kind / "launch_plan.json").read_text(encoding="utf-8"))
-    told = {row["name"]: (row["value"], row["origin"]) for row in plan["values"]}
-    stated = {"ttft_ms": "3", "itl_ms": "1", "A_SETTING": "one, two"}
-    assert {name: told[name] for name in stated} == {name: (value, "command line") for name, value in stated.items()}
-
-
-@pytest.mark.long
-def test_a_server_that_the_command_line_says_otherwise_is_refused(place: Place, of_another_kind: Path) -> None:
-    for words, environ, told in (
-        (["--engine-arg=ttft_ms=4"], {}, "this call is narrowed by --engine-arg ttft_ms=4"),
-        ([], {"HALLMARK_ENGINE_ARG": "ttft_ms=4"}, "this call is narrowed by --engine-arg ttft_ms=4"),
-        (["--server-env=A_SETTING=three"], {}, "the server's A_SETTING is three, it was one, two"),
-    ):
-        assert told in refused(place, of_another_kind, *words, **environ)
-
-
-def test_a_secret_is_not_taken_from_a_folder(whole: Whole, broken: Path) -> None:
-    manifest = json.loads((broken / "manifest.json").read_text(encoding="utf-8"))
-    manifest["settings"]["server-env"] = {"value": "A_SETTING=[redacted]", "origin": "command line"}
-    (broken / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    told = f"--server-env: holds a secret of the run in {broken}, which is not kept there - a folder keeps no secret: state all"
-    assert told in refused(whole.place, broken)
-
-
-@pytest.mark.long
-def test_a_key_that_is_not_given_again_is_asked_for(place: Place, tmp_path: Path) -> None:
-    place.spec()
-    key = {"HALLMARK_API_KEY": "canary-key-of-the-server"}
-    folder = broken_off(place.release(**key).end().folder, tmp_path / "run", records=-3)
-    assert "this call does not demand server.auth, and it did (is a key to be given again?)" in refused(place, folder)
-    assert resume(place, folder, **key).code != 2
 
 
 # -- whatever ends it, it can be gone on with ---------------------------------------------------------------------------

@@ -91,7 +91,8 @@ def page(record: Mapping[str, Measured], checks: int) -> str:
 def _row(planting: Planting, found: Measured) -> str:
     fault = FAULTS.get(planting.name)
     value = planting.fault.partition("=")[2] or (fault.default if fault else "")
-    told = _cell(fault.what if fault else "planted in the spec")
+    elsewhere = "planted in what is seen of its files and processes" if planting.seen else "planted in the spec"
+    told = _cell(fault.what if fault else elsewhere)
     told += f" (planted: `{_cell(value)}`)" if value else ""
     told += f" (still seen at `{found.rarest}`)" if found.rarest else ""
     if planting.pace:
