@@ -68,8 +68,8 @@ class Lost(_Event):
     attempt: int = Field(ge=1)
     node: str
     reason: str
-    driver: bool = False
-    """Whether it was lost with the driver, and by no fault of its node: then it takes none of the cell's tries."""
+    blameless: bool = False
+    """Whether its node has no part in it, such as where the driver was killed: then it takes none of the cell's tries."""
 
 
 class NotRun(_Event):

@@ -29,8 +29,8 @@ class Attempt:
     outcome: Outcome | None = None
     lost: str = ""
     """Why it was given up."""
-    of_driver: bool = False
-    """Whether it was lost with its driver."""
+    blameless: bool = False
+    """Whether its node had no part in that."""
 
     @property
     def open(self) -> bool:
@@ -44,7 +44,7 @@ class Attempt:
     @property
     def spoilt(self) -> bool:
         """Whether its node spoilt it, which takes one of the cell's tries."""
-        return bool(self.lost and not self.of_driver) or (self.outcome is not None and self.outcome.says is Says.VOID)
+        return bool(self.lost and not self.blameless) or (self.outcome is not None and self.outcome.says is Says.VOID)
 
     @property
     def blames_node(self) -> bool:
@@ -134,7 +134,7 @@ def _tell(cell: CellStanding, event: Started | Ended | Lost | NotRun) -> None:
     if isinstance(event, Ended):
         found.outcome = event.outcome
     else:
-        found.lost, found.of_driver = event.reason, event.driver
+        found.lost, found.blameless = event.reason, event.blameless
 
 
 def standing_of(cells: Iterable[str], events: Iterable[Event]) -> Standing:

@@ -13,18 +13,18 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from hallmark.core.exit_codes import worst_exit_code
 from hallmark.core.parts import PARTS, SMOKE_PASSED
 from hallmark.core.signals import ENDING, INTERRUPTED, heeded, held_back, leave_lost_terminal
 
 WORKFLOWS = ("release", *PARTS)
 """A part never certifies."""
 
-# The order in which outcomes of several cells win: interrupted, rejected, infrastructure, usage, undecided.
-_PRECEDENCE = (INTERRUPTED, 1, 3, 2, 4)
 _OF_PYTEST = {2: 3, 3: 3, 4: 2, 5: 4, INTERRUPTED: INTERRUPTED}
 """2 without a signal: a test file that cannot be collected."""
 _CRASHED = 3
 _INFRASTRUCTURE = 3
+_UNDECIDED = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ def _conclude(code: int, found: dict[str, Any]) -> Ended:
         lines.append(f"verdict: {end}")
     if cells and not any(codes) and all(cell["title"] == "SMOKE PASSED" for cell in cells):
         lines.append(SMOKE_PASSED)
-    return Ended(exit_code=next((c for c in _PRECEDENCE if c in codes), 0 if cells else 4), lines=tuple(lines))
+    return Ended(exit_code=worst_exit_code(codes or [_UNDECIDED]), lines=tuple(lines))
 
 
 def _verdict(cell: dict[str, Any], *, many: bool) -> str:
