@@ -79,7 +79,7 @@ class MatrixPlan(_Kept):
     """The words of the command line that say which cells."""
     lease_s: float = Field(gt=0, allow_inf_nan=False)
     """Silence for so long, on either side, ends an attempt."""
-    wait_s: float = Field(gt=0, allow_inf_nan=False)
+    wait_s: float = Field(ge=0, allow_inf_nan=False)
     """A cell for which no node is there for so long is not run."""
     cells: tuple[PlannedCell, ...] = Field(min_length=1)
     nodes: tuple[OfferedNode, ...] = ()

@@ -19,7 +19,7 @@ from hallmark.core.records import SMOKE, part_reason
 from hallmark.core.wording import plural
 from hallmark.specs.cell import Cell
 
-_REPORTS = ("*/report.json", "*-matrix/cells/*/*/run/report.json", "*-matrix/cells/*/*/run/*/report.json")
+_REPORTS = ("*/report.json", "*-matrix/cells/*/*/run/report.json")
 _MOST_REPORTS = 300
 """The newest; reading one takes milliseconds."""
 _NEWEST = 5
