@@ -1,5 +1,7 @@
 """The plan of a matrix, as `matrix.json` states it: written before anything starts, and never changed.
 
+Its folder:
+
     artifacts/<utc>-matrix/
       matrix.json        the plan
       events.jsonl       what happened (`journal.py`)

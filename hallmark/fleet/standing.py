@@ -1,4 +1,4 @@
-"""Where each cell of a matrix stands, by its journal alone: its attempts, which of them counts, and what may still be tried. Pure."""
+"""Where each cell of a matrix stands, by its journal: its attempts, which of them counts, and what may still be tried. Pure."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class CellStanding:
 
     @property
     def counts(self) -> Attempt | None:
-        """The attempt that says what the cell is: the one that measured, else the last one that ended; None while there is none."""
+        """The attempt that says what the cell is: the one that measured, else the last one that ended; None without one."""
         ended = [one for one in self.attempts if not one.open]
         return next((one for one in ended if one.measured), ended[-1] if ended else None)
 

@@ -128,8 +128,8 @@ def test_a_plan_that_is_none_is_told_in_a_line(tmp_path: Path) -> None:
         ((began(), lost(), ended()), 1, False, 1),
         ((began(), ended(Says.REFUSED)), 1, False, 2),
     ],
-    ids=["nothing", "under way", "measured", "a later one takes nothing back", "void", "tried again", "no try left", "driver gone",
-         "late outcome", "refused"],
+    ids=["nothing", "under way", "measured", "a later one takes nothing back", "void", "tried again", "no try left",
+         "driver gone", "late outcome", "refused"],
 )  # fmt: skip
 def test_where_a_cell_stands(events: tuple[Event, ...], counts: int, measured: bool, tries_left: int) -> None:
     """`counts`: the number of the attempt that says what the cell is; 0 for none."""
@@ -139,8 +139,8 @@ def test_where_a_cell_stands(events: tuple[Event, ...], counts: int, measured: b
 
 
 def test_what_counts_against_a_node() -> None:
-    spoilt = (began(), ended(Says.VOID), began(2), ended(attempt=2, node_fault="1 GiB is left"), began(3), lost(3, blameless=True))
-    standing = standing_of(["c"], spoilt)
+    spoilt = (began(), ended(Says.VOID), began(2), ended(attempt=2, node_fault="1 GiB is left"))
+    standing = standing_of(["c"], (*spoilt, began(3), lost(3, blameless=True)))
     assert standing.faults() == {"a": 2}
     assert not standing_of(["c"], (began(), ended(Says.REJECTED))).faults()
 

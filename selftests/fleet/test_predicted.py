@@ -39,7 +39,8 @@ def test_a_cell_takes_as_long_as_it_took(catalogue: Catalogue) -> None:
 
 def test_a_run_of_less_says_nothing_of_a_whole_one(catalogue: Catalogue) -> None:
     tiny = cell_of(catalogue, "hallmark-tiny", "cpu")
-    part = [run_of(tiny, 5, partial=frozenset({"--smoke"})), run_of(tiny, 7, workflow="evals", partial=frozenset({"--workflow evals"}))]
+    evals = run_of(tiny, 7, workflow="evals", partial=frozenset({"--workflow evals"}))
+    part = [run_of(tiny, 5, partial=frozenset({"--smoke"})), evals]
     assert Predictor(part, catalogue.cells, Asked()).of(tiny).source.startswith("a guess")
     assert Predictor(part, catalogue.cells, Asked(smoke=True)).of(tiny).seconds == 5
     assert Predictor(part, catalogue.cells, Asked(workflow="evals")).of(tiny).seconds == 7
@@ -57,7 +58,7 @@ def test_what_was_never_run_takes_as_long_as_its_like_scaled(catalogue: Catalogu
 
 
 def test_runs_that_came_to_their_end_are_found(tmp_path: Path) -> None:
-    said = {"cell": "c", "workflow": "release", "partial": [], "duration_s": 12.5, "decision": {"outcome": "ACCEPTED"}, "breaks": []}
+    said = {"cell": "c", "workflow": "release", "partial": [], "duration_s": 12.5, "decision": {"outcome": "ACCEPTED"}}
     others = [
         said | {"decision": {"outcome": "VOID"}},
         said | {"decision": {"outcome": "INTERRUPTED"}},
@@ -68,7 +69,8 @@ def test_runs_that_came_to_their_end_are_found(tmp_path: Path) -> None:
     for place, told in enumerate(others):
         write(tmp_path / f"other-{place}" / "report.json", json.dumps(told))
     write(tmp_path / "torn" / "report.json", '{"cell": ')
-    write(tmp_path / "20261121T014500Z-matrix" / "cells" / "c" / "2" / "run" / "report.json", json.dumps(said | {"duration_s": 3}))
+    attempt = tmp_path / "20261121T014500Z-matrix" / "cells" / "c" / "2"
+    write(attempt / "run" / "report.json", json.dumps(said | {"duration_s": 3}))
     write(tmp_path / "20261121T014500Z-c-release" / "report.json", json.dumps(said))
     os.utime(tmp_path / "20261121T014500Z-c-release" / "report.json", (1, 1))
     assert [run.seconds for run in past_runs(tmp_path)] == [3, 12.5]
