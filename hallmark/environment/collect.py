@@ -14,17 +14,18 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from hallmark.core.errors import InfrastructureError
-from hallmark.environment import builds, weights_files
+from hallmark.environment import builds, weights_digests, weights_files
 from hallmark.environment import facts as probe
 from hallmark.environment.bundle import facts_program
 from hallmark.environment.commits import Build
 from hallmark.environment.machine import UNKNOWN, Machine, counted
-from hallmark.environment.served_weights import WeightsFiles
+from hallmark.environment.served_weights import FileDigests, WeightsFiles
 from hallmark.environment.vendors import vendors
 
 BUILDS_FILE = Path(builds.__file__)
 """What tells commits: run elsewhere, one file, as is the text of `facts_program`."""
 WEIGHTS_FILE = Path(weights_files.__file__)
+DIGESTS_FILE = Path(weights_digests.__file__)
 """The same for what lies beside the weights."""
 Told = TypeVar("Told")
 
@@ -95,6 +96,7 @@ class Facts:
 _FACTS = TypeAdapter(Facts)
 _BUILDS = TypeAdapter(dict[str, tuple[Build, ...]])
 _WEIGHTS = TypeAdapter(WeightsFiles)
+_DIGESTS = TypeAdapter(tuple[FileDigests, ...])
 
 
 def collect(python: Path, env: Mapping[str, str], *, timeout_s: float = 30) -> Facts:
@@ -178,6 +180,11 @@ def parse_builds(output: str, *, where: str) -> tuple[Build, ...]:
 def parse_weights(output: str, *, where: str) -> WeightsFiles:
     """As `parse`, of the files beside the weights."""
     return _parsed(_WEIGHTS, output, where=where)
+
+
+def parse_digests(output: str, *, where: str) -> tuple[FileDigests, ...]:
+    """As `parse`, of what stands for the files of the weights."""
+    return _parsed(_DIGESTS, output, where=where)
 
 
 def _parsed(kind: TypeAdapter[Told], output: str, *, where: str) -> Told:

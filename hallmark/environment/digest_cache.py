@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import time
@@ -14,11 +13,10 @@ from typing import Any
 
 from hallmark.core.errors import Inconclusive
 from hallmark.core.files import object_at, write_text
+from hallmark.environment.weights_digests import content_digests
 
 _SETTLED_NS = 2_000_000_000
 """A file that was touched so shortly before may be changed again without another time: clocks of file systems are coarse."""
-_PIECE = 4 * 1024 * 1024
-_MOST_IN_GIT = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +52,8 @@ class DigestCache:
             before = _state(real)
             if (known := self._known.get(str(real))) and known.get("state") == before:
                 return ContentDigests(**known["digests"])
-            found = _content_digests(real)
+            sha256, git = content_digests(real)
+            found = ContentDigests(sha256=sha256, git=git)
             after = _state(real)
         except (OSError, TypeError) as exc:
             raise Inconclusive(f"{path} cannot be read: {getattr(exc, 'strerror', None) or exc}") from exc
@@ -79,15 +78,3 @@ def _state(path: Path) -> list[int]:
     """What changes with a file's content. The time of a change of its inode is set by nobody but the kernel."""
     told = os.stat(path)  # noqa: PTH116 - nothing of a Path is needed
     return [told.st_size, told.st_ino, told.st_mtime_ns, told.st_ctime_ns]
-
-
-def _content_digests(path: Path) -> ContentDigests:
-    with path.open("rb") as stream:
-        size = os.fstat(stream.fileno()).st_size
-        sha256, git = hashlib.sha256(), hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
-        in_git = size <= _MOST_IN_GIT
-        while piece := stream.read(_PIECE):
-            sha256.update(piece)
-            if in_git:
-                git.update(piece)
-    return ContentDigests(sha256=sha256.hexdigest(), git=git.hexdigest() if in_git else "")

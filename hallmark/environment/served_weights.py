@@ -1,4 +1,4 @@
-"""What lies beside the weights that a server reads: their config and their tokenizer."""
+"""What lies in the folder of the weights that a server reads: config, tokenizer, and what stands for each file."""
 
 from __future__ import annotations
 
@@ -31,3 +31,18 @@ class WeightsFiles:
     tokenizer: TokenizerFiles | None
     reasons: Mapping[str, str]
     """Why something cannot be read, by `folder`, `config` and `tokenizer`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileDigests:
+    """Of one file of the weights, as `weights_digests.py` prints it."""
+
+    name: str
+    """Its path in their folder."""
+    real: str
+    """Its path with links followed."""
+    sha256: str
+    git: str
+    """The SHA-1 that git gives it; empty of a large file."""
+    named: str
+    """The digest that a hub's cache names it by; empty where it does not."""

@@ -7,21 +7,16 @@ SHA-256, but for what git and a signature add. Links are followed: a hub's snaps
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from hallmark.core.errors import Inconclusive
-from hallmark.environment.digest_cache import ContentDigests, DigestCache
-
-IGNORED = (".git", ".gitattributes", ".github", ".gitignore", "model.sig", "__pycache__")
-"""The first five are what `model-signing` leaves out; Python writes the last beside any program of a folder."""
-_MOST_AT_ONCE = 8
-_BLOBS = "blobs"
-_SHA256, _GIT = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
+from hallmark.environment.digest_cache import DigestCache
+from hallmark.environment.served_weights import FileDigests
+from hallmark.environment.weights_digests import IGNORED, MOST_AT_ONCE, files_in, name_in, named_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +32,8 @@ class WeightsManifest:
     """Of those, what is not what its name says."""
     real_paths: frozenset[Path]
     """The files, links followed."""
-    states: tuple[tuple[int, ...], ...]
-    """What changes when one of them is written to."""
+    states: tuple[tuple[int, ...], ...] | None
+    """What changes when one of them is written to; None of files that are not on this machine."""
 
     def detail(self) -> dict[str, Any]:
         """As `model-signing` writes it down."""
@@ -47,39 +42,45 @@ class WeightsManifest:
 
     @property
     def changed(self) -> bool:
-        """Whether a file was written to, added or taken away since."""
+        """Whether a file was written to, added or taken away since; not seen of files that are not on this machine."""
         try:
-            return _states(list(_files(self.folder))) != self.states
+            return self.states is not None and _states(files_in(self.folder)) != self.states
         except Inconclusive:
             return True
 
 
 def manifest_of(folder: Path, cache: DigestCache) -> WeightsManifest:
     """Inconclusive where the folder, or a file in it, cannot be read."""
-    files = list(_files(folder))
-    if not files:
-        raise Inconclusive(f"no file of weights in {folder}")
+    files = files_in(folder)
     states = _states(files)
-    with ThreadPoolExecutor(min(_MOST_AT_ONCE, len(os.sched_getaffinity(0)))) as threads:
+    with ThreadPoolExecutor(min(MOST_AT_ONCE, len(os.sched_getaffinity(0)))) as threads:
         found = list(threads.map(cache.digests, files))
     cache.keep()
-    names = [path.relative_to(folder).as_posix() for path in files]
-    told = list(zip(names, files, found, strict=True))
+    told = [
+        FileDigests(
+            name=name_in(folder, path), real=str(path.resolve()), sha256=one.sha256, git=one.git, named=named_digest(path)
+        )
+        for path, one in zip(files, found, strict=True)
+    ]
+    return _made(folder, told, states)
+
+
+def manifest_inside(folder: Path, told: Sequence[FileDigests]) -> WeightsManifest:
+    """Of a folder that is not this machine's, by what `weights_digests.py` printed there; Inconclusive where it has no file."""
+    return _made(folder, told, None)
+
+
+def _made(folder: Path, told: Sequence[FileDigests], states: tuple[tuple[int, ...], ...] | None) -> WeightsManifest:
+    if not told:
+        raise Inconclusive(f"no file of weights in {folder}")
     return WeightsManifest(
         folder=folder,
-        resources=tuple({"name": name, "algorithm": "sha256", "digest": one.sha256} for name, _, one in told),
-        of_hub=sum(bool(_named_digest(path)) for path in files),
-        corrupt=tuple(wrong for name, path, one in told if (wrong := _wrong(name, path, one))),
-        real_paths=frozenset(path.resolve() for path in files),
+        resources=tuple({"name": one.name, "algorithm": "sha256", "digest": one.sha256} for one in told),
+        of_hub=sum(bool(one.named) for one in told),
+        corrupt=tuple(filter(None, map(_wrong, told))),
+        real_paths=frozenset(Path(one.real) for one in told),
         states=states,
     )
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """All files of the folder in the order of their paths, part by part."""
-    found = (path for path in folder.rglob("*") if path.is_file())
-    kept = (path for path in found if not set(path.relative_to(folder).parts) & set(IGNORED))
-    yield from sorted(kept, key=lambda path: PurePosixPath(path.relative_to(folder)).parts)
 
 
 def _states(files: list[Path]) -> tuple[tuple[int, ...], ...]:
@@ -90,14 +91,8 @@ def _states(files: list[Path]) -> tuple[tuple[int, ...], ...]:
     return tuple((one.st_size, one.st_ino, one.st_mtime_ns, one.st_ctime_ns) for one in told)
 
 
-def _named_digest(path: Path) -> str:
-    """The digest that a hub's cache names a file by: SHA-256 of a large one, git's SHA-1 of another; empty where it does not."""
-    blob = path.resolve()
-    named = path.is_symlink() and blob.parent.name == _BLOBS and (_SHA256.fullmatch(blob.name) or _GIT.fullmatch(blob.name))
-    return blob.name if named else ""
-
-
-def _wrong(name: str, path: Path, found: ContentDigests) -> str:
-    named = _named_digest(path)
-    actual = found.sha256 if len(named) == 64 else found.git
-    return f"{name} has the content {actual[:12]}..., and the hub says {named[:12]}..." if named and actual != named else ""
+def _wrong(one: FileDigests) -> str:
+    actual = one.sha256 if len(one.named) == 64 else one.git
+    if not one.named or actual == one.named:
+        return ""
+    return f"{one.name} has the content {actual[:12]}..., and the hub says {one.named[:12]}..."

@@ -119,7 +119,7 @@ def _same_server(session: AcceptanceSession, cell: Cell, broken: BrokenOff) -> s
     with tempfile.TemporaryDirectory(prefix="hallmark-") as scratch:
         there = _collect(session, cell, Path(scratch), weights=bool(kept))
         now = _known(Path(scratch))
-    if kept != there:
+    if there and kept != there:
         raise _refusal(broken, f"{weights} is {there[:12]}, it was {kept[:12]}")
     before = _known(broken.folder)
     if before:
@@ -129,7 +129,9 @@ def _same_server(session: AcceptanceSession, cell: Cell, broken: BrokenOff) -> s
 
 
 def _collect(session: AcceptanceSession, cell: Cell, folder: Path, *, weights: bool) -> str:
-    """The digest of the weights, where they are asked for and can be read; the documents lie in the folder then."""
+    """The digest of the weights, where it is asked for and no server needs to run for it: else it is compared when the run ends,
+    as that of each subject is. The documents lie in the folder then.
+    """
     from hallmark.plugin.cell_tools import make_testbed  # brings the HTTP and tokenizer libraries
 
     testbed = make_testbed(
@@ -145,7 +147,8 @@ def _collect(session: AcceptanceSession, cell: Cell, folder: Path, *, weights: b
         testbed.require_device()
         _ = testbed.plan
         testbed.write_environment()
-        return detail_digest("weights", testbed.weights_manifest.detail()) if weights else ""
+        asked = weights and testbed.site.weights_need_no_server
+        return detail_digest("weights", testbed.weights_manifest.detail()) if asked else ""
     except (Void, Inconclusive) as exc:
         raise InfrastructureError(f"{CANNOT}: {exc}", where=cell.id) from exc
     finally:

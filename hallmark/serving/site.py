@@ -14,8 +14,10 @@ from typing import Any, Self
 from hallmark.core.errors import Inconclusive
 from hallmark.environment.collect import Facts
 from hallmark.environment.commits import Build
+from hallmark.environment.digest_cache import DigestCache
 from hallmark.environment.installing import Attempt
 from hallmark.environment.served_weights import WeightsFiles
+from hallmark.environment.weights_manifest import WeightsManifest, manifest_of
 from hallmark.serving.access_keys import Keys, behind_gateway
 from hallmark.serving.argument_differences import Difference
 from hallmark.serving.launchers import kind_named
@@ -128,6 +130,17 @@ class Site(ABC):
         if not files.folder:
             raise Inconclusive(files.reasons.get("folder", "the server's interpreter does not tell the folder of its weights"))
         return Path(files.folder)
+
+    def weights_manifest(self, plan: LaunchPlan, cache: DigestCache) -> WeightsManifest:
+        """What stands for the files of the weights; Inconclusive where that cannot be seen."""
+        folder = self.weights_folder(plan)
+        self._log(f"reading the weights in {folder}")
+        return manifest_of(folder, cache)
+
+    @property
+    def weights_need_no_server(self) -> bool:
+        """Whether the files of the weights can be seen before a server runs."""
+        return True
 
     def _weights_request(self, plan: LaunchPlan) -> dict[str, str]:
         """What the server is told of its weights."""

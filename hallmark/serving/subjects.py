@@ -117,9 +117,12 @@ def _weights(told: _Told) -> _Found:
         yield _Unknown(what="weights", why=seen.weights_unknown)
         return
     source, how = _weights_source(weights, seen)
+    inside = " of the container" if weights.states is None else ""
     hub = f"; {plural(weights.of_hub, 'file')} of a hub, held against the digests that name them" if weights.of_hub else ""
     if weights.corrupt:
         yield _Unknown(what="weights-whole", why=f"a hub's files are not what it says: {'; '.join(weights.corrupt)}")
+    if weights.states is None:
+        yield _Unknown(what="weights-unchanged", why="they lie in the server's container, which is gone when it has ended")
     if weights.changed:
         yield _Unknown(what="weights-unchanged", why=f"files in {weights.folder} changed while the server had them")
     yield _Known(
@@ -127,7 +130,7 @@ def _weights(told: _Told) -> _Found:
         of=told.cell.model,
         detail=weights.detail(),
         taken_from=source,
-        told=f"all {plural(len(weights.resources), 'file')} in {weights.folder}{hub}; {how}",
+        told=f"all {plural(len(weights.resources), 'file')} in {weights.folder}{inside}{hub}; {how}",
     )
     yield from _adapters(told)
 

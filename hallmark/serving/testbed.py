@@ -177,9 +177,7 @@ class Testbed:
         return self._once("weights_manifest", self._digest_weights)
 
     def _digest_weights(self) -> WeightsManifest:
-        folder = self.site.weights_folder(self.plan)
-        self._progress(f"reading the weights in {folder}")
-        return manifest_of(folder, DigestCache.of_user(self._environ))
+        return self.site.weights_manifest(self.plan, DigestCache.of_user(self._environ))
 
     def _digest_adapters(self) -> dict[str, WeightsManifest]:
         """Of the LoRA adapters that lie in folders beside the spec."""
@@ -195,7 +193,7 @@ class Testbed:
         """The files of weights from a hub that are not what it says; empty where that cannot be seen."""
         try:
             return self.weights_manifest.corrupt if self.seen_here else ()
-        except Inconclusive:
+        except (HallmarkError, Inconclusive):
             return ()
 
     @property

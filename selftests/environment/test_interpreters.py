@@ -14,7 +14,7 @@ import pytest
 from packaging.markers import default_environment
 
 from hallmark.environment.bundle import facts_program
-from hallmark.environment.collect import BUILDS_FILE, WEIGHTS_FILE, parse
+from hallmark.environment.collect import BUILDS_FILE, DIGESTS_FILE, WEIGHTS_FILE, parse
 from hallmark.environment.facts import PROBES
 from hallmark.environment.machine import Machine, gather
 from selftests.environment import fakes
@@ -89,7 +89,9 @@ def test_no_tool_may_take_longer_than_five_seconds() -> None:
 
 
 @pytest.mark.parametrize("minor", range(OLDEST[1], NEWEST[1] + 1))
-@pytest.mark.parametrize("program", [*fakes.COLLECTOR_FILES, BUILDS_FILE, WEIGHTS_FILE], ids=lambda program: program.stem)
+@pytest.mark.parametrize(
+    "program", [*fakes.COLLECTOR_FILES, BUILDS_FILE, WEIGHTS_FILE, DIGESTS_FILE], ids=lambda program: program.stem
+)
 def test_its_syntax_is_that_of_each_version(program: Path, minor: int) -> None:
     ast.parse(program.read_text(encoding="utf-8"), feature_version=(OLDEST[0], minor))
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hallmark.core.errors import Inconclusive
 from hallmark.core.subjects import detail_digest
+from hallmark.environment.collect import DIGESTS_FILE, parse_digests
 from hallmark.environment.digest_cache import DigestCache
-from hallmark.environment.weights_manifest import manifest_of
+from hallmark.environment.weights_manifest import manifest_inside, manifest_of
+from selftests.environment.test_interpreters import interpreters
 
 OLD_S = 1_700_000_000
 
@@ -107,3 +112,29 @@ def test_links_and_files_have_one_digest(snapshot: Path, tmp_path: Path) -> None
     linked, plain = (manifest_of(folder, DigestCache(None)) for folder in (snapshot, copied))
     assert linked.resources == plain.resources
     assert (plain.of_hub, plain.corrupt) == (0, ())
+
+
+def printed(python: Path, folder: Path) -> str:
+    words = [str(python), "-I", "-c", DIGESTS_FILE.read_text(encoding="utf-8"), str(folder)]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("python", interpreters(), ids=str)
+def test_each_interpreter_prints_what_is_read_from_here(python: Path, snapshot: Path) -> None:
+    inside = manifest_inside(snapshot, parse_digests(printed(python, snapshot), where="there"))
+    here = manifest_of(snapshot, DigestCache(None))
+    assert replace(here, states=None) == inside
+    assert detail_digest("weights", inside.detail()) == detail_digest("weights", here.detail())
+
+
+def test_of_files_that_are_not_here_what_is_wrong_is_named_and_no_change_is_seen(snapshot: Path) -> None:
+    (snapshot / "config.json").resolve().write_bytes(b"other")
+    inside = manifest_inside(snapshot, parse_digests(printed(Path(sys.executable), snapshot), where="there"))
+    assert [told.partition(" has ")[0] for told in inside.corrupt] == ["config.json"]
+    shutil.rmtree(snapshot)
+    assert not inside.changed
+
+
+def test_a_folder_without_a_file_is_no_weights_there_either(tmp_path: Path) -> None:
+    with pytest.raises(Inconclusive, match="no file of weights in "):
+        manifest_inside(tmp_path, parse_digests(printed(Path(sys.executable), tmp_path), where="there"))

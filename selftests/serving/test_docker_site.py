@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from hallmark.core.errors import LaunchError
+from hallmark.environment.digest_cache import DigestCache
 from hallmark.environment.findings import State
 from hallmark.environment.requirements import check
 from hallmark.serving.docker.launcher import DockerLauncher
@@ -23,6 +25,7 @@ from selftests.serving.containers import BASE, ROOT, require_engine
 
 pytestmark = [pytest.mark.docker, pytest.mark.e2e]
 IMAGE = "hallmark-selftest-labelled"
+BLOB = "b" * 64
 COMMIT = "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d"
 
 
@@ -80,6 +83,8 @@ def test_weights_are_read_in_the_very_container_that_serves(tmp_path: Path, imag
     lines = [
         f"mkdir -p {snapshot}/refs {snapshot}/snapshots/abc",
         f"echo abc > {snapshot}/refs/main",
+        f"mkdir {snapshot}/blobs && echo weights > {snapshot}/blobs/{BLOB}",
+        f"ln -s ../../blobs/{BLOB} {snapshot}/snapshots/abc/model.safetensors",
         f"""echo '{{"num_hidden_layers": 7}}' > {snapshot}/snapshots/abc/config.json""",
         "exec python3 /repo/selftests/faulty/server.py --host 0.0.0.0 --port 8000 --model Tiny",
     ]
@@ -88,8 +93,13 @@ def test_weights_are_read_in_the_very_container_that_serves(tmp_path: Path, imag
     server = DockerLauncher().start(replace(plan, argv=("; ".join(lines),), container=container), lambda _: None)
     try:
         files = site.weights_files(plan)
+        weights = site.weights_manifest(plan, DigestCache(None))
     finally:
         server.stop()
     assert files.config == {"num_hidden_layers": 7}
+    assert [one["name"] for one in weights.resources] == ["config.json", "model.safetensors"]
+    assert weights.resources[1]["digest"] == hashlib.sha256(b"weights\n").hexdigest()
+    assert [told.partition(" has ")[0] for told in weights.corrupt] == ["model.safetensors"], "its name is another digest"
+    assert not site.weights_need_no_server
     with pytest.raises(LaunchError, match="no container of this run serves it"):
         site.weights_files(plan)

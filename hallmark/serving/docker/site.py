@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hallmark.core.errors import Inconclusive, LaunchError
+from hallmark.core.errors import LaunchError
 from hallmark.core.files import write_json
 from hallmark.core.grace import STOP_GRACE_VARIABLE
 from hallmark.core.redact import masked
 from hallmark.environment.bundle import facts_program
 from hallmark.environment.collect import (
     BUILDS_FILE,
+    DIGESTS_FILE,
     OF_THE_INTERPRETER,
     OF_THE_SYSTEM,
     WEIGHTS_FILE,
@@ -22,11 +23,14 @@ from hallmark.environment.collect import (
     of_the_machine,
     parse,
     parse_builds,
+    parse_digests,
     parse_weights,
     versions_in,
 )
 from hallmark.environment.commits import Build, of_labels
+from hallmark.environment.digest_cache import DigestCache
 from hallmark.environment.served_weights import WeightsFiles
+from hallmark.environment.weights_manifest import WeightsManifest, manifest_inside
 from hallmark.serving.container import ContainerPlan, without_devices
 from hallmark.serving.docker.container_plan import HOST, PORT, container_plan, in_container
 from hallmark.serving.docker.documents import specification_file, with_documents
@@ -84,10 +88,20 @@ class DockerSite(Site):
         output = run_beside(plan.cell, ["python3", "-I", "-c", program, request])
         return parse_weights(output, where=self.container.image)
 
-    def weights_folder(self, plan: LaunchPlan) -> Path:
-        if not self.cell.weights.path:
-            raise Inconclusive("the weights lie in the server's container, whose files are not digested from here")
-        return super().weights_folder(plan)
+    def weights_manifest(self, plan: LaunchPlan, cache: DigestCache) -> WeightsManifest:
+        """Of a hub they lie in the container, perhaps in a layer of its own: they are read in there, and each time anew."""
+        if self.weights_need_no_server:
+            return super().weights_manifest(plan, cache)
+        from hallmark.serving.docker.once import run_beside  # brings the Docker SDK
+
+        folder = self.weights_folder(plan)
+        self._log(f"reading the weights in {folder} of the container")
+        output = run_beside(plan.cell, ["python3", "-I", "-c", DIGESTS_FILE.read_text(encoding="utf-8"), str(folder)])
+        return manifest_inside(folder, parse_digests(output, where=self.container.image))
+
+    @property
+    def weights_need_no_server(self) -> bool:
+        return bool(self.cell.weights.path)
 
     def prepared(self, plan: LaunchPlan, write_environment: Callable[[], None]) -> LaunchPlan:
         """With the spec and the environment of the run mounted."""
