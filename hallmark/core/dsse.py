@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from hallmark.core.strict_json import DoubledName, read_strictly
 
@@ -28,6 +29,23 @@ class Signature:
     key_id: str
     """Says which key to try; nothing vouches for it."""
     value: bytes
+    bundle: Mapping[str, Any] | None = None
+    """Where an identity signed: what was certified and logged of that (Sigstore). It stands beside the signature, under a name of
+    its own; DSSE lets a reader pass over what it does not know.
+    """
+
+    def to_plain(self) -> dict[str, Any]:
+        plain: dict[str, Any] = {"keyid": self.key_id, "sig": _encoded(self.value)}
+        return plain if self.bundle is None else plain | {"bundle": dict(self.bundle)}
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Self:
+        bundle = plain.get("bundle")
+        return cls(
+            key_id=str(plain.get("keyid", "")),
+            value=_decoded(plain["sig"]),
+            bundle=bundle if isinstance(bundle, dict) else None,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +73,7 @@ class Envelope:
         return replace(self, signatures=(*others, signature))
 
     def to_json(self) -> str:
-        signatures = [{"keyid": one.key_id, "sig": _encoded(one.value)} for one in self.signatures]
+        signatures = [one.to_plain() for one in self.signatures]
         plain = {"payloadType": self.payload_type, "payload": _encoded(self.payload), "signatures": signatures}
         return json.dumps(plain, indent=2) + "\n"
 
@@ -64,9 +82,7 @@ class Envelope:
         """The envelope that a file holds; NoEnvelope where it holds none."""
         plain = _object(content)
         try:
-            signatures = tuple(
-                Signature(key_id=str(one.get("keyid", "")), value=_decoded(one["sig"])) for one in plain["signatures"]
-            )
+            signatures = tuple(map(Signature.of, plain["signatures"]))
             payload, payload_type = _decoded(plain["payload"]), str(plain["payloadType"])
         except (LookupError, TypeError, AttributeError) as exc:
             raise NoEnvelope("lacks payload, payloadType or signatures, or has others than DSSE's") from exc

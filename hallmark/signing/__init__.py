@@ -1,1 +1,1 @@
-"""Keys: made, read, and what they make of an envelope. The only place of securesystemslib, which is an extra."""
+"""Keys and identities: made, read, and what they make of an envelope. The only place of securesystemslib and sigstore: extras."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,8 @@ from hallmark.core.dsse import Envelope, Signature
 from hallmark.core.errors import InfrastructureError, UsageError
 from hallmark.core.records import MANIFEST_FILE, RECORDS_FILE
 from hallmark.signing.devices import SCHEME, DeviceSigner, public_pem
+from hallmark.signing.identities import SCHEME as IDENTITIES
+from hallmark.signing.identities import Identity, IdentitySigner
 
 if TYPE_CHECKING:
     from securesystemslib.signer import SSlibKey
@@ -32,34 +36,39 @@ class SigningKey:
     def sign(self, envelope: Envelope) -> Envelope:
         """The envelope with this key's signature too."""
         made = self.signer.sign(envelope.signed_bytes)
-        return envelope.with_signature(Signature(key_id=self.key_id, value=bytes.fromhex(made.signature)))
+        if not isinstance(made, Signature):
+            made = Signature(key_id=self.key_id, value=bytes.fromhex(made.signature))
+        return envelope.with_signature(made)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicKey:
-    """A key that somebody trusts."""
+    """A key, or an identity, that somebody trusts."""
 
     key_id: str
     source: str
-    """The file that it was read from."""
-    key: SSlibKey
+    """The file that it was read from, or whose identity it is."""
+    made: Callable[[Signature, bytes], bool]
+    """Whether a signature is by it, of exactly those bytes."""
 
     def signed(self, envelope: Envelope) -> bool:
         """Whether one of the envelope's signatures is by this key, over exactly this payload."""
-        return any(self._made(signature, envelope) for signature in envelope.signatures)
-
-    def _made(self, signature: Signature, envelope: Envelope) -> bool:
-        from securesystemslib.exceptions import UnverifiedSignatureError
-        from securesystemslib.signer import Signature as Stated
-
-        try:  # whatever key id it states: nothing vouches for that
-            self.key.verify_signature(Stated(self.key_id, signature.value.hex()), envelope.signed_bytes)
-        except (UnverifiedSignatureError, ValueError):
-            return False
-        return True
+        # Whatever key id it states: nothing vouches for that.
+        return any(self.made(signature, envelope.signed_bytes) for signature in envelope.signatures)
 
     def __str__(self) -> str:
         return f"{self.source} (key {self.key_id[:16]})"
+
+
+def _made_by(key: SSlibKey, signature: Signature, content: bytes) -> bool:
+    from securesystemslib.exceptions import UnverifiedSignatureError
+    from securesystemslib.signer import Signature as Stated
+
+    try:
+        key.verify_signature(Stated(key.keyid, signature.value.hex()), content)
+    except (UnverifiedSignatureError, ValueError):
+        return False
+    return True
 
 
 def make_key(path: Path) -> str:
@@ -100,7 +109,14 @@ def write_device_key(path: Path, uri: str) -> str:
 
 
 def read_signing_key(source: str | Path) -> SigningKey:
-    """A private key: in a PEM file, or in a device (`hsm:...`). UsageError where it is none, or lies in a run's folder."""
+    """A private key: in a PEM file, or in a device (`hsm:...`); or an identity (`sigstore:...`).
+
+    UsageError where it is none, or lies in a run's folder.
+    """
+    if str(source).startswith(IDENTITIES):
+        _require_library()
+        identity = Identity.of(str(source))
+        return SigningKey(key_id=identity.key.keyid, signer=IdentitySigner(identity))
     if str(source).startswith(SCHEME):
         _require_library()
         return _device_key(str(source))
@@ -153,7 +169,16 @@ def read_public_key(path: Path) -> PublicKey:
     except (ValueError, UnsupportedAlgorithm) as exc:
         hint = f"name the file that ends with {PUBLIC_ENDING}"
         raise UsageError("is no public key (PEM)", where=str(path), hint=hint) from exc
-    return PublicKey(key_id=key_id, source=str(path), key=key)
+    return PublicKey(key_id=key_id, source=str(path), made=partial(_made_by, key))
+
+
+def read_trusted(source: str | Path) -> PublicKey:
+    """Who must have signed: a public key's file, or an identity (`sigstore:...`). UsageError where it is neither."""
+    if not str(source).startswith(IDENTITIES):
+        return read_public_key(Path(source))
+    _require_library()
+    identity = Identity.of(str(source))
+    return PublicKey(key_id=identity.key.keyid, source=str(identity), made=identity.judge())
 
 
 def run_folder_around(path: Path) -> Path | None:

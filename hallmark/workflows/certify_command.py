@@ -29,12 +29,13 @@ def make_parser(program: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("run", type=Path, metavar="FOLDER", help="the run's folder; it is verified first")
-    parser.add_argument("--key", metavar="FILE|hsm:N", help="a private key: of `hallmark keygen`, or in a device (PKCS#11)")
+    told = "a private key: of `hallmark keygen`, or in a device (PKCS#11); or an identity"
+    parser.add_argument("--key", metavar="FILE|hsm:N|sigstore:", help=told)
     parser.add_argument("--witness", action="store_true", help="add this key's signature to what another one signed")
     parser.add_argument(
         "--reproduced-by", type=Path, metavar="FILE", help="another party's certificate of the same subjects on another device"
     )
-    parser.add_argument("--other-key", type=Path, metavar="FILE", help="the public key that signed that one")
+    parser.add_argument("--other-key", metavar="FILE", help="the public key that signed that one")
     parser.add_argument("--operator", default="", metavar="NAME", help="who says that they ran it")
     parser.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     return parser

@@ -34,8 +34,8 @@ def make_parser(program: str) -> argparse.ArgumentParser:
     )
     told = "the run's folder, or a certificate alone (default: the newest)"
     parser.add_argument("run", nargs="?", type=Path, metavar="FOLDER", help=told)
-    told = "a public key that must have signed; repeatable"
-    parser.add_argument("--key", action="append", type=Path, metavar="FILE", help=told)
+    told = "a public key (or sigstore: identity) that must have signed; repeatable"
+    parser.add_argument("--key", action="append", metavar="FILE", help=told)
     parser.add_argument("--against", metavar="URL", help="a running server: is it the one that was measured?")
     parser.add_argument(
         "--against-weights", type=Path, metavar="DIR", help="with --against, on its machine: the folder of its weights"
@@ -47,7 +47,7 @@ def make_parser(program: str) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> Ended:
     """UsageError for a folder that holds no run."""
-    from hallmark.signing.keys import read_public_key
+    from hallmark.signing.keys import read_trusted
     from hallmark.workflows.reports import newest  # brings the template engine
     from hallmark.workflows.verify.against import held_against
     from hallmark.workflows.verify.lone_certificate import verify_certificate
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> Ended:
     folder = options.run or newest(options.artifacts)
     if options.against_weights and not options.against:
         raise UsageError("compares what a server reads", where="--against-weights", hint="name the server with --against URL")
-    keys = [read_public_key(path) for path in options.key or ()]
+    keys = [read_trusted(named) for named in options.key or ()]
     if folder.is_file() and options.against:
         raise UsageError(
             "holds a run's folder against a server", where="--against", hint="a certificate alone does not tell enough"

@@ -26,7 +26,7 @@ from hallmark.report.certificate.files import (
 from hallmark.report.certificate.made import Certified, certified
 from hallmark.report.certificate.predicate import Reproduction
 from hallmark.report.certificate.reproduction import reproduction, why_none
-from hallmark.signing.keys import SigningKey, read_public_key, read_signing_key
+from hallmark.signing.keys import SigningKey, read_signing_key, read_trusted
 from hallmark.workflows.reports import render_again
 from hallmark.workflows.verify.session import ALTERED, Verification, told, verify
 
@@ -44,8 +44,8 @@ class OtherRun:
     """Another party's certificate of the same subjects, which is to be merged in."""
 
     certificate: Path
-    key: Path
-    """The public half of the key that signed it."""
+    key: str
+    """The public half of the key that signed it, or whose identity did."""
 
 
 def certify(folder: Path, key_source: str | None, *, operator: str = "", other: OtherRun | None = None) -> Done:
@@ -104,7 +104,7 @@ def _reproduced(made: Certified, other: OtherRun, own: SigningKey | None) -> Rep
     """What is stated of the other run; UsageError where it reproduces nothing."""
     if own is None:
         raise UsageError("states what another party found: say with which --key you sign that", where="--reproduced-by")
-    trusted = read_public_key(other.key)
+    trusted = read_trusted(other.key)
     where = str(other.certificate)
     if trusted.key_id == own.key_id:
         raise UsageError("is signed by your own key: a reproduction is another party's", where=where)
