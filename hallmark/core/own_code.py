@@ -13,9 +13,9 @@ _JUDGES = ("core", "specs", "stats", "evals", "perf", "report")
 
 
 @cache
-def code_digest() -> str:
-    """SHA-256 of the sources of the packages that judge, by their names and in order."""
-    return _digest((_PACKAGE, path) for name in _JUDGES for path in (_PACKAGE / name).rglob("*.py"))
+def code_digest(*besides: str) -> str:
+    """SHA-256 of the sources of the packages that judge, and of those `besides`, by their names and in order."""
+    return _digest((_PACKAGE, path) for name in (*_JUDGES, *besides) for path in (_PACKAGE / name).rglob("*.py"))
 
 
 def tests_digest(suites: Iterable[Path]) -> str:

@@ -6,13 +6,10 @@ from collections.abc import Mapping
 
 from hallmark.plugin.cell_run import Sign
 
-KEY_VARIABLE = "HALLMARK_SIGNING_KEY"
-
 
 def signing(environ: Mapping[str, str]) -> Sign | None:
     """None where no key is named; UsageError for one that cannot sign, before anything is measured."""
-    if not (named := environ.get(KEY_VARIABLE, "")):
-        return None
-    from hallmark.signing.keys import read_signing_key  # an extra, and slow to import
+    from hallmark.signing.keys import named_key  # needed by the process that reports alone
 
-    return read_signing_key(named).sign
+    key = named_key(environ)
+    return key.sign if key else None

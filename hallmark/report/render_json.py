@@ -17,7 +17,11 @@ _REPORT = TypeAdapter(Report)
 
 def render_json(report: Report) -> str:
     # Without warnings: pydantic has doubts about a whole number in `float | str`, and writes it well all the same.
-    plain = {"schema_version": SCHEMA_VERSION, **_REPORT.dump_python(report, mode="json", warnings=False)}
+    return plain_text({"schema_version": SCHEMA_VERSION, **_REPORT.dump_python(report, mode="json", warnings=False)})
+
+
+def plain_text(plain: dict[str, Any]) -> str:
+    """A document of plain values as it is written: strict JSON, whatever a model's output or a division brought into it."""
     return json.dumps(_strict(plain), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 

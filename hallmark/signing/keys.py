@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,11 @@ from hallmark.signing.identities import Identity, IdentitySigner
 if TYPE_CHECKING:
     from securesystemslib.signer import SSlibKey
 
+KEY_VARIABLE = "HALLMARK_SIGNING_KEY"
+"""Names the key that signs at the end of a run, or of a matrix: a file, one in a device, or an identity."""
 PUBLIC_ENDING = ".pub"
+_MARKS = (RECORDS_FILE, MANIFEST_FILE, "matrix.json", "merged.json")
+"""What the folder of a run, or of a matrix, is known by."""
 _HINT = "`hallmark keygen FILE` makes one"
 
 
@@ -130,6 +134,12 @@ def read_signing_key(source: str | Path) -> SigningKey:
     return _file_key(path, content)
 
 
+def named_key(environ: Mapping[str, str]) -> SigningKey | None:
+    """The key that the environment names; None where it names none, UsageError for one that cannot sign."""
+    named = environ.get(KEY_VARIABLE, "")
+    return read_signing_key(named) if named else None
+
+
 def _device_key(uri: str) -> SigningKey:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
     from securesystemslib.signer import SSlibKey
@@ -186,7 +196,7 @@ def run_folder_around(path: Path) -> Path | None:
     nearest, *others = path.absolute().parents
     if any(nearest.glob(f"*/{RECORDS_FILE}")):
         return nearest
-    return next((one for one in (nearest, *others) if (one / RECORDS_FILE).is_file() or (one / MANIFEST_FILE).is_file()), None)
+    return next((one for one in (nearest, *others) if any((one / mark).is_file() for mark in _MARKS)), None)
 
 
 def _require_library() -> None:

@@ -1,7 +1,8 @@
-"""`hallmark certify FOLDER`: write the certificate of a run that has ended, and sign it.
+"""`hallmark certify FOLDER`: write the certificate of a run, or of a matrix, that has ended, and sign it.
 
 Exit codes: 0 written, of a run that was accepted; 1 written, of one that was rejected; 2 nothing can be certified, or signed by
-that key; 4 the run is not decided by what the folder holds; 5 the folder is not as its run wrote it.
+that key; 4 the run is not decided by what the folder holds; 5 the folder is not as its run wrote it. The certificate of a matrix
+states each of its cells, whatever it is, so that there is one of every matrix that came to its end; the code is the matrix's own.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ example: %(prog)s artifacts/20261121T014500Z-x-release --key release.key"""
 def make_parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program,
-        description="Write the certificate of a run (an in-toto statement in a DSSE envelope), and sign it.",
+        description="Write the certificate of a run or a matrix (an in-toto statement in a DSSE envelope), and sign it.",
         epilog=_EPILOG,
         formatter_class=one_line_each,
         allow_abbrev=False,
     )
-    parser.add_argument("run", type=Path, metavar="FOLDER", help="the run's folder; it is verified first")
+    parser.add_argument("run", type=Path, metavar="FOLDER", help="the folder of a run or a matrix; it is verified first")
     told = "a private key: of `hallmark keygen`, or in a device (PKCS#11); or an identity"
     parser.add_argument("--key", metavar="FILE|hsm:N|sigstore:", help=told)
     parser.add_argument("--witness", action="store_true", help="add this key's signature to what another one signed")
@@ -43,6 +44,8 @@ def make_parser(program: str) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> Ended:
     """Verify, state, sign; and render the report again, which says who signed."""
+    from hallmark.fleet.result.reading import is_matrix
+    from hallmark.workflows.certify.of_matrix import certify_matrix, witness_matrix
     from hallmark.workflows.certify.session import OtherRun, certify, witness  # brings the template engine
 
     if options.witness and options.key is None:
@@ -51,7 +54,14 @@ def run(options: argparse.Namespace) -> Ended:
         raise UsageError("--witness changes nothing of what is signed: leave out --operator and --reproduced-by")
     if (options.reproduced_by is None) is not (options.other_key is None):
         raise UsageError("--reproduced-by and --other-key go together: a certificate, and who signed it")
-    if options.witness:
+    if is_matrix(options.run):
+        if options.reproduced_by:
+            raise UsageError("states that another party's run came to the same", where="--reproduced-by", hint="certify that run")
+        if options.witness:
+            done = witness_matrix(options.run, options.key)
+        else:
+            done = certify_matrix(options.run, options.key, operator=options.operator)
+    elif options.witness:
         done = witness(options.run, options.key)
     else:
         other = OtherRun(certificate=options.reproduced_by, key=options.other_key) if options.reproduced_by else None

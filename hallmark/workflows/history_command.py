@@ -71,13 +71,29 @@ def _certified(folder: Path) -> Iterator[tuple[str, Path]]:
                 yield read_certificate(path).predicate.began, path
 
 
+def _of_matrices(folder: Path, left_out: list[str]) -> Iterator[Path]:
+    """The manifests of the runs that count in the matrices of a folder, or in its own, each once in however many it is."""
+    from hallmark.fleet.result.reading import is_matrix
+    from hallmark.fleet.result.runs import counted_runs
+
+    known: set[str] = set()
+    for matrix in filter(is_matrix, [folder, *sorted(folder.glob("*"))]):
+        try:
+            for digest, run in counted_runs(matrix):
+                if digest not in known:
+                    known.add(digest)
+                    yield run / "manifest.json"
+        except HallmarkError as exc:
+            left_out.append(str(exc))
+
+
 def _runs(folder: Path, left_out: list[str]) -> Iterator[KeptRun]:
     """Oldest first, one in memory at a time; what is no whole run's folder is added to `left_out`, with why."""
     from hallmark.core.records import read_manifest
     from hallmark.report.changes.kept_run import read_run
 
     begun = [*_certified(folder)]
-    for manifest in sorted(folder.glob("*/manifest.json")):
+    for manifest in [*sorted(folder.glob("*/manifest.json")), *_of_matrices(folder, left_out)]:
         try:
             begun.append((read_manifest(manifest).started_at, manifest.parent))
         except HallmarkError as exc:

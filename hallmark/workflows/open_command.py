@@ -13,7 +13,7 @@ from hallmark.workflows.acceptance import Ended
 def make_parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program,
-        description="Show the newest report in the browser, and say where it is.",
+        description="Show the newest report, of a run or a matrix, in the browser, and say where it is.",
         epilog="example: %(prog)s --artifacts artifacts",
         allow_abbrev=False,
     )
@@ -23,10 +23,10 @@ def make_parser(program: str) -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace) -> Ended:
-    """Open the report; UsageError where the newest run has none."""
-    from hallmark.workflows.reports import newest  # brings the template engine
+    """Open the report; UsageError where the newest run, or matrix, has none."""
+    from hallmark.workflows.reports import newest_of_all  # brings the template engine
 
-    report = newest(options.artifacts) / "report.html"
+    report = newest_of_all(options.artifacts) / "report.html"
     if not report.is_file():
         raise UsageError("has no report yet", where=str(report.parent), hint="hallmark run --workflow reports renders it")
     shown = webbrowser.open(report.absolute().as_uri())

@@ -193,9 +193,9 @@ def _serve(options: argparse.Namespace, workspace: Path) -> Ended:
 
 
 def _reports(options: argparse.Namespace, workspace: Path) -> Ended:
-    from hallmark.workflows.reports import newest, render_again  # brings the template engine
+    from hallmark.workflows.reports import newest_of_all, rendered_again  # brings the template engine
 
-    folder = Path(options.hallmark_run or newest(Path(options.hallmark_artifacts or workspace / "artifacts")))
-    decision = render_again(folder).decision
+    folder = Path(options.hallmark_run or newest_of_all(Path(options.hallmark_artifacts or workspace / "artifacts")))
+    decision = rendered_again(folder)
     verdict = f"verdict: {decision.title} - {decision.headline}"
     return Ended(exit_code=decision.exit_code, lines=(f"report: {folder}/report.html", verdict))

@@ -1,7 +1,8 @@
 """`hallmark verify FOLDER`: is a run's folder what its run wrote, and does its verdict follow from it? Who signed that?
 
-Asks no server and no network, but for the server that `--against` names: is it the one that was measured? Exit codes: that of the
-run itself where nothing is altered (0 accepted, 1 rejected, 3, 4, 130); 2 no run's folder; 5 altered, or not signed by a key that
+The folder of a matrix holds the folder of a run for each cell that counts, and each of them is looked at. Asks no server and no
+network, but for the server that `--against` names: is it the one that was measured? Exit codes: that of the run or the matrix
+itself where nothing is altered (0 accepted, 1 rejected, 2, 3, 4, 130); 2 no such folder; 5 altered, or not signed by a key that
 was named; 6 made before hallmark recorded chains; 7 accepted, and no longer about what is served: its days have ended, or another
 server runs there. Of a certificate alone 4 where no key was named.
 """
@@ -32,7 +33,7 @@ def make_parser(program: str) -> argparse.ArgumentParser:
         formatter_class=one_line_each,
         allow_abbrev=False,
     )
-    told = "the run's folder, or a certificate alone (default: the newest)"
+    told = "the folder of a run or a matrix, or a certificate alone (default: the newest)"
     parser.add_argument("run", nargs="?", type=Path, metavar="FOLDER", help=told)
     told = "a public key (or sigstore: identity) that must have signed; repeatable"
     parser.add_argument("--key", action="append", metavar="FILE", help=told)
@@ -47,23 +48,28 @@ def make_parser(program: str) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> Ended:
     """UsageError for a folder that holds no run."""
+    from hallmark.fleet.result.reading import is_matrix
     from hallmark.signing.keys import read_trusted
-    from hallmark.workflows.reports import newest  # brings the template engine
+    from hallmark.workflows.reports import newest_of_all  # brings the template engine
     from hallmark.workflows.verify.against import held_against
     from hallmark.workflows.verify.lone_certificate import verify_certificate
+    from hallmark.workflows.verify.matrix.session import told as of_matrix
+    from hallmark.workflows.verify.matrix.session import verify_matrix
     from hallmark.workflows.verify.session import BEFORE_CHAINS, told, verify
     from hallmark.workflows.verify.timely import timely
 
-    folder = options.run or newest(options.artifacts)
+    folder = options.run or newest_of_all(options.artifacts)
     if options.against_weights and not options.against:
         raise UsageError("compares what a server reads", where="--against-weights", hint="name the server with --against URL")
     keys = [read_trusted(named) for named in options.key or ()]
-    if folder.is_file() and options.against:
-        raise UsageError(
-            "holds a run's folder against a server", where="--against", hint="a certificate alone does not tell enough"
-        )
+    if options.against and (folder.is_file() or is_matrix(folder)):
+        hint = "a certificate alone does not tell enough" if folder.is_file() else "name the folder of one cell's run"
+        raise UsageError("holds a run's folder against a server", where="--against", hint=hint)
     if folder.is_file():
         return verify_certificate(folder, keys)
+    if is_matrix(folder):
+        matrix = verify_matrix(folder, keys=keys)
+        return timely(matrix, tuple(of_matrix(matrix)), (), url="")
     found = verify(folder, keys=keys)
     if found is None:
         line = f"{folder}: made before hallmark recorded chains: nothing can be verified"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -13,7 +14,7 @@ from hallmark.core.files import write_text
 from hallmark.core.in_toto import NamedDigest, NoStatement, Statement
 from hallmark.report.certificate.derived import as_simple_result, as_test_result
 from hallmark.report.certificate.made import Certified
-from hallmark.report.certificate.predicate import PREDICATE_TYPE, PREDICATE_VERSION, Predicate, Reproduction
+from hallmark.report.certificate.predicate import PREDICATE_TYPE, PREDICATE_VERSION, Part, Predicate, Reproduction
 
 CERTIFICATE_FILE = "certificate.json"
 REPRODUCED_FILE = "certificate.reproduced.json"
@@ -23,6 +24,7 @@ DERIVED_FILES = tuple(_AS_OTHERS_SAY_IT)
 CERTIFICATE_FILES = (CERTIFICATE_FILE, *DERIVED_FILES, REPRODUCED_FILE)
 """No part of what the run's records hold digests of: they state those digests, and are signed later."""
 _MOST_BYTES = 16 * 1024 * 1024
+Stated = TypeVar("Stated", bound=Part)
 
 
 class NoCertificate(ValueError):
@@ -87,25 +89,35 @@ def read_envelope(path: Path) -> Envelope:
 
 
 def read_certificate(path: Path) -> Certificate:
-    """NoCertificate where the file is none, or of a form that this hallmark does not know."""
+    """NoCertificate where the file is none of a run, or of a form that this hallmark does not know."""
+    envelope, statement, predicate = read_stated(path, Predicate, PREDICATE_TYPE, version=PREDICATE_VERSION, what="an acceptance")
+    return Certificate(envelope=envelope, statement=statement, predicate=predicate)
+
+
+def read_stated(
+    path: Path, form: type[Stated], predicate_type: str, *, version: str, what: str
+) -> tuple[Envelope, Statement, Stated]:
+    """The envelope of a file, its statement, and the predicate of that in its `form`, which is of that type and `version`.
+
+    NoCertificate where it is of something else than `what` that type is about.
+    """
     envelope = read_envelope(path)
     try:
         statement = Statement.from_bytes(envelope.payload)
-        if statement.predicate_type != PREDICATE_TYPE:
-            raise NoCertificate(f"states something else than an acceptance: {statement.predicate_type[:80]}")
-        predicate = Predicate.model_validate(dict(statement.predicate), strict=False)
+        if statement.predicate_type != predicate_type:
+            raise NoCertificate(f"states something else than {what}: {statement.predicate_type[:80]}")
+        return envelope, statement, form.model_validate(dict(statement.predicate), strict=False)
     except NoStatement as exc:
         raise NoCertificate(f"its payload {exc}") from exc
     except ValidationError as exc:
         first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise NoCertificate(f"its predicate is none of version {PREDICATE_VERSION}: {where}: {first['msg']}") from exc
-    return Certificate(envelope=envelope, statement=statement, predicate=predicate)
+        raise NoCertificate(f"its predicate is none of version {version}: {where}: {first['msg']}") from exc
 
 
 def add_signature(folder: Path, sign: Callable[[Envelope], Envelope]) -> None:
     """Sign the payloads that are there, each as the bytes that it is."""
-    for name in (CERTIFICATE_FILE, *DERIVED_FILES):
+    for name in [CERTIFICATE_FILE, *(name for name in DERIVED_FILES if (folder / name).exists())]:
         write_text(folder / name, sign(read_envelope(folder / name)).to_json())
 
 

@@ -313,8 +313,13 @@ class Predicate(Part):
 
 def make_schema() -> dict[str, Any]:
     """JSON Schema of the predicate, made from the classes above."""
-    schema = TypeAdapter(Predicate).json_schema(by_alias=True, mode="serialization")
-    return {"$schema": _DIALECT, "$id": PREDICATE_TYPE, **schema}
+    return schema_of(Predicate, PREDICATE_TYPE)
+
+
+def schema_of(predicate: type[Part], predicate_type: str) -> dict[str, Any]:
+    """JSON Schema of a predicate, as it stands in a statement."""
+    schema = TypeAdapter(predicate).json_schema(by_alias=True, mode="serialization")
+    return {"$schema": _DIALECT, "$id": predicate_type, **schema}
 
 
 def schema_text() -> str:

@@ -18,7 +18,7 @@ from hallmark.report.changes.document import Side
 from hallmark.report.document import Attachment, Report
 
 _HINT = "name the folder of a run, such as artifacts/20261121T014500Z-id_vllm-cpu_hallmark-tiny_cpu-release"
-_OTHER_KINDS = {"comparison.json": "ab", "capacity.json": "capacity"}
+_OTHER_KINDS = {"comparison.json": "ab", "capacity.json": "capacity", "matrix.json": "matrix", "merged.json": "matrix --merge"}
 """File -> the command whose folder has it."""
 
 

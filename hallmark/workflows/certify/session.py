@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from hallmark.core.dsse import Envelope
 from hallmark.core.errors import UsageError
 from hallmark.core.files import write_text
 from hallmark.core.wording import moment
+from hallmark.fleet.result.certificate.files import MatrixCertificate
 from hallmark.report.certificate.files import (
     CERTIFICATE_FILE,
     DERIVED_FILES,
@@ -29,6 +31,8 @@ from hallmark.report.certificate.reproduction import reproduction, why_none
 from hallmark.signing.keys import SigningKey, read_signing_key, read_trusted
 from hallmark.workflows.reports import render_again
 from hallmark.workflows.verify.session import ALTERED, Verification, told, verify
+
+Signed = TypeVar("Signed", Certificate, MatrixCertificate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +59,7 @@ def certify(folder: Path, key_source: str | None, *, operator: str = "", other: 
     if found.exit_code not in (0, 1) or found.report is None:
         return _refused(found)
     made = certified(folder, found.report)
-    _require_own(folder, key)
+    require_own(folder, _there(folder), key)
     reproduced = _reproduced(made, other, key) if other else None
     payloads = statements(made, operator=operator, reproduced=reproduced)
     if other:
@@ -76,13 +80,7 @@ def witness(folder: Path, key_source: str) -> Done:
     found = _verified(folder, with_certificate=True)
     if found.exit_code not in (0, 1):
         return _refused(found)
-    there = _there(folder)
-    if there is None or not there.envelope.signatures:
-        raise UsageError(
-            "nobody signed it yet, and a witness is the second", where=str(folder), hint="certify it without --witness"
-        )
-    if key.key_id in there.envelope.key_ids:
-        raise UsageError("signed it already: a witness is another party", where=key_source, hint="sign with another key")
+    require_witness(folder, _there(folder), key, key_source)
     add_signature(folder, key.sign)
     render_again(folder)
     return Done(exit_code=found.exit_code, lines=tuple(_said(folder, found)))
@@ -123,19 +121,22 @@ def _reproduced(made: Certified, other: OtherRun, own: SigningKey | None) -> Rep
 
 
 def _there(folder: Path) -> Certificate | None:
+    return certificate_in(folder, read_certificate)
+
+
+def certificate_in(folder: Path, reader: Callable[[Path], Signed]) -> Signed | None:
     """The certificate that lies in a folder; UsageError where what is called so is none."""
     path = folder / CERTIFICATE_FILE
     if not path.exists():
         return None
     try:
-        return read_certificate(path)
+        return reader(path)
     except NoCertificate as exc:
         raise UsageError(f"is no certificate: it {exc}", where=str(path), hint="remove it") from exc
 
 
-def _require_own(folder: Path, key: SigningKey | None) -> None:
+def require_own(folder: Path, there: Certificate | MatrixCertificate | None, key: SigningKey | None) -> None:
     """Nobody's signature is lost but by the hand that made it."""
-    there = _there(folder)
     others = [one for one in there.envelope.key_ids if key is None or one != key.key_id] if there else []
     if others:
         raise UsageError(
@@ -145,15 +146,26 @@ def _require_own(folder: Path, key: SigningKey | None) -> None:
         )
 
 
+def require_witness(folder: Path, there: Certificate | MatrixCertificate | None, key: SigningKey, key_source: str) -> None:
+    """Another party signed it before, and this one did not."""
+    if there is None or not there.envelope.signatures:
+        raise UsageError(
+            "nobody signed it yet, and a witness is the second", where=str(folder), hint="certify it without --witness"
+        )
+    if key.key_id in there.envelope.key_ids:
+        raise UsageError("signed it already: a witness is another party", where=key_source, hint="sign with another key")
+
+
 def _said(folder: Path, found: Verification) -> Iterator[str]:
     report = found.report
     assert report is not None
     there = read_certificate(folder / CERTIFICATE_FILE)
     yield f"certificate: {folder / CERTIFICATE_FILE}"
     yield f"states:      {report.decision.title} - {report.cell}, until {there.predicate.valid_until}"
-    yield f"signatures:  {_signatures(there.envelope)}"
+    yield f"signatures:  {signature_line(there.envelope)}"
     yield f"beside it:   {', '.join(DERIVED_FILES)}"
 
 
-def _signatures(envelope: Envelope) -> str:
+def signature_line(envelope: Envelope) -> str:
+    """Whose keys signed it, or that nobody did."""
     return ", ".join(envelope.key_ids) or "UNSIGNED: it tells of changes, and not of who made it; sign it with --key"

@@ -109,10 +109,15 @@ def _differences(there: Certificate, made: Certified) -> Iterator[str]:
         derived[name] = stated.get(name)
     if there.predicate.maker.code != code_digest():  # another hallmark may state less, and of that nothing is known
         derived = {name: value for name, value in derived.items() if name in stated}
+    yield from unequal(stated, derived)
+
+
+def unequal(stated: Any, derived: Any) -> Iterator[str]:
+    """A sentence for each of the first values that differ, and how many more there are."""
     found = list(_unequal("", stated, derived))
     yield from found[:_MOST_DIFFERENCES]
-    if left := len(found) - _MOST_DIFFERENCES:
-        yield from [f"and {left} more of what it states are others than the folder gives"] if left > 0 else []
+    if (left := len(found) - _MOST_DIFFERENCES) > 0:
+        yield f"and {left} more of what it states are others than the folder gives"
 
 
 def _unequal(where: str, stated: Any, derived: Any) -> Iterator[str]:

@@ -24,12 +24,17 @@ def look_at_chain(run: RunFolder) -> Iterator[Finding]:
         yield altered(RECORDS_FILE, "does not begin with the line that says what was demanded: it was taken away")
     if run.cut_line and run.last("reported"):
         yield altered(RECORDS_FILE, "ends within a line, which stands behind a report: it was cut or added to")
+    yield from look_at_links(lines)
+    yield from _gone_on_unsaid(lines)
+
+
+def look_at_links(lines: Sequence[Line], *, noun: str = "record") -> Iterator[Finding]:
+    """Whether the lines of a chain follow each other. `noun`: what each of them is."""
     yield from _unreadable(lines)
     numbered = [line for line in lines if line.number]
-    yield from _missing(numbered)
-    yield from _repeated_or_moved(numbered)
+    yield from _missing(numbered, noun)
+    yield from _repeated_or_moved(numbered, noun)
     yield from _changed(numbered)
-    yield from _gone_on_unsaid(lines)
 
 
 def _unreadable(lines: Sequence[Line]) -> Iterator[Finding]:
@@ -38,12 +43,12 @@ def _unreadable(lines: Sequence[Line]) -> Iterator[Finding]:
             yield altered(str(line), "is no line that hallmark writes: it was changed or added")
 
 
-def _missing(lines: Sequence[Line]) -> Iterator[Finding]:
+def _missing(lines: Sequence[Line], noun: str) -> Iterator[Finding]:
     present = {line.number: line for line in lines}
     gone = [number for number in range(1, max(present, default=0)) if number not in present]
     for first, last in _runs_of(gone):
-        what = f"record {first} is missing" if first == last else f"records {first} to {last} are missing"
-        yield altered(RECORDS_FILE, f"{what}, between {_told(present, first - 1)} and {_told(present, last + 1)}")
+        what = f"{noun} {first} is missing" if first == last else f"{noun}s {first} to {last} are missing"
+        yield altered(lines[0].file, f"{what}, between {_told(present, first - 1)} and {_told(present, last + 1)}")
 
 
 def _runs_of(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -57,15 +62,15 @@ def _told(present: Mapping[int, Line], number: int) -> str:
     return f"{number} ({present[number].name})" if number in present else "the begin"
 
 
-def _repeated_or_moved(lines: Sequence[Line]) -> Iterator[Finding]:
+def _repeated_or_moved(lines: Sequence[Line], noun: str) -> Iterator[Finding]:
     often = Counter(line.number for line in lines)
     for line in lines:
         if often[line.number] > 1:
-            yield altered(str(line), f"is record {line.number}, of which there are {often[line.number]}: one was added")
+            yield altered(str(line), f"is {noun} {line.number}, of which there are {often[line.number]}: one was added")
     for before, after in pairwise(lines):
         if after.number < before.number:
             yield altered(
-                str(after), f"is record {after.number} and stands behind record {before.number} ({before.name}): they were moved"
+                str(after), f"is {noun} {after.number} and stands behind {noun} {before.number} ({before.name}): they were moved"
             )
 
 

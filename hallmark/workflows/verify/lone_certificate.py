@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from hallmark.core.errors import UsageError
 from hallmark.core.wording import moment, plural
+from hallmark.fleet.result.certificate.files import MatrixCertificate, read_matrix_certificate
 from hallmark.report.certificate.files import Certificate, NoCertificate, read_certificate
 from hallmark.report.certificate.predicate import Predicate
 from hallmark.report.document import EXIT_CODES
@@ -15,6 +17,7 @@ from hallmark.signing.keys import PublicKey
 from hallmark.workflows.acceptance import Ended
 from hallmark.workflows.verify.certificate_look import signatures
 from hallmark.workflows.verify.finding import Finding, altered
+from hallmark.workflows.verify.matrix.lone_certificate import contradictions, said_of_matrix
 
 ALTERED = 5
 """It is not what was signed, or not signed by who should have."""
@@ -29,15 +32,64 @@ def verify_certificate(path: Path, keys: Sequence[PublicKey], *, now: datetime |
 
     UsageError for a file that is no certificate.
     """
+    there = _read(path)
+    findings = [*signatures(there.envelope, keys, where=path.name)]
+    if isinstance(there, Certificate):
+        findings += _contradictions(path.name, there)
+        said = _said(there.predicate)
+        stated = _Stated.of_run(there)
+    else:
+        findings += contradictions(path.name, there)
+        said = said_of_matrix(there.predicate)
+        stated = _Stated.of_matrix(there)
+    code, headline = _conclusion(path, stated, findings, keys, now or datetime.now(UTC))
+    return Ended(exit_code=code, lines=(headline, *(f"  {one}" for one in findings), *said))
+
+
+def _read(path: Path) -> Certificate | MatrixCertificate:
+    """UsageError where it is neither of a run nor of a matrix."""
     try:
-        there = read_certificate(path)
+        return read_certificate(path)
     except NoCertificate as exc:
-        raise UsageError(
-            f"is no certificate: it {exc}", where=str(path), hint="name certificate.json, or a run's folder"
-        ) from exc
-    findings = [*signatures(there.envelope, keys, where=path.name), *_contradictions(path.name, there)]
-    code, headline = _conclusion(path, there, findings, keys, now or datetime.now(UTC))
-    return Ended(exit_code=code, lines=(headline, *(f"  {one}" for one in findings), *_said(there.predicate)))
+        try:
+            return read_matrix_certificate(path)
+        except NoCertificate:
+            hint = "name certificate.json, or the folder of a run or a matrix"
+            raise UsageError(f"is no certificate: it {exc}", where=str(path), hint=hint) from exc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stated:
+    """What a certificate says, as far as its end goes by that."""
+
+    verdict: str
+    title: str
+    exit_code: int
+    valid_until: str
+    """Empty where it holds without an end."""
+    is_signed: bool
+
+    @classmethod
+    def of_run(cls, there: Certificate) -> _Stated:
+        stated = there.predicate
+        return cls(
+            verdict=stated.verdict,
+            title=f"{stated.verdict} at tier {stated.grade.tier}" if stated.grade.tier else stated.verdict,
+            exit_code=EXIT_CODES["REJECTED"] if stated.verdict == "REJECTED" else 0,
+            valid_until=stated.valid_until or "no day",
+            is_signed=bool(there.envelope.signatures),
+        )
+
+    @classmethod
+    def of_matrix(cls, there: MatrixCertificate) -> _Stated:
+        stated = there.predicate
+        return cls(
+            verdict=stated.verdict,
+            title=f"{stated.verdict} of {plural(len(stated.cells), 'cell')}",
+            exit_code=stated.exit_code,
+            valid_until=stated.valid_until,
+            is_signed=bool(there.envelope.signatures),
+        )
 
 
 def _contradictions(name: str, there: Certificate) -> Iterator[Finding]:
@@ -60,21 +112,17 @@ def _good(verdict: str) -> bool:
 
 
 def _conclusion(
-    path: Path, there: Certificate, findings: Sequence[Finding], keys: Sequence[PublicKey], now: datetime
+    path: Path, stated: _Stated, findings: Sequence[Finding], keys: Sequence[PublicKey], now: datetime
 ) -> tuple[int, str]:
-    stated = there.predicate
     if any(finding.is_altered for finding in findings):
         return ALTERED, f"ALTERED: {path} is not what was signed, or not signed by who should have"
     until = moment(stated.valid_until)
-    if until is None or now > until:
+    if stated.valid_until and (until is None or now > until):
         return ENDED, f"ENDED: {path} held until {stated.valid_until}"
     if not keys:
-        how = (
-            "nobody signed it" if not there.envelope.signatures else "you were told to trust none of those who say that they did"
-        )
+        how = "nobody signed it" if not stated.is_signed else "you were told to trust none of those who say that they did"
         return _NOT_TRUSTED, f"NOT DECIDED: {path} states {stated.verdict}, and {how} (--key)"
-    tier = f" at tier {stated.grade.tier}" if stated.grade.tier else ""
-    return EXIT_CODES["REJECTED"] if stated.verdict == "REJECTED" else 0, f"SIGNED: {stated.verdict}{tier} - {path}"
+    return stated.exit_code, f"SIGNED: {stated.title} - {path}"
 
 
 def _said(stated: Predicate) -> Iterator[str]:

@@ -20,18 +20,22 @@ from hallmark.workflows.verify.recorded_cell import recorded_cell
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One whole line of records.jsonl."""
+    """One whole line of records.jsonl, or of another chain."""
 
     place: int
     """In the file, from 1."""
     digest: str
     content: Mapping[str, Any]
     """Empty where it is no JSON object."""
+    file: str = RECORDS_FILE
 
     @property
     def name(self) -> str:
-        """What it is about: a check, or a mark of the chain."""
+        """What it is about: a check, a mark of the chain, or an event with its cell."""
         told = self.content.get("check") or self.content.get(CHAIN)
+        if not told and (event := self.content.get("event")):
+            about = self.content.get("cell") or self.content.get("node")
+            told = f"{event}: {about}" if about else event
         return str(told) if told else "no record"
 
     @property
@@ -41,7 +45,7 @@ class Line:
         return number if isinstance(number, int) and not isinstance(number, bool) else 0
 
     def __str__(self) -> str:
-        return f"{RECORDS_FILE} line {self.place} ({self.name})"
+        return f"{self.file} line {self.place} ({self.name})"
 
 
 class RunFolder:
@@ -72,8 +76,7 @@ class RunFolder:
     @cached_property
     def lines(self) -> list[Line]:
         """The whole lines of records.jsonl."""
-        whole = self._content.split(b"\n")[:-1]
-        return [Line(place=place, digest=line_digest(line), content=object_in(line)) for place, line in enumerate(whole, start=1)]
+        return lines_of(self._content)
 
     @property
     def cut_line(self) -> bool:
@@ -113,3 +116,12 @@ class RunFolder:
         if path not in self._digests:
             self._digests[path] = FileDigest.of_file(self.path / path)
         return self._digests[path]
+
+
+def lines_of(content: bytes, *, file: str = RECORDS_FILE) -> list[Line]:
+    """The whole lines of a chain; the part of one behind them is left out."""
+    whole = content.split(b"\n")[:-1]
+    return [
+        Line(place=place, digest=line_digest(line), content=object_in(line), file=file)
+        for place, line in enumerate(whole, start=1)
+    ]

@@ -81,6 +81,11 @@ class Verification:
         return EXIT_CODES["INCONCLUSIVE"] if self.of(Weight.UNDECIDED) else self.report.decision.exit_code
 
     @property
+    def valid_until(self) -> str:
+        """The last day on which it counts; empty where it tells none."""
+        return self.report.valid_until if self.report else ""
+
+    @property
     def headline(self) -> str:
         if self.altered or self.report is None:
             are = "thing is" if len(self.altered) == 1 else "things are"
