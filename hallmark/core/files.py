@@ -106,3 +106,16 @@ def new_folder(parent: Path, name: str) -> Path:
             f"cannot make the artifacts folder: {exc.strerror}", where=str(parent), hint="choose another with --artifacts"
         ) from exc
     raise InfrastructureError("too many runs of one name", where=str(parent / name), hint="choose another --artifacts")
+
+
+def only_folder(path: Path) -> Path:
+    """The folder of exactly that name, made now; UsageError where it is there already."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        require_space(path.parent)
+        path.mkdir()
+    except FileExistsError:
+        raise UsageError("there already, and a run begins in a folder of its own", where=str(path)) from None
+    except OSError as exc:
+        raise InfrastructureError(f"cannot make the run's folder: {exc.strerror}", where=str(path)) from exc
+    return path

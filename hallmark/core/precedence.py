@@ -1,4 +1,4 @@
-"""One precedence for every value of a plan: command line > environment > spec > default. Pure.
+"""One precedence for every value of a plan: command line > lease > environment > spec > default. Pure.
 
 A layer is what one origin says. Each settled value knows its origin and what it overrode; where the environment or the
 command line displaces what a spec says, that is a conflict.
@@ -13,9 +13,10 @@ from typing import Literal
 from hallmark.core.errors import UsageError
 from hallmark.core.redact import MASK, is_secret_name
 
-Origin = Literal["default", "spec", "environment", "command line"]
-STRENGTH: tuple[Origin, ...] = ("default", "spec", "environment", "command line")
-"""Weakest first."""
+Origin = Literal["default", "spec", "environment", "lease", "command line"]
+STRENGTH: tuple[Origin, ...] = ("default", "spec", "environment", "lease", "command line")
+"""Weakest first. A lease says which of a machine's boards are a server's, out of those that the environment lets it have."""
+_OURS = ("default", "spec", "lease")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +84,10 @@ def settle(layers: Sequence[Layer]) -> Settled:
 
 
 def _displaced(said: Sequence[tuple[Origin, str]]) -> tuple[Origin, str] | None:
-    """What the spec (or, where it says nothing, hallmark's default) wanted, if a person or a machine said otherwise."""
+    """What the lease, the spec or, where they say nothing, hallmark's default wanted, if a person or a machine said otherwise."""
     origin, value = said[-1]
-    own = [entry for entry in said if entry[0] in ("default", "spec")]
-    if origin in ("default", "spec") or not own or own[-1][1] == value:
+    own = [entry for entry in said if entry[0] in _OURS]
+    if origin in _OURS or not own or own[-1][1] == value:
         return None
     return own[-1]
 

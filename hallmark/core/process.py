@@ -17,6 +17,8 @@ from hallmark.core import keeper
 
 GRACE_S = 4.0
 """How long SIGTERM may take. Whatever ends pytest, no server may be left five seconds later."""
+ATTEMPT = "HALLMARK_ATTEMPT"
+"""Every process of an attempt at a cell has this variable: what outlives the attempt is found by it (`fleet/leftovers.py`)."""
 _TAIL_BYTES = 16_384
 
 

@@ -6,7 +6,7 @@ A board whose type nobody can name does not count as present: unknown is never a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -55,12 +55,31 @@ class Sight:
     looked: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Boards:
+    """The boards of one kind that a machine has, by their ids in the order of its vendor's tool; and how they were looked for."""
+
+    ids: tuple[str, ...]
+    found: str
+    looked: tuple[str, ...]
+
+
 def detect(spec: Device, seen: Facts | Machine | None = None) -> Presence:
     """Look for a device in collected facts, on a machine, or (by default) on this one. Never raises for what it finds."""
-    how = spec.detect.how
-    here = Machine(Path("/"), timeout_s=LOOK_TIMEOUT_S)
-    sight = _recorded(how, seen) if isinstance(seen, Facts) else _live(how, seen or here)
-    return _cpu(spec.detect, sight) if how == CPU else _boards(spec.detect, sight)
+    how, here = spec.detect.how, seen or Machine(Path("/"), timeout_s=LOOK_TIMEOUT_S)
+    boards = _boards(spec.detect, _recorded(how, here) if isinstance(here, Facts) else _live(how, here))
+    # Sockets and cores are not counted: whatever CPU this process runs on is the device.
+    present = len(boards.ids) >= (1 if how == CPU else spec.detect.count)
+    return Presence(present=present, found=boards.found, looked=boards.looked)
+
+
+def boards_here(kinds: Iterable[Wanted], machine: Machine | None = None) -> Iterator[Boards]:
+    """Of each kind all boards of a machine, by default of this one; no vendor is asked twice."""
+    here, sights = machine or Machine(Path("/"), timeout_s=LOOK_TIMEOUT_S), dict[str, Sight]()
+    for wanted in kinds:
+        if wanted.how not in sights:
+            sights[wanted.how] = _live(wanted.how, here)
+        yield _boards(wanted, sights[wanted.how])
 
 
 def _recorded(how: str, facts: Facts) -> Sight:
@@ -84,21 +103,21 @@ def _cpu_sight(model: str, architecture: str, flags: Sequence[str]) -> Sight:
     return Sight(names=(name,), ids=("cpu",), looked=(f"/proc/cpuinfo: {name}; {' '.join(flags) or 'no wide vectors'}",))
 
 
-def _cpu(wanted: Wanted, sight: Sight) -> Presence:
-    # Sockets and cores are not counted: whatever CPU this process runs on is the device.
-    return Presence(present=_is_board(wanted.board, sight.names[0]), found=sight.names[0], looked=sight.looked)
-
-
-def _boards(wanted: Wanted, sight: Sight) -> Presence:
-    """`count` is of boards, on which there may be several chips."""
+def _boards(wanted: Wanted, sight: Sight) -> Boards:
+    """There may be several chips on one."""
+    if wanted.how == CPU:
+        ids = sight.ids if _is_board(wanted.board, sight.names[0]) else ()
+        return Boards(ids=ids, found=sight.names[0], looked=sight.looked)
     vendor, found = vendor_named(wanted.how), counted(sight.names) or "none"
     pairs = zip(sight.names, sight.ids, strict=True)
     try:
-        boards = {vendor.board_of(identity) for name, identity in pairs if _is_board(wanted.board, name, vendor.revision)}
+        ids = tuple(
+            dict.fromkeys(vendor.board_of(chip) for name, chip in pairs if _is_board(wanted.board, name, vendor.revision))
+        )
     except Exception as exc:  # the file may be a stranger's
         why = f"its boards cannot be counted ({type(exc).__name__}: {exc})"
-        return Presence(present=False, found=found, looked=(*sight.looked, why))
-    return Presence(present=len(boards) >= wanted.count, found=found, looked=sight.looked)
+        return Boards(ids=(), found=found, looked=(*sight.looked, why))
+    return Boards(ids=ids, found=found, looked=sight.looked)
 
 
 def _is_board(board: str, name: str, revision: str = "") -> bool:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     Accelerators = list[dict[str, str]]
     Source = Callable[["Machine"], Accelerators]
     Version = Callable[["Machine"], str]
+    Used = Callable[["Machine"], Mapping[int, float]]
 
 UNKNOWN = "Unknown"
 MOST_BYTES = 4_000_000
@@ -239,6 +240,20 @@ def table(command: str, pattern: str, maker: str = "") -> Source:
     return source
 
 
+def memory_table(command: str, pattern: str) -> Used:
+    """A source of memory in use that is a tool's table: the group `mib` of each row, by its group `number` or by its place."""
+
+    def used(machine: Machine) -> dict[int, float]:
+        tool, *arguments = command.split()
+        text = machine.run(tool, *arguments)
+        rows = [match.groupdict() for match in re.finditer(pattern, text, re.MULTILINE)]
+        if not rows:
+            raise Unavailable(f"{tool}: tells no memory in use{_first_line(text, before=': ')}")
+        return {int(row.get("number") or place): float(row["mib"]) for place, row in enumerate(rows)}
+
+    return used
+
+
 def csv_table(name: str, identity: str) -> str:
     """The pattern of `table` for lines "name, id, memory", of the patterns of the first two."""
     return rf"^\s*(?P<name>{name})\s*,\s*(?P<id>{identity})\s*,\s*(?P<memory>\d.*\S)\s*$"
@@ -296,6 +311,9 @@ class Vendor:
         tool_folders: Sequence[str] = (),
         revision: str = "",
         board_of: Callable[[str], str] = str,
+        visible: Mapping[str, str] | None = None,
+        numbers: Mapping[str, int] | None = None,
+        used: Mapping[str, Used] | None = None,
     ) -> None:
         self.name = name
         """The `how` of its devices in a catalogue."""
@@ -317,6 +335,14 @@ class Vendor:
         """A pattern of what may follow a board's name and not make it another."""
         self.board_of = board_of
         """From an accelerator's id to its board's: those of one board count once. By default they have the same id."""
+        self.visible = dict(visible or {})
+        """Variables that hide other boards from a process: by their names their values, where `{}` is the numbers of those that
+        it may see, such as 0,1. Empty where its boards cannot be hidden.
+        """
+        self.numbers = dict(numbers or {})
+        """How many numbers in a row each board of a kind has there, where that is not one."""
+        self.used = _functions("used", used)
+        """Where the memory in use is asked for, best first, by the tool: MiB by those numbers."""
         self._check()
 
     def _check(self) -> None:
@@ -345,6 +371,16 @@ class Vendor:
             for place in sources
         ]
         return next((values[place] for place in sources if values.get(place)), []), lines
+
+    def numbers_of(self, board: str, slots: Iterable[int]) -> list[int]:
+        """The numbers, among all boards of a machine, of some of one kind."""
+        each = self.numbers.get(board, 1)
+        return [slot * each + part for slot in slots for part in range(each)]
+
+    def memory_used(self, machine: Machine) -> tuple[dict[int, float], list[str]]:
+        """MiB in use by number, of the best source that answers; and a line for each that does not."""
+        values, reasons = gather(self.used, machine.with_tools(self.tool_folders))
+        return next((dict(values[tool]) for tool in self.used if values.get(tool)), {}), list(reasons.values())
 
     def _entries(self, place: str, found: Accelerators) -> Accelerators:
         # Made of texts whatever a source gives: an entry that is no JSON would cost all facts.

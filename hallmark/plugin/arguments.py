@@ -28,11 +28,14 @@ def add_options(parser: pytest.Parser) -> None:
         parser.addini(option.key, option.help, type=_ini_type(option), default=None)
     group.addoption("--hallmark-workflow", metavar="NAME", help=_HIDDEN)
     group.addoption("--hallmark-decisions", metavar="FILE", help=_HIDDEN)
+    group.addoption("--hallmark-run-folder", metavar="FOLDER", help=_OF_CELL)
+    group.addoption("--hallmark-leased", metavar="UNIT [NAME=VALUE ...]", help=_OF_CELL)
     group.addoption("--hallmark-print-plan", action="store_true", help=_HIDDEN)
     parser.addini("hallmark_own_suite", "testpaths hold the suite: the shipped one is not added", type="bool", default=False)
 
 
 _HIDDEN = "for run.py"
+_OF_CELL = "for hallmark run-cell"
 
 
 def add_short_names(parser: pytest.Parser) -> None:

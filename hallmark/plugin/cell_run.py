@@ -12,7 +12,7 @@ from hallmark.core.breaks import OTHER_SUBJECTS_CHECK, Break, measured_subjects,
 from hallmark.core.exchanges import append_exchanges
 from hallmark.core.extensions import extensions
 from hallmark.core.file_digests import digest_folder
-from hallmark.core.files import Hold, new_folder, require_space, write_json, write_text
+from hallmark.core.files import Hold, new_folder, only_folder, require_space, write_json, write_text
 from hallmark.core.operator import operator
 from hallmark.core.own_code import tests_digest
 from hallmark.core.records import MANIFEST_FILE, RECORDS_FILE, Manifest, Record, RecordLog, to_plain, without_secrets
@@ -50,7 +50,8 @@ class RunStamp:
 
 def open_folder(cell: Cell, options: Options, stamp: RunStamp, *, redact: Callable[[str], str]) -> Path:
     """A new folder for `cell`, with its manifest written before anything runs."""
-    folder = new_folder(stamp.artifacts, f"{stamp.utc}-{cell.id}-{options.workflow}")
+    named = f"{stamp.utc}-{cell.id}-{options.workflow}"
+    folder = only_folder(options.run_folder) if options.run_folder else new_folder(stamp.artifacts, named)
     for name in SUBFOLDERS:
         (folder / name).mkdir()
     write_json(folder / MANIFEST_FILE, plain_manifest(cell, options, stamp, redact=redact))

@@ -148,6 +148,7 @@ def make_testbed(
             engine_args=options.engine_args,
             env_vars=options.server_env,
             environment_args=options.environment_args,
+            leased=options.leased,
             device_wait_s=options.device_wait_s,
             server_wait_s=options.server_wait_s,
             strict_config=options.strict_config,

@@ -61,6 +61,10 @@ class Options:
     """Whether clients of the server must show a key or a token."""
     workflow: str
     decisions: str
+    run_folder: Path | None
+    """The new folder that the run of its one cell is to have, in place of one below `artifacts`."""
+    leased: Mapping[str, str] | None
+    """As `LaunchSettings` has it."""
     other_server: tuple[str, ...]
     """Each reason why the server of this run is not the one that the spec describes."""
     narrowed_by: tuple[str, ...]
@@ -117,6 +121,8 @@ def read_options(config: pytest.Config, *, environ: Mapping[str, str], devices: 
         guarded=bool(environ.get(API_KEY_VARIABLE) or environ.get(JWT_VARIABLE)),
         workflow=config.option.hallmark_workflow or "pytest",
         decisions=config.option.hallmark_decisions or "",
+        run_folder=Path(config.option.hallmark_run_folder) if config.option.hallmark_run_folder else None,
+        leased=_leased(config.option.hallmark_leased),
         other_server=_other_server(settings["engine-arg"], server_env),
         narrowed_by=_narrowed_by(config, settings["limit"], settings["smoke"], devices=devices),
         settings=tuple(settings.values()),
@@ -137,6 +143,11 @@ def _settled(config: pytest.Config, environ: Mapping[str, str], *, devices: froz
     if any(s.value and s.origin != "ini" for s in which) or names_in(config.option.markexpr) & devices:
         settings |= {s.name: Setting(s.name, "", "default") for s in which if s.origin == "ini"}
     return settings
+
+
+def _leased(said: str | None) -> dict[str, str] | None:
+    """Behind the unit a variable a word."""
+    return dict(word.split("=", 1) for word in said.split()[1:]) if said else None
 
 
 def _other_server(engine_args: Setting, server_env: Mapping[str, str]) -> tuple[str, ...]:

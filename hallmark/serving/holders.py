@@ -45,7 +45,7 @@ class Note:
             holder=holder,
             since=now,
             pid=os.getpid(),
-            born=_born(os.getpid()),
+            born=born(os.getpid()),
             namespace=_namespace(),
             host=socket.gethostname(),
             run=this_run(),
@@ -83,13 +83,13 @@ def described(path: Path, *, now: float) -> str:
 def _where(note: Note, path: Path) -> str:
     if note.namespace != _namespace():
         return f"pid {note.pid} of another container or machine ({note.host}), which cannot be looked at from here"
-    if note.born and _born(note.pid) == note.born:
-        return f"pid {note.pid}, {_command(note.pid)}"
+    if note.born and born(note.pid) == note.born:
+        return f"pid {note.pid}, {command_of(note.pid)}"
     return f"its pid {note.pid} is gone, but what it left behind is not: {_processes(path)}"
 
 
 def _processes(path: Path) -> str:
-    found = [f"pid {pid}, {_command(pid)}" for pid in _holding(path)]
+    found = [f"pid {pid}, {command_of(pid)}" for pid in _holding(path)]
     return "; ".join(found) or "no process that can be seen from here has it"
 
 
@@ -113,7 +113,8 @@ def _locks(entry: Path, mark: str) -> bool:
     return False
 
 
-def _born(pid: int) -> str:
+def born(pid: int) -> str:
+    """The tick at which a process began, since a pid is given again; empty where there is none."""
     try:
         return (PROC / str(pid) / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
     except (OSError, IndexError):
@@ -128,7 +129,7 @@ def _namespace() -> str:
     return ""
 
 
-def _command(pid: int) -> str:
+def command_of(pid: int) -> str:
     """A process's command line, shortened and without what stands there under a secret's name."""
     try:
         words = (PROC / str(pid) / "cmdline").read_bytes().decode("utf-8", "replace").rstrip("\0").split("\0")

@@ -1,4 +1,8 @@
-"""Devices take turns: while a server holds a device of this machine, the next run that wants it waits and says for whom."""
+"""Devices take turns: while a server holds boards of this machine, the next run that wants them waits and says for whom.
+
+A run by itself holds all boards of its device's unit, so that t3k and n300 exclude each other: `n300.lock`, alone. One that a
+fleet's driver gave slots holds that file with others, and `n300-2.lock` alone.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,8 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hallmark.core.errors import InfrastructureError
@@ -21,26 +26,37 @@ _LOOK_S = 1.0
 """How often the processes of the machine are searched for the holder."""
 
 
-class Lease:
-    """An exclusive hold on a device, as an open lock file: the kernel lets go of it when the last holder is gone.
+@dataclass(frozen=True, slots=True)
+class _Lock:
+    fd: int
+    noted: bool
+    """Whether its file says who holds it: of several holders none would be told by it."""
 
-    Hand `fileno()` down to whatever outlives this process for a moment (the keeper of a server that is being ended),
+    def release(self) -> None:
+        if self.noted:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self.fd, 0)
+        os.close(self.fd)
+
+
+class Lease:
+    """A hold on a device, as open lock files: the kernel lets go of them when the last holder is gone.
+
+    Hand `descriptors` down to whatever outlives this process for a moment (the keeper of a server that is being ended),
     so that the next run starts on a free device.
     """
 
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
+    def __init__(self, locks: Sequence[_Lock]) -> None:
+        self._locks = list(locks)
 
-    def fileno(self) -> int:
-        return self._fd
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        return tuple(lock.fd for lock in self._locks)
 
     def release(self) -> None:
         """Let go; safe to call twice."""
-        if self._fd >= 0:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._fd, 0)
-            os.close(self._fd)
-            self._fd = -1
+        while self._locks:
+            self._locks.pop().release()
 
 
 def lease_of(plan: LaunchPlan, progress: Callable[[str], None]) -> Lease | None:
@@ -50,29 +66,45 @@ def lease_of(plan: LaunchPlan, progress: Callable[[str], None]) -> Lease | None:
     return hold(plan.device, holder=plan.cell, progress=progress, wait_s=plan.device_wait_s)
 
 
-def hold(device: str, *, holder: str, progress: Callable[[str], None], wait_s: float) -> Lease:
-    """Wait at most `wait_s` until `device` is free, and hold it; `progress` hears who has it.
+def hold(unit: str, *, holder: str, progress: Callable[[str], None], wait_s: float, slots: Sequence[int] | None = None) -> Lease:
+    """Wait at most `wait_s` until all boards of `unit` are free, or those `slots` of them, and hold them; `progress` hears who
+    has them, and may raise to end the wait.
 
-    InfrastructureError where it is not free in time, or no lock can be made. What other workers of the same run do with it is
-    part of that run and counts against no limit.
+    InfrastructureError where they are not free in time, or no lock can be made. What other workers of the same run do with them
+    is part of that run and counts against no limit.
     """
-    path = _folder() / f"{device}.lock"
+    names = [unit] if slots is None else [unit, *(f"{unit}-{slot}" for slot in sorted(slots))]
+    lease, locks = None, list[_Lock]()
+    try:
+        for name in names:
+            shared = slots is not None and name == unit
+            locks.append(_lock(name, shared=shared, holder=holder, progress=progress, wait_s=wait_s))
+        lease = Lease(locks)
+    finally:
+        if lease is None:
+            Lease(locks).release()
+    return lease
+
+
+def _lock(name: str, *, shared: bool, holder: str, progress: Callable[[str], None], wait_s: float) -> _Lock:
+    path = lease_folder() / f"{name}.lock"
     fd = _open(path)
     try:
-        if not _taken(fd):
-            _wait(device, path, fd, progress=progress, wait_s=wait_s)
+        if not _taken(fd, shared=shared):
+            _wait(name, path, fd, shared=shared, progress=progress, wait_s=wait_s)
         os.ftruncate(fd, 0)
-        os.pwrite(fd, Note.of_this_process(holder, now=time.time()).written().encode(), 0)
+        if not shared:
+            os.pwrite(fd, Note.of_this_process(holder, now=time.time()).written().encode(), 0)
     except BaseException:
         os.close(fd)
         raise
-    return Lease(fd)
+    return _Lock(fd, noted=not shared)
 
 
-def _wait(device: str, path: Path, fd: int, *, progress: Callable[[str], None], wait_s: float) -> None:
+def _wait(device: str, path: Path, fd: int, *, shared: bool, progress: Callable[[str], None], wait_s: float) -> None:
     began = looked = time.monotonic()
     who = described(path, now=time.time())
-    while not _taken(fd):
+    while not _taken(fd, shared=shared):
         now = time.monotonic()
         if now - looked >= _LOOK_S:
             looked, who = now, described(path, now=time.time())
@@ -96,7 +128,8 @@ def _one_of_us(path: Path) -> bool:
     return bool(note and note.run and note.run == this_run())
 
 
-def _folder() -> Path:
+def lease_folder() -> Path:
+    """Where this machine's runs take turns; InfrastructureError where no such folder can be made."""
     folder = Path(os.environ.get(VARIABLE) or Path(tempfile.gettempdir()) / "hallmark-leases")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,9 +154,9 @@ def _open(path: Path) -> int:
     return fd
 
 
-def _taken(fd: int) -> bool:
+def _taken(fd: int, *, shared: bool) -> bool:
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

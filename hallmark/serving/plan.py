@@ -1,6 +1,6 @@
 """Cell + environment -> LaunchPlan. Pure: reads nothing, starts nothing, changes no environment.
 
-Precedence, as everywhere: command line > environment > spec > default.
+Precedence, as everywhere: command line > lease > environment > spec > default.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from hallmark.core.endpoint import Endpoint
 from hallmark.core.errors import UsageError
 from hallmark.core.precedence import Layer, PlanValue, Settled, grave_warnings, settle
+from hallmark.core.process import ATTEMPT
 from hallmark.core.redact import is_secret_name
 from hallmark.serving.server import DEVICE_WAIT_S, LISTENS_WITHIN_S, LaunchPlan
 from hallmark.specs.cell import Cell
@@ -25,8 +26,10 @@ DEFAULT_VARS = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 ATTACHED_READY_S = 60.0
 """How long a server that runs already may take to become ready, where nobody says that it may take longer."""
 
-_OF_THE_SUITE = re.compile(r"VIRTUAL_ENV|PYTHONPATH|PYTHONHOME|PYTEST_.*|HALLMARK_.*")
-"""Variables that are about the tests; the server that is certified must not hear of them."""
+_OF_THE_SUITE = re.compile(rf"(?!{ATTEMPT}$)(VIRTUAL_ENV|PYTHONPATH|PYTHONHOME|PYTEST_.*|HALLMARK_.*)")
+"""Variables that are about the tests; the server that is certified must not hear of them. By the one that it keeps it is found
+where its attempt was killed.
+"""
 
 Installed = Callable[[Mapping[str, str]], Mapping[str, str] | None]
 """The server's environment -> what is installed for it (distribution -> version), or None where nobody can tell.
@@ -54,6 +57,8 @@ class LaunchSettings:
     """How long a device that is in use is waited for; None for the default."""
     server_wait_s: float | None = None
     """How long a server that runs already may take to listen and to become ready; None for the defaults."""
+    leased: Mapping[str, str] | None = None
+    """The device is held by who started this run: the variables that show its server no other. None where it is not."""
     strict_config: bool = False
     """Stop instead of warning where a spec's value is displaced, or where one had to be guessed."""
 
@@ -111,7 +116,7 @@ def make_plan(
         startup_timeout_s=_startup_timeout_s(cell, settings),
         listen_timeout_s=LISTENS_WITHIN_S if settings.server_wait_s is None else settings.server_wait_s,
         stall_timeout_s=cell.entry.stall_timeout_s,
-        device="" if settings.server_url else cell.device,
+        device="" if settings.server_url or settings.leased is not None else cell.device_spec.detect.unit,
         device_wait_s=DEVICE_WAIT_S if settings.device_wait_s is None else settings.device_wait_s,
         warnings=(*grave, *variables.notices, *open_yet),
     )
@@ -166,11 +171,13 @@ def _named(values: Mapping[str, object]) -> dict[str, str]:
 
 def _variable_layers(wanted: Mapping[str, str], *, settings: LaunchSettings, environ: Mapping[str, str]) -> list[Layer]:
     """The variables that the spec or hallmark wants; one that is set already is kept."""
-    names = {**DEFAULT_VARS, **wanted, **settings.env_vars}
+    leased = settings.leased or {}
+    names = {**DEFAULT_VARS, **wanted, **leased, **settings.env_vars}
     return [
         Layer("default", DEFAULT_VARS),
         Layer("spec", wanted),
         Layer("environment", {name: environ[name] for name in names if name in environ}),
+        Layer("lease", leased),
         Layer("command line", settings.env_vars),
     ]
 

@@ -56,7 +56,7 @@ class LaunchPlan:
     device_wait_s: float = DEVICE_WAIT_S
     """How long the device is waited for while others use it."""
     device: str = ""
-    """The device of this machine that the server takes for itself; empty for one that is elsewhere."""
+    """The boards of this machine that the server takes for itself, by their unit; empty where it takes none or has them."""
     gateway: GatewayPlan | None = None
     """What clients speak to in place of the engine; None where they speak to the engine."""
     container: ContainerPlan | None = None

@@ -72,6 +72,11 @@ class Detection(Strict):
     count: Positive = 1
     """How many chips or boards of it make the device."""
 
+    @property
+    def unit(self) -> str:
+        """What it is counted in: devices of one unit are made of the same boards of a machine."""
+        return self.board or self.how
+
 
 class DeviceSpec(Strict):
     """One device of the catalogue; its name is its pytest marker."""

@@ -181,5 +181,38 @@ def test_a_device_is_there_or_not(root: Path, tools: Path, recorded: str, board:
     assert presence.found != "none"
 
 
+USED = {
+    "nvidia-smi": ("nvidia", "echo '0, 12'; echo '3, 70211'", {0: 12, 3: 70211}),
+    "hl-smi": ("gaudi", "echo '5, 768 MiB'; echo '2, 97012 MiB'", {2: 97012, 5: 768}),
+    "amd-smi": (
+        "amd",
+        """echo '{"gpu_data": [{"gpu": 1, "mem_usage": {"used_vram": {"value": 283, "unit": "MB"}}}]}'""",
+        {1: 283},
+    ),
+    "rocm-smi": ("amd", """echo '{"card0": {"VRAM Total Used Memory (B)": "296747008"}}'""", {0: 283}),
+    "npu-smi": ("ascend", f"cat '{RECORDED}/npu-smi-910c.txt'", {0: 3419, 1: 2874}),
+}
+"""Tool -> its vendor, what it is made to print, and the MiB in use. Only npu-smi's is a recording."""
+
+
+@pytest.mark.parametrize("name", USED)
+def test_the_memory_in_use_is_told_by_the_numbers_of_boards(root: Path, tools: Path, name: str) -> None:
+    vendor, script, expected = USED[name]
+    fakes.tool(tools, name, script)
+    used, reasons = vendor_named(vendor).memory_used(fakes.machine(root, tools))
+    assert used == expected
+    assert (reasons == []) == (vendor != "amd"), "the other tool of AMD is not there, which is told"
+
+
+@pytest.mark.parametrize(
+    ("script", "why"), [("exit 9", "nvidia-smi: exit code 9"), ("echo off", "nvidia-smi: tells no memory in use")]
+)
+def test_a_tool_that_tells_no_memory_says_why(root: Path, tools: Path, script: str, why: str) -> None:
+    fakes.tool(tools, "nvidia-smi", script)
+    used, (reason,) = vendor_named("nvidia").memory_used(fakes.machine(root, tools))
+    assert used == {}
+    assert reason.startswith(why)
+
+
 def test_every_vendor_that_can_be_looked_for_is_one_of_the_catalogue() -> None:
     assert set(detection_names()) == {"cpu", "tenstorrent", "nvidia", "amd", "ascend", "gaudi", "spyre"}

@@ -11,7 +11,7 @@ if __name__ == "__main__":
     lease = hold(sys.argv[1], holder="the other run", progress=lambda _: None, wait_s=0)
     if "leaves-a-child" in sys.argv:
         quiet = subprocess.DEVNULL
-        child = subprocess.Popen(["sleep", "600"], pass_fds=[lease.fileno()], stdin=quiet, stdout=quiet, stderr=quiet)
+        child = subprocess.Popen(["sleep", "600"], pass_fds=lease.descriptors, stdin=quiet, stdout=quiet, stderr=quiet)
         print(child.pid)
     else:
         print("held", flush=True)

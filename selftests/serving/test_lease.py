@@ -83,8 +83,8 @@ def test_other_devices_do_not_wait() -> None:
 def test_a_lease_outlives_its_process_while_the_keeper_ends_the_server(tmp_path: Path) -> None:
     """Handed down, it is not free before the last of the server's processes is gone."""
     lease = hold("t3k", holder="this run", progress=lambda _: None, wait_s=0)
-    process = KeptProcess(["sleep", "60"], env=dict(os.environ), log_path=tmp_path / "log", held=[lease.fileno()])
-    os.close(os.dup(lease.fileno()))
+    process = KeptProcess(["sleep", "60"], env=dict(os.environ), log_path=tmp_path / "log", held=lease.descriptors)
+    os.close(os.dup(lease.descriptors[0]))
     lease.release()
     waiter = Waiter("t3k")
     assert comes_true(lambda: bool(waiter.said)), "it was free although the server ran"
@@ -190,3 +190,47 @@ def test_another_runs_worker_is_no_worker_of_ours(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PYTEST_XDIST_TESTRUNUID", "another run")
     refusal()
     other.communicate()
+
+
+# -- slots -------------------------------------------------------------------------------------------------------------
+
+
+def test_slots_of_one_unit_leave_each_other_alone() -> None:
+    leases = [hold("n300", holder=f"cell {slot}", progress=pytest.fail, wait_s=0, slots=[slot]) for slot in (2, 0)]
+    more = hold("n300", holder="another", progress=pytest.fail, wait_s=0, slots=[1, 3])
+    for lease in (*leases, more):
+        lease.release()
+
+
+def test_a_slot_that_is_taken_is_waited_for_and_nothing_is_held_meanwhile() -> None:
+    lease = hold("n300", holder="cell one", progress=pytest.fail, wait_s=0, slots=[1])
+    with pytest.raises(InfrastructureError, match="not free after 0 s, held by cell one since 20") as caught:
+        hold("n300", holder="cell two", progress=lambda _: None, wait_s=0, slots=[0, 1])
+    assert caught.value.where == "n300-1"
+    hold("n300", holder="cell three", progress=pytest.fail, wait_s=0, slots=[0]).release()
+    lease.release()
+    hold("n300", holder="cell two", progress=pytest.fail, wait_s=0, slots=[0, 1]).release()
+
+
+def test_a_run_by_itself_waits_for_slots_and_they_for_it() -> None:
+    """So a t3k and one of its n300 exclude each other."""
+    lease = hold("n300", holder="a slot", progress=pytest.fail, wait_s=0, slots=[1])
+    assert f"held by a run that left no note of itself: pid {os.getpid()}, " in refusal("n300")
+    lease.release()
+    whole = hold("n300", holder="all of it", progress=pytest.fail, wait_s=0)
+    with pytest.raises(InfrastructureError, match="not free after 0 s, held by all of it since 20"):
+        hold("n300", holder="a slot", progress=lambda _: None, wait_s=0, slots=[3])
+    whole.release()
+    hold("n300", holder="a slot", progress=pytest.fail, wait_s=0, slots=[3]).release()
+
+
+def test_whoever_waits_may_be_called_off() -> None:
+    lease = hold("n300", holder="all of it", progress=pytest.fail, wait_s=0)
+
+    def call_off(_: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        hold("n300", holder="a slot", progress=call_off, wait_s=60, slots=[3])
+    lease.release()
+    hold("n300", holder="all of it", progress=pytest.fail, wait_s=0).release()

@@ -22,6 +22,20 @@ def rocm_smi(machine: Machine) -> list[dict[str, str]]:
     return [accelerator(str(row["card series"]), card) for card, row in series.items()]
 
 
+def amd_smi_used(machine: Machine) -> dict[int, float]:
+    """MiB of each GPU's memory in use."""
+    answer = tool_json(machine, "amd-smi", "metric", "--mem-usage", "--json")
+    rows = answer.get("gpu_data", []) if isinstance(answer, dict) else answer
+    return {int(row["gpu"]): float(row["mem_usage"]["used_vram"]["value"]) for row in rows}
+
+
+def rocm_smi_used(machine: Machine) -> dict[int, float]:
+    """MiB of each card's memory in use."""
+    cards = tool_json(machine, "rocm-smi", "--showmeminfo", "vram", "--json")
+    used = {card: {key.lower(): value for key, value in row.items()} for card, row in cards.items() if card.startswith("card")}
+    return {int(card[4:]): float(row["vram total used memory (b)"]) / 2**20 for card, row in used.items()}
+
+
 VENDOR = Vendor(
     "amd",
     sources={"amd-smi": amd_smi, "rocm-smi": rocm_smi},
@@ -32,4 +46,6 @@ VENDOR = Vendor(
     },
     variables=("HIP_", "ROCR_", "ROCM_"),
     tool_folders=("/opt/rocm/bin",),
+    visible={"ROCR_VISIBLE_DEVICES": "{}"},  # what AMD advises on Linux; HIP_VISIBLE_DEVICES would count within it once more
+    used={"amd-smi": amd_smi_used, "rocm-smi": rocm_smi_used},
 )

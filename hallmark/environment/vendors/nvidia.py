@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hallmark.environment.machine import Machine, Vendor, accelerator, csv_table, first, search, table
+from hallmark.environment.machine import Machine, Vendor, accelerator, csv_table, first, memory_table, search, table
 
 FOLDER = "/proc/driver/nvidia/gpus"
 
@@ -34,4 +34,12 @@ VENDOR = Vendor(
     },
     variables=("CUDA_", "NVIDIA_", "NCCL_"),
     tool_folders=("/usr/local/cuda/bin",),
+    # By itself CUDA numbers the fastest first, nvidia-smi by the bus.
+    visible={"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": "{}"},
+    used={
+        "nvidia-smi": memory_table(
+            "nvidia-smi --query-gpu=index,memory.used --format=csv,noheader,nounits",
+            r"^\s*(?P<number>\d+)\s*,\s*(?P<mib>\d+)\s*$",
+        ),
+    },
 )

@@ -42,5 +42,7 @@ VENDOR = Vendor(
         "tt-smi": first(("tt-smi -s", r'"tt_smi":\s*"(\d[\w.]*)"')),
     },
     variables=("TT_", "WH_ARCH", "MESH_", "ARCH_NAME"),
+    visible={"TT_VISIBLE_DEVICES": "{}"},  # the nodes of the driver: one for each board, also for the two chips of an n300
+    numbers={"p300": 2},
     revision="[a-d]?",  # p150a, p150b and p150c are all a p150 (but an A10G is no A10)
 )

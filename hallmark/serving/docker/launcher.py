@@ -58,7 +58,7 @@ class DockerLauncher(Launcher):
 def _run(client: docker.DockerClient, plan: LaunchPlan, container_plan: ContainerPlan, lease: Lease | None) -> DockerServer:
     """The container created and started under a leash; LaunchError, nothing left, where Docker refuses."""
     name = f"hallmark-{uuid.uuid4().hex[:12]}"
-    leash = Leash(name, held=[lease.fileno()] if lease else [])
+    leash = Leash(name, held=lease.descriptors if lease else ())
     try:
         container = client.containers.create(
             container_plan.image,

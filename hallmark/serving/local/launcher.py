@@ -98,7 +98,7 @@ class LocalLauncher(Launcher):
     def _start(self, plan: LaunchPlan, progress: Callable[[str], None], lease: Lease | None) -> RunningServer:
         require_free_port(plan.endpoint.base_url)
         began = time.monotonic()
-        process = KeptProcess(plan.argv, env=plan.env, log_path=plan.log_path, held=[lease.fileno()] if lease else [])
+        process = KeptProcess(plan.argv, env=plan.env, log_path=plan.log_path, held=lease.descriptors if lease else ())
         startup = Startup(plan, Movement(plan.log_path, caches(plan.env)), progress)
         try:
             reason = wait_until_ready(
