@@ -28,6 +28,7 @@ from hallmark.workflows import (
     keygen_command,
     open_command,
     reference_command,
+    run_cell_command,
     run_command,
     verify_command,
 )
@@ -111,6 +112,9 @@ COMMANDS = {
     ),
     "keygen": Command(
         help="make a key that certificates are signed with", make_parser=keygen_command.make_parser, run=keygen_command.run
+    ),
+    "run-cell": Command(
+        help="run one cell as one process, as a fleet does", make_parser=run_cell_command.make_parser, run=run_cell_command.run
     ),
     "open": Command(help="show the newest report in the browser", make_parser=open_command.make_parser, run=open_command.run),
     "completion": Command(help="let a shell complete commands and names", make_parser=completion.make_parser, run=_completion),

@@ -27,7 +27,7 @@ class Says(StrEnum):
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     UNDECIDED = "undecided"
-    """Incomplete, inconclusive, or narrowed."""
+    """Incomplete, inconclusive, narrowed, or with a check that could not be carried out: what the run itself says of it stays."""
     VOID = "void"
     """The machine, the device or the node's canary spoilt it; tried again once, elsewhere."""
     REFUSED = "refused"
@@ -91,6 +91,8 @@ class Outcome(_Kept):
     """By its monotonic clock."""
     node_fault: str = ""
     """What the canary found wrong with the node, before or after; empty where all was well."""
+    leftovers: tuple[str, ...] = ()
+    """What earlier attempts had left running there, which was ended before this one began."""
 
 
 Kept = TypeVar("Kept", Order, Outcome)

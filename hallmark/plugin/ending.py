@@ -93,6 +93,7 @@ class Ending:
                 {
                     "cell": report.cell,
                     "folder": str(runs[report.cell].folder),
+                    "outcome": report.decision.outcome,
                     "title": report.decision.title,
                     "headline": report.decision.headline,
                     "exit_code": report.decision.exit_code,

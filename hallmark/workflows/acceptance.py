@@ -13,18 +13,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from hallmark.core.exit_codes import worst_exit_code
+from hallmark.core.exit_codes import of_pytest, run_exit_code, unexplained
 from hallmark.core.parts import PARTS, SMOKE_PASSED
 from hallmark.core.signals import ENDING, INTERRUPTED, heeded, held_back, leave_lost_terminal
 
 WORKFLOWS = ("release", *PARTS)
 """A part never certifies."""
-
-_OF_PYTEST = {2: 3, 3: 3, 4: 2, 5: 4, INTERRUPTED: INTERRUPTED}
-"""2 without a signal: a test file that cannot be collected."""
-_CRASHED = 3
-_INFRASTRUCTURE = 3
-_UNDECIDED = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +38,7 @@ def show_plans(workflow: str, arguments: Sequence[str], *, root: Path) -> Ended:
     """Let the same pytest print how the run's servers would be started; it does nothing else."""
     code, found = _decided(workflow, ["--hallmark-print-plan", *arguments], root)
     error = found["error"]
-    return Ended(exit_code=error["exit_code"] if error else _OF_PYTEST.get(code, code), lines=())
+    return Ended(exit_code=error["exit_code"] if error else of_pytest(code) if code else 0, lines=())
 
 
 def _decided(workflow: str, arguments: Sequence[str], root: Path) -> tuple[int, dict[str, Any]]:
@@ -78,21 +72,15 @@ def _run(command: list[str], root: Path) -> int:
 
 
 def _conclude(code: int, found: dict[str, Any]) -> Ended:
-    cells, error = found["cells"], found["error"]
+    cells, decided = found["cells"], run_exit_code(code, found)
     lines = [line for cell in cells for line in (f"report: {cell['folder']}/report.html", _verdict(cell, many=len(cells) > 1))]
-    codes = [cell["exit_code"] for cell in cells]
-    if error:
-        # What could not be carried out for that reason needs no code of its own.
-        codes = [*(code for code in codes if code != _INFRASTRUCTURE), error["exit_code"]]
-    elif code and (code == _CRASHED or not any(codes)):
-        # pytest is unhappy and no cell says why: a failing test of somebody's own, a crash, nothing collected.
-        codes.append(_OF_PYTEST.get(code, INTERRUPTED if code < 0 else 1))
+    if unexplained(code, found):
         by_signal = code == INTERRUPTED or -code in ENDING
         end = "INTERRUPTED - The run was stopped before its report." if by_signal else f"not accepted (pytest ended with {code})"
         lines.append(f"verdict: {end}")
-    if cells and not any(codes) and all(cell["title"] == "SMOKE PASSED" for cell in cells):
+    if cells and not decided and all(cell["title"] == "SMOKE PASSED" for cell in cells):
         lines.append(SMOKE_PASSED)
-    return Ended(exit_code=worst_exit_code(codes or [_UNDECIDED]), lines=tuple(lines))
+    return Ended(exit_code=decided, lines=tuple(lines))
 
 
 def _verdict(cell: dict[str, Any], *, many: bool) -> str:
