@@ -8,12 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
-from hallmark.core.process import tail
 from hallmark.core.verdict import Verdict
-from selftests.core.polling import comes_true
 from selftests.gateway.real_engine import MODEL, Vllm
 from selftests.server.checking import Suite, checks_in
 from selftests.server.rewriting import rewritten
@@ -53,18 +50,10 @@ CHECKS = {name.removeprefix("server."): one for name, one in checks_in(*FILES).i
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     vllm = Vllm(tmp_path_factory.mktemp("vllm"), os.environ["HALLMARK_SERVER_PYTHON"])
     try:
-        assert comes_true(lambda: vllm.process.ended.is_set() or _is_healthy(vllm.url), within_s=300), tail(vllm.log_path)
-        assert not vllm.process.ended.is_set(), tail(vllm.log_path)
+        vllm.require_healthy()
         yield vllm.url
     finally:
         vllm.process.stop()
-
-
-def _is_healthy(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health", trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
 
 
 @pytest.fixture(scope="module")
