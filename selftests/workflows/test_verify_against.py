@@ -105,6 +105,18 @@ def test_other_weights_on_its_machine_are_stale(measured: Path, tmp_path: Path) 
     assert (code, lines[0]) == (OUTDATED, f"STALE: weights: config.json in {tmp_path} is not what was measured")
 
 
+def test_the_weights_of_another_folder_than_the_servers_show_nothing(measured: Path, tmp_path: Path) -> None:
+    """Whoever names the folder that was measured, and not the one that is read."""
+    write(tmp_path / "w" / "config.json", {"hidden_size": 1})
+    weights = measured.with_name("weights")
+    with running(model=tmp_path, served_model_name=MODEL) as server:
+        told = {one.what: one for one in found(measured, server, weights)}["weights"]
+        assert agreements(found(measured, server, tmp_path.joinpath("..", tmp_path.name, "w")))["weights"] is Agreement.STALE
+    assert (told.agreement, told.told.partition(", and ")[2]) == (Agreement.UNTOLD, f"the server says that it reads {tmp_path}")
+    with running(model=weights, served_model_name=MODEL) as server:
+        assert agreements(found(measured, server, weights))["weights"] is Agreement.SAME
+
+
 def test_what_a_server_does_not_tell_is_said(measured: Path) -> None:
     """By its name and its version alone it may have other weights: that is not decided, unless those are read."""
     with running("offers-only=completions") as server:

@@ -70,7 +70,7 @@ def held_against(folder: Path, url: str, weights: Path | None) -> list[Compariso
     with WireClient(url.rstrip("/"), run.model, api_key=os.environ.get(KEY_VARIABLE, "")) as client:
         models = _models(client, url)
         found = [_version(run, client), *_model(run, models), *_arguments(run, url), _fingerprint(run, client)]
-    return [*found, _weights(run, weights)]
+    return [*found, _weights(run, weights, root=str(models.get(run.model, {}).get("root") or ""))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +199,8 @@ def _short(found: Fingerprint) -> Fingerprint:
     return replace(found, probes={name: probe for name, probe in found.probes.items() if name != LONG})
 
 
-def _weights(run: _Measured, folder: Path | None) -> Comparison:
+def _weights(run: _Measured, folder: Path | None, *, root: str) -> Comparison:
+    """`root`: where the server says that its weights are; in a container that may be no place of this machine."""
     what = _WEIGHTS
     measured = run.subjects.of_kind("weights")
     if folder is None:
@@ -211,6 +212,8 @@ def _weights(run: _Measured, folder: Path | None) -> Comparison:
     except Inconclusive as exc:
         raise UsageError(str(exc), where="--against-weights", hint="name the folder of the weights") from exc
     before, now = (_digests(one) for one in (measured[0].detail, detail))
+    if before == now and Path(root).is_absolute() and Path(root).is_dir() and not Path(root).samefile(folder):
+        return _untold(what, f"what was measured lies in {folder}, and the server says that it reads {root}")
     if before == now:
         return _same(what, f"sha256:{measured[0].sha256}, as in {folder}")
     other = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
