@@ -60,7 +60,7 @@ def agreements(compared: list[Comparison]) -> Agreements:
 def ended(compared: list[Comparison], *, code: int = 0, folder: Path = Path("run"), today: str = "") -> tuple[int, list[str]]:
     """As `hallmark verify` ends after a verification that ended with `code`."""
     report = load(folder) if (folder / "manifest.json").is_file() else None
-    verification: Any = SimpleNamespace(exit_code=code, folder=folder, report=report)
+    verification = SimpleNamespace(exit_code=code, folder=folder, valid_until=report.valid_until if report else "")
     last = timely(verification, ("VERIFIED: ACCEPTED",), compared, url="http://there", today=today)
     return last.exit_code, list(last.lines)
 
