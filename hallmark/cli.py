@@ -26,6 +26,7 @@ from hallmark.workflows import (
     history_command,
     init_command,
     keygen_command,
+    matrix_command,
     open_command,
     reference_command,
     run_cell_command,
@@ -91,6 +92,9 @@ def _completion(options: argparse.Namespace) -> Ended:
 COMMANDS = {
     "init": Command(help="write the spec of a model of your own", make_parser=init_command.make_parser, run=init_command.run),
     "run": Command(help="certify a model, or serve it, or render a run again", make_parser=run_command.make_parser, run=_run),
+    "matrix": Command(
+        help="run many cells, here or over a cluster", make_parser=matrix_command.make_parser, run=matrix_command.run
+    ),
     "specs": Command(help="list, show, match, check and convert model specs", make_parser=_specs_parser, run=_specs),
     "plan": Command(help="say what a run will be able to show", make_parser=_plan_parser, run=_plan),
     "ab": Command(help="show that a candidate is as fast as a baseline", make_parser=ab_command.make_parser, run=ab_command.run),

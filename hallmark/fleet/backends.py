@@ -54,13 +54,15 @@ class Backend(Protocol):
     """Runs attempts on nodes. A call does not wait for a cell, and never raises for what became of one."""
 
     name: str
+    elastic: bool
+    """Whether nodes may come that are not there yet: then a cell waits for one, elsewhere it is not run."""
 
     def offer(self) -> Sequence[Node]:
         """The nodes that are there now. InfrastructureError where the engine itself is not reached."""
 
     def start(self, placed: Placed) -> str:
         """Have `hallmark run-cell FOLDER/cell.json --out FOLDER` started on that node; returns what the attempt is known by
-        there, which a later driver understands, too."""
+        there, which a later driver understands, too. InfrastructureError where it cannot be started there."""
 
     def poll(self, handles: Sequence[str]) -> Mapping[str, Poll]:
         """Where each is; one that the engine knows nothing of (any more) is ENDED."""

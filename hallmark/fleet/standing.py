@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from hallmark.fleet.journal import Ended, Event, Lost, NodeLost, NotRun, Quarantined, Started
+from hallmark.fleet.journal import Ended, Event, Lost, NodeLost, NotRun, Quarantined, Resumed, Started
 from hallmark.fleet.order import Outcome, Says
 
 TRIES = 2
@@ -31,6 +31,8 @@ class Attempt:
     """Why it was given up."""
     blameless: bool = False
     """Whether its node had no part in that."""
+    forgiven: bool = False
+    """Whether somebody went on with the matrix since, who has seen to the nodes."""
 
     @property
     def open(self) -> bool:
@@ -49,7 +51,7 @@ class Attempt:
     @property
     def blames_node(self) -> bool:
         """Whether it counts against its node: a canary found a fault, or it was spoilt there."""
-        return self.spoilt or (self.outcome is not None and bool(self.outcome.node_fault))
+        return not self.forgiven and (self.spoilt or (self.outcome is not None and bool(self.outcome.node_fault)))
 
 
 @dataclass(kw_only=True)
@@ -87,7 +89,7 @@ class Standing:
 
     cells: dict[str, CellStanding]
     quarantined: dict[str, str] = field(default_factory=dict)
-    """Node -> why."""
+    """Node -> why; empty again once somebody goes on with the matrix."""
     nodes_lost: list[tuple[str, str]] = field(default_factory=list)
     """(node, why), in order."""
 
@@ -102,6 +104,10 @@ class Standing:
                 self.quarantined[event.node] = event.reason
             case NodeLost():
                 self.nodes_lost.append((event.node, event.reason))
+            case Resumed():
+                self.quarantined.clear()
+                for one in (one for cell in self.cells.values() for one in cell.attempts):
+                    one.forgiven = True
             case Started() | Ended() | Lost() | NotRun() if event.cell in self.cells:
                 _tell(self.cells[event.cell], event)
             case _:

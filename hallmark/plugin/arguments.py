@@ -30,12 +30,14 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption("--hallmark-decisions", metavar="FILE", help=_HIDDEN)
     group.addoption("--hallmark-run-folder", metavar="FOLDER", help=_OF_CELL)
     group.addoption("--hallmark-leased", metavar="UNIT [NAME=VALUE ...]", help=_OF_CELL)
+    group.addoption("--hallmark-cells", metavar="FILE", help=_OF_MATRIX)
     group.addoption("--hallmark-print-plan", action="store_true", help=_HIDDEN)
     parser.addini("hallmark_own_suite", "testpaths hold the suite: the shipped one is not added", type="bool", default=False)
 
 
 _HIDDEN = "for run.py"
 _OF_CELL = "for hallmark run-cell"
+_OF_MATRIX = "for hallmark matrix"
 
 
 def add_short_names(parser: pytest.Parser) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hallmark import __version__
 from hallmark.core.errors import UsageError
+from hallmark.core.files import write_json
 from hallmark.core.wording import plural
 from hallmark.plugin.cells import REF, in_order, parametrise, refer, take_measured
 from hallmark.plugin.decisions import stopped
@@ -62,10 +64,12 @@ class Collection:
         # What is collected lives until the end. Ten thousand checks would cost each full garbage collection a tenth
         # of a second and more: one before each perf window, and three at exit.
         gc.freeze()
+        collected = dict.fromkeys(ref.cell for item in session.items if (ref := item.stash.get(REF, None)))
+        if path := self._session.config.option.hallmark_cells:
+            write_json(Path(path), list(collected))
         if not self._session.writes:
             return
         # Of a whole run each cell has its manifest, also one that a conftest left no test of.
-        collected = dict.fromkeys(ref.cell for item in session.items if (ref := item.stash.get(REF, None)))
         for cell in collected if self._session.options.narrowed_by else self._session.cells:
             self._folders.run_of(cell)
 

@@ -49,7 +49,7 @@ def make_parser(program: str) -> argparse.ArgumentParser:
         help="release; a part: spec, tests, evals, benchmarks; server; reports",
     )
     for option in OPTIONS:
-        _add(parser, option)
+        add_option(parser, option)
     parser.add_argument("--docker", action="store_true", help="the same as --server docker")
     parser.add_argument("--workflow-args", nargs="+", default=[], metavar="K=V", help="--engine-arg for several at once")
     for name, variable in SECRETS.items():
@@ -60,7 +60,8 @@ def make_parser(program: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _add(parser: argparse.ArgumentParser, option: Option) -> None:
+def add_option(parser: argparse.ArgumentParser, option: Option) -> None:
+    """As the table has it."""
     names = {option.name: help_of(option), **dict.fromkeys(option.aliases, argparse.SUPPRESS)}
     for name, said in names.items():
         if option.metavar:

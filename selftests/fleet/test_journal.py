@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 
 from hallmark.core.errors import InfrastructureError, UsageError
-from hallmark.fleet.journal import Began, Ended, Event, Finished, Journal, Lost, NotRun, Quarantined, Started, read_events
+from hallmark.fleet.journal import (
+    Began,
+    Ended,
+    Event,
+    Finished,
+    Journal,
+    Lost,
+    NotRun,
+    Quarantined,
+    Resumed,
+    Started,
+    read_events,
+)
 from hallmark.fleet.matrix_file import EVENTS_FILE, MATRIX_FILE, MatrixPlan, PlannedCell, read_plan, write_plan
 from hallmark.fleet.order import Outcome, Says
 from hallmark.fleet.standing import standing_of
@@ -143,6 +155,16 @@ def test_what_counts_against_a_node() -> None:
     standing = standing_of(["c"], (*spoilt, began(3), lost(3, blameless=True)))
     assert standing.faults() == {"a": 2}
     assert not standing_of(["c"], (began(), ended(Says.REJECTED))).faults()
+
+
+def test_who_goes_on_with_it_has_seen_to_its_nodes() -> None:
+    """A node that was mended takes cells again; what was tried stays tried."""
+    before = (began(), ended(Says.VOID), Quarantined(at=AT, node="a", reason="it was void"))
+    standing = standing_of(["c"], (*before, Resumed(at=AT, host="here", pid=2)))
+    assert not standing.quarantined
+    assert not standing.faults()
+    assert standing.cells["c"].tries_left == 1
+    assert standing_of(["c"], before).quarantined == {"a": "it was void"}
 
 
 def test_a_cell_that_is_begun_after_all_is_run() -> None:

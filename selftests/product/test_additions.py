@@ -64,6 +64,16 @@ ADDITIONS = {
         new='"docker", "attach", "acme")',
         seen="kinds['acme'].make_launcher() and kinds['acme'].site_class()",
     ),
+    "fleet engine": Addition(
+        file="hallmark/fleet/acme.py",
+        text='"""Acme."""\n\nfrom hallmark.fleet.engines import Site\nfrom hallmark.fleet.local import LocalBackend\n\n\n'
+        'class AcmeBackend(LocalBackend):\n    """As this machine."""\n\n    name = "acme"\n\n\n'
+        "def opened(site: Site) -> AcmeBackend:\n    return AcmeBackend(site.spec_dirs, {})\n",
+        where="hallmark/fleet/engines.py",
+        old='    "local": "hallmark.fleet.local:opened",\n',
+        new='    "local": "hallmark.fleet.local:opened",\n    "acme": "hallmark.fleet.acme:opened",\n',
+        seen="engine('acme').name == 'acme'",
+    ),
     "renderer": Addition(
         file="hallmark/report/render_csv.py",
         text='"""CSV."""\n\n\ndef render_csv(report):\n'
@@ -92,9 +102,14 @@ from hallmark.report.render import renderers
 from hallmark.serving.launchers import launcher_kinds
 from hallmark.specs.catalogue import Selection, load_catalogue
 from hallmark.specs.checks import demanded
+from hallmark.fleet.engines import ENGINES, Site
 
 kinds = {kind.name: kind for kind in launcher_kinds()}
 (cell,) = load_catalogue([CATALOGUE]).select(Selection(models=("hallmark-tiny",), device="cpu"))
+
+
+def engine(name):
+    return named(ENGINES[name])(Site(address="", folder=CATALOGUE, spec_dirs=(CATALOGUE,), units=frozenset()))
 
 
 def seen(expression):

@@ -61,6 +61,7 @@ RUN_BY = {
     "python3 run.py --workflow server --model hallmark-tiny": IN_CI,
     "python3 run.py --workflow release --model hallmark-tiny --docker": IN_CI,
     "python3 run.py --workflow server --model hallmark-tiny --print-plan": IN_CI,
+    "hallmark matrix --model 'Llama-*' --device n300 --device t3k": HERE,
     "hallmark open": OPEN,
     "hallmark history artifacts": HISTORY,
     "hallmark compare artifacts/OLD artifacts/NEW": COMPARED,
@@ -79,12 +80,14 @@ ENDINGS = {
     "pytest -m t3k --model Llama-3.3-70B": Ending(1, "no t3k here"),
     "pytest -m t3k --model Llama-3.3-70B --collect-only": Ending(0, "test_health[id_tt-transformers_Llama-3.3-70B_t3k]"),
     "pytest --server-python=/opt/vendor/bin/python": Ending(4, "--server-python /opt/vendor/bin/python: no such interpreter"),
+    "hallmark matrix --model 'Llama-*' --device n300 --device t3k": Ending(2, "cannot be placed"),
     "hallmark completion bash": Ending(0, "complete -o bashdefault"),
     "hallmark specs list": Ending(0, "hallmark-tiny"),
 }
 ABSENT = {
     "pytest -m t3k --model Llama-3.3-70B": Path("/dev/tenstorrent"),
     "pytest --server-python=/opt/vendor/bin/python": Path("/opt/vendor/bin/python"),
+    "hallmark matrix --model 'Llama-*' --device n300 --device t3k": Path("/dev/tenstorrent"),
 }
 """What has to be absent for the ending above."""
 PARTS = {
