@@ -26,7 +26,7 @@ def _say(text: str) -> None:
 
 def main() -> int:
     """Build the suite's environment if it is not there yet, and hand over to it."""
-    plan = EnvironmentPlan(requirements=(), editable=ROOT, extras=("selftest", "downloads", "docker", "signing", "pkcs11"))
+    plan = EnvironmentPlan(requirements=(), editable=ROOT, extras=("selftest", "downloads", "docker", "signing", "pkcs11", "ray"))
     try:
         EndSignals().take()
         python = ensure(plan, ROOT / ".venv", log=_say, tools=ROOT / ".hallmark" / "tools")

@@ -40,7 +40,9 @@ ROOT = Path(__file__).resolve().parents[1]
 """The checkout, for run.py."""
 _MOST_WORKERS = 4
 """Of the project's own tests: whole commands among them start several processes each."""
-_BY_DEFAULT = "not long and not browser and not prometheus and not docker and not wheel and not catalogue and not server"
+_BY_DEFAULT = (
+    "not long and not browser and not prometheus and not docker and not wheel and not catalogue and not ray and not server"
+)
 """Which of the project's own tests run by default: those that need nothing but Python, and no more than seconds."""
 
 

@@ -23,6 +23,7 @@ ENVIRONMENTS = {
     "prometheus": "prometheus",
     "wheel": "wheel",
     "catalogue": "catalogue",
+    "ray": "ray",
     "long": "long",
 }
 """Marker -> tox environment that runs the tests that carry it; of two markers, the first here counts."""

@@ -258,7 +258,9 @@ def test_the_self_tests_need_by_default_and_keep_what_they_compile(
     assert cli.checkout(["--self-test", "--", "-m", "docker"]) == 5
     ((command, env),) = started
     chosen = [word for flag, word in itertools.pairwise(command) if flag == "-m"]
-    by_default = "not long and not browser and not prometheus and not docker and not wheel and not catalogue and not server"
+    by_default = (
+        "not long and not browser and not prometheus and not docker and not wheel and not catalogue and not ray and not server"
+    )
     assert chosen == ["pytest", by_default, "docker"], "the last one wins"
     assert "PYTHONDONTWRITEBYTECODE" not in env
     assert ("PYTHONPYCACHEPREFIX" in env) == bool(image_says)

@@ -1,0 +1,129 @@
+"""How a driver asks the process that has Ray's library, and what it makes of one that ends or hangs: a made-up one does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hallmark.core.errors import InfrastructureError, UsageError
+from hallmark.fleet import ray_backend
+from hallmark.fleet.backends import Poll, State
+from hallmark.fleet.ray_backend import RayBackend
+
+_LIBRARY = """
+import os, pathlib, sys, time
+
+def init(**options):
+    assert options["address"] == "auto"
+    print("Ray prints what it likes")
+
+class _Context:
+    def get_node_id(self):
+        return "home"
+
+def get_runtime_context():
+    return _Context()
+
+def nodes():
+    home = {"NodeID": "home", "Alive": True, "Resources": {"CPU": 2.0}}
+    match pathlib.Path(__file__).with_name("plant").read_text():
+        case "ends":
+            print("the head is gone", file=sys.stderr, flush=True)
+            os._exit(1)
+        case "hangs":
+            time.sleep(0.05)
+            return nodes()
+        case "raises":
+            raise ConnectionError("first line\\nsecond")
+        case "without-home":
+            return [home | {"Alive": False}]
+    return [home]
+
+def wait(references, **_):
+    return [], references
+"""
+
+
+@pytest.fixture
+def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a made-up library, in which `plant` says what it does."""
+    folder = tmp_path / "library"
+    for name in (
+        "ray/__init__.py",
+        "ray/cloudpickle.py",
+        "ray/exceptions.py",
+        "ray/util/__init__.py",
+        "ray/util/scheduling_strategies.py",
+    ):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("def register_pickle_by_value(module): pass\n" if "cloudpickle" in name else "")
+    (folder / "ray" / "__init__.py").write_text(_LIBRARY)
+    plant(folder, "")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    return folder
+
+
+def plant(library: Path, what: str) -> None:
+    (library / "ray" / "plant").write_text(what)
+
+
+@pytest.fixture
+def backend(library: Path, tmp_path: Path) -> Iterator[RayBackend]:
+    made = RayBackend("", tmp_path)
+    yield made
+    made.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["library"]
+
+
+def test_an_answer_comes_whatever_the_library_prints(backend: RayBackend) -> None:
+    assert backend.offer() == []
+    assert backend.poll(["ray:0"]) == {"ray:0": Poll(state=State.ENDED, reason="another driver's, which ended with it")}
+    backend.cancel("ray:0")
+
+
+def test_a_library_that_ends_its_process_costs_what_was_begun_and_no_driver(backend: RayBackend, library: Path) -> None:
+    plant(library, "ends")
+    with pytest.raises(InfrastructureError, match="Ray's library ended its process: the head is gone"):
+        backend.offer()
+    lost = Poll(state=State.LOST, reason="Ray's library ended its process: the head is gone")
+    assert backend.poll(["ray:0"]) == {"ray:0": lost}
+    backend.cancel("ray:0")
+    plant(library, "")
+    assert backend.offer() == []
+
+
+def test_a_library_that_hangs_is_not_waited_for(backend: RayBackend, library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(library, "hangs")
+    monkeypatch.setattr(ray_backend, "FIRST_OFFER_S", 0.2)
+    with pytest.raises(InfrastructureError, match=r"no answer in 0\.2 s"):
+        backend.offer()
+    plant(library, "")
+    assert dict(backend.poll([])) == {}
+
+
+@pytest.mark.parametrize(
+    ("planted", "why"),
+    [("raises", "ConnectionError: first line"), ("without-home", "Ray's own process on the driver's machine is gone")],
+)
+def test_what_the_library_raises_is_one_line(planted: str, why: str, backend: RayBackend, library: Path) -> None:
+    plant(library, planted)
+    with pytest.raises(InfrastructureError, match=why) as caught:
+        backend.offer()
+    assert (caught.value.where, caught.value.hint) == ("ray", "see `ray status` on its head")
+    assert "\n" not in caught.value.message
+
+
+def test_where_no_cluster_is_it_says_how_to_start_one(library: Path, tmp_path: Path) -> None:
+    with pytest.raises(InfrastructureError, match="no cluster: AssertionError") as caught:
+        RayBackend("host:10001", tmp_path)
+    assert (caught.value.where, "ray start --head" in caught.value.hint) == ("ray://host:10001", True)
+
+
+def test_without_ray_it_says_what_to_install(library: Path, tmp_path: Path) -> None:
+    (library / "ray" / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'ray'\")\n")
+    with pytest.raises(UsageError, match="needs more of hallmark") as caught:
+        RayBackend("", tmp_path)
+    assert (caught.value.where, caught.value.hint) == ("ray", "pip install 'pytest-hallmark[ray]'")
