@@ -7,6 +7,7 @@ for nothing.
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from hallmark.fleet.beating import Beating
 from hallmark.fleet.journal import Ended, Event, Journal, Lost, NodeLost, NotRun, Quarantined, Started
 from hallmark.fleet.matrix_file import MatrixPlan, PlannedCell, attempt_folder
 from hallmark.fleet.order import ORDER_FILE, Order, Outcome, Says, write
-from hallmark.fleet.schedule import Placement, Queue, Running, Waiting, next_placements, takers
+from hallmark.fleet.schedule import Placement, Queue, Running, Waiting, next_placements, stranded, takers
 from hallmark.fleet.standing import FAULTS, Standing
 from hallmark.fleet.under_way import Gone, UnderWay
 
@@ -64,8 +65,8 @@ class Driver:
         self.under_way: dict[str, UnderWay] = {}
         """By their cells."""
         self._look_at_s = -OFFER_S
-        self._able_s = dict.fromkeys(self._planned, clock())
-        """Cell -> when there last was a node that could take it."""
+        self._stranded_s: dict[str, float] = {}
+        """Cell -> since when there has been no node that could take it."""
         self._beating = Beating()
 
     def run(self, stopped: Callable[[], bool]) -> bool:
@@ -89,8 +90,8 @@ class Driver:
     def step(self) -> None:
         """Take in what happened, and start what can be started."""
         now_s = self._clock()
-        self._look(now_s)
         self._follow(now_s)
+        self._look(now_s)
         self._give_up(now_s)
         self._place(now_s)
 
@@ -153,6 +154,7 @@ class Driver:
 
     def _lost(self, one: UnderWay, gone: Gone) -> None:
         self._let_go(one)
+        self._look_at_s = -math.inf  # where a node is gone, nothing more is to be started on it
         self._backend.cancel(one.handle)
         self._tell(self._loss(one, gone.reason, blameless=gone.never_began))
         if gone.never_began:
@@ -172,11 +174,11 @@ class Driver:
     def _after(self, one: UnderWay) -> None:
         """Put its node in quarantine where that was too much, and its cell in the queue again where its node spoilt it."""
         node, cell = one.placed.node.name, self.standing.cells[one.cell]
-        if self.standing.faults()[node] >= FAULTS and node not in self.standing.quarantined:
+        is_fault = any(each.number == one.number and each.blames_node for each in cell.attempts)
+        if is_fault and self.standing.faults()[node] >= FAULTS and node not in self.standing.quarantined:
             self._tell(Quarantined(at=utc_now(), node=node, reason="; ".join(self._faults_of(node))))
             self._avoid_spoilers()
         if cell.counts and cell.counts.spoilt and cell.tries_left:
-            self._able_s[one.cell] = self._clock()
             self.queue.add(self._waiting(self._planned[one.cell]))
 
     def _faults_of(self, node: str) -> Iterator[str]:
@@ -205,11 +207,10 @@ class Driver:
         """End the cells that wait for a node which is not there."""
         if not self._reached and not self._nodes and not self._backend.elastic:
             return
-        nodes = self.nodes
-        for one in list(self.queue):
-            if takers(one, nodes):
-                self._able_s[one.key] = now_s
-            elif not self._backend.elastic or now_s - self._able_s[one.key] >= self._plan.wait_s:
+        without = {one.key: one for one in stranded(self.queue, self.nodes)}
+        self._stranded_s = {key: self._stranded_s.get(key, now_s) for key in without}
+        for one in without.values():
+            if not self._backend.elastic or now_s - self._stranded_s[one.key] >= self._plan.wait_s:
                 self.queue.remove(one.key)
                 self._tell(NotRun(at=utc_now(), cell=one.key, reason=self._why_none(one)))
 

@@ -94,6 +94,16 @@ def takers(attempt: Waiting, nodes: Iterable[Node]) -> list[str]:
     return [node.name for node in nodes if node.units.get(attempt.unit, 0) >= attempt.count and node.name not in attempt.not_on]
 
 
+def stranded(waiting: Iterable[Waiting], nodes: Iterable[Node]) -> list[Waiting]:
+    """Those that no node could have."""
+    nodes = tuple(nodes)
+    most: dict[str, int] = {}
+    for node in nodes:
+        for unit, size in node.units.items():
+            most[unit] = max(most.get(unit, 0), size)
+    return [one for one in waiting if one.count > most.get(one.unit, 0) or (one.not_on and not takers(one, nodes))]
+
+
 def next_placements(waiting: Queue, nodes: Iterable[Node], running: Iterable[Running], now_s: float) -> list[Placement]:
     """What starts now; none of it has to wait for another. Attempts that run on nodes other than these do not matter."""
     pools: dict[str, dict[str, _Pool]] = {}

@@ -75,6 +75,19 @@ def test_what_a_node_spoilt_is_tried_once_more_elsewhere(tmp_path: Path, spoilt:
     assert standing.measured
 
 
+def test_nothing_more_is_started_on_a_node_that_is_seen_to_be_gone(tmp_path: Path) -> None:
+    """The engine is asked again at once, and not when its turn has come: else others would lose a try there."""
+    nodes = [node("a", n300=1), node("b", n300=1)]
+    cells = [planned("first", predicted_s=30), planned("second", predicted_s=20), planned("third", predicted_s=10)]
+    matrix = Matrix(tmp_path, cells, nodes, lambda order, node: Does(lost_after_s=2.5) if node == "a" else Does())
+    matrix.pass_time(1)
+    del matrix.engine.nodes["a"]
+    matrix.run()
+    assert [(cell, where) for cell, _, where in started(matrix)][:2] == [("first", "a"), ("second", "b")]
+    assert [where for _, _, where in started(matrix)].count("a") == 1
+    assert all(standing.measured for standing in matrix.standing.cells.values())
+
+
 def test_it_is_not_tried_a_third_time(tmp_path: Path) -> None:
     nodes = [*TWO, node("c", n300=4)]
     matrix = Matrix(tmp_path, [planned("c")], nodes, lambda order, node: Does(says=Says.VOID))

@@ -23,6 +23,7 @@ from hallmark.fleet.schedule import (
     makespan,
     next_placements,
     simulated,
+    stranded,
     takers,
 )
 
@@ -192,7 +193,9 @@ def test_whatever_waits_and_however_wrong_it_is_predicted(
     takes = {one.key: one.predicted_s * chance.uniform(1 - error, 1 + error) for one in waiting}
     starts = list(simulated(waiting, fleet, lambda attempt: takes[attempt.key]))
     assert_sound(starts, {one.key: one for one in waiting}, {one.name: one for one in fleet})
-    assert sorted(start.placement.key for start in starts) == sorted(one.key for one in waiting if takers(one, fleet))
+    without = {one.key for one in stranded(waiting, fleet)}
+    assert without == {one.key for one in waiting if not takers(one, fleet)}
+    assert sorted(start.placement.key for start in starts) == sorted(one.key for one in waiting if one.key not in without)
     assert lower_bound(waiting, fleet) <= makespan(waiting, fleet) * (1 + 1e-9)
 
 
