@@ -54,10 +54,12 @@ def rough(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def figures(cell: CellResult) -> list[tuple[str, list[Evidence]]]:
-    """(name of an eval or a perf point, what was measured) of its run."""
-    scores = [(name, [score]) for name, score in cell.figures.scores]
-    return scores + [(speed.point, list(speed.figures)) for speed in cell.figures.speeds]
+def figures(cell: CellResult) -> list[tuple[str, list[tuple[str, bool]]]]:
+    """(name of an eval or a perf point, what was measured and whether that is enough) of its run."""
+    scores = [(name, [(value_text(score), score.verdict.accepted)]) for name, score in cell.figures.scores]
+    return scores + [
+        (speed.point, [(figure_text(item), item.verdict.accepted) for item in speed.figures]) for speed in cell.figures.speeds
+    ]
 
 
 def speed_text(speed: Speed) -> str:

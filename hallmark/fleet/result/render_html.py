@@ -10,7 +10,7 @@ from hallmark.fleet.result.document import CellResult, MatrixReport
 from hallmark.fleet.result.timeline import timelines
 from hallmark.report.render_html import template
 
-_SHOWN_FIGURES = 4
+_SHOWN_FIGURES = 6
 
 
 def render_html(report: MatrixReport) -> str:
@@ -25,7 +25,6 @@ def render_html(report: MatrixReport) -> str:
         devices=_named(ordered, lambda cell: cell.device),
         cells_at=_by_place(ordered),
         figures=layout.figures,
-        figure_text=layout.figure_text,
         shown_figures=_SHOWN_FIGURES,
         age=layout.age,
         attempts_text=layout.attempts_text,

@@ -87,6 +87,12 @@ def test_what_cannot_be_said_of_one_matrix_is_named(change: Any, found: str, who
     assert (said.code, said.has(found)) == (5, True), said.lines
 
 
+def test_no_key_lies_in_the_folder_of_a_matrix(whole: Path, hallmark: Hallmark) -> None:
+    said = hallmark("keygen", whole / "release.key")
+    assert (said.code, "a private key in the folder of a run" in said.error) == (2, True), said
+    assert not (whole / "release.key").exists()
+
+
 def test_a_rejected_one_is_certified_as_that_and_says_so_alone(troubled: Path, ours: Key, hallmark: Hallmark) -> None:
     assert hallmark("certify", troubled, "--key", ours.private).code == 1
     said = hallmark("verify", troubled / "certificate.json", "--key", ours.public)

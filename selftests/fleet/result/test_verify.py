@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hallmark.fleet.journal import Finished, Lost
+from hallmark.fleet.journal import Finished, Lost, Resumed
 from hallmark.fleet.result.ending import conclude
 from selftests.certificate.conftest import Hallmark
 from selftests.fleet.result.alterations import ALTERATIONS, FIRST
@@ -93,6 +93,17 @@ def test_one_that_was_interrupted_and_gone_on_with_is_verified_as_that(tmp_path:
     gone_on.ran(AGAIN, accepted_run(), 2)
     conclude(gone_on.finished())
     assert hallmark("verify", gone_on.folder).code == 0
+
+
+def test_while_it_is_gone_on_with_the_report_of_its_earlier_end_accuses_nobody(tmp_path: Path, hallmark: Hallmark) -> None:
+    made = interrupted_matrix(tmp_path / "m")
+    conclude(made.folder)
+    made.tell(Resumed(at=made.at, host="desk", pid=3))
+    said = hallmark("verify", made.folder)
+    assert (said.code, said.lines[0].partition(":")[0]) == (4, "INCOMPLETE"), said.lines
+    assert all(
+        said.has(f"{name}: is of an earlier end: the matrix was gone on with") for name in ("report.json", "certificate.json")
+    )
 
 
 def test_what_a_matrix_does_not_have_is_one_line(whole: Path, hallmark: Hallmark) -> None:
