@@ -14,6 +14,7 @@ FIRST = (
     "environment/test_provision.py",
     "serving/test_no_trace.py",
     "plugin/",
+    "fleet/test_matrix_command.py",
     "workflows/",
     "sidecar/downloads/",
     "environment/",
@@ -22,7 +23,7 @@ FIRST = (
 """Paths in the order in which they are begun, as measured; all others come after them. So the workers end together."""
 _SHARING = ("plugin/test_identity_faults.py", "plugin/test_runtime_faults.py")
 """Modules below whole commands of which several tests read one run."""
-_COMMANDS = ("plugin/", "workflows/")
+_COMMANDS = ("plugin/", "workflows/", "fleet/test_matrix_command.py")
 """Where each test has a command of its own: whichever worker is free takes the next."""
 
 

@@ -109,7 +109,8 @@ class StandInEngine:
         return Poll(state=State.ENDED)
 
     def say(self, run: _Run, says: Says) -> None:
-        """Have an attempt write its outcome."""
+        """Have an attempt write its outcome, and end."""
+        run.over = True
         order = run.placed.order
         write(
             run.placed.folder / OUTCOME_FILE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import pytest
 
@@ -13,6 +14,7 @@ from hallmark.fleet.planning import Terms, planned
 from hallmark.fleet.predicted import Asked, PastRun, Predictor
 from hallmark.specs.catalogue import Catalogue, Selection, load_catalogue
 from hallmark.workflows.matrix.table import plan_lines
+from hallmark.workflows.matrix.telling import predicted_end
 from selftests.fleet.stand_in_engine import node
 
 MODEL = "Llama-3.1-8B-Instruct"
@@ -84,3 +86,16 @@ def test_the_plan_reads_as_a_table(catalogue: Catalogue) -> None:
         "  it takes 4 n300 of one node, and a, which has the most, has 2; b was refused: tt-smi: not on PATH",
         "predicted: 1 h 00 min for 1 cell on these nodes; no order of them takes less than 1 h 00 min",
     ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0, ""),
+        (90, "; by prediction until 13:01, 1 min 30 s more"),
+        (7200, "; by prediction until 15:00, 2 h 00 min more"),
+        (86_400, "; by prediction until 22 Nov 13:00, 24 h 00 min more"),
+    ],
+)
+def test_when_it_ends_is_told_by_the_clock(seconds: float, told: str) -> None:
+    assert predicted_end(seconds, datetime(2026, 11, 21, 13, tzinfo=UTC)) == told

@@ -36,7 +36,8 @@ class Telling:
         self.redact = Redactor.of_environment(os.environ)
         self._total = len(plan.cells)
         self._progress = Progress(_Below)
-        self._progress.listener = RunLog(folder, self.redact).hear
+        self._log = RunLog(folder, self.redact)
+        self._progress.listener = self._log.hear
         self._ended: set[str] = set()
         self._left = ""
         self._predicted_of = (-1, -1)
@@ -55,7 +56,7 @@ class Telling:
         match event:
             case Started():
                 self._ended.discard(event.cell)
-                self._progress(self.redact(f"began {_attempt(event)} on {event.node}"))
+                self._log.write(f"began {_attempt(event)} on {event.node}")
             case Ended():
                 self._ended.add(event.cell)
                 outcome = event.outcome
