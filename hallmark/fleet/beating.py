@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 
@@ -12,7 +14,10 @@ from hallmark.fleet.beats import BEAT_S, DRIVER_BEAT, Beat
 class Beating:
     """Beats for the attempts that its driver believes in, between `with` and its end."""
 
-    def __init__(self, every_s: float = BEAT_S) -> None:
+    def __init__(self, *, lease_s: float, every_s: float = BEAT_S) -> None:
+        self.away_at_s = -math.inf
+        """When, by the monotonic clock, no beat had been given for so long that nodes may have acted on it."""
+        self._lease_s = lease_s
         self._every_s = every_s
         self._beats: dict[Path, Beat] = {}
         self._lock = threading.Lock()
@@ -40,7 +45,12 @@ class Beating:
             self._beats.pop(folder, None)
 
     def _go_on(self) -> None:
+        last_s = time.monotonic()
         while not self._over.wait(self._every_s):
+            now_s = time.monotonic()
+            if now_s - last_s > self._lease_s / 2:
+                self.away_at_s = now_s
+            last_s = now_s
             with self._lock:
                 for beat in self._beats.values():
                     beat.beat()

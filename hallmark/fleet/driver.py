@@ -59,7 +59,7 @@ class Driver:
         self._period_s = period_s
         self._planned = {cell.cell: cell for cell in plan.placeable}
         self._nodes: dict[str, Node] = {}
-        self._reached = False
+        self._reached = True
         """Whether the engine answered when it was asked last."""
         self.queue = Queue(self._waiting(cell) for cell in plan.placeable if not standing.cells[cell.cell].stands)
         self.under_way: dict[str, UnderWay] = {}
@@ -67,7 +67,7 @@ class Driver:
         self._look_at_s = -OFFER_S
         self._stranded_s: dict[str, float] = {}
         """Cell -> since when there has been no node that could take it."""
-        self._beating = Beating()
+        self._beating = Beating(lease_s=plan.lease_s)
 
     def run(self, stopped: Callable[[], bool]) -> bool:
         """Until every cell has ended; False where `stopped` said before that it is enough. Nothing is under way then.
@@ -123,7 +123,7 @@ class Driver:
         try:
             offered = {node.name: node for node in self._backend.offer()}
         except InfrastructureError as exc:
-            if self._reached or not self._nodes:
+            if self._reached:
                 self._say(f"{self._backend.name} does not answer, nothing is started until it does: {exc}")
             self._reached = False
             return
@@ -146,7 +146,8 @@ class Driver:
 
     def _ended(self, one: UnderWay, outcome: Outcome) -> None:
         if outcome.says is Says.STOPPED:  # nobody here asked for that
-            self._lost(one, Gone(reason=f"it was stopped there: {outcome.headline or 'it does not say why'}"))
+            reason = f"it was stopped there: {outcome.headline or 'it does not say why'}"
+            self._lost(one, Gone(reason=reason, blameless=self._beating.away_at_s >= one.began_s))
             return
         self._let_go(one)
         self._tell(Ended(at=utc_now(), cell=one.cell, attempt=one.number, node=one.placed.node.name, outcome=outcome))
@@ -155,8 +156,8 @@ class Driver:
     def _lost(self, one: UnderWay, gone: Gone) -> None:
         self._let_go(one)
         self._look_at_s = -math.inf  # where a node is gone, nothing more is to be started on it
-        self._backend.cancel(one.handle)
-        self._tell(self._loss(one, gone.reason, blameless=gone.never_began))
+        self._cancel(one)
+        self._tell(self._loss(one, gone.reason, blameless=gone.blameless or gone.never_began))
         if gone.never_began:
             self._tell(NotRun(at=utc_now(), cell=one.cell, reason=gone.reason))
         else:
@@ -178,7 +179,8 @@ class Driver:
         if is_fault and self.standing.faults()[node] >= FAULTS and node not in self.standing.quarantined:
             self._tell(Quarantined(at=utc_now(), node=node, reason="; ".join(self._faults_of(node))))
             self._avoid_spoilers()
-        if cell.counts and cell.counts.spoilt and cell.tries_left:
+        last = cell.attempts[-1]
+        if (last.spoilt or last.blameless) and cell.tries_left:
             self.queue.add(self._waiting(self._planned[one.cell]))
 
     def _faults_of(self, node: str) -> Iterator[str]:
@@ -278,7 +280,7 @@ class Driver:
         left = list(self.under_way.values())
         for one in left:
             self._beating.remove(one.placed.folder)
-            self._backend.cancel(one.handle)
+            self._cancel(one)
         deadline_s = time.monotonic() + self._plan.lease_s + END_S
         while left:
             over = self._over(left)
@@ -288,6 +290,10 @@ class Driver:
                 said = one.outcome()
                 yield one, said if isinstance(said, Outcome) else None
             time.sleep(0.05)
+
+    def _cancel(self, one: UnderWay) -> None:
+        with contextlib.suppress(InfrastructureError):  # then its lease ends it
+            self._backend.cancel(one.handle)
 
     def _over(self, attempts: Iterable[UnderWay]) -> set[str]:
         try:

@@ -25,6 +25,8 @@ class Gone:
     reason: str
     never_began: bool = False
     """Whether the engine never began it, which is no fault of its node."""
+    blameless: bool = False
+    """Whether its node had no part in it, though it began."""
 
 
 @dataclass(kw_only=True)

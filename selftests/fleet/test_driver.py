@@ -259,3 +259,16 @@ def test_what_cannot_be_placed_is_not_begun(tmp_path: Path) -> None:
     matrix = Matrix(tmp_path, [planned("c"), planned("huge", count=32, cannot="no node has 32")], TWO)
     matrix.run()
     assert [cell for cell, _, _ in started(matrix)] == ["c"]
+
+
+def test_a_driver_that_was_stopped_itself_blames_no_node(tmp_path: Path) -> None:
+    """Its cells end, as they hear nothing of it; when it goes on, each is run again, however often that happens."""
+    away = 2
+    matrix = Matrix(
+        tmp_path, [planned("c")], TWO[:1], lambda order, node: Does(says=Says.STOPPED if order.attempt <= away else Says.ACCEPTED)
+    )
+    matrix.driver._beating.away_at_s = matrix.clock.now_s + 1e6
+    matrix.run()
+    assert [one.number for one in matrix.standing.cells["c"].attempts] == [1, 2, 3]
+    assert matrix.standing.cells["c"].measured
+    assert not matrix.of("quarantined", "not_run")
