@@ -11,6 +11,7 @@ from hallmark.fleet.beats import DRIVER_BEAT
 from hallmark.fleet.journal import Ended, Journal, Lost, NotRun, Quarantined, Started
 from hallmark.fleet.matrix_file import attempt_folder
 from hallmark.fleet.order import ORDER_FILE, OUTCOME_FILE, Order, Says, read
+from hallmark.fleet.result.build import load
 from selftests.fleet.stand_in_engine import LEASE_S, WAIT_S, Does, Matrix, node, planned
 
 TWO = (node("a", n300=4), node("b", n300=4))
@@ -165,6 +166,8 @@ def test_a_queue_of_the_engine_is_waited_for_and_blamed_on_nobody(tmp_path: Path
     (ended,) = [one for one in matrix.events if isinstance(one, NotRun)]
     assert ended.reason == "the engine did not begin it within 600 s: its queue is long"
     assert not matrix.standing.faults()
+    cell = load(tmp_path).cells[0]
+    assert (cell.verdict, cell.exit_code) == ("NOT RUN", 4)
 
 
 def test_an_attempt_that_was_given_up_is_fenced_off(tmp_path: Path) -> None:

@@ -149,6 +149,19 @@ def test_a_second_driver_is_refused(place: Place) -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.long
+def test_two_matrices_at_once_take_turns_on_a_device(place: Place) -> None:
+    """Neither spoils a cell of the other, nor gives up waiting."""
+    place.specs_of(["", "slow-start=3"])
+    one, other = (matrix(place, f"--artifacts={place.folder}/{name}") for name in ("one", "other"))
+    assert (one.end().code, other.end().code) == (_DRAFTS, _DRAFTS)
+    for name in ("one", "other"):
+        (folder,) = (place.folder / name).glob("*-matrix")
+        assert [[each.measured for each in cell.attempts] for cell in standing(folder).cells.values()] == [[True], [True]]
+    place.require_nobody_left()
+
+
+@pytest.mark.e2e
 def test_cells_are_selected_as_with_pytest_and_planned_and_nothing_is_done(place: Place) -> None:
     """Whole cells: `-k` and `-m` say which, and narrow none."""
     place.specs_of(["", "no-stop"])

@@ -196,8 +196,10 @@ def _attempt(place: int, site: SiteFolder, cell: str, attempt: Attempt, *, count
         folder=f"{folder}{CELLS_FOLDER}/{cell}/{attempt.number}",
     )
     if attempt.lost:
-        exit_code = CELL_EXIT_CODES["VOID"]
-        base = replace(base, verdict="VOID", title=LOST, reason=attempt.lost, exit_code=exit_code, is_lost=True)
+        # What its node did not spoil was stopped with its driver, or never begun.
+        verdict: CellVerdict = "INTERRUPTED" if attempt.blameless else "VOID"
+        exit_code = CELL_EXIT_CODES["INCOMPLETE" if attempt.blameless else "VOID"]
+        base = replace(base, verdict=verdict, title=LOST, reason=attempt.lost, exit_code=exit_code, is_lost=True)
     elif attempt.outcome:
         return _ended(base, attempt.outcome, path, counts=counts)
     late = (path / OUTCOME_FILE).exists()
