@@ -44,10 +44,15 @@ class Driver:
         standing: Standing,
         hear: Callable[[Event], None],
         say: Callable[[str], None],
+        cells: Iterable[PlannedCell] | None = None,
         clock: Callable[[], float] = time.monotonic,
         period_s: float = PERIOD_S,
     ) -> None:
-        """`hear` is told each event once it is on the disk, `say` what is no event, such as that the engine does not answer."""
+        """`hear` is told each event once it is on the disk, `say` what is no event, such as that the engine does not answer.
+
+        `cells`: of the plan those that are to be run, as far as they do not stand; by default all that it found a node for.
+        """
+        wanted = plan.placeable if cells is None else tuple(cells)
         self._matrix = matrix
         self._plan = plan
         self._backend = backend
@@ -57,11 +62,11 @@ class Driver:
         self._say = say
         self._clock = clock
         self._period_s = period_s
-        self._planned = {cell.cell: cell for cell in plan.placeable}
+        self._planned = {cell.cell: cell for cell in wanted}
         self._nodes: dict[str, Node] = {}
         self._reached = True
         """Whether the engine answered when it was asked last."""
-        self.queue = Queue(self._waiting(cell) for cell in plan.placeable if not standing.cells[cell.cell].stands)
+        self.queue = Queue(self._waiting(cell) for cell in wanted if not standing.cells[cell.cell].stands)
         self.under_way: dict[str, UnderWay] = {}
         """By their cells."""
         self._look_at_s = -OFFER_S

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +17,11 @@ from hallmark.core.signals import EndSignals
 from hallmark.fleet.backends import Backend
 from hallmark.fleet.driver import Driver, utc_now
 from hallmark.fleet.journal import Began, Event, Finished, Interrupted, Journal, Resumed, read_events
-from hallmark.fleet.matrix_file import EVENTS_FILE, MATRIX_FILE, MatrixPlan, read_plan, write_plan
+from hallmark.fleet.matrix_file import EVENTS_FILE, MATRIX_FILE, MatrixPlan, PlannedCell, read_plan, write_plan
+from hallmark.fleet.planning import why_not
 from hallmark.fleet.standing import Standing, standing_of
 from hallmark.fleet.taking_over import settle
+from hallmark.fleet.units import Amount
 from hallmark.workflows.acceptance import Ended
 from hallmark.workflows.matrix.outcome import Sign, concluded, exit_code_of
 from hallmark.workflows.matrix.telling import Telling
@@ -53,9 +55,17 @@ def resume(folder: Path, backend_of: Callable[[MatrixPlan], Backend], signals: E
             session.say("ending what its driver left under way, which takes no longer than its lease")
             for event in settle(folder, plan, standing, backend):
                 session.tell(event)
-            return session.run(backend, signals)
+            return session.run(backend, signals, cells=tuple(_placeable_now(plan, backend)))
     finally:
         hold.release()
+
+
+def _placeable_now(plan: MatrixPlan, backend: Backend) -> Iterator[PlannedCell]:
+    """Those that a node could take when the plan was made, or can take now."""
+    nodes = backend.offer()
+    for cell in plan.cells:
+        if not cell.cannot or not why_not(Amount(cell.unit, cell.count), nodes):
+            yield cell
 
 
 def _require_same(folder: Path, plan: MatrixPlan, digest: str, events: tuple[Event, ...]) -> None:
@@ -91,8 +101,8 @@ class Session:
     def say(self, text: str) -> None:
         self._telling.say(text)
 
-    def run(self, backend: Backend, signals: EndSignals) -> Ended:
-        """Run what is left of it. From here on a signal is noted, and ends it in good order."""
+    def run(self, backend: Backend, signals: EndSignals, cells: Sequence[PlannedCell] | None = None) -> Ended:
+        """Run what is left of it, or of those `cells`. From here on a signal is noted, and ends it in good order."""
         signals.only_note()
         self._telling.say(f"{self._folder}: {len(self._plan.cells)} cells on {self._plan.on}")
         driver = Driver(
@@ -103,6 +113,7 @@ class Session:
             standing=self._standing,
             hear=self._telling.hear,
             say=self._telling.say,
+            cells=cells,
         )
 
         def stopped() -> bool:
@@ -117,7 +128,9 @@ class Session:
             by = signals.first.name if signals.first else "a signal"
             return concluded(self._folder, self._sign, f"interrupted by {by}, no cell is under way any more; {self._go_on}")
         except InfrastructureError as exc:
-            raise InfrastructureError(exc.message, where=exc.where, hint=f"{exc.hint}; then {self._go_on}") from exc
+            raise InfrastructureError(
+                exc.message, where=exc.where, hint="; ".join(filter(None, (exc.hint, self._go_on)))
+            ) from exc
         finally:
             self._telling.over()
 
