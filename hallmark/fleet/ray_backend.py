@@ -21,6 +21,7 @@ from hallmark.core.errors import InfrastructureError, UsageError
 from hallmark.core.files import write_text
 from hallmark.core.process import tail
 from hallmark.fleet.backends import Node, Placed, Poll, State
+from hallmark.fleet.engines import Site
 from hallmark.fleet.order import LOG_FILE, ORDER_FILE
 from hallmark.fleet.proof import proved
 from hallmark.fleet.resources import PREFIX
@@ -29,6 +30,11 @@ CONNECT_S = 60.0
 FIRST_OFFER_S = 120.0
 CALL_S = 15.0
 """How long Ray may take to answer: meanwhile a driver does nothing but beat."""
+
+
+def opened(site: Site) -> RayBackend:
+    """`--on ray`, or `--on ray://HOST:PORT`."""
+    return RayBackend(site.address, site.folder, site.spec_dirs)
 
 
 class RayBackend:

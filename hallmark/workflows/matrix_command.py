@@ -60,6 +60,7 @@ def make_parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--lease", default="", metavar="SECONDS", help=f"silence for so long ends a cell (default: {DEFAULT_LEASE_S:g})"
     )
+    parser.add_argument("--print-resources", action="store_true", help="show what this machine has, for `ray start --resources`")
     parser.add_argument(
         "--wait", default="", metavar="SECONDS", help=f"for a node that is not there (default: {DEFAULT_WAIT_S:g})"
     )
@@ -80,11 +81,23 @@ def run(options: argparse.Namespace) -> Ended:
     signals = EndSignals()
     try:
         signals.take()
+        if options.print_resources:
+            return _resources(options)
         if options.merge:
             return _merged(options)
         return _resumed(options, signals) if options.resume else _new(options, signals)
     finally:
         signals.give_back()
+
+
+def _resources(options: argparse.Namespace) -> Ended:
+    from hallmark.core.extensions import extensions
+    from hallmark.fleet.node_look import look
+    from hallmark.fleet.resources import as_resources
+    from hallmark.workflows.matrix.asked import spec_dirs
+
+    folders = (*extensions().answers("catalogues"), *spec_dirs(options))
+    return Ended(exit_code=0, lines=(as_resources(look(folders, environ=os.environ)["units"]),))
 
 
 def _new(options: argparse.Namespace, signals: EndSignals) -> Ended:
