@@ -51,6 +51,10 @@ class Beating:
             if now_s - last_s > self._lease_s / 2:
                 self.away_at_s = now_s
             last_s = now_s
-            with self._lock:
-                for beat in self._beats.values():
-                    beat.beat()
+            self.once()
+
+    def once(self) -> None:
+        """A beat for each of them."""
+        with self._lock:
+            for beat in self._beats.values():
+                beat.beat()

@@ -41,6 +41,8 @@ class Does:
     lost_after_s: float = float("inf")
     """When its engine says that it is lost."""
     begins_after_s: float = 0.0
+    first_beat_s: float = 0.0
+    """So long an interpreter takes to come up then."""
     node_fault: str = ""
     cannot_start: bool = False
     of_attempt: int = 0
@@ -100,7 +102,7 @@ class StandInEngine:
         if took_s >= does.lost_after_s:
             return Poll(state=State.LOST, reason="its node is off")
         if took_s < does.after_s:
-            if does.beats:
+            if does.beats and took_s >= does.begins_after_s + does.first_beat_s:
                 run.beat.beat()
             return Poll(state=State.RUNNING)
         run.over = True

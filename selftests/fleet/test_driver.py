@@ -170,17 +170,28 @@ def test_a_queue_of_the_engine_is_waited_for_and_blamed_on_nobody(tmp_path: Path
     assert (cell.verdict, cell.exit_code) == ("NOT RUN", 4)
 
 
+def test_what_the_engine_has_not_begun_is_silent_rightly(tmp_path: Path) -> None:
+    matrix = Matrix(tmp_path, [planned("c")], TWO[:1], lambda order, node: Does(begins_after_s=200, first_beat_s=20, after_s=240))
+    matrix.run()
+    assert started(matrix) == [("c", 1, "a")]
+    assert matrix.standing.cells["c"].measured
+
+
 def test_an_attempt_that_was_given_up_is_fenced_off(tmp_path: Path) -> None:
     """Its driver beats for it no more, and its outcome, which comes when the network is back, counts for nothing."""
     silent = Does(beats=False, after_s=1e6)
     matrix = Matrix(tmp_path, [planned("c")], TWO, lambda order, node: silent if order.attempt == 1 else Does(says=Says.REJECTED))
     matrix.driver.step()
     first = attempt_folder(tmp_path, "c", 1)
+    at_first = (first / DRIVER_BEAT).read_bytes()
+    matrix.driver._beating.once()
+    assert (first / DRIVER_BEAT).read_bytes() != at_first
     matrix.pass_time(70)
     assert [one.reason for one in matrix.events if isinstance(one, Lost)] == ["nothing was heard of it for 60 s"]
     beat = (first / DRIVER_BEAT).read_bytes()
     run = matrix.engine.runs["c/1"]
     matrix.engine.say(run, Says.ACCEPTED)
+    matrix.driver._beating.once()
     matrix.run()
     assert (first / OUTCOME_FILE).exists()
     assert (first / DRIVER_BEAT).read_bytes() == beat
