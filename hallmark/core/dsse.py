@@ -29,22 +29,20 @@ class Signature:
     key_id: str
     """Says which key to try; nothing vouches for it."""
     value: bytes
-    bundle: Mapping[str, Any] | None = None
-    """Where an identity signed: what was certified and logged of that (Sigstore). It stands beside the signature, under a name of
-    its own; DSSE lets a reader pass over what it does not know.
-    """
+    extension: Mapping[str, Any] | None = None
+    """`kind` and `ext`, as DSSE 1.1 has them: what besides a key tells whose signature it is."""
 
     def to_plain(self) -> dict[str, Any]:
         plain: dict[str, Any] = {"keyid": self.key_id, "sig": _encoded(self.value)}
-        return plain if self.bundle is None else plain | {"bundle": dict(self.bundle)}
+        return plain if self.extension is None else plain | {"extension": dict(self.extension)}
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Self:
-        bundle = plain.get("bundle")
+        extension = plain.get("extension")
         return cls(
             key_id=str(plain.get("keyid", "")),
             value=_decoded(plain["sig"]),
-            bundle=bundle if isinstance(bundle, dict) else None,
+            extension=extension if isinstance(extension, dict) else None,
         )
 
 

@@ -2,16 +2,17 @@
 
 An identity is named `sigstore:?identity=NAME&issuer=URL`, and where it is not Sigstore's own instance `&trust=FILE`, its
 `trusted_root.json`. To sign takes the network: the provider, the authority that certifies the key, the log that holds the
-signature. To verify takes none: the bundle beside a signature holds all that was said there, and what vouches for that comes
-with the library, or is that file.
+signature. To verify takes none: a signature's extension holds all that was said there, and what vouches for that comes with the
+library, or is that file.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -21,6 +22,8 @@ from hallmark.core.dsse import Signature
 from hallmark.core.errors import InfrastructureError, UsageError
 
 SCHEME = "sigstore:"
+EXTENSION = "application/vnd.dev.sigstore.verificationmaterial;version=0.3"
+"""What DSSE calls the extension of a signature that holds Sigstore's certificate and log entry."""
 _HINT = "an identity is named 'sigstore:?identity=NAME&issuer=URL'"
 
 
@@ -71,14 +74,13 @@ class Identity:
         verifier, policy = self._verifier(), Policy(identity=self.name, issuer=self.issuer)
 
         def made(signature: Signature, content: bytes) -> bool:
-            if not signature.bundle:
+            if not signature.extension or signature.extension.get("kind") != EXTENSION:
                 return False
             try:
-                bundle = Bundle.from_json(json.dumps(dict(signature.bundle)))
-                verifier.verify_artifact(content, bundle, policy)
+                verifier.verify_artifact(content, Bundle.from_json(_bundle(signature, content)), policy)
             except (Error, ValueError, TypeError, KeyError):
                 return False
-            return bool(bundle.signature == signature.value)
+            return True
 
         return made
 
@@ -118,8 +120,27 @@ class IdentitySigner:
             raise UsageError(f"nobody vouches here for {self._identity}: {_line(exc)}", where=SCHEME, hint=hint) from exc
         except Exception as exc:  # of the network, and of each service there
             raise InfrastructureError(f"no signature by {self._identity}: {_line(exc)}", where=SCHEME) from exc
-        bundle: Mapping[str, Any] = made.unrecognized_fields["bundle"]
-        return Signature(key_id=made.keyid, value=base64.b64decode(made.signature), bundle=bundle)
+        material = made.unrecognized_fields["bundle"]["verificationMaterial"]
+        return Signature(
+            key_id=made.keyid, value=base64.b64decode(made.signature), extension={"kind": EXTENSION, "ext": material}
+        )
+
+
+def _bundle(signature: Signature, content: bytes) -> str:
+    """What Sigstore keeps in one file, put together again: what was certified and logged, and of which signature of what."""
+    assert signature.extension is not None
+    digest = {"algorithm": "SHA2_256", "digest": _text(hashlib.sha256(content).digest())}
+    return json.dumps(
+        {
+            "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+            "verificationMaterial": signature.extension.get("ext"),
+            "messageSignature": {"messageDigest": digest, "signature": _text(signature.value)},
+        }
+    )
+
+
+def _text(content: bytes) -> str:
+    return base64.b64encode(content).decode()
 
 
 def _line(exc: Exception) -> str:

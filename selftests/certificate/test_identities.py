@@ -15,6 +15,7 @@ import pytest
 
 from hallmark.core.dsse import Envelope, Signature
 from hallmark.report.certificate.files import CERTIFICATE_FILE, DERIVED_FILES, read_envelope
+from hallmark.signing.identities import EXTENSION
 from selftests.certificate.conftest import QUIET, Hallmark, Key
 
 ISSUER, ME = "https://id.example.org", "release@example.org"
@@ -53,7 +54,8 @@ def signed(folder: Path, own: Any, trusted: str, hallmark: Hallmark) -> Path:
 def signed_by(own: Any, envelope: Envelope, key_id: str, **said: Any) -> Envelope:
     bundle = own.bundle(envelope.signed_bytes, **{"identity": ME, "issuer": ISSUER, **said})
     value = base64.b64decode(bundle["messageSignature"]["signature"])
-    return envelope.with_signature(Signature(key_id=key_id, value=value, bundle=bundle))
+    extension = {"kind": EXTENSION, "ext": bundle["verificationMaterial"]}
+    return envelope.with_signature(Signature(key_id=key_id, value=value, extension=extension))
 
 
 def rewritten(path: Path, change: Callable[[Envelope], Envelope]) -> None:
@@ -89,22 +91,28 @@ def test_another_identity_did_not_sign(uri: str, told: str, signed: Path, tmp_pa
     assert (said.code, said.has(told)) == (5, True), said
 
 
-def _of_other_payload(own: Any, envelope: Envelope) -> Envelope:
-    (one,) = envelope.signatures
-    return signed_by(own, replace(envelope, payload=b"{}", signatures=()), one.key_id)
-
-
 @pytest.mark.parametrize(
     "change",
     [
         lambda own, one, whole: replace(one, value=b"\x30" + one.value[1:-1] + bytes([one.value[-1] ^ 1])),
-        lambda own, one, whole: replace(one, bundle=None),
-        lambda own, one, whole: replace(one, bundle={}),
-        lambda own, one, whole: replace(one, bundle={**one.bundle, "verificationMaterial": {}}),
-        lambda own, one, whole: replace(one, bundle=own.bundle(b"other", identity=ME, issuer=ISSUER)),
+        lambda own, one, whole: replace(one, extension=None),
+        lambda own, one, whole: replace(one, extension={"kind": EXTENSION}),
+        lambda own, one, whole: replace(one, extension={**one.extension, "kind": "another"}),
+        lambda own, one, whole: replace(one, extension={"kind": EXTENSION, "ext": {}}),
+        lambda own, one, whole: replace(one, extension=_of_other_payload(own, one, whole).extension),
+        lambda own, one, whole: _of_other_payload(own, one, whole),
         lambda own, one, whole: _late(own, one, whole),
     ],
-    ids=["value", "no bundle", "empty bundle", "no certificate", "of another payload", "after its certificate ended"],
+    ids=[
+        "value",
+        "none",
+        "empty",
+        "kind",
+        "no certificate",
+        "of another payload",
+        "another payload",
+        "after its certificate ended",
+    ],
 )
 def test_what_is_altered_of_it_is_named(
     change: Callable[[Any, Signature, Envelope], Signature], signed: Path, own: Any, trusted: str, hallmark: Hallmark
@@ -115,6 +123,10 @@ def test_what_is_altered_of_it_is_named(
     )
     said = hallmark("verify", signed, "--key", trusted)
     assert (said.code, said.has("that is not of this payload: one of the two was changed")) == (5, True), said
+
+
+def _of_other_payload(own: Any, one: Signature, whole: Envelope) -> Signature:
+    return signed_by(own, replace(whole, payload=b"{}", signatures=()), one.key_id).signatures[0]
 
 
 def _late(own: Any, one: Signature, whole: Envelope) -> Signature:
