@@ -40,9 +40,8 @@ ROOT = Path(__file__).resolve().parents[1]
 """The checkout, for run.py."""
 _MOST_WORKERS = 4
 """Of the project's own tests: whole commands among them start several processes each."""
-_BY_DEFAULT = (
-    "not long and not browser and not prometheus and not docker and not wheel and not catalogue and not ray and not server"
-)
+_ELSEWHERE = ("long", "browser", "prometheus", "docker", "wheel", "catalogue", "ray", "slurm", "server")
+_BY_DEFAULT = " and ".join(f"not {marker}" for marker in _ELSEWHERE)
 """Which of the project's own tests run by default: those that need nothing but Python, and no more than seconds."""
 
 

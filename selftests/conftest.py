@@ -24,6 +24,7 @@ ENVIRONMENTS = {
     "wheel": "wheel",
     "catalogue": "catalogue",
     "ray": "ray",
+    "slurm": "slurm",
     "long": "long",
 }
 """Marker -> tox environment that runs the tests that carry it; of two markers, the first here counts."""

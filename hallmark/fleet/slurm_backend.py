@@ -1,0 +1,241 @@
+"""Cells on the nodes of a Slurm cluster: a batch job for each attempt, which waits in Slurm's own queue.
+
+A node declares its devices as countable generic resources (GRES) named as the unit, such as `n300:4`; what counts is what it
+finds when it looks at itself. Of a resource that is only counted Slurm does not say which devices a job has: the driver gives
+each attempt its slots, and the node's own lease holds them. No pipe goes to a job, so that what ends one whose driver is gone is
+the silence of the driver's heartbeat.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hallmark.core.errors import InfrastructureError
+from hallmark.core.process import tail
+from hallmark.fleet.backends import Node, Placed, Poll, State
+from hallmark.fleet.order import LOG_FILE, ORDER_FILE
+from hallmark.fleet.proof import proved
+from hallmark.fleet.slurm_commands import NOT_AVAILABLE, Listed, NotReached, Room, asked, job_number, jobs, nodes_of, room_of
+
+FIRST_LOOK_S = 60.0
+"""How long the first offer waits for what nodes say of themselves."""
+SHARED_S = 10.0
+"""How long a network file system may take to show what another machine wrote."""
+_POLL_S = 0.5
+ASK_S = 5.0
+"""How often squeue is asked: each time takes a lock of the controller that serves everybody."""
+STUCK_S = 60.0
+"""A node may be away so long, as while its controller starts again, before what waits for it is given up."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class _Look:
+    """A node's look at itself: a job of a second that writes what it finds where results are expected."""
+
+    handle: str
+    said: Path
+    room: Room
+    over_since: float = 0.0
+    """When Slurm first said that it has ended, by this process's clock; 0 until then."""
+
+
+class SlurmBackend:
+    """The cluster whose commands are on PATH.
+
+    `partition` may be empty: then it is that of SBATCH_PARTITION, or else the one that jobs go to by default. What else a site
+    wants of every job stands in the variables that sbatch reads: SBATCH_ACCOUNT, SBATCH_TIMELIMIT, ...
+    `folder` is where results are expected, or beside it; each node has to see it. `units` are the names that a resource may have,
+    `catalogues` the folders of specs whose devices a node looks for, `python` the interpreter that has hallmark there.
+    """
+
+    name = "slurm"
+    elastic = True
+
+    def __init__(
+        self,
+        partition: str,
+        folder: Path,
+        units: Iterable[str],
+        catalogues: Iterable[Path] = (),
+        *,
+        python: str = sys.executable,
+        ask_s: float = ASK_S,
+    ) -> None:
+        self._partition = partition or os.environ.get("SBATCH_PARTITION", "")
+        self._units = frozenset(units)
+        self._look = [python, "-m", "hallmark.fleet.node_look", *(f"--spec-dir={path}" for path in catalogues)]
+        self._python = python
+        self._ask_s = ask_s
+        self._asked_at = -math.inf
+        self._looks_in = Path(tempfile.mkdtemp(prefix=".slurm-", dir=folder))
+        self._listed: dict[str, Listed] = {}
+        """The nodes that something can be run on now."""
+        self._looks: dict[str, _Look] = {}
+        self._nodes: dict[str, Node] = {}
+        """Those whose look has come."""
+        self._told: dict[str, Poll] = {}
+        """What Slurm last said of each attempt that was asked about."""
+        self._stuck_since: dict[str, float] = {}
+        """Since when an attempt waits for a node that is not available."""
+
+    def offer(self) -> Sequence[Node]:
+        """The nodes that declare a unit. The first time it waits for their looks, later it says of a new one that its look waits.
+        One that Slurm has drained or that is down offers nothing, and says why."""
+        is_first = not self._looks
+        declaring = {node.name: node for node in nodes_of(self._partition) if self._declared(node)}
+        self._listed = {name: node for name, node in declaring.items() if not node.away}
+        for gone in self._looks.keys() - self._listed.keys():  # when it comes back it may be another
+            del self._looks[gone]
+            self._nodes.pop(gone, None)
+        problems = self._ask_to_look(self._listed.keys() - self._looks.keys())
+        problems |= self._take_looks(FIRST_LOOK_S if is_first else 0)
+        return [
+            self._nodes.get(name) or proved(name, self._declared(node), "", node.away or problems[name])
+            for name, node in declaring.items()
+        ]
+
+    def _declared(self, node: Listed) -> dict[str, int]:
+        return {unit: count for unit, count in node.gres.items() if unit in self._units and count}
+
+    def _ask_to_look(self, names: Iterable[str]) -> dict[str, str]:
+        """Submit the looks of nodes; of each that gets none why, which the next offer tries again."""
+        problems = {}
+        for name in names:
+            said = self._looks_in / f"{name}.json"
+            said.unlink(missing_ok=True)
+            files = [f"--output={_literal(said)}", f"--error={_literal(said.with_suffix('.log'))}"]
+            try:
+                room = room_of(name)
+                handle = self._submit(self._look, "hallmark-look", [f"--nodelist={name}", "--time=2", *files])
+            except NotReached:
+                raise
+            except InfrastructureError as exc:
+                problems[name] = f"it cannot be looked at: {exc}"
+            else:
+                self._looks[name] = _Look(handle=handle, said=said, room=room)
+        return problems
+
+    def _take_looks(self, within_s: float) -> dict[str, str]:
+        """Wait for the looks that have not come; of each that has not then, why."""
+        deadline = time.monotonic() + within_s
+        while True:
+            due = {name: look for name, look in self._looks.items() if name not in self._nodes}
+            told = _states([look.handle for look in due.values()])
+            for name, look in due.items():
+                if told[look.handle].state in (State.ENDED, State.LOST):
+                    self._take(name, look, told[look.handle].reason)
+            waiting = {name: told[look.handle].reason for name, look in due.items() if name not in self._nodes}
+            if not waiting or time.monotonic() > deadline:
+                return {name: f"its look at itself has not come yet. {reason}".strip() for name, reason in waiting.items()}
+            time.sleep(_POLL_S)
+
+    def _take(self, name: str, look: _Look, reason: str) -> None:
+        """What a look that has ended wrote, once it is seen here."""
+        look.over_since = look.over_since or time.monotonic()
+        declared = self._declared(self._listed[name])
+        if look.said.exists() and (said := look.said.read_text(encoding="utf-8", errors="replace")).strip():
+            self._nodes[name] = proved(name, declared, said, "")
+        elif wrong := tail(look.said.with_suffix(".log"), 1):
+            self._nodes[name] = proved(name, declared, "", f"hallmark cannot be run there: {wrong}")
+        elif time.monotonic() > look.over_since + SHARED_S:
+            problem = f"what it wrote into {self._looks_in} is not here ({reason or 'its look at itself ended'})"
+            hint = "name with --artifacts=FOLDER a folder that every node sees under the same path"
+            self._nodes[name] = proved(name, declared, "", f"{problem} - {hint}")
+
+    def start(self, placed: Placed) -> str:
+        order, folder, node = placed.order, placed.folder, placed.node
+        return self._submit(
+            [self._python, "-m", "hallmark", "run-cell", str(folder / ORDER_FILE), f"--out={folder}"],
+            f"hallmark-{order.cell}-{order.attempt}",
+            [f"--nodelist={node.name}", f"--output={_literal(folder / LOG_FILE)}", *self._claims(placed)],
+        )
+
+    def _claims(self, placed: Placed) -> list[str]:
+        """The devices of an attempt, and as large a part of the node's cores and memory: where Slurm confines jobs to what they
+        ask for, a server would have one core of them."""
+        unit, count = placed.order.unit, len(placed.order.slots)
+        if not count:
+            return []
+        room, of = self._looks[placed.node.name].room, self._listed[placed.node.name].gres[unit]
+        cores, memory_mb = room.cpus * count // of, room.memory_mb * count // of
+        claims = {"--gres": f"{unit}:{count}", "--cpus-per-task": cores, "--mem": f"{memory_mb}M" if memory_mb else 0}
+        return [f"{option}={value}" for option, value in claims.items() if value]
+
+    def _submit(self, command: Sequence[str], name: str, options: Sequence[str]) -> str:
+        """The handle of a job: its number, and its name, as numbers begin again where a controller lost what it knew."""
+        fixed = ["--parsable", "--no-requeue", "--nodes=1", "--ntasks=1", "--open-mode=append", f"--job-name={name}"]
+        # `exec`: the signal with which Slurm ends a job goes to what the shell was.
+        of_one = [f"--partition={self._partition}"] if self._partition else []
+        told = asked("sbatch", *fixed, *of_one, *options, f"--wrap=exec {shlex.join(command)}")
+        return f"slurm:{job_number(told)}:{name}"
+
+    def poll(self, handles: Sequence[str]) -> Mapping[str, Poll]:
+        """By one squeue, every few seconds: the attempts' own files say sooner how they ended. While its controller is away, and
+        before it is asked, an attempt is where it was: its heartbeat goes on, or says that it is lost."""
+        now = time.monotonic()
+        if now - self._asked_at >= self._ask_s:
+            self._ask(handles, now)
+            self._asked_at = time.monotonic()
+        return {handle: self._told.get(handle, _SUBMITTED) for handle in handles}
+
+    def _ask(self, handles: Sequence[str], now: float) -> None:
+        try:
+            found = _states(handles)
+        except NotReached as exc:
+            before = {handle: self._told.get(handle, _SUBMITTED) for handle in handles}
+            self._told = {handle: replace(poll, reason=poll.reason or str(exc)) for handle, poll in before.items()}
+        else:
+            self._told = {handle: self._unless_stuck(handle, poll, now) for handle, poll in found.items()}
+
+    def _unless_stuck(self, handle: str, poll: Poll, now: float) -> Poll:
+        """A job that waits for a node that was drained or is down waits for ever; another node may take its cell."""
+        if poll.state is not State.WAITING or NOT_AVAILABLE not in poll.reason:
+            self._stuck_since.pop(handle, None)
+            return poll
+        return replace(poll, state=State.LOST) if now - self._stuck_since.setdefault(handle, now) >= STUCK_S else poll
+
+    def cancel(self, handle: str) -> None:
+        job, name = _parts(handle)
+        try:
+            asked("scancel", "--quiet", f"--name={name}", job)
+        except InfrastructureError as exc:  # it has ended; or else it does when it hears no heartbeat
+            _log.info("%s", exc)
+
+    def close(self) -> None:
+        for name in self._looks.keys() - self._nodes.keys():
+            self.cancel(self._looks[name].handle)
+        shutil.rmtree(self._looks_in, ignore_errors=True)
+
+
+_SUBMITTED = Poll(state=State.WAITING)
+_FORGOTTEN = Poll(state=State.ENDED)
+
+
+def _states(handles: Sequence[str]) -> dict[str, Poll]:
+    """Where each is by the word of Slurm. A job that it does not know, or knows by another name, is over."""
+    of = {handle: _parts(handle) for handle in handles}
+    found = jobs(job for job, _ in of.values())
+    known = {handle: found.get(job, ("", _FORGOTTEN)) for handle, (job, _) in of.items()}
+    return {handle: poll if name == of[handle][1] else _FORGOTTEN for handle, (name, poll) in known.items()}
+
+
+def _parts(handle: str) -> tuple[str, str]:
+    """The number and the name of a job."""
+    _, job, name = handle.split(":", 2)
+    return job, name
+
+
+def _literal(path: Path) -> str:
+    """A path in which sbatch replaces nothing."""
+    return str(path).replace("%", "%%")
