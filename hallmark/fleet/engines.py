@@ -13,6 +13,7 @@ from hallmark.fleet.backends import Backend
 ENGINES: Mapping[str, str] = {
     "local": "hallmark.fleet.local:opened",
     "ray": "hallmark.fleet.ray_backend:opened",
+    "slurm": "hallmark.fleet.slurm_backend:opened",
 }
 """Name -> the function that opens it: `opened(site: Site) -> Backend`."""
 

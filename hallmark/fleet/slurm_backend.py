@@ -23,6 +23,7 @@ from pathlib import Path
 from hallmark.core.errors import InfrastructureError
 from hallmark.core.process import tail
 from hallmark.fleet.backends import Node, Placed, Poll, State
+from hallmark.fleet.engines import Site
 from hallmark.fleet.order import LOG_FILE, ORDER_FILE
 from hallmark.fleet.proof import proved
 from hallmark.fleet.slurm_commands import NOT_AVAILABLE, Listed, NotReached, Room, asked, job_number, jobs, nodes_of, room_of
@@ -50,13 +51,18 @@ class _Look:
     """When Slurm first said that it has ended, by this process's clock; 0 until then."""
 
 
+def opened(site: Site) -> SlurmBackend:
+    """`--on slurm`, or `--on slurm://PARTITION`."""
+    return SlurmBackend(site.address, site.folder, site.units, site.spec_dirs)
+
+
 class SlurmBackend:
     """The cluster whose commands are on PATH.
 
     `partition` may be empty: then it is that of SBATCH_PARTITION, or else the one that jobs go to by default. What else a site
     wants of every job stands in the variables that sbatch reads: SBATCH_ACCOUNT, SBATCH_TIMELIMIT, ...
     `folder` is where results are expected, or beside it; each node has to see it. `units` are the names that a resource may have,
-    `catalogues` the folders of specs whose devices a node looks for, `python` the interpreter that has hallmark there.
+    `spec_dirs` are catalogues beside hallmark's own, `python` is the interpreter that has hallmark there.
     """
 
     name = "slurm"
@@ -67,14 +73,14 @@ class SlurmBackend:
         partition: str,
         folder: Path,
         units: Iterable[str],
-        catalogues: Iterable[Path] = (),
+        spec_dirs: Iterable[Path] = (),
         *,
         python: str = sys.executable,
         ask_s: float = ASK_S,
     ) -> None:
         self._partition = partition or os.environ.get("SBATCH_PARTITION", "")
         self._units = frozenset(units)
-        self._look = [python, "-m", "hallmark.fleet.node_look", *(f"--spec-dir={path}" for path in catalogues)]
+        self._look = [python, "-m", "hallmark.fleet.node_look", *(f"--spec-dir={path}" for path in spec_dirs)]
         self._python = python
         self._ask_s = ask_s
         self._asked_at = -math.inf
@@ -144,7 +150,7 @@ class SlurmBackend:
         """What a look that has ended wrote, once it is seen here."""
         look.over_since = look.over_since or time.monotonic()
         declared = self._declared(self._listed[name])
-        if look.said.exists() and (said := look.said.read_text(encoding="utf-8", errors="replace")).strip():
+        if said := _seen(look.said):
             self._nodes[name] = proved(name, declared, said, "")
         elif wrong := tail(look.said.with_suffix(".log"), 1):
             self._nodes[name] = proved(name, declared, "", f"hallmark cannot be run there: {wrong}")
@@ -207,6 +213,8 @@ class SlurmBackend:
 
     def cancel(self, handle: str) -> None:
         job, name = _parts(handle)
+        if not job:
+            return
         try:
             asked("scancel", "--quiet", f"--name={name}", job)
         except InfrastructureError as exc:  # it has ended; or else it does when it hears no heartbeat
@@ -225,15 +233,23 @@ _FORGOTTEN = Poll(state=State.ENDED)
 def _states(handles: Sequence[str]) -> dict[str, Poll]:
     """Where each is by the word of Slurm. A job that it does not know, or knows by another name, is over."""
     of = {handle: _parts(handle) for handle in handles}
-    found = jobs(job for job, _ in of.values())
+    found = jobs(job for job, _ in of.values() if job)
     known = {handle: found.get(job, ("", _FORGOTTEN)) for handle, (job, _) in of.items()}
     return {handle: poll if name == of[handle][1] else _FORGOTTEN for handle, (name, poll) in known.items()}
 
 
 def _parts(handle: str) -> tuple[str, str]:
-    """The number and the name of a job."""
-    _, job, name = handle.split(":", 2)
+    """The number and the name of a job; empty of what was never submitted."""
+    job, _, name = handle.removeprefix("slurm:").partition(":")
     return job, name
+
+
+def _seen(path: Path) -> str:
+    """What a node wrote; empty while it is not seen here."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
 
 
 def _literal(path: Path) -> str:

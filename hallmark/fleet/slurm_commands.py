@@ -99,7 +99,7 @@ def nodes_of(partition: str) -> list[Listed]:
     if not here:
         known = ", ".join(sorted({node.partition for node in listed})) or "see `sinfo`"
         problem = f"no node in the partition {partition}" if partition else "no partition is the default one"
-        raise InfrastructureError(problem, where="sinfo", hint=f"--on slurm://PARTITION names another: {known}")
+        raise InfrastructureError(problem, where="sinfo", hint=f"name another with --on slurm://PARTITION: {known}")
     return here
 
 

@@ -20,6 +20,7 @@ from hallmark.core.errors import InfrastructureError
 from hallmark.core.own_code import code_digest
 from hallmark.fleet import slurm_backend, slurm_commands
 from hallmark.fleet.backends import Node, Placed, Poll, State
+from hallmark.fleet.engines import opened
 from hallmark.fleet.order import LOG_FILE, Order
 from hallmark.fleet.slurm_backend import SlurmBackend
 from hallmark.fleet.slurm_commands import NotReached, Room, asked, counted_gres, read_jobs, read_nodes, read_room
@@ -198,13 +199,15 @@ def test_a_command_that_never_answers(cluster: Cluster) -> None:
 def test_a_partition_that_is_not_there(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, named: str, variable: str) -> None:
     cluster.now("")
     monkeypatch.setenv("SBATCH_PARTITION", variable)
-    with pytest.raises(InfrastructureError, match="no node in the partition nowhere - --on slurm://PARTITION names another"):
+    with pytest.raises(InfrastructureError, match="no node in the partition nowhere - name another with --on slurm://PARTITION"):
         cluster.backend(named).offer()
 
 
 def test_no_partition_is_the_default_one(cluster: Cluster) -> None:
     cluster.now("n1|a|idle|cpu:1|none\nn2|b|idle|cpu:1|none\n")
-    with pytest.raises(InfrastructureError, match="no partition is the default one - --on slurm://PARTITION names another: a, b"):
+    with pytest.raises(
+        InfrastructureError, match="no partition is the default one - name another with --on slurm://PARTITION: a, b"
+    ):
         cluster.backend().offer()
 
 
@@ -247,6 +250,20 @@ def python_that_says(tmp_path: Path, script: str) -> str:
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
     return str(path)
+
+
+def test_it_is_named_on_the_command_line(cluster: Cluster, tmp_path: Path) -> None:
+    """With the partition, which each job gets, and with more specs, whose devices each look is for."""
+    cluster.now("n1|a*|idle|cpu:1|none\n")
+    more = tmp_path / "more specs"
+    backend = opened("slurm://a", folder=cluster.folder, spec_dirs=(more,), units=frozenset({"cpu"}))
+    assert isinstance(backend, SlurmBackend)
+    (found,) = backend.offer()
+    options = cluster.job("slurm:1:hallmark-look")["options"]
+    assert options["partition"] == "a"
+    assert options["wrap"].endswith(f" -m hallmark.fleet.node_look '--spec-dir={more}'")
+    assert str(more) in found.refused["cpu"], "there are none"
+    backend.close()
 
 
 def test_a_node_without_hallmark(cluster: Cluster, tmp_path: Path) -> None:
@@ -326,7 +343,7 @@ def test_an_attempt_is_a_job_with_its_part_of_the_node(running: tuple[Cluster, S
 def test_an_attempt_is_ended_with_the_signal_to_itself(running: tuple[Cluster, SlurmBackend, str]) -> None:
     cluster, backend, handle = running
     pid = cluster.job(handle)["pid"]
-    assert "sleep" in Path(f"/proc/{pid}/cmdline").read_text(), "no shell is between"
+    wait_for(lambda: "sleep" in Path(f"/proc/{pid}/cmdline").read_text(), "program in the place of the shell")
     backend.cancel(handle)
     wait_for(lambda: not alive(pid), "end")
     wait_for(lambda: backend.poll([handle])[handle] == Poll(state=State.ENDED, reason="Slurm says CANCELLED"), "end")
@@ -369,6 +386,15 @@ def test_a_later_driver_finds_its_jobs_and_no_others(running: tuple[Cluster, Slu
     later.cancel(other)
     assert later.poll([handle])[handle].state is State.RUNNING
     later.close()
+
+
+def test_what_was_never_submitted_is_over(cluster: Cluster) -> None:
+    """As an attempt that sbatch refused is handed back."""
+    backend = cluster.backend(ask_s=0)
+    assert backend.poll([""]) == {"": Poll(state=State.ENDED)}
+    backend.cancel("")
+    assert list((cluster.state / "jobs").iterdir()) == []
+    backend.close()
 
 
 def test_what_waits_for_a_node_that_was_drained_is_given_up(

@@ -1,0 +1,81 @@
+"""Whole matrices on a real Slurm: each cell as a single run has it, and what is left where a job or the driver is ended.
+
+Its three nodes are one machine, whose CPU the cells take turns on.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from hallmark.fleet.journal import Lost, read_events
+from hallmark.fleet.matrix_file import EVENTS_FILE, attempt_folder
+from hallmark.fleet.order import RUN_FOLDER
+from selftests.fleet.test_matrix_command import begun, folder_of, id_of, matrix, must_go_on, standing, verdicts
+from selftests.plugin.commands import wait_for
+from selftests.plugin.conftest import Place
+from selftests.plugin.stand_in_spec import eval_target, perf_point
+
+pytestmark = [
+    pytest.mark.slurm,
+    pytest.mark.skipif(not (os.environ.get("SLURM_CONF") and shutil.which("sinfo")), reason="not tested: no Slurm"),
+]
+
+DRAFTS = 4
+"""How cells without targets end."""
+
+
+def running() -> list[str]:
+    """The numbers of hallmark's jobs that run now, besides looks."""
+    command = ["squeue", "--noheader", "--states=running", "--format=%i %j"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    jobs = [line.split() for line in told.splitlines()]
+    return [number for number, name in jobs if name.startswith("hallmark-id_")]
+
+
+def test_each_cell_is_judged_as_by_a_run_of_its_own(place: Place) -> None:
+    models = place.specs_of(["", "no-stop"], evals=[eval_target()], perf=[perf_point()])
+    ended = matrix(place, "--on=slurm").end()
+    assert ended.code == 1, ended.said
+    stands = standing(folder_of(place))
+    for fault, model in models.items():
+        single = place.release(model=model).end()
+        counts = stands.cells[id_of(model)].counts
+        assert counts is not None
+        assert counts.outcome is not None
+        assert (counts.number, counts.outcome.exit_code) == (1, single.code) == (1, 1 if fault else 0), single.said
+        assert counts.node in ("hm1", "hm2", "hm3")
+        assert verdicts(attempt_folder(folder_of(place), id_of(model), 1) / RUN_FOLDER) == verdicts(single.folder)
+    place.require_nobody_left()
+    assert not running()
+
+
+def test_a_job_that_is_cancelled_by_hand_is_tried_again(place: Place) -> None:
+    models = place.specs_of(["slow-start=3"])
+    command = matrix(place, "--on=slurm")
+    folder = begun(place)
+    (job,) = running()
+    subprocess.run(["scancel", job], check=True, timeout=60)
+    ended = command.end()
+    assert ended.code == DRAFTS, ended.said
+    first, second = standing(folder).cells[id_of(models["slow-start=3"])].attempts
+    assert (bool(first.lost), second.measured) == (True, True)
+    assert first.node != second.node
+    assert "stopped by SIGTERM" in first.lost
+    place.require_nobody_left()
+
+
+def test_a_driver_that_is_killed_leaves_nothing_after_its_lease(place: Place) -> None:
+    models = place.specs_of(["", "slow-start=3"])
+    command = matrix(place, "--on=slurm")
+    folder = begun(place)
+    os.kill(command.process.pid, signal.SIGKILL)
+    command.end(deadline_s=30)
+    place.require_nobody_left(within_s=40)
+    wait_for(lambda: not running(), "end of its jobs")
+    assert not any(isinstance(one, Lost) for one in read_events(folder / EVENTS_FILE))
+    must_go_on(place, folder, models)
