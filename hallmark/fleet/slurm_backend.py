@@ -33,6 +33,7 @@ FIRST_LOOK_S = 60.0
 SHARED_S = 10.0
 """How long a network file system may take to show what another machine wrote."""
 _POLL_S = 0.5
+_LOOK_MB = 500
 ASK_S = 5.0
 """How often squeue is asked: each time takes a lock of the controller that serves everybody."""
 STUCK_S = 60.0
@@ -123,7 +124,8 @@ class SlurmBackend:
             files = [f"--output={_literal(said)}", f"--error={_literal(said.with_suffix('.log'))}"]
             try:
                 room = room_of(name)
-                handle = self._submit(self._look, "hallmark-look", [f"--nodelist={name}", "--time=2", *files])
+                little = [f"--mem={min(room.memory_mb, _LOOK_MB)}M"] if room.memory_mb else []  # or it may wait for all of it
+                handle = self._submit(self._look, "hallmark-look", [f"--nodelist={name}", "--time=2", *little, *files])
             except NotReached:
                 raise
             except InfrastructureError as exc:

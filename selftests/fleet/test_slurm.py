@@ -260,7 +260,7 @@ def test_it_is_named_on_the_command_line(cluster: Cluster, tmp_path: Path) -> No
     assert isinstance(backend, SlurmBackend)
     (found,) = backend.offer()
     options = cluster.job("slurm:1:hallmark-look")["options"]
-    assert options["partition"] == "a"
+    assert (options["partition"], options["mem"]) == ("a", "500M")
     assert options["wrap"].endswith(f" -m hallmark.fleet.node_look '--spec-dir={more}'")
     assert str(more) in found.refused["cpu"], "there are none"
     backend.close()
