@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.client.tools import ROOT, Load, Report, Tool
+from benchmarks.client.tools import Load, Report, Tool
+from benchmarks.peers import ROOT
 
 CLIENT_CORE, SERVER_CORE = 0, 1
 _AHEAD = -20

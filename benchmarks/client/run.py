@@ -15,7 +15,8 @@ from pathlib import Path
 
 from benchmarks.client.measuring import Failed, measured
 from benchmarks.client.tables import FLAT, GAP_MS, OURS, PACED, SCHEDULED, TTFT_MS, Runs, report
-from benchmarks.client.tools import ROOT, TOOLS, Load, Missing, Tool
+from benchmarks.client.tools import TOOLS, Load, Tool
+from benchmarks.peers import ROOT, Missing
 
 STREAMS = 64
 PACED_LOAD = Load(streams=STREAMS, requests=512, warmup=STREAMS, isl=64, osl=100)

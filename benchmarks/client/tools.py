@@ -15,15 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hallmark.environment.installers import Shell
-from hallmark.environment.uv import find_uv
+from benchmarks.peers import ROOT, Missing, installed
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 MODEL = "stand-in"
 TOKENIZER = ROOT / "fixtures" / "hallmark_tiny"
 ENVIRONMENTS = ROOT / ".hallmark" / "environments"
-PEERS = ROOT / ".hallmark" / "peers"
 _VLLM_BENCH = """
 from vllm.benchmarks.serve import add_cli_args, main
 from vllm.utils.argparse_utils import FlexibleArgumentParser
@@ -75,10 +71,6 @@ class Tool:
     report: Callable[[Path], Report]
     flat_osl: int
     """Of the answers that come as fast as it takes them in: enough for seconds of a peer."""
-
-
-class Missing(Exception):
-    """A tool is not to be had here; says why."""
 
 
 def hallmark() -> Tool:
@@ -145,7 +137,7 @@ def _of_vllm(folder: Path) -> Report:
 
 
 def guidellm() -> Tool:
-    program = _installed("guidellm", "0.8.1")
+    program = str(installed("guidellm", "0.8.1") / "guidellm")
 
     def command(load: Load, url: str, folder: Path) -> list[str]:
         words = ["--backend", f"kind=openai_http,target={url},model={MODEL},request_format=/v1/completions"]
@@ -175,7 +167,7 @@ def _of_guidellm(folder: Path) -> Report:
 
 
 def aiperf() -> Tool:
-    program = _installed("aiperf", "0.13.0")
+    program = str(installed("aiperf", "0.13.0") / "aiperf")
 
     def command(load: Load, url: str, folder: Path) -> list[str]:
         words = [f"--model={MODEL}", f"--url={url}", "--endpoint-type=completions", "--streaming"]
@@ -206,31 +198,6 @@ TOOLS: dict[str, Callable[[], Tool]] = {
     "guidellm": guidellm,
     "aiperf": aiperf,
 }
-
-
-def _installed(name: str, version: str) -> str:
-    """The program of that name, in an environment that is made where there is none yet."""
-    folder = PEERS / f"{name}-{version}"
-    program, whole = folder / "bin" / name, folder / ".whole"
-    if not whole.exists():
-        print(f"installing {name} {version} ...", file=sys.stderr, flush=True)
-        for command in _commands(folder, f"{name}=={version}"):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise Missing(f"{name} {version} could not be installed: {done.stderr[-300:]}")
-        whole.touch()
-    return str(program)
-
-
-def _commands(folder: Path, requirement: str) -> list[list[str]]:
-    PEERS.mkdir(parents=True, exist_ok=True)
-    shell = Shell(output=PEERS / "uv.log", log=lambda line: print(line, file=sys.stderr), environ=os.environ)
-    python = str(folder / "bin" / "python")
-    if uv := find_uv(shell, ENVIRONMENTS.parent / "tools"):
-        make, install = [uv, "venv", "--clear", "--python", sys.executable], [uv, "pip", "install", "--python", python]
-    else:
-        make, install = [sys.executable, "-m", "venv", "--clear"], [python, "-m", "pip", "install"]
-    return [[*make, str(folder)], [*install, "--quiet", requirement]]
 
 
 def _json(path: Path) -> Any:
