@@ -16,6 +16,7 @@ from hallmark.fleet.journal import Interrupted, Lost, Started, read_events
 from hallmark.fleet.matrix_file import EVENTS_FILE, attempt_folder, read_plan
 from hallmark.fleet.order import RUN_FOLDER
 from hallmark.fleet.standing import Standing, standing_of
+from selftests.fleet.stand_in_vendor import DEVICE, PAIR, boards_in
 from selftests.plugin.commands import Command, Ended, wait_for
 from selftests.plugin.conftest import SEVERAL, Place
 from selftests.plugin.stand_in_spec import IMPL, eval_target, perf_point
@@ -146,6 +147,29 @@ def test_a_second_driver_is_refused(place: Place) -> None:
     assert (second.code, second.out) == (2, ""), second.said
     assert "another process writes there still" in second.err
     assert command.end().code == _DRAFTS
+
+
+@pytest.mark.e2e
+@pytest.mark.long
+def test_cells_share_a_machine_by_its_boards(place: Place) -> None:
+    """Those that need one board run side by side, each on its own; the one that needs both is alone."""
+    boards = boards_in(place, count=2)
+    for number, device in enumerate((DEVICE, DEVICE, PAIR), start=101):
+        place.spec(models=(f"stand-in-{number}",), name=f"stand-in-{number}", device=device)
+    ended = matrix(place, **boards.environ).end()
+    assert ended.code == _DRAFTS, ended.said
+    assert all(len(cell.attempts) == 1 and cell.measured for cell in standing(folder_of(place)).cells.values()), ended.said
+    held: dict[str, set[int]] = {}
+    most = 0
+    for event in read_events(folder_of(place) / EVENTS_FILE):
+        if isinstance(event, Started):
+            assert all(not slots & set(event.slots) for slots in held.values())
+            held[event.cell] = set(event.slots)
+        elif isinstance(event, CellEnded):
+            del held[event.cell]
+        most = max(most, len(held))
+    assert most == 2
+    place.require_nobody_left()
 
 
 @pytest.mark.e2e
