@@ -35,6 +35,8 @@ class Figures:
     scores: tuple[tuple[str, Evidence], ...] = ()
     """(name of the eval, its score)"""
     speeds: tuple[Speed, ...] = ()
+    causes: tuple[str, ...] = ()
+    """What decided against it, the gravest first; of many the first few."""
     absent: str = ""
     """Why there are none, where the run's folder cannot be read."""
 

@@ -18,6 +18,7 @@ from hallmark.specs.model import Metric
 _SHOWN = (Metric.TOKENS.value, Metric.TTFT_MEAN.value, "ttft_p90_ms")
 _MOST_SHOWN = 2
 _MOST_POINTS = 3
+_MOST_CAUSES = 3
 
 
 def figures_of(run: Path) -> tuple[Figures, str]:
@@ -26,7 +27,8 @@ def figures_of(run: Path) -> tuple[Figures, str]:
         report = build(read_manifest(run / MANIFEST_FILE), read_records(run / RECORDS_FILE))
     except (HallmarkError, OSError) as exc:
         return Figures(absent=str(exc)), ""
-    return Figures(scores=tuple(_scores(report)), speeds=tuple(_speeds(report))), report.valid_until
+    causes = report.decision.causes[:_MOST_CAUSES]
+    return Figures(scores=tuple(_scores(report)), speeds=tuple(_speeds(report)), causes=causes), report.valid_until
 
 
 def _scores(report: Report) -> Iterator[tuple[str, Evidence]]:

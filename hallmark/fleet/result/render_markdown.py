@@ -29,7 +29,8 @@ def _blocks(report: MatrixReport) -> Iterator[str]:
 
 
 def _why(cell: CellResult) -> tuple[str, ...]:
-    return text(cell.cell), text(cell.title), text(cell.reason, limit=300), _where(cell), _link(cell)
+    why = "<br>".join(text(one, limit=300) for one in (cell.reason, *cell.figures.causes))
+    return text(cell.cell), text(cell.title), why, _where(cell), _link(cell)
 
 
 def _row(cell: CellResult) -> tuple[str, ...]:

@@ -64,6 +64,8 @@ def test_which_attempt_counts_and_where_it_ran(made_troubled: Path) -> None:
     assert [(one.number, one.is_lost) for one in cells[LOST].attempts] == [(1, True), (2, True)]
     assert (cells[WAITED].attempts, cells[WAITED].reason) == ((), "no node has 32 of n300")
     assert cells[GOOD].age_s == 35 * 60
+    assert cells[GOOD].figures.causes == ()
+    assert any("evals.ifeval" in cause for cause in cells[BAD].figures.causes), "what decided against it is told, too"
     assert [name for name, _ in cells[GOOD].figures.scores] == ["gsm8k", "ifeval", "mmlu_pro"]
     assert [one.name for one in cells[GOOD].figures.speeds[0].figures] == ["tokens_per_s", "ttft_mean_ms"]
 
