@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,10 @@ def running() -> list[str]:
     told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     jobs = [line.split() for line in told.splitlines()]
     return [number for number, name in jobs if name.startswith("hallmark-id_")]
+
+
+def losses(folder: Path) -> list[Lost]:
+    return [one for one in read_events(folder / EVENTS_FILE) if isinstance(one, Lost)]
 
 
 def test_each_cell_is_judged_as_by_a_run_of_its_own(place: Place) -> None:
@@ -69,6 +74,25 @@ def test_a_job_that_is_cancelled_by_hand_is_tried_again(place: Place) -> None:
     place.require_nobody_left()
 
 
+def test_a_node_whose_daemon_is_killed_costs_a_try(place: Place) -> None:
+    """Slurm gives the node up after a while; what runs there still is not heard, and ends."""
+    models = place.specs_of(["slow-start=60"])
+    command = matrix(place, "--on=slurm")
+    folder = begun(place)
+    (cell,) = (standing(folder).cells[id_of(model)] for model in models.values())
+    node = cell.attempts[0].node
+    daemon = Path(os.environ["SLURM_CONF"]).with_name(f"slurmd-{node}.pid")
+    os.kill(int(daemon.read_text()), signal.SIGKILL)
+    try:
+        lost = wait_for(lambda: losses(folder), "loss", deadline_s=90)
+    finally:
+        subprocess.run(["slurmd", "-N", node, "-c"], check=True, timeout=60, stdin=subprocess.DEVNULL)
+    assert lost[0].reason == "Slurm says NODE_FAIL: NodeDown"
+    command.process.send_signal(signal.SIGTERM)
+    command.end(deadline_s=60)
+    place.require_nobody_left(within_s=20)
+
+
 def test_a_driver_that_is_killed_leaves_nothing_after_its_lease(place: Place) -> None:
     models = place.specs_of(["", "slow-start=3"])
     command = matrix(place, "--on=slurm")
@@ -77,5 +101,5 @@ def test_a_driver_that_is_killed_leaves_nothing_after_its_lease(place: Place) ->
     command.end(deadline_s=30)
     place.require_nobody_left(within_s=40)
     wait_for(lambda: not running(), "end of its jobs")
-    assert not any(isinstance(one, Lost) for one in read_events(folder / EVENTS_FILE))
+    assert not losses(folder)
     must_go_on(place, folder, models)
