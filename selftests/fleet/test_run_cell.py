@@ -102,7 +102,7 @@ def test_a_cell_is_accepted_as_it_is_by_a_plain_run(place: Place) -> None:
     place.whole_spec()
     cell, plain = cell_in(place), place.release().end().must_end(0, "ACCEPTED")
     assert cell.start().end().code == 0, cell.log
-    assert (cell.outcome.says, cell.outcome.title) == (Says.ACCEPTED, plain.report["decision"]["outcome"] + " at tier functional")
+    assert (cell.outcome.says, cell.outcome.title) == (Says.ACCEPTED, plain.report["decision"]["outcome"] + " at tier complete")
     assert {row["check"]: row["verdict"] for row in cell.report["rows"]} == {
         name: row["verdict"] for name, row in plain.rows.items()
     }
