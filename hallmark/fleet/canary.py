@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hallmark.core.errors import InfrastructureError
 from hallmark.core.files import write_json, write_text
 from hallmark.environment.machine import Machine, Vendor
 from hallmark.fleet.leftovers import end, left_behind, of_mark
@@ -66,7 +67,8 @@ class Memory:
     def keep_base(self, number: int, mib: float) -> None:
         known = self.base(number)
         if known is None or mib < known:
-            write_text(self._file(number), f"{mib:g}\n")
+            with contextlib.suppress(InfrastructureError):  # what another user keeps there is no worse
+                write_text(self._file(number), f"{mib:g}\n")
 
     def over(self, used: dict[int, float]) -> str:
         """Which of them have more in use than their base allows; empty where none has."""

@@ -74,7 +74,9 @@ def _marked() -> Iterator[Marked]:
 
 
 def _namespace(pid: str) -> str:
-    return str((PROC / pid / "ns" / "pid").readlink())
+    with contextlib.suppress(OSError):
+        return str((PROC / pid / "ns" / "pid").readlink())
+    return ""
 
 
 def _is_gone(mark: str) -> bool:

@@ -8,25 +8,27 @@ from pathlib import Path
 from hallmark import __version__
 from hallmark.core.errors import UsageError, nearest
 from hallmark.core.extensions import extensions
-from hallmark.core.option_table import OPTIONS
+from hallmark.core.option_table import OPTIONS, by_name
 from hallmark.core.own_code import code_digest
 from hallmark.core.parts import PARTS
 from hallmark.fleet.cell_spec import spec_digest
 from hallmark.fleet.order import Order
+from hallmark.serving import option_values
+from hallmark.serving.launchers import kind_named
 from hallmark.specs.catalogue import Catalogue, Selection, load_catalogue
 from hallmark.specs.cell import Cell
 
 OptionValue = str | tuple[str, ...] | bool
-ATTACH = "attach"
 WORKFLOWS = ("release", *PARTS)
 _OF_ORDER = frozenset({"model", "device", "impl", "runtime-config", "artifacts", "summary", "resume"})
 """What the order says otherwise, or what is of no use where a run's folder is given."""
 _SHORT = 12
 
 
-def attached(options: Mapping[str, OptionValue]) -> bool:
-    """Whether those options are about a server that runs already."""
-    return bool(options.get("server-url")) or options.get("server") == ATTACH
+def attached(options: Mapping[str, OptionValue], environ: Mapping[str, str]) -> bool:
+    """Whether those options, or else variables, are about a server that runs already; UsageError for no launcher's name."""
+    server, url = (str(options.get(name) or environ.get(by_name(name).variable, "")) for name in ("server", "server-url"))
+    return not kind_named(option_values.launcher(server, server_url=url)).starts_server
 
 
 def cell_of(order: Order) -> Cell:

@@ -49,7 +49,7 @@ def run_cell(order_file: Path, folder: Path, *, leashed: bool, say: Say, environ
                 "an attempt began here and left no outcome", where=str(folder), hint="give the next one another folder"
             )
         require_space(folder)
-        if not (folder / ORDER_FILE).is_file():
+        if order_file.resolve() != folder / ORDER_FILE:
             write(folder / ORDER_FILE, order)
         with Watch(folder, lease_s=order.lease_s, leashed=leashed) as watch:
             outcome = _Attempt(order, folder, watch, say=say, environ=environ).outcome()
@@ -121,7 +121,7 @@ class _Attempt:
             self._canary.sweep()  # before the wait for a device that a leftover may hold
             for line in self._canary.leftovers:
                 self._say(f"left behind by an earlier attempt, and ended: {line}")
-            return self._run(cell, None) if attached(self._order.options) else self._on_its_boards(cell)
+            return self._run(cell, None) if attached(self._order.options, self._environ) else self._on_its_boards(cell)
         except _Asked:
             return stopped(self._watch.reason)
         except HallmarkError as exc:

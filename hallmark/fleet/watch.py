@@ -67,6 +67,13 @@ class Watch:
     def _wait(self) -> None:
         if not self._leashed:
             self._over.wait(_LOOK_S)
-        elif select.select([_LEASH], [], [], _LOOK_S)[0] and not os.read(_LEASH, 1024):
+        elif _has_closed(_LEASH):
             self._leashed = False
             self._ask("the driver's pipe closed")
+
+
+def _has_closed(pipe: int) -> bool:
+    try:
+        return bool(select.select([pipe], [], [], _LOOK_S)[0]) and not os.read(pipe, 1024)
+    except (OSError, ValueError):  # it never was open
+        return True

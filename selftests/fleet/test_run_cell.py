@@ -10,9 +10,12 @@ import pytest
 
 from hallmark.core.chain import last_mark
 from hallmark.fleet.order import OUTCOME_FILE, Says
+from hallmark.serving.lease import VARIABLE, hold
+from selftests.faulty import running
 from selftests.fleet.cells import Cell, beaten, cell_in, own_children
 from selftests.plugin.commands import wait_for
 from selftests.plugin.conftest import Place
+from selftests.plugin.stand_in_spec import MODEL, WEIGHTS
 
 pytestmark = pytest.mark.e2e
 
@@ -247,3 +250,19 @@ def test_a_folder_that_cannot_be_made_is_one_line(place: Place, tmp_path: Path) 
     ended = place.start([*cell.words[:-1], str(tmp_path / "file" / "cell")]).end()
     assert ended.code == 3
     assert "cannot make the folder: Not a directory" in ended.err
+
+
+@pytest.mark.long
+def test_a_server_that_runs_already_takes_no_board_of_the_node(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.spec()
+    monkeypatch.setenv(VARIABLE, place.environ[VARIABLE])
+    lease = hold("cpu", holder="somebody else", progress=pytest.fail, wait_s=0)
+    with running(model=WEIGHTS, served_model_name=MODEL, ttft_ms=2, max_model_len=512, environ=place.environ) as server:
+        options = {"server-url": server.base_url, "device-wait": "0", "server-python": ""}
+        cell = cell_in(place, unit="cpu", slots=(0,), options=options)
+        assert cell.start().end().code == CLEAN, cell.log
+    assert cell.outcome.says is Says.UNDECIDED
+    own = cell_in(place, "own", options={"device-wait": "0"})
+    assert own.start().end().code == 3
+    assert own.outcome.headline.startswith("cpu: not free after 0 s, held by somebody else since 20")
+    lease.release()
