@@ -106,7 +106,10 @@ def test_a_cluster_is_started_and_says_what_would_run_where(machine: Machine) ->
         assert ended.code == 0, ended.said
         assert "Ray runtime started" in ended.out
     for plan in (PLAN, PLAN.replace("--on ray", "--on ray://127.0.0.1:10001")):
+        # A busy machine may not start Ray's server for a client within the time that Ray itself gives it.
         ended = machine.type(plan)
+        if "Initialization failure from server" in ended.err:
+            ended = machine.type(plan)
         assert ended.code == 0, ended.said
         assert "id_vllm-cpu_hallmark-tiny_cpu" in ended.out
         assert len(set(re.findall(rf"{re.escape(os.uname().nodename)}-[0-9a-f]{{6}}", ended.out))) == 2
