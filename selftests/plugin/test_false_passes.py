@@ -43,6 +43,7 @@ def test_the_clean_twin_is_accepted(clean: Ended) -> None:
 
 
 @pytest.mark.real_evals
+@pytest.mark.long
 def test_a_server_that_dies_in_the_middle_of_an_eval(place: Place) -> None:
     target = eval_target(num_concurrent=1)
     place.whole_spec(evals=[target], impl=NO_FEATURES, faults=f"die-after={BEFORE_EVALS + 2}")
@@ -72,6 +73,7 @@ def test_a_server_that_hangs_at_start(place: Place) -> None:
     assert {EVAL, PERF, "server.health"} <= set(ended.report["missing"])
 
 
+@pytest.mark.long
 def test_a_point_of_which_every_request_fails(place: Place) -> None:
     place.spec(perf=[perf_point()], impl=NO_FEATURES, faults=f"error-after={BEFORE_EVALS}")
     ended = place.release().end().must_end(1, "REJECTED")
@@ -80,6 +82,7 @@ def test_a_point_of_which_every_request_fails(place: Place) -> None:
     assert "500" in ended.causes
 
 
+@pytest.mark.long
 def test_a_server_that_closes_every_connection_after_its_answer_is_no_worse(place: Place) -> None:
     """A moment later and without a word, as the next request is on its way."""
     place.whole_spec(faults="closes=3")
@@ -87,6 +90,7 @@ def test_a_server_that_closes_every_connection_after_its_answer_is_no_worse(plac
     assert "were sent again" in ended.rows[PERF]["reason"]
 
 
+@pytest.mark.long
 def test_a_point_whose_answers_are_wrong_while_it_is_measured(place: Place) -> None:
     """Quick and complete, and right when asked alone."""
     place.spec(perf=[perf_point()], faults="large-batches-break=1")
@@ -110,6 +114,7 @@ def test_lm_eval_itself_raises(place: Place) -> None:
     assert "no_such_type" in ended.rows[EVAL]["reason"] + ended.rows[EVAL]["log"]
 
 
+@pytest.mark.long
 def test_an_eval_scored_on_too_few_samples(place: Place) -> None:
     place.whole_spec(evals=[eval_target(tolerance=0.02)])
     ended = place.release().end().must_end(4, "INCONCLUSIVE")
@@ -117,6 +122,7 @@ def test_an_eval_scored_on_too_few_samples(place: Place) -> None:
     assert "samples are needed to tell" in ended.causes
 
 
+@pytest.mark.long
 def test_old_results_in_the_artifacts_folder_count_for_nothing(place: Place, clean: Ended) -> None:
     """A whole accepted run lies there already, also under every name that this run could give its own folder."""
     now = datetime.now(UTC)
@@ -146,6 +152,7 @@ def test_old_results_in_the_artifacts_folder_count_for_nothing(place: Place, cle
         ("evals/test_accuracy.py", {EVAL}),
     ],
 )
+@pytest.mark.long
 def test_a_check_of_the_manifest_that_no_test_makes(place: Place, forgotten: str, checks: set[str]) -> None:
     place.whole_spec()
     checkout = place.checkout()
@@ -156,6 +163,7 @@ def test_a_check_of_the_manifest_that_no_test_makes(place: Place, forgotten: str
     assert min(checks) in (ended.folder / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_a_check_that_is_deselected(place: Place) -> None:
     place.whole_spec()
     ended = place.release("--", "-k", "not test_health").end().must_end(4, "PARTIAL")
@@ -163,6 +171,7 @@ def test_a_check_that_is_deselected(place: Place) -> None:
     assert "narrowed: -k 'not test_health'" in ended.causes
 
 
+@pytest.mark.long
 def test_a_limit_on_samples(place: Place) -> None:
     place.whole_spec(evals=[eval_target(tolerance=0.6)])
     ended = place.release("--limit=30").end().must_end(4, "PARTIAL")
@@ -171,6 +180,7 @@ def test_a_limit_on_samples(place: Place) -> None:
     assert "narrowed: --limit 30" in ended.causes
 
 
+@pytest.mark.long
 def test_a_test_that_is_skipped_as_it_runs(place: Place) -> None:
     place.spec()
     skips = (
@@ -196,6 +206,7 @@ def test_a_cell_that_a_conftest_leaves_no_test_of(place: Place, kept: str, outco
     assert [report["decision"]["outcome"] for report in reports] == outcomes
 
 
+@pytest.mark.long
 def test_a_test_that_is_expected_to_fail_and_not_run(place: Place) -> None:
     place.spec()
     marks = (
@@ -207,6 +218,7 @@ def test_a_test_that_is_expected_to_fail_and_not_run(place: Place) -> None:
     assert "known" in ended.rows["server.max-tokens"]["reason"]
 
 
+@pytest.mark.long
 def test_a_failure_that_was_expected_is_one(place: Place) -> None:
     place.spec(faults="no-stop")
     marks = (
@@ -285,6 +297,7 @@ def test_an_attached_server_that_somebody_started_anew(place: Place) -> None:
     assert f"perf.{POINT}: FAIL - the server is gone (another process answers in its place)" in ended.causes
 
 
+@pytest.mark.long
 def test_without_its_interpreter_an_attached_servers_machine_and_environment_are_unknown(place: Place) -> None:
     place.spec(perf=[perf_point()])
     with running(model=WEIGHTS, served_model_name=MODEL) as server:
@@ -347,6 +360,7 @@ def test_a_plugin_that_was_switched_off_is_not_the_servers_fault(place: Place) -
     assert ended.bad == {"spec.targets": "INCONCLUSIVE", PERF: "ERROR"}
 
 
+@pytest.mark.long
 def test_a_record_that_could_not_be_written_is_missed(place: Place) -> None:
     """The last one, of a check that nobody demands: without it all the others would make an accepted run."""
     place.whole_spec()
@@ -365,6 +379,7 @@ def test_a_record_that_could_not_be_written_is_missed(place: Place) -> None:
     assert again.code == 3
 
 
+@pytest.mark.long
 def test_a_test_of_no_cell_cannot_fail_unnoticed(place: Place, clean: Ended) -> None:
     """It says nothing about the cell, so the report stands; but pytest is not happy, and neither is the command."""
     ended = with_test(place, "def test_mine():\n    assert False, 'my own demand'\n")

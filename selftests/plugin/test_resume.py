@@ -122,6 +122,7 @@ def test_wherever_it_was_killed_it_comes_to_the_same(whole: Whole, records: int,
     assert verdicts_of(folder) == verdicts_of(whole.folder)
 
 
+@pytest.mark.long
 def test_a_failure_before_the_break_stays(whole: Whole, broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Else whoever kills a run that failed could have it measured until it passes."""
 

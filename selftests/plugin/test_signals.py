@@ -103,6 +103,7 @@ def must_end_tidily(place: Place, ended: Ended, first: str) -> None:
 
 
 @pytest.mark.parametrize("first", ["configure", "collection"])
+@pytest.mark.long
 def test_a_run_that_is_ended_before_its_first_check_says_so(place: Place, first: str) -> None:
     plugin, environ = signalling(place, *from_then_on(first))
     ended = place.release("--", "-p", plugin, workflow="spec", **environ).end()
@@ -112,6 +113,7 @@ def test_a_run_that_is_ended_before_its_first_check_says_so(place: Place, first:
 
 
 @pytest.mark.parametrize("first", ["session-finishes", "report-is-written"])
+@pytest.mark.long
 def test_whatever_comes_after_the_first_signal_breaks_nothing(place: Place, first: str) -> None:
     """Also where everything had been measured by then: until its report is written, a run can be interrupted."""
     plugin, environ = signalling(place, *from_then_on(first))
@@ -122,6 +124,7 @@ def test_whatever_comes_after_the_first_signal_breaks_nothing(place: Place, firs
     assert {"spec.device", "spec.environment"} <= set(measured), "what had been measured is kept"
 
 
+@pytest.mark.long
 def test_a_signal_that_comes_when_the_verdict_is_written_changes_nothing(place: Place) -> None:
     plugin, environ = signalling(place, *TOO_LATE)
     ended = place.release("--", "-p", plugin, workflow="spec", **environ).end().must_end(4, "PARTIAL")

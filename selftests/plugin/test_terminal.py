@@ -39,6 +39,7 @@ def test_an_accepted_run_ends_with_what_it_rests_on(clean: Ended) -> None:
     assert sum("report.html" in line for line in lines) == 1
 
 
+@pytest.mark.long
 def test_one_cause_of_many_checks_is_said_once(place: Place) -> None:
     place.whole_spec(features=EVERY, faults="exit-at-start=3")
     ended = place.release().end().must_end(3, "ERROR")

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.e2e
 STOPS = "server.stop-several"
 
 
+@pytest.mark.long
 def test_on_github_a_red_run_has_a_summary_and_annotations(place: Place) -> None:
     place.spec(faults="first-stop-only")
     summary = place.folder / "summary.md"
@@ -40,6 +41,7 @@ def test_elsewhere_an_option_names_the_summary_and_there_are_no_annotations(plac
     assert not [line for line in ended.out.splitlines() if line.startswith("::")]
 
 
+@pytest.mark.long
 def test_a_summary_that_cannot_be_written_is_told_and_decides_nothing(place: Place) -> None:
     place.spec()
     ended = place.release(f"--summary={place.folder}", workflow="tests").end()
@@ -49,6 +51,7 @@ def test_a_summary_that_cannot_be_written_is_told_and_decides_nothing(place: Pla
 
 
 @pytest.mark.parametrize("workers", [(), pytest.param(("-n2",), marks=pytest.mark.long)], ids=["plain", "xdist"])
+@pytest.mark.long
 def test_pytest_s_own_junit_file_has_what_was_measured(place: Place, workers: tuple[str, ...]) -> None:
     place.spec(faults="first-stop-only")
     path = place.folder / "own.xml"

@@ -139,6 +139,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     return folder
 
 
+@pytest.mark.long
 def test_each_is_one_file_and_one_line(copy: Path) -> None:
     assert look(copy) == dict.fromkeys(ADDITIONS, False), "a plain copy has none of them"
     for kind, addition in ADDITIONS.items():

@@ -99,6 +99,7 @@ def test_what_is_not_known_is_said(serving: Serving, options: tuple[str, ...], t
 
 
 @pytest.mark.e2e
+@pytest.mark.long
 def test_what_would_stop_a_run_stops_its_plan(place: Place) -> None:
     """By what only its first check would have shown."""
     options, variables, told = WRONG["a conflict with the environment"]
@@ -127,6 +128,7 @@ def test_a_runs_plan_is_of_the_cells_and_options_of_the_run(place: Place) -> Non
 
 
 @pytest.mark.e2e
+@pytest.mark.long
 def test_the_plan_is_what_a_run_then_does(place: Place) -> None:
     place.spec(env_vars={"A_SETTING": "1"})
     shown = planned(place, "--port=8123").out.splitlines()[-1]

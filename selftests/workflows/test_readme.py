@@ -176,6 +176,7 @@ def test_the_newest_run_is_verified(command: str, place: Place) -> None:
     assert (ended.code, ended.out) == (6, said)
 
 
+@pytest.mark.long
 def test_a_run_is_signed_and_its_signature_is_verified(place: Place) -> None:
     """One after the other, as the README has them."""
     write_ended(place.artifacts / "RUN")

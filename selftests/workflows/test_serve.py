@@ -132,6 +132,7 @@ def test_its_key_is_demanded_and_never_shown(place: Place) -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.long
 def test_its_token_is_good_as_long_as_the_server_and_no_longer(place: Place) -> None:
     """Ten years on by the clock of its own gateway, whose settings are read from the process that runs."""
     place.spec()
