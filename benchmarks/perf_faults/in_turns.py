@@ -61,7 +61,7 @@ def _of_itself(url: str, sessions: int) -> str:
     said = ""
     for _ in range(sessions):
         with tempfile.TemporaryDirectory() as folder:
-            code, said = _ab(("--baseline", url, *_OF_ITSELF), Path(folder), of="margin")
+            code, said = _ab(("--baseline", url, *_OF_ITSELF), Path(folder), of="tokens_per_s")
         codes[code] += 1
     return f"{', '.join(f'{n} x exit {code}' for code, n in sorted(codes.items()))} | the last: {said}"
 

@@ -8,5 +8,7 @@ from typing import Literal
 Kind = Literal["spec", "server", "evals", "perf", "extra"]
 PARTS: Mapping[str, Kind] = {"spec": "spec", "tests": "server", "evals": "evals", "benchmarks": "perf"}
 """Workflow of run.py -> the kind of checks that it asks for: a part of a release, which certifies nothing."""
+WORKFLOWS = ("release", *PARTS)
+"""The workflows that are a run of the suite."""
 SMOKE_PASSED = "smoke passed; certifies nothing"
 """The last line of a smoke run in which nothing failed."""

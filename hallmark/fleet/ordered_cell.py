@@ -10,7 +10,7 @@ from hallmark.core.errors import UsageError, nearest
 from hallmark.core.extensions import extensions
 from hallmark.core.option_table import OPTIONS, by_name
 from hallmark.core.own_code import code_digest
-from hallmark.core.parts import PARTS
+from hallmark.core.parts import WORKFLOWS
 from hallmark.fleet.cell_spec import spec_digest
 from hallmark.fleet.order import Order
 from hallmark.serving import option_values
@@ -19,7 +19,6 @@ from hallmark.specs.catalogue import Catalogue, Selection, load_catalogue
 from hallmark.specs.cell import Cell
 
 OptionValue = str | tuple[str, ...] | bool
-WORKFLOWS = ("release", *PARTS)
 _OF_ORDER = frozenset({"model", "device", "impl", "runtime-config", "artifacts", "summary", "resume"})
 """What the order says otherwise, or what is of no use where a run's folder is given."""
 _SHORT = 12

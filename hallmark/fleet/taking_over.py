@@ -12,11 +12,12 @@ from hallmark.fleet.backends import Backend, Poll, State
 from hallmark.fleet.beats import BEAT_S, CELL_BEAT, Listener
 from hallmark.fleet.driver import utc_now
 from hallmark.fleet.journal import Ended, Event, Lost, Started
-from hallmark.fleet.matrix_file import CELLS_FOLDER, MatrixPlan
+from hallmark.fleet.matrix_file import CELLS_FOLDER, MatrixPlan, attempt_folder
 from hallmark.fleet.order import ORDER_FILE, OUTCOME_FILE, Order, Outcome, Says, read
 from hallmark.fleet.standing import Standing
 
 _POLL_S = 0.05
+_UNKNOWN = "a node that no journal names"
 _BEATS = 4
 """An attempt whose engine has it no more, and that gave no sign of life for so many beats, is gone."""
 
@@ -52,7 +53,7 @@ def _known(matrix: Path, standing: Standing) -> Iterator[_LeftOver]:
     for cell in standing.cells.values():
         for one in cell.attempts:
             if one.open:
-                folder = matrix / CELLS_FOLDER / cell.cell / str(one.number)
+                folder = attempt_folder(matrix, cell.cell, one.number)
                 yield _left_over(cell.cell, one.number, folder, node=one.node, handle=one.handle)
 
 
@@ -93,9 +94,6 @@ def _end_of(one: _LeftOver) -> Iterator[Event]:
     else:
         reason = "its driver ended before it did"
         yield Lost(at=utc_now(), cell=one.cell, attempt=one.number, node=node, reason=reason, blameless=True)
-
-
-_UNKNOWN = "a node that no journal names"
 
 
 def _order(folder: Path) -> Order | None:

@@ -14,11 +14,8 @@ from types import FrameType
 from typing import Any
 
 from hallmark.core.exit_codes import of_pytest, run_exit_code, unexplained
-from hallmark.core.parts import PARTS, SMOKE_PASSED
+from hallmark.core.parts import SMOKE_PASSED
 from hallmark.core.signals import ENDING, INTERRUPTED, heeded, held_back, leave_lost_terminal
-
-WORKFLOWS = ("release", *PARTS)
-"""A part never certifies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

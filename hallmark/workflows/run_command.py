@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 from hallmark.core.errors import UsageError
 from hallmark.core.extensions import extensions
 from hallmark.core.option_table import OPTIONS, RUNS, SERVING, Option
+from hallmark.core.parts import WORKFLOWS
 from hallmark.core.records import MANIFEST_FILE, read_manifest
 from hallmark.core.settings import resolve
 from hallmark.serving.launchers import help_of
-from hallmark.workflows.acceptance import WORKFLOWS, Ended, run_acceptance, show_plans
+from hallmark.workflows.acceptance import Ended, run_acceptance, show_plans
 from hallmark.workflows.help_text import one_line_each
 from hallmark.workflows.pairs import split_pairs
 from hallmark.workflows.secrets import SECRETS

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from hallmark.workflows.acceptance import WORKFLOWS, run_acceptance
+from hallmark.core.parts import WORKFLOWS
+from hallmark.workflows.acceptance import run_acceptance
 from selftests.core.polling import comes_true
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -22,9 +22,10 @@ from hallmark.workflows.verify.demands_look import look_at_demands
 from hallmark.workflows.verify.evidence_look import look_at_evidence
 from hallmark.workflows.verify.exchanges_look import look_at_exchanges
 from hallmark.workflows.verify.files_look import look_at_files
-from hallmark.workflows.verify.finding import Finding, Weight, altered, not_looked_at
+from hallmark.workflows.verify.finding import Finding, Weight, altered
 from hallmark.workflows.verify.json_look import look_at_json
 from hallmark.workflows.verify.log_look import look_at_log
+from hallmark.workflows.verify.looks import Found, looked
 from hallmark.workflows.verify.report_look import look_at_report
 from hallmark.workflows.verify.run_folder import RunFolder
 from hallmark.workflows.verify.subjects_look import look_at_subjects
@@ -49,11 +50,9 @@ LOOKS: tuple[Look, ...] = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verification:
+class Verification(Found):
     """What was found in one folder."""
 
-    folder: Path
-    findings: tuple[Finding, ...]
     report: Report | None
     """What was derived from the records; None where nothing could be."""
     ended: bool
@@ -62,14 +61,6 @@ class Verification:
     """How much of it there was."""
     stands_for_all: str = ""
     """The digest of the line that tells of all files; empty where the run has none."""
-
-    @property
-    def altered(self) -> tuple[Finding, ...]:
-        return self.of(Weight.ALTERED)
-
-    def of(self, weight: Weight) -> tuple[Finding, ...]:
-        """The findings of that weight."""
-        return tuple(finding for finding in self.findings if finding.weight is weight)
 
     @property
     def exit_code(self) -> int:
@@ -107,13 +98,13 @@ def verify(folder: Path, *, keys: Sequence[PublicKey] = (), with_certificate: bo
     run = RunFolder(folder)
     if run.manifest is not None and not run.manifest.chained and not any(run.last(m) for m in ("begins", "ends", "reported")):
         return None
-    findings = [finding for look in LOOKS for finding in _looked(look, run)]
+    findings = [finding for look in LOOKS for finding in looked(partial(look, run), run.path)]
     report = _derived(run, findings)
     if report is not None:
         looks: tuple[Look, ...] = (partial(look_at_report, derived=report), look_at_evidence, look_at_exchanges)
         if with_certificate:
             looks = (*looks, partial(look_at_certificate, report=report, keys=keys))
-        findings.extend(finding for look in looks for finding in _looked(look, run))
+        findings.extend(finding for look in looks for finding in looked(partial(look, run), run.path))
     return Verification(
         folder=folder,
         findings=tuple(findings),
@@ -122,14 +113,6 @@ def verify(folder: Path, *, keys: Sequence[PublicKey] = (), with_certificate: bo
         looked_at=_counted(run),
         stands_for_all=end.digest if (end := run.last("ends")) else "",
     )
-
-
-def _looked(look: Look, run: RunFolder) -> Iterator[Finding]:
-    """What a look finds. Whoever sends a folder may put anything into it: what stops a look decides nothing, and ends none."""
-    try:
-        yield from look(run)
-    except Exception as exc:
-        yield not_looked_at(str(run.path), f"cannot be looked at: {type(exc).__name__}: {one_line(str(exc))}")
 
 
 def _derived(run: RunFolder, findings: list[Finding]) -> Report | None:
@@ -156,16 +139,13 @@ def told(found: Verification) -> Iterator[str]:
     """The lines for a person: the summary, what is altered, what could not be derived."""
     yield found.headline
     yield from (f"the run was {one.line}" for one in (found.report.breaks if found.report else ()))
-    for weight, title in (
+    yield from found.listed(
         (Weight.ALTERED, ""),
         (Weight.UNDECIDED, "not decided, as another hallmark judged the run, or as it cannot be looked at:"),
         (Weight.DERIVED, "derived anew from the raw rows, by the gates that judged them:"),
         (Weight.NOT_DERIVED, "not derived:"),
         (Weight.SIGNATURE, "signatures:"),
-    ):
-        findings = found.of(weight)
-        yield from ([title] if title and findings else [])
-        yield from (f"  {finding}" for finding in findings)
+    )
     if found.stands_for_all and not found.altered:
         signed = any(finding.where == CERTIFICATE_FILE for finding in found.of(Weight.SIGNATURE))
         by = f"{CERTIFICATE_FILE} states it" if signed else "nobody signed it, so that it tells of changes and not of who made it"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,8 @@ from hallmark.fleet.result.document import MatrixReport
 from hallmark.fleet.result.reading import MERGED_FILE, SITES_FOLDER, JoinedSite, SiteFolder, read_joined, sites_in
 from hallmark.report.document import EXIT_CODES
 from hallmark.signing.keys import PublicKey
-from hallmark.workflows.verify.finding import Finding, Weight, altered, not_looked_at
+from hallmark.workflows.verify.finding import Finding, Weight, altered
+from hallmark.workflows.verify.looks import Found, looked
 from hallmark.workflows.verify.matrix.cells_look import look_at_cells
 from hallmark.workflows.verify.matrix.journal_look import look_at_journal
 from hallmark.workflows.verify.matrix.report_look import look_at_certificate, look_at_report
@@ -24,21 +25,11 @@ from hallmark.workflows.verify.session import ALTERED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MatrixVerification:
+class MatrixVerification(Found):
     """What was found in the folder of a matrix."""
 
-    folder: Path
-    findings: tuple[Finding, ...]
     report: MatrixReport | None
     """What was derived from the folder; None where nothing could be."""
-
-    @property
-    def altered(self) -> tuple[Finding, ...]:
-        return self.of(Weight.ALTERED)
-
-    def of(self, weight: Weight) -> tuple[Finding, ...]:
-        """The findings of that weight."""
-        return tuple(finding for finding in self.findings if finding.weight is weight)
 
     @property
     def ended(self) -> bool:
@@ -82,9 +73,9 @@ def verify_matrix(folder: Path, *, keys: Sequence[PublicKey] = (), with_certific
     report = _derived(folder, findings)
     if report is not None:
         sites = sites_in(folder)
-        findings += _looked(partial(look_at_report, folder, sites, report), folder)
+        findings += looked(partial(look_at_report, folder, sites, report), folder)
         if with_certificate:
-            findings += _looked(partial(look_at_certificate, folder, sites, report, keys), folder)
+            findings += looked(partial(look_at_certificate, folder, sites, report, keys), folder)
     return MatrixVerification(folder=folder, findings=tuple(findings), report=report)
 
 
@@ -92,10 +83,10 @@ def _parts(folder: Path) -> Iterator[Finding]:
     """What the report is made of: the journal and the cells of one matrix, or whole matrices, each with all that is in it."""
     if not (folder / MERGED_FILE).is_file():
         (site,) = sites_in(folder)
-        yield from _looked(partial(look_at_journal, site), folder)
+        yield from looked(partial(look_at_journal, site), folder)
         if _readable(site):
-            yield from _looked(partial(look_at_cells, site), folder)
-            yield from _looked(partial(_exit_code, site), folder)
+            yield from looked(partial(look_at_cells, site), folder)
+            yield from looked(partial(_exit_code, site), folder)
         return
     joined = read_joined(folder)
     for one in joined.sites:
@@ -138,14 +129,6 @@ def _exit_code(site: SiteFolder) -> Iterator[Finding]:
             yield altered(EVENTS_FILE, f"tells of exit code {last[-1].exit_code}, and the cells give {derived}")
 
 
-def _looked(look: Callable[[], Iterable[Finding]], folder: Path) -> Iterator[Finding]:
-    """What a look finds. Whoever sends a folder may put anything into it: what stops a look decides nothing, and ends none."""
-    try:
-        yield from look()
-    except Exception as exc:
-        yield not_looked_at(str(folder), f"cannot be looked at: {type(exc).__name__}: {one_line(str(exc))}")
-
-
 def _derived(folder: Path, findings: list[Finding]) -> MatrixReport | None:
     """The report that the folder gives; where there is none, why, unless that follows from what was found."""
     try:
@@ -165,14 +148,11 @@ def _looked_at(report: MatrixReport) -> str:
 def told(found: MatrixVerification) -> Iterator[str]:
     """The lines for a person: the summary, what is altered, what could not be derived, who signed."""
     yield found.headline
-    for weight, title in (
+    yield from found.listed(
         (Weight.ALTERED, ""),
         (Weight.UNDECIDED, "not decided, as another hallmark judged it, or as it cannot be looked at:"),
         (Weight.NOT_DERIVED, "not derived:"),
         (Weight.SIGNATURE, "signatures:"),
-    ):
-        findings = found.of(weight)
-        yield from ([title] if title and findings else [])
-        yield from (f"  {finding}" for finding in findings)
+    )
     if found.report and not found.altered:
         yield from (f"sha256:{site.chain} stands for what happened for the driver on {site.name}" for site in found.report.sites)
