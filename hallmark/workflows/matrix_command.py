@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from hallmark.core.errors import InfrastructureError, UsageError
 from hallmark.core.option_table import by_name
-from hallmark.core.parts import PARTS
+from hallmark.core.parts import WORKFLOWS
 from hallmark.workflows.acceptance import Ended
 from hallmark.workflows.help_text import one_line_each
 from hallmark.workflows.matrix.options import DEFAULT_LEASE_S, DEFAULT_WAIT_S, PASSED_ON
@@ -52,8 +52,7 @@ def make_parser(program: str) -> argparse.ArgumentParser:
     add_option(parser, by_name("impl"))
     add_option(parser, by_name("runtime-config"))
     parser.add_argument("--on", default="local", metavar="ENGINE", help=f"{', '.join(ENGINES)}; also NAME://ADDRESS")
-    workflows = ("release", *PARTS)
-    parser.add_argument("--workflow", choices=workflows, default="release", metavar="NAME", help=f"{', '.join(workflows)}")
+    parser.add_argument("--workflow", choices=WORKFLOWS, default="release", metavar="NAME", help=", ".join(WORKFLOWS))
     parser.add_argument("--print-plan", action="store_true", help="show cells, devices and predicted times, and do nothing")
     parser.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with a matrix; what was measured stays")
     parser.add_argument("--merge", type=Path, nargs="+", default=[], metavar="FOLDER", help="join matrices of several sites")
