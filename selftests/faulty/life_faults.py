@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from selftests.faulty import LISTENER
 from selftests.faulty.dying import CRASH
-from selftests.faulty.jobs import Refused
+from selftests.faulty.jobs import Job, Refused
 
 if TYPE_CHECKING:
     from selftests.faulty.faults import Faults
@@ -23,6 +23,7 @@ WHAT: Mapping[str, tuple[str, str]] = {
     "ends-as-if-whole": ("told to end, it ends the streams that are running as if they had come to their end", ""),
     "ends-late": ("told to end, it goes on as before for so many seconds", "3"),
     "engine": ("no fault, but a server whose engine is a process of its own: it ends when that dies", ""),
+    "engine-awaited": ("no fault, but such a server whose streams, and answers beside others, go on once it died or stood", ""),
     "engine-comes-back": ("no fault, but such a server that starts its engine anew", ""),
     "engine-death-as-whole": ("when its engine dies, it ends its streams as if they had come to their end", ""),
     "engine-death-untold": ("when its engine dies, whoever asks hears nothing", ""),
@@ -55,6 +56,7 @@ async def watch_engine(stand_in: StandIn, engine: int) -> None:
     while engine and os.waitpid(engine, os.WNOHANG) == (0, 0):
         state = Path(f"/proc/{engine}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
         stood, stand_in.engine_stands = stand_in.engine_stands, state == "T"
+        stand_in.engine_met_it |= stand_in.engine_stands
         if stood and not stand_in.engine_stands and "engine-stop-forgets" in faults:
             stand_in.forget()
         await asyncio.sleep(_POLL_S)
@@ -63,7 +65,7 @@ async def watch_engine(stand_in: StandIn, engine: int) -> None:
     if "engine" in faults:
         print("stand-in for selftests: its engine is gone", flush=True)
         os._exit(CRASH)
-    stand_in.engine_died = True
+    stand_in.engine_died = stand_in.engine_met_it = True
     if "engine-comes-back" in faults or "engine-death-healthy" in faults:
         for writer in list(stand_in.readers):
             writer.transport.abort()
@@ -82,6 +84,12 @@ async def require_engine(stand_in: StandIn, path: str) -> None:
     if is_health and stand_in.engine_stands and "engine-stop-healthy" not in faults:
         raise Refused("the engine stands still", 503)
     while stand_in.engine_stands and not is_health:
+        await asyncio.sleep(_POLL_S)
+
+
+async def await_end(stand_in: StandIn, job: Job) -> None:
+    """Until something became of the engine, so that what has begun is under way then, however busy the machine is."""
+    while "engine-awaited" in stand_in.faults and not stand_in.engine_met_it and (job.stream or stand_in.running > 1):
         await asyncio.sleep(_POLL_S)
 
 

@@ -101,7 +101,7 @@ class StandIn:
         self.leaked = False
         self.ending = False
         """Whether it was told to end."""
-        self.engine_died = self.engine_stands = False
+        self.engine_died = self.engine_stands = self.engine_met_it = False
         self.asked = 0
         self.running = 0
 
@@ -429,6 +429,8 @@ class StandIn:
         """Waits, as long as the client does; ClientGone where that is no longer. `made`: tokens up to now."""
         runs_on = metrics_faults.runs_on(job, self.faults.chosen)
         await until(moment, lambda: not runs_on and self._gone(writer), made=made)
+        if made or not job.stream:
+            await life_faults.await_end(self, job)
         if self.engine_stands or (self.engine_died and "engine-death-untold" in self.faults):
             await life_faults.require_engine(self, "/v1/completions")
 

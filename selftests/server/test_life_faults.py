@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from hallmark.client.cut_answers import Askers
+from hallmark.client.wire import WireClient
 from hallmark.core.verdict import Verdict
 from hallmark.plugin.outcome import Outcome
+from hallmark.serving.local.launcher import LocalServer
+from selftests.plugin.commands import wait_for
 from selftests.server.checking import OneCheck, checks_in, function_in
 from selftests.server.started import started
 
@@ -59,12 +64,14 @@ def test_a_spec_that_lets_answers_go_on_is_obeyed(told: Told) -> None:
     assert told("ends-whole", shutdown_timeout=60).verdict is Verdict.PASS
 
 
+AWAITED = "engine-awaited"
+"""So that answers are under way when the engine is killed, however busy the machine is."""
 ENGINES = {
-    "engine-death-as-whole": (KILLED, "looks as if it had come to its end, with finish_reason 'stop'"),
-    "engine-death-untold": (KILLED, "a client was left waiting for its answer"),
-    "engine-death-healthy": (KILLED, "after its engine was killed /health still answers 200, and a request: "),
-    "engine-stop-healthy": (STOPPED, "seconds until /health said so is"),
-    "engine-stop-forgets": (STOPPED, "the answer afterwards is"),
+    ("engine-death-as-whole", AWAITED): (KILLED, "looks as if it had come to its end, with finish_reason 'stop'"),
+    ("engine-death-untold", AWAITED): (KILLED, "a client was left waiting for its answer"),
+    ("engine-death-healthy", AWAITED): (KILLED, "after its engine was killed /health still answers 200, and a request: "),
+    ("engine-stop-healthy",): (STOPPED, "seconds until /health said so is"),
+    ("engine-stop-forgets",): (STOPPED, "the answer afterwards is"),
 }
 
 
@@ -77,20 +84,52 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.long
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("fault", ENGINES)
-def test_a_fault_in_meeting_the_engines_end_turns_its_check_red(fault: str) -> None:
-    check, reason = ENGINES[fault]
-    with started(fault) as suite:
+@pytest.mark.parametrize("faults", ENGINES, ids="+".join)
+def test_a_fault_in_meeting_the_engines_end_turns_its_check_red(faults: tuple[str, ...]) -> None:
+    check, reason = ENGINES[faults]
+    with started(*faults) as suite:
         found, _ = suite.run(replace(check, needs=()))
     assert found.verdict is Verdict.FAIL, found.reason
     assert reason in found.reason
 
 
-@pytest.mark.parametrize(("server", "check"), [("engine", KILLED), ("engine-comes-back", KILLED), ("engine", STOPPED)])
-def test_a_right_server_meets_the_end_of_its_engine(server: str, check: OneCheck) -> None:
-    with started(server) as suite:
+@pytest.mark.usefixtures("quick")
+def test_an_answer_that_is_cut_before_its_killer_looks_at_the_clock_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a busy machine: the client has the end of its answer when the kill comes back."""
+    asking: list[Askers] = []
+    kill = LocalServer.kill_engine
+
+    class Kept(Askers):
+        def __init__(self, client: WireClient, fields: Mapping[str, Any], *, number: int) -> None:
+            super().__init__(client, fields, number=number)
+            asking.append(self)
+
+    def late(server: LocalServer) -> None:
+        kill(server)
+        wait_for(lambda: any(one.streamed for one in asking[0].met), "end of a stream")
+
+    monkeypatch.setitem(KILLED.run.__globals__, "Askers", Kept)
+    monkeypatch.setattr(LocalServer, "kill_engine", late)
+    with started("engine-death-as-whole", AWAITED) as suite:
+        found, _ = suite.run(replace(KILLED, needs=()))
+    assert found.verdict is Verdict.FAIL, found.reason
+
+
+@pytest.mark.parametrize(
+    ("server", "check"), [(("engine", AWAITED), KILLED), (("engine-comes-back", AWAITED), KILLED), (("engine",), STOPPED)]
+)
+def test_a_right_server_meets_the_end_of_its_engine(server: tuple[str, ...], check: OneCheck) -> None:
+    with started(*server) as suite:
         found, _ = suite.run(replace(check, needs=()))
     assert found.verdict is Verdict.PASS, found.reason
+
+
+def test_where_no_answer_breaks_off_nothing_is_shown() -> None:
+    """Its clients have all of their answers: whether they would have seen one break off is not known."""
+    with started(AWAITED) as suite:
+        found, _ = suite.run(replace(KILLED, needs=()))
+    assert found.verdict is Verdict.INCONCLUSIVE, found.reason
+    assert "no answer broke off that a client was reading" in found.reason
 
 
 @pytest.mark.parametrize("check", [KILLED, STOPPED])

@@ -51,6 +51,13 @@ def ask_while_it_ends(server, client, body, within_s):
     return server.ended_within(0.0), met
 
 
+def ended_after(moment, askers):
+    """The requests of `askers` that had not ended then. Of a signal: the moment before it was sent, since an answer may be cut
+    before whoever sent it comes to look at the clock; one that came to its own end in between is whole.
+    """
+    return [one for one in askers.met if one.ended > moment]
+
+
 def require_seen(running, alone, what):
     """CheckFailed where a client cannot see that its answer broke off."""
     for met in running:
@@ -80,6 +87,7 @@ def test_a_server_that_is_told_to_end(client, cell, server, longest, check):
     within_s = ENDS_WITHIN_S + declared_s(cell)
     with askers.asking():
         assert not server.ended_within(TAKEN_WITHIN_S), "the server ended before it was told to"
+        asking_at = time.monotonic()
         server.ask_to_end()
         asked_at = time.monotonic()
         with client.more_patient(min(client.first_s, within_s)) as waiting:
@@ -87,8 +95,8 @@ def test_a_server_that_is_told_to_end(client, cell, server, longest, check):
         took_s = time.monotonic() - asked_at
         if not ended:
             server.stop()  # whoever still waits is let go by that
-    met = [one for one in askers.met if one.ended > asked_at]
-    require_seen(met, askers.alone, "when the server was told to end")
+    require_seen(ended_after(asking_at, askers), askers.alone, "when the server was told to end")
+    met = ended_after(asked_at, askers)
     if not ended:
         waited = sum(one.began < asked_at and one.ended > asked_at + took_s for one in met)
         heard = f", and {waited} clients whose answers were under way have heard nothing since" if waited else ""
@@ -145,24 +153,31 @@ def ask_after_death(server, client, askers):
     ends_server=True,
 )
 def test_a_server_whose_engine_is_killed(client, cell, server, longest, check):
-    """The process that computes is killed while answers come. A server that starts it anew and answers as before is right."""
+    """The process that computes is killed while answers come. A server that starts it anew and answers as before is right. What a
+    client is told is seen by one whose answer had begun to come and breaks off: who had all of it before shows nothing.
+    """
     has_health = health_of(client) == 200
     askers = long_answers(client, cell, longest)
     with askers.asking():
+        killing_at = time.monotonic()
         server.kill_engine()
         killed_at = time.monotonic()
         with client.more_patient(min(client.first_s, SEEN_WITHIN_S)) as waiting:
             ended, health, met = ask_after_death(server, waiting, askers)
         took_s = time.monotonic() - killed_at
-    require_seen([one for one in askers.met if one.ended > killed_at], askers.alone, "when its engine was killed")
+    met_it = ended_after(killing_at, askers)
+    require_seen(met_it, askers.alone, "when its engine was killed")
     if met.left_waiting:
         raise CheckFailed(f"a request after the death of its engine is not answered within {SEEN_WITHIN_S:g} s: {met.error}")
     if met.looks_whole() and met.text != askers.alone:
         raise CheckFailed(f"after the death of its engine the server answers {met.text[:80]!r}, not {askers.alone[:80]!r}")
     if has_health and health == 200 and not ended and not met.looks_whole():
         raise CheckFailed(f"{took_s:.1f} s after its engine was killed /health still answers 200, and a request: {met.told}")
+    running = [one for one in met_it if one.began < killing_at]
+    if not any(one.streamed and one.text and not one.looks_whole() for one in running):
+        told = [one.told for one in running]
+        raise Inconclusive(f"when its engine was killed no answer broke off that a client was reading: under way were {told}")
     check.observe("seconds until it was seen", round(took_s, 2), unit="s")
-    running = [one for one in askers.met if one.began < killed_at < one.ended]
     told = {"ended": ended, "health": health, "a request": met.told, "under way": [one.told for one in running]}
     check.observe("answers under way", len(running), detail=told)
 
@@ -191,7 +206,7 @@ def test_a_server_whose_engine_stands_still(client, cell, server, longest, check
         while health_of(client) != 200 and time.monotonic() < goes_on_at + SEEN_WITHIN_S:
             server.ended_within(ASKED_EVERY_S)
         back_s = time.monotonic() - goes_on_at
-    met = [one for one in askers.met if one.ended > stopped_at and not one.left_waiting]  # whoever gave up was right to
+    met = [one for one in ended_after(stopped_at, askers) if not one.left_waiting]  # whoever gave up was right to
     require_seen(met, askers.alone, "while its engine stood still")
     check.at_most("seconds until /health said so", round(seen_s, 2), SEEN_WITHIN_S, unit="s")
     check.at_most("seconds until it was healthy again", round(back_s, 2), SEEN_WITHIN_S, unit="s")
