@@ -32,6 +32,18 @@ def test_a_matrix_is_verified_as_what_it_came_to(whole: Path, troubled: Path, ha
     assert (said.code, said.lines[0].partition(" - ")[0]) == (1, "VERIFIED: REJECTED, INCOMPLETE"), said.lines
 
 
+def test_what_its_runs_do_not_tell_is_told_once_for_all_of_them(whole: Path, hallmark: Hallmark) -> None:
+    lone = hallmark("verify", whole / FIRST / "run")
+    untold = lone.lines[lone.lines.index("not derived:") + 1 :]
+    missing = "manifest.json: holds no spec that can be read, so that what it demands cannot be held against it"
+    assert f"  {missing}" in untold, untold
+    said = hallmark("verify", whole)
+    assert said.code == 0, said.lines
+    told = said.lines[said.lines.index("not derived:") + 1 :]
+    assert f"  {GOOD}: {missing} (and 1 like it, of 2 runs in all)" in told, told
+    assert len([line for line in told if " (and " in line]) < len([line for line in untold if line.startswith("  ")])
+
+
 def test_a_folder_in_another_place_is_not_accused(whole: Path, hallmark: Hallmark) -> None:
     assert hallmark("verify", whole.rename(whole.with_name("sent-by-mail"))).code == 0
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from hallmark.core.errors import HallmarkError
-from hallmark.core.wording import one_line
+from hallmark.core.wording import one_line, plural
 from hallmark.fleet.matrix_file import CELLS_FOLDER, PlannedCell, attempt_folder
 from hallmark.fleet.order import ORDER_FILE, OUTCOME_FILE, RUN_FOLDER, Order, Outcome, Says, read
 from hallmark.fleet.result.reading import SiteFolder
@@ -20,14 +21,21 @@ _DECIDED = {Says.ACCEPTED: "ACCEPTED", Says.REJECTED: "REJECTED"}
 _ORDERED = ("cell", "model", "device", "impl", "configuration", "spec")
 """What an order has of its cell's plan."""
 
+_OF_A_RUN = (Weight.ALTERED, Weight.UNDECIDED, Weight.NOT_DERIVED)
+"""What is told of the run of a cell here; what follows from its rows, and who signed it, `hallmark verify RUN` says of each."""
+
 
 def look_at_cells(site: SiteFolder) -> Iterator[Finding]:
     """Every attempt that the journal tells of, and every folder that it does not."""
+    of_runs: list[tuple[str, Finding]] = []
     for planned in site.plan.cells:
         standing = site.standing.cells[planned.cell]
         for attempt in standing.attempts:
-            yield from _attempt(site, planned, attempt, counts=attempt is standing.counts)
+            yield from _attempt(site, planned, attempt)
         yield from _untold(site, standing)
+        if standing.counts and standing.counts.outcome and standing.counts.outcome.run_digest:
+            of_runs += [(planned.cell, one) for one in _run(site, planned, standing.counts, standing.counts.outcome)]
+    yield from _grouped(of_runs)
     known = {cell.cell for cell in site.plan.cells}
     folder = site.path / CELLS_FOLDER
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -43,7 +51,25 @@ def _untold(site: SiteFolder, standing: CellStanding) -> Iterator[Finding]:
             yield not_derived(f"{CELLS_FOLDER}/{standing.cell}/{path.name}", "no event tells of this attempt: it does not count")
 
 
-def _attempt(site: SiteFolder, planned: PlannedCell, attempt: Attempt, *, counts: bool) -> Iterator[Finding]:
+def _grouped(of_runs: Iterable[tuple[str, Finding]]) -> Iterator[Finding]:
+    """Each finding of a cell's run; of what the folders do not tell, which is much the same in every run, each kind once."""
+    alike: dict[str, list[tuple[str, Finding]]] = {}
+    for cell, finding in of_runs:
+        if finding.weight is Weight.NOT_DERIVED:
+            alike.setdefault(re.sub(r"\d+", "0", finding.what), []).append((cell, finding))
+        else:
+            yield _of_cell(cell, finding)
+    for (cell, first), *others in alike.values():
+        runs = len({cell, *(other for other, _ in others)})
+        more = f" (and {len(others)} like it, of {plural(runs, 'run')} in all)" if others else ""
+        yield _of_cell(cell, replace(first, what=first.what + more))
+
+
+def _of_cell(cell: str, finding: Finding) -> Finding:
+    return replace(finding, where=f"{cell}: {finding.where}")
+
+
+def _attempt(site: SiteFolder, planned: PlannedCell, attempt: Attempt) -> Iterator[Finding]:
     path = attempt_folder(site.path, planned.cell, attempt.number)
     where = f"{CELLS_FOLDER}/{planned.cell}/{attempt.number}"
     if attempt.outcome is None:
@@ -53,9 +79,6 @@ def _attempt(site: SiteFolder, planned: PlannedCell, attempt: Attempt, *, counts
         return
     yield from _order(f"{where}/{ORDER_FILE}", site, planned, attempt)
     yield from _outcome(f"{where}/{OUTCOME_FILE}", site, planned, attempt, attempt.outcome)
-    if counts and attempt.outcome.run_digest:
-        for finding in _run(site, planned, attempt, attempt.outcome):
-            yield replace(finding, where=f"{planned.cell}: {finding.where}")
 
 
 def _order(where: str, site: SiteFolder, planned: PlannedCell, attempt: Attempt) -> Iterator[Finding]:
@@ -104,8 +127,7 @@ def _run(site: SiteFolder, planned: PlannedCell, attempt: Attempt, outcome: Outc
     if found is None:
         yield altered(RUN_FOLDER, "has no chain of records, and the journal tells of one")
         return
-    # What a run's folder does not tell, and who signed it, `hallmark verify RUN` says of each.
-    yield from (finding for finding in found.findings if finding.weight in (Weight.ALTERED, Weight.UNDECIDED))
+    yield from (finding for finding in found.findings if finding.weight in _OF_A_RUN)
     if found.stands_for_all != outcome.run_digest:
         ends = f"sha256:{found.stands_for_all[:16]}" if found.stands_for_all else "nothing"
         yield altered(
