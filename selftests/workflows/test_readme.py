@@ -10,9 +10,11 @@ from typing import NamedTuple
 
 import pytest
 
+from hallmark.fleet.order import OUTCOME_FILE, Outcome, Says, read
 from hallmark.workflows import reports
 from selftests.certificate.ended_runs import write_ended
 from selftests.faulty import running
+from selftests.fleet.cells import cell_in
 from selftests.plugin.commands import Command
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import ROOT, WEIGHTS
@@ -32,6 +34,7 @@ COMPARED = "test_two_runs_are_compared"
 HISTORY = "test_all_runs_are_shown_on_one_page"
 SIGNED = "test_a_run_is_signed_and_its_signature_is_verified"
 VERIFIED = "test_the_newest_run_is_verified"
+CARRIED_OUT = "test_an_order_is_carried_out"
 ATTACHED = "test_a_server_that_runs_is_measured"
 
 
@@ -62,6 +65,7 @@ RUN_BY = {
     "python3 run.py --workflow release --model hallmark-tiny --docker": IN_CI,
     "python3 run.py --workflow server --model hallmark-tiny --print-plan": IN_CI,
     "hallmark matrix --model 'Llama-*' --device n300 --device t3k": HERE,
+    "hallmark run-cell CELL.json --out artifacts/cell": CARRIED_OUT,
     "hallmark open": OPEN,
     "hallmark history artifacts": HISTORY,
     "hallmark compare artifacts/OLD artifacts/NEW": COMPARED,
@@ -156,6 +160,20 @@ def test_the_newest_report_is_opened(command: str, place: Place) -> None:
     ended = start(command, place, cwd=place.folder, BROWSER=f"{browser} %s").end()
     assert (ended.code, ended.out) == (0, "artifacts/20260301T000000Z-x-release/report.html\n")
     assert opened.read_text() == f"{(folder / 'report.html').as_uri()}\n"
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("command", given_to(CARRIED_OUT))
+def test_an_order_is_carried_out(command: str, place: Place) -> None:
+    place.spec()
+    cell_in(place, workflow="spec").order.rename(place.folder / "CELL.json")
+    ended = start(command, place, cwd=place.folder).end()
+    outcome = read(place.artifacts / "cell" / OUTCOME_FILE, Outcome)
+    assert (ended.code, ended.out.splitlines()[-1]) == (
+        outcome.exit_code,
+        f"verdict: {outcome.title} - {outcome.headline} [{outcome.cell}]",
+    )
+    assert (outcome.says, outcome.title) == (Says.UNDECIDED, "PARTIAL")
 
 
 @pytest.mark.parametrize("command", given_to(COMPARED))
