@@ -59,7 +59,7 @@ def driven(matrix: Path, cells: Sequence[Waiting], cluster: Cluster) -> Driven:
         elif isinstance(event, NodeLost):
             there_until_s[event.node] = min(there_until_s[event.node], cluster.now_s)
 
-    standing = standing_of([cell.cell for cell in plan.placeable], [])
+    standing = standing_of([cell.cell for cell in plan.placeable], [], whole=False)
     driver = Driver(
         matrix, plan, cluster, journal=journal, standing=standing, hear=hear, say=print, clock=lambda: cluster.now_s, period_s=0
     )

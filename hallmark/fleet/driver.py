@@ -192,7 +192,7 @@ class Driver:
         for cell in self.standing.cells.values():
             for one in cell.attempts:
                 if one.node == node and one.blames_node:
-                    why = one.lost or (one.outcome and (one.outcome.node_fault or one.outcome.headline)) or "void"
+                    why = one.lost or one.node_fault or one.headline or "void"
                     yield f"{cell.cell}: {why}"
 
     def _waiting(self, cell: PlannedCell) -> Waiting:

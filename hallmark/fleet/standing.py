@@ -16,7 +16,7 @@ FAULTS = 2
 _MEASURED = (Says.ACCEPTED, Says.REJECTED, Says.UNDECIDED)
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class Attempt:
     """One attempt at a cell; neither an outcome nor a loss means that it is under way, or was when its driver ended."""
 
@@ -26,7 +26,13 @@ class Attempt:
     slots: tuple[int, ...] = ()
     handle: str = ""
     started_at: str = ""
+    says: Says | None = None
+    """How it ended, by its node's word; None where there is none."""
+    node_fault: str = ""
+    headline: str = ""
+    """Why it counts against its node, by the node's word; empty where it does not."""
     outcome: Outcome | None = None
+    """All of that word; None also where a Standing is not `whole`."""
     lost: str = ""
     """Why it was given up."""
     blameless: bool = False
@@ -36,22 +42,22 @@ class Attempt:
 
     @property
     def open(self) -> bool:
-        return self.outcome is None and not self.lost
+        return self.says is None and not self.lost
 
     @property
     def measured(self) -> bool:
         """Whether it says of the server what it is worth: nothing takes that back."""
-        return self.outcome is not None and self.outcome.says in _MEASURED
+        return self.says in _MEASURED
 
     @property
     def spoilt(self) -> bool:
         """Whether its node spoilt it, which takes one of the cell's tries."""
-        return bool(self.lost and not self.blameless) or (self.outcome is not None and self.outcome.says is Says.VOID)
+        return bool(self.lost and not self.blameless) or self.says is Says.VOID
 
     @property
     def blames_node(self) -> bool:
         """Whether it counts against its node: a canary found a fault, or it was spoilt there."""
-        return not self.forgiven and (self.spoilt or (self.outcome is not None and bool(self.outcome.node_fault)))
+        return not self.forgiven and (self.spoilt or bool(self.node_fault))
 
 
 @dataclass(kw_only=True)
@@ -92,6 +98,8 @@ class Standing:
     """Node -> why; empty again once somebody goes on with the matrix."""
     nodes_lost: list[tuple[str, str]] = field(default_factory=list)
     """(node, why), in order."""
+    whole: bool = True
+    """Whether all that nodes said is kept, for who reports it. A driver keeps what decides, however many cells there are."""
 
     def faults(self) -> Counter[str]:
         """Node -> how many attempts count against it."""
@@ -109,12 +117,12 @@ class Standing:
                 for one in (one for cell in self.cells.values() for one in cell.attempts):
                     one.forgiven = True
             case Started() | Ended() | Lost() | NotRun() if event.cell in self.cells:
-                _tell(self.cells[event.cell], event)
+                _tell(self.cells[event.cell], event, whole=self.whole)
             case _:
                 pass
 
 
-def _tell(cell: CellStanding, event: Started | Ended | Lost | NotRun) -> None:
+def _tell(cell: CellStanding, event: Started | Ended | Lost | NotRun, *, whole: bool) -> None:
     if isinstance(event, NotRun):
         cell.not_run = event.reason
         return
@@ -138,14 +146,22 @@ def _tell(cell: CellStanding, event: Started | Ended | Lost | NotRun) -> None:
     if not found.open:
         return  # what comes from an attempt that was given up never counts
     if isinstance(event, Ended):
-        found.outcome = event.outcome
+        _say(found, event.outcome)
     else:
         found.lost, found.blameless = event.reason, event.blameless
+    if not whole:
+        found.outcome, found.handle, found.started_at = None, "", ""
 
 
-def standing_of(cells: Iterable[str], events: Iterable[Event]) -> Standing:
+def _say(attempt: Attempt, outcome: Outcome) -> None:
+    attempt.says, attempt.node_fault, attempt.outcome = outcome.says, outcome.node_fault, outcome
+    if attempt.blames_node:
+        attempt.headline = outcome.headline
+
+
+def standing_of(cells: Iterable[str], events: Iterable[Event], *, whole: bool = True) -> Standing:
     """Where those cells stand after `events`."""
-    standing = Standing(cells={cell: CellStanding(cell=cell) for cell in cells})
+    standing = Standing(cells={cell: CellStanding(cell=cell) for cell in cells}, whole=whole)
     for event in events:
         standing.tell(event)
     return standing

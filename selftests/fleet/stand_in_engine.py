@@ -199,7 +199,7 @@ class Matrix:
         self.driver = self._driver()
 
     def _driver(self) -> Driver:
-        standing = standing_of((cell.cell for cell in self.plan.cells), self.events)
+        standing = standing_of((cell.cell for cell in self.plan.cells), self.events, whole=False)
         return Driver(
             self.folder,
             self.plan,

@@ -150,6 +150,28 @@ def test_where_a_cell_stands(events: tuple[Event, ...], counts: int, measured: b
     assert cell.stands == (measured or not tries_left)
 
 
+@pytest.mark.parametrize(
+    "events",
+    [
+        (began(), ended()),
+        (began(), ended(Says.VOID), began(2), ended(attempt=2, node_fault="1 GiB is left")),
+        (began(), lost(), ended(), began(2), lost(2, blameless=True)),
+        (began(), ended(Says.VOID), Resumed(at=AT, host="here", pid=2), began(2)),
+    ],
+    ids=["measured", "node at fault", "lost", "gone on with"],
+)
+def test_what_a_driver_keeps_decides_as_the_whole_does(events: tuple[Event, ...]) -> None:
+    whole, brief = standing_of(["c"], events), standing_of(["c"], events, whole=False)
+    ours, theirs = whole.cells["c"], brief.cells["c"]
+    assert [(one.open, one.spoilt, one.blames_node, one.headline) for one in theirs.attempts] == [
+        (one.open, one.spoilt, one.blames_node, one.headline) for one in ours.attempts
+    ]
+    assert (theirs.measured, theirs.tries_left, theirs.stands) == (ours.measured, ours.tries_left, ours.stands)
+    assert brief.faults() == whole.faults()
+    assert all(one.handle for one in theirs.attempts if one.open), "what is under way is still to be cancelled"
+    assert not any(one.outcome for one in theirs.attempts)
+
+
 def test_what_counts_against_a_node() -> None:
     spoilt = (began(), ended(Says.VOID), began(2), ended(attempt=2, node_fault="1 GiB is left"))
     standing = standing_of(["c"], (*spoilt, began(3), lost(3, blameless=True)))

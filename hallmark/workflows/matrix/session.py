@@ -33,7 +33,7 @@ def begin(plan: MatrixPlan, artifacts: Path, backend: Backend, signals: EndSigna
     hold = Hold(folder)
     try:
         digest = write_plan(folder, plan)
-        standing = standing_of((cell.cell for cell in plan.cells), ())
+        standing = standing_of((cell.cell for cell in plan.cells), (), whole=False)
         session = Session(folder, plan, Journal.begun(folder / EVENTS_FILE), standing, sign)
         session.tell(Began(at=utc_now(), matrix=digest, host=socket.gethostname(), pid=os.getpid()))
         return session.run(backend, signals)
@@ -46,9 +46,7 @@ def resume(folder: Path, backend_of: Callable[[MatrixPlan], Backend], signals: E
     plan, digest = read_plan(folder)
     hold = Hold(folder)
     try:
-        events = read_events(folder / EVENTS_FILE)
-        _require_same(folder, plan, digest, events)
-        standing = standing_of((cell.cell for cell in plan.cells), events)
+        standing = _standing_before(folder, plan, digest)
         session = Session(folder, plan, Journal.resumed(folder / EVENTS_FILE), standing, sign)
         with closing(backend_of(plan)) as backend:
             session.tell(Resumed(at=utc_now(), host=socket.gethostname(), pid=os.getpid()))
@@ -58,6 +56,12 @@ def resume(folder: Path, backend_of: Callable[[MatrixPlan], Backend], signals: E
             return session.run(backend, signals, cells=tuple(_placeable_now(plan, backend)))
     finally:
         hold.release()
+
+
+def _standing_before(folder: Path, plan: MatrixPlan, digest: str) -> Standing:
+    events = read_events(folder / EVENTS_FILE)
+    _require_same(folder, plan, digest, events)
+    return standing_of((cell.cell for cell in plan.cells), events, whole=False)
 
 
 def _placeable_now(plan: MatrixPlan, backend: Backend) -> Iterator[PlannedCell]:
