@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from hallmark.core.gates import Gate
     from hallmark.core.records import Evidence, Interval, Target
     from hallmark.core.verdict import Verdict
+    from hallmark.fleet.backends import Backend
+    from hallmark.fleet.engines import EngineKind
     from hallmark.plugin.checks import Check
     from hallmark.report.document import Report
     from hallmark.report.render import Renderer
@@ -43,6 +45,8 @@ _MODULES = {
     "Verdict": "hallmark.core.verdict",
     "Endpoint": "hallmark.core.endpoint",
     # what hooks answer with
+    "Backend": "hallmark.fleet.backends",
+    "EngineKind": "hallmark.fleet.engines",
     "Gate": "hallmark.core.gates",
     "LaunchPlan": "hallmark.serving.server",
     "Launcher": "hallmark.serving.server",
@@ -62,10 +66,12 @@ _MODULES = {
 }
 
 __all__ = [
+    "Backend",
     "Cell",
     "Check",
     "CheckFailed",
     "Endpoint",
+    "EngineKind",
     "Evidence",
     "Gate",
     "Inconclusive",

@@ -7,6 +7,7 @@ from pathlib import Path
 from hallmark.core.extensions import named
 from hallmark.core.gates import Gate
 from hallmark.core.product import CATALOGUE, SUITE
+from hallmark.fleet.engines import EngineKind
 from hallmark.report.render import Renderer
 from hallmark.serving.launchers import LauncherKind
 from hallmark.specs.suites import Suite
@@ -47,6 +48,14 @@ def pytest_hallmark_gates() -> list[Gate]:
     return [
         Gate(kind="evals", name="accuracy", judge="hallmark.evals.task:gate"),
         Gate(kind="perf", name="tier", judge="hallmark.perf.judge:gate"),
+    ]
+
+
+def pytest_hallmark_engines() -> list[EngineKind]:
+    return [
+        EngineKind(name="local", opened="hallmark.fleet.local:opened"),
+        EngineKind(name="ray", opened="hallmark.fleet.ray_backend:opened"),
+        EngineKind(name="slurm", opened="hallmark.fleet.slurm_backend:opened"),
     ]
 
 

@@ -25,6 +25,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from hallmark.core.gates import Gate
+    from hallmark.fleet.engines import EngineKind
     from hallmark.report.render import Renderer
     from hallmark.serving.launchers import LauncherKind
     from hallmark.specs.suites import Suite
@@ -60,6 +61,22 @@ def pytest_hallmark_launchers() -> Iterable[LauncherKind]:
 
     def pytest_hallmark_launchers():
         return [LauncherKind(name="slurm", summary="a job of Slurm", site="acme.site:Site", launcher="acme.launcher:Slurm")]
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def pytest_hallmark_engines() -> Iterable[EngineKind]:
+    """Engines of `hallmark matrix`: what `--on` names, with the function that opens it for a site. What it opens offers nodes,
+    and starts, polls and cancels attempts there, each one `hallmark run-cell` (`hallmark/fleet/backends.py`).
+
+        def opened(site):
+            return AcmeEngine(site.address)
+
+        def pytest_hallmark_engines():
+            return [EngineKind(name="acme", opened="acme.engine:opened")]
+
+    A conftest.py is not asked: a matrix is driven outside of pytest.
     """
     raise NotImplementedError
 

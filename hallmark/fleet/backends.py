@@ -1,4 +1,6 @@
-"""The four calls behind which cells are run somewhere: offer, start, poll, cancel. The next engine is one module."""
+"""The four calls behind which cells are run somewhere: offer, start, poll, cancel. The next engine is one module,
+here or in a plugin.
+"""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from hallmark.core.errors import InfrastructureError, UsageError
 from hallmark.core.extensions import extensions
@@ -19,9 +20,7 @@ from hallmark.fleet.order import LOG_FILE, ORDER_FILE
 
 def opened(site: Site) -> LocalBackend:
     """As `--on local` wants it."""
-    if site.address:
-        raise UsageError("this machine has no address", where="--on", hint="write --on local")
-    return LocalBackend((*extensions().answers("catalogues"), *site.spec_dirs), os.environ)
+    return LocalBackend.of(site)
 
 
 class LocalBackend:
@@ -38,12 +37,23 @@ class LocalBackend:
         self._node = Node(name=told["node"], units=units, refused=refused)
         self._started: dict[str, subprocess.Popen[bytes]] = {}
 
+    @classmethod
+    def of(cls, site: Site) -> Self:
+        """With the devices of all specs that are known; UsageError where an address is said."""
+        if site.address:
+            raise UsageError("this machine has no address", where="--on", hint=f"write --on {cls.name}")
+        return cls((*extensions().answers("catalogues"), *site.spec_dirs), os.environ)
+
     def offer(self) -> Sequence[Node]:
         return [self._node]
 
+    def command(self, placed: Placed) -> list[str]:
+        """What is started for an attempt; it ends when its standard input closes."""
+        order = placed.folder / ORDER_FILE
+        return [sys.executable, "-m", "hallmark", "run-cell", str(order), f"--out={placed.folder}", "--leashed"]
+
     def start(self, placed: Placed) -> str:
-        folder = placed.folder
-        command = [sys.executable, "-m", "hallmark", "run-cell", str(folder / ORDER_FILE), f"--out={folder}", "--leashed"]
+        folder, command = placed.folder, self.command(placed)
         try:
             with (folder / LOG_FILE).open("ab") as log:
                 # In a session of its own: a Ctrl-C is the driver's to handle.

@@ -57,13 +57,7 @@ class Boards:
 def boards_in(place: Place, *, count: int = 2) -> Boards:
     """Install the vendor in the place, with devices of one and of two boards in its specs' folder."""
     (place.plugins / "stand_in_vendor_file.py").write_text(_VENDOR, encoding="utf-8")
-    place.plugin("stand_in_vendor_plugin", _PLUGIN)
-    information = place.plugins / "stand_in_vendor-1.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: stand-in-vendor\nVersion: 1\nRequires-Dist: pytest-hallmark\n"
-    )
-    (information / "entry_points.txt").write_text("[pytest11]\nstand-in-vendor = stand_in_vendor_plugin\n")
+    place.distribution("stand_in_vendor_plugin", _PLUGIN)
     boards = Boards(place.folder / "boards")
     fakes.tool(boards.folder, "stand-in-smi", f'exec cat "{boards.folder}/$1"')
     boards.found(count)

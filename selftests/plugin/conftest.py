@@ -105,6 +105,16 @@ class Place:
         (self.plugins / f"{name}.py").write_text(source, encoding="utf-8")
         return name
 
+    def distribution(self, name: str, source: str) -> None:
+        """A plugin as one is installed that depends on pytest-hallmark: commands that run without pytest see it, too."""
+        self.plugin(name, source)
+        information = self.plugins / f"{name}-1.dist-info"
+        information.mkdir()
+        (information / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\nRequires-Dist: pytest-hallmark\n", encoding="utf-8"
+        )
+        (information / "entry_points.txt").write_text(f"[pytest11]\n{name} = {name}\n", encoding="utf-8")
+
     def _options(self, model: str, *, server: bool = True) -> list[str]:
         local = [f"--server-python={sys.executable}"] if server else []
         return [f"--model={model}", f"--device={DEVICE}", f"--spec-dir={self.specs}", f"--artifacts={self.artifacts}", *local]

@@ -69,9 +69,9 @@ ADDITIONS = {
         text='"""Acme."""\n\nfrom hallmark.fleet.engines import Site\nfrom hallmark.fleet.local import LocalBackend\n\n\n'
         'class AcmeBackend(LocalBackend):\n    """As this machine."""\n\n    name = "acme"\n\n\n'
         "def opened(site: Site) -> AcmeBackend:\n    return AcmeBackend(site.spec_dirs, {})\n",
-        where="hallmark/fleet/engines.py",
-        old='    "local": "hallmark.fleet.local:opened",\n',
-        new='    "local": "hallmark.fleet.local:opened",\n    "acme": "hallmark.fleet.acme:opened",\n',
+        where="hallmark/built_in.py",
+        old='EngineKind(name="local"',
+        new='EngineKind(name="acme", opened="hallmark.fleet.acme:opened"),\n        EngineKind(name="local"',
         seen="engine('acme').name == 'acme'",
     ),
     "renderer": Addition(
@@ -102,14 +102,14 @@ from hallmark.report.render import renderers
 from hallmark.serving.launchers import launcher_kinds
 from hallmark.specs.catalogue import Selection, load_catalogue
 from hallmark.specs.checks import demanded
-from hallmark.fleet.engines import ENGINES, Site
+from hallmark.fleet.engines import Site, engine_kinds
 
 kinds = {kind.name: kind for kind in launcher_kinds()}
 (cell,) = load_catalogue([CATALOGUE]).select(Selection(models=("hallmark-tiny",), device="cpu"))
 
 
 def engine(name):
-    return named(ENGINES[name])(Site(address="", folder=CATALOGUE, spec_dirs=(CATALOGUE,), units=frozenset()))
+    return named(engine_kinds()[name].opened)(Site(address="", folder=CATALOGUE, spec_dirs=(CATALOGUE,), units=frozenset()))
 
 
 def seen(expression):

@@ -1,4 +1,4 @@
-"""The example of a vendor's plugin, installed as a wheel: its device, check, launcher, renderer and specs are at work."""
+"""The example of a vendor's plugin, installed as a wheel: its device, check, launcher, engine, renderer and specs are at work."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from hallmark.fleet.order import LOG_FILE
 from selftests.plugin.commands import Ended
+from selftests.plugin.stand_in_spec import MODEL
 from selftests.product.conftest import options, spec_of_stand_in
 from selftests.product.installed import Installed
 
@@ -32,6 +34,14 @@ def test_all_of_it_is_at_work(with_vendor: Installed, user_folder: Path) -> None
     assert "acme-run reserves the boards" in (ended.folder / "server.log").read_text()
     lines = list(csv.reader((ended.folder / "summary.csv").read_text().splitlines()))
     assert ["acme.links", "PASS", ""] in lines
+
+
+def test_its_engine_runs_a_matrix(with_vendor: Installed, user_folder: Path) -> None:
+    words = (f"--model={MODEL}", "--spec-dir=specs", f"--server-python={sys.executable}")
+    ended = with_vendor.start(user_folder, "hallmark", "matrix", "--on=acme", "--workflow=spec", *words).end()
+    assert ended.code == 0, ended.said
+    (log,) = user_folder.glob(f"artifacts/*-matrix/cells/*/1/{LOG_FILE}")
+    assert "acme-run reserves the boards" in log.read_text()
 
 
 def test_its_check_can_go_red(with_vendor: Installed, user_folder: Path) -> None:

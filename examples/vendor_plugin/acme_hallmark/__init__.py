@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hallmark import LauncherKind, Renderer, Suite
+from hallmark import EngineKind, LauncherKind, Renderer, Suite
 
 HERE = Path(__file__).parent
 
@@ -26,6 +26,10 @@ def pytest_hallmark_launchers() -> list[LauncherKind]:
             launcher="acme_hallmark.launcher:AcmeLauncher",
         )
     ]
+
+
+def pytest_hallmark_engines() -> list[EngineKind]:
+    return [EngineKind(name="acme", opened="acme_hallmark.engine:opened")]
 
 
 def pytest_hallmark_checks() -> list[Suite]:
