@@ -35,7 +35,6 @@ example: %(prog)s --model 'Llama-*' --device t3k --device n300 --print-plan
 
 
 def make_parser(program: str) -> argparse.ArgumentParser:
-    from hallmark.fleet.engines import engine_kinds
 
     parser = argparse.ArgumentParser(
         prog=program,
@@ -51,7 +50,7 @@ def make_parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument("--device", dest="hallmark_device", action="append", metavar="NAME", help="device; repeatable")
     add_option(parser, by_name("impl"))
     add_option(parser, by_name("runtime-config"))
-    parser.add_argument("--on", default="local", metavar="ENGINE", help=f"{', '.join(engine_kinds())}; also NAME://ADDRESS")
+    parser.add_argument("--on", default="local", metavar="ENGINE", help="local, ray, slurm, or a plugin's; also NAME://ADDRESS")
     parser.add_argument("--workflow", choices=WORKFLOWS, default="release", metavar="NAME", help=", ".join(WORKFLOWS))
     parser.add_argument("--print-plan", action="store_true", help="show cells, devices and predicted times, and do nothing")
     parser.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with a matrix; what was measured stays")

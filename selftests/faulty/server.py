@@ -99,8 +99,7 @@ class StandIn:
         self.readers: dict[asyncio.StreamWriter, asyncio.StreamReader] = {}
         """What comes from each client."""
         self.leaked = False
-        self.ending = False
-        """Whether it was told to end."""
+        self.ending = False  # told to end
         self.engine_died = self.engine_stands = self.engine_met_it = False
         self.asked = 0
         self.running = 0

@@ -58,11 +58,11 @@ def test_an_engine_of_a_plugin_runs_cells_and_is_gone_on_with(place: Place) -> N
     place.distribution("racks_plugin", RACKS)
     place.specs_of([""])
     ended = matrix(place, "--on=racks://7", "--workflow=spec").end()
-    assert ended.code == 0, ended.said
+    assert ended.code == 4, ended.said  # a part of a release
     (attempt,) = standing(folder_of(place)).cells[id_of("stand-in-101")].attempts
     assert attempt.node == "rack-7"
     resumed = place.start(["hallmark", "matrix", f"--resume={folder_of(place)}"]).end()
-    assert resumed.code == 0, resumed.said
+    assert resumed.code == 4, resumed.said
 
 
 class Nothing:
