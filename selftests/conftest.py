@@ -75,4 +75,6 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if left := config.stash[ELSEWHERE]:
         told = ", ".join(f"{left[name]} ({name}: tox -e {tox})" for name, tox in ENVIRONMENTS.items() if left[name])
-        terminalreporter.write_line(f"not in this run: tests that need more than Python, or long: {told}; .ci/run has nearly all")
+        terminalreporter.write_line(
+            f"not in this run: tests that need more than Python, or long: {told}; .ci/run and .ci/nightly have them all"
+        )

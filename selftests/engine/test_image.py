@@ -135,6 +135,7 @@ def test_the_scripts_serve_hallmark_tiny_and_a_stuck_engine_turns_healthz_red(pl
 
 
 @pytest.mark.server
+@pytest.mark.long
 def test_compose_reaches_healthy_and_answers_a_chat_completion(place: dict[str, str], engine: Any) -> None:
     tool = ["docker-compose"] if run(["docker-compose", "version"], place)[0] == 0 else ["docker", "compose"]
     given = {**place, **TINY, "FLAVOR": "cpu", "ENGINE_RUNTIME": "runc", "ENGINE_ARGS": "--enforce-eager"}
@@ -158,6 +159,7 @@ def test_compose_reaches_healthy_and_answers_a_chat_completion(place: dict[str, 
 
 
 @pytest.mark.server
+@pytest.mark.long
 def test_too_little_memory_is_named(engine: Any) -> None:
     options = {"mem_limit": "700m", "memswap_limit": "700m", "volumes": [f"{MODEL}:{TINY['MODEL_ID']}:ro"]}
     container = engine.containers.run(IMAGE, ["--enforce-eager"], environment=TINY, detach=True, **options)
@@ -169,6 +171,7 @@ def test_too_little_memory_is_named(engine: Any) -> None:
 
 
 @pytest.mark.server
+@pytest.mark.long
 def test_the_launcher_starts_it_as_it_would_start_vllm(tmp_path: Path, engine: Any) -> None:
     """With vLLM's own flags, as a spec gives them."""
     flags = ("--model", TINY["MODEL_ID"], "--served-model-name", "hallmark-tiny", "--max-model-len", "512", "--dtype", "float32")

@@ -101,6 +101,7 @@ def test_what_failed_once_stays_failed(installed: Installed, user_folder: Path) 
 
 
 @pytest.mark.server
+@pytest.mark.long
 def test_hallmark_tiny_is_accepted_with_the_wheel_alone(installed: Installed, tmp_path: Path) -> None:
     """On a real vLLM."""
     words = ["pytest", "--model=hallmark-tiny", f"--device={DEVICE}", f"--server-python={os.environ['HALLMARK_SERVER_PYTHON']}"]

@@ -94,6 +94,8 @@ ABSENT = {
     "hallmark matrix --model 'Llama-*' --device n300 --device t3k": Path("/dev/tenstorrent"),
 }
 """What has to be absent for the ending above."""
+QUICKEST = "pytest --smoke"
+"""The one of those on a real engine that is not long."""
 PARTS = {
     "pytest --smoke": "SMOKE PASSED",
     "pytest -m evals --limit 50": "PARTIAL",
@@ -224,7 +226,9 @@ def test_a_server_that_runs_is_measured(command: str, place: Place) -> None:
 
 @pytest.mark.server
 @pytest.mark.real_evals
-@pytest.mark.parametrize("command", given_to(REAL))
+@pytest.mark.parametrize(
+    "command", [command if command == QUICKEST else pytest.param(command, marks=pytest.mark.long) for command in given_to(REAL)]
+)
 def test_on_a_real_engine(command: str, place: Place) -> None:
     storage = f"--benchmark-storage={place.folder}/benchmarks"
     addopts = f"{place.environ['PYTEST_ADDOPTS']} {storage}"

@@ -27,7 +27,7 @@ from hallmark.serving.argument_differences import engine_flags
 from hallmark.workflows.verify.against import Agreement, held_against
 from selftests.gateway.real_engine import MODEL, WEIGHTS, Vllm
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.long]
 
 
 @contextmanager
