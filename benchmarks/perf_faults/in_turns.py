@@ -10,27 +10,27 @@ One user asks, so that this is what throughput loses.
 from __future__ import annotations
 
 import argparse
+import json
+import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-
-import httpx
+from typing import Any
 
 from benchmarks.perf_faults.run import server
 from benchmarks.served import ROOT
+from hallmark.workflows.ab.session import COMPARISON_FILE
 from selftests.perf.planting import planted
 
 _SHARE = 0.05
 _ASKED = {"isl": "64", "osl": "32", "concurrency": "1", "requests": "30"}
 """Short runs: what a shared machine wanders by within ten seconds is then the same for both of a pair."""
 _LIMITS = ("--margin=1%", "--metric=tokens_per_s", "--pairs-max=200", "--minutes=16")
-_OF_ITSELF = ("--aa", "--margin=5%", "--pairs-max=12", "--minutes=3")
-_TRIALS = 30
-"""After as many that a fresh server takes longer for."""
+_PAIRS = 6
+_OF_ITSELF = ("--aa", "--margin=5%", f"--pairs-max={_PAIRS}", "--minutes=3")
 
 
 def main() -> int:
@@ -40,47 +40,54 @@ def main() -> int:
     parser.add_argument("--sessions", type=int, default=20, metavar="N", help="of the server beside itself (default: 20)")
     options = parser.parse_args()
     with server(options.server_url) as url:
-        later_s = _SHARE / (1 - _SHARE) * _usual_s(url)
-        for name, wanted, by in (
+        for name, wanted, share in (
             ("healthy twin, in turns", "never exit 1", 0.0),
-            ("throughput 5 % lower, in turns", "exit 1", later_s),
+            ("throughput 5 % lower, in turns", "exit 1", _SHARE),
         ):
-            if options.only not in name:
-                continue
-            with planted(url) as baseline, planted(url, late=0, by=by) as candidate, tempfile.TemporaryDirectory() as folder:
-                code, said = _compared(baseline, candidate, Path(folder))
-            print(f"| {name} | {wanted} | 1 | exit {code} | {said} |", flush=True)
+            if options.only in name:
+                code, said = _compared(url, share)
+                print(f"| {name} | {wanted} | 1 | exit {code} | {said} |", flush=True)
         if options.only in (name := "a server beside itself"):
             print(f"| {name} | never exit 1 | {options.sessions} | {_of_itself(url, options.sessions)} |", flush=True)
     return 0
 
 
 def _of_itself(url: str, sessions: int) -> str:
-    """How often each exit code came, and what the last session said of the margins that this machine resolves."""
+    """How often each exit code came, and which margins a session resolved."""
     codes: Counter[int] = Counter()
-    said = ""
-    for _ in range(sessions):
+    resolved: list[float] = []
+    for number in range(sessions):
         with tempfile.TemporaryDirectory() as folder:
             code, said = _ab(("--baseline", url, *_OF_ITSELF), Path(folder), of="tokens_per_s")
+            found = _comparison(Path(folder))
         codes[code] += 1
-    return f"{', '.join(f'{n} x exit {code}' for code, n in sorted(codes.items()))} | the last: {said}"
+        resolved += [one["resolves"] for one in found["resolutions"] if one["metric"] == "tokens_per_s"]
+        print(f"{number + 1}: exit {code}, {said}", file=sys.stderr, flush=True)
+    margins = f"{100 * statistics.median(resolved):.1f} % at the median, {100 * min(resolved):.1f} to {100 * max(resolved):.1f} %"
+    counted = ", ".join(f"{times} x exit {code}" for code, times in sorted(codes.items()))
+    return f"{counted} | a session of {_PAIRS} pairs resolves {margins} (tokens_per_s)"
 
 
 def _usual_s(url: str) -> float:
-    """How long one request takes through a proxy, at the median."""
-    with planted(url) as proxied, httpx.Client(base_url=proxied, trust_env=False, timeout=60) as client:
-        (model,) = client.get("/v1/models").json()["data"]
-        body = {"model": model["id"], "prompt": [65] * 64, "max_tokens": 32, "ignore_eos": True, "stream": True}
-        taken = []
-        for _ in range(2 * _TRIALS):
-            begun = time.perf_counter()
-            client.post("/v1/completions", json=body).raise_for_status()
-            taken.append(time.perf_counter() - begun)
-    return sorted(taken[_TRIALS:])[_TRIALS // 2]
+    """How long one request takes through a proxy, as the comparison itself sees it: a client in this process would share its one
+    interpreter with the proxy, and take twice as long."""
+    with planted(url) as proxied, tempfile.TemporaryDirectory() as folder:
+        _ab((f"--baseline={proxied}", *_OF_ITSELF), Path(folder), of="tokens_per_s")
+        rates = [run["values"]["tokens_per_s"] for run in _comparison(Path(folder))["runs"]]
+    return int(_ASKED["osl"]) / statistics.median(rates)
 
 
-def _compared(baseline: str, candidate: str, folder: Path) -> tuple[int, str]:
-    return _ab((f"--baseline={baseline}", f"--candidate={candidate}", *_LIMITS), folder, of="tokens_per_s")
+def _comparison(artifacts: Path) -> dict[str, Any]:
+    (path,) = artifacts.rglob(COMPARISON_FILE)
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _compared(url: str, share: float) -> tuple[int, str]:
+    """`hallmark ab` of the server beside itself with so much less throughput."""
+    by = share / (1 - share) * _usual_s(url) if share else 0.0
+    with planted(url) as baseline, planted(url, late=0, by=by) as candidate, tempfile.TemporaryDirectory() as folder:
+        return _ab((f"--baseline={baseline}", f"--candidate={candidate}", *_LIMITS), Path(folder), of="tokens_per_s")
 
 
 def _ab(words: Sequence[str], folder: Path, *, of: str) -> tuple[int, str]:
