@@ -58,6 +58,11 @@ class Listener:
     def silent_s(self) -> float:
         """For how long there was none; since this listener was made at most."""
         self.beats()
+        return self.unheard_s
+
+    @property
+    def unheard_s(self) -> float:
+        """The same by when it was asked last: this reads no file, so that it cannot hang on a file system that does."""
         return self._clock() - self._heard_at
 
 

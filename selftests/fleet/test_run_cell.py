@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hallmark.core.chain import last_mark
+from hallmark.fleet.beats import CELL_BEAT
 from hallmark.fleet.order import OUTCOME_FILE, Says
 from hallmark.serving.lease import VARIABLE, hold
 from selftests.faulty import running
@@ -170,6 +171,20 @@ def test_a_driver_that_is_not_heard_of_ends_it_and_one_that_beats_does_not(place
         assert twin.start().end().code == CLEAN, twin.log
     assert twin.outcome.says is Says.UNDECIDED
     assert twin.outcome.seconds > 3
+
+
+@pytest.mark.long
+def test_a_folder_that_hangs_does_not_keep_it_beyond_its_lease(place: Place) -> None:
+    """As a network file system does that is cut off: the cell's own sign of life goes into a pipe that nobody reads."""
+    place.spec(engine_args={"ttft_ms": 1000})
+    cell = cell_in(place, lease_s=3)
+    with beaten(cell):
+        command = cell.start()
+        cell.reach_its_server()
+        os.mkfifo(cell.folder / "hangs")
+        (cell.folder / "hangs").rename(cell.folder / CELL_BEAT)
+    assert command.end(deadline_s=3 + GONE_WITHIN_S).code == 130
+    must_be_stopped(cell, "(nothing was heard of the driver for 3 s)")
 
 
 @pytest.mark.long
