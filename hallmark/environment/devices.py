@@ -106,20 +106,18 @@ def _cpu_sight(model: str, architecture: str, flags: Sequence[str]) -> Sight:
 def _boards(wanted: Wanted, sight: Sight) -> Boards:
     """There may be several chips on one."""
     if wanted.how == CPU:
-        ids = sight.ids if _is_board(wanted.board, sight.names[0]) else ()
+        ids = sight.ids if is_board(wanted.board, sight.names[0]) else ()
         return Boards(ids=ids, found=sight.names[0], looked=sight.looked)
     vendor, found = vendor_named(wanted.how), counted(sight.names) or "none"
     pairs = zip(sight.names, sight.ids, strict=True)
     try:
-        ids = tuple(
-            dict.fromkeys(vendor.board_of(chip) for name, chip in pairs if _is_board(wanted.board, name, vendor.revision))
-        )
+        ids = tuple(dict.fromkeys(vendor.board_of(chip) for name, chip in pairs if is_board(wanted.board, name, vendor.revision)))
     except Exception as exc:  # the file may be a stranger's
         why = f"its boards cannot be counted ({type(exc).__name__}: {exc})"
         return Boards(ids=(), found=found, looked=(*sight.looked, why))
     return Boards(ids=ids, found=found, looked=sight.looked)
 
 
-def _is_board(board: str, name: str, revision: str = "") -> bool:
+def is_board(board: str, name: str, revision: str = "") -> bool:
     """Whole words only: `l4` is not an L40S, and `h200` is not a GH200. An empty `board` stands for any."""
     return not board or re.search(rf"(?<![a-z0-9]){re.escape(board.lower())}{revision}(?![a-z0-9])", name.lower()) is not None

@@ -23,6 +23,11 @@ class Node:
     """How many of each unit (`n300`, `cpu`) it has for us: what is declared there and was detected there."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Declared units that nobody found there -> how it was looked."""
+    unproved: Mapping[str, int] = field(default_factory=dict)
+    """How many of each unit are declared there while nobody has looked yet: nothing is started on them, and what only they could
+    take waits for the look."""
+    awaited: str = ""
+    """Why the look has not come yet."""
 
 
 class State(Enum):

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ class Memory:
     unit: str
     numbers: tuple[int, ...] | None
     """Those that the attempt has; None for all that there are."""
+    known_as: Mapping[int, int] = field(default_factory=dict)
+    """The machine's own number of each that the attempt sees under another."""
     bases: Path
     """The folder that keeps the emptiest that each was ever seen."""
 
@@ -57,7 +59,8 @@ class Memory:
         if not self.vendor.used:
             return {}, [f"no tool of {self.vendor.name} tells the memory in use"]
         found, why = self.vendor.memory_used(Machine())  # a new one each time: it remembers its answers
-        return {number: mib for number, mib in found.items() if self.numbers is None or number in self.numbers}, why
+        own = {number: mib for number, mib in found.items() if self.numbers is None or number in self.numbers}
+        return {self.known_as.get(number, number): mib for number, mib in own.items()}, why
 
     def base(self, number: int) -> float | None:
         with contextlib.suppress(OSError, ValueError):

@@ -64,6 +64,8 @@ class Held:
     variables: Mapping[str, str]
     """What hides the other boards from its server."""
     descriptors: Sequence[int]
+    boards: tuple[int, ...] = ()
+    """Those of the machine, where an engine chose them: it may hide the others, so that these are the first that are seen."""
 
     def __str__(self) -> str:
         return " ".join([self.unit, *(f"{name}={value}" for name, value in self.variables.items())])

@@ -19,9 +19,11 @@ from hallmark.fleet.beating import Beating
 from hallmark.fleet.journal import Ended, Event, Journal, Lost, NodeLost, NotRun, Quarantined, Started
 from hallmark.fleet.matrix_file import MatrixPlan, PlannedCell, attempt_folder
 from hallmark.fleet.order import ORDER_FILE, Order, Outcome, Says, write
+from hallmark.fleet.planning import kept_back
 from hallmark.fleet.schedule import Placement, Queue, Running, Waiting, next_placements, stranded, takers
 from hallmark.fleet.standing import FAULTS, Standing
 from hallmark.fleet.under_way import Gone, UnderWay
+from hallmark.fleet.units import Amount
 
 PERIOD_S = 0.2
 OFFER_S = 5.0
@@ -64,6 +66,7 @@ class Driver:
         self._period_s = period_s
         self._planned = {cell.cell: cell for cell in wanted}
         self._nodes: dict[str, Node] = {}
+        self._unproved = {node.name for node in plan.unproved}
         self._reached = True
         """Whether the engine answered when it was asked last."""
         self.queue = Queue(self._waiting(cell) for cell in wanted if not standing.cells[cell.cell].stands)
@@ -135,7 +138,17 @@ class Driver:
         for gone in sorted(self._nodes.keys() - offered.keys()):
             self._tell(NodeLost(at=utc_now(), node=gone, reason=f"{self._backend.name} does not have it any more"))
         self._nodes, self._reached = offered, True
+        self._say_what_was_proved()
         self._avoid_spoilers()
+
+    def _say_what_was_proved(self) -> None:
+        """Of the nodes that were not proved before: what they have, or why it is refused."""
+        for node in (self._nodes[name] for name in sorted(self._unproved & self._nodes.keys())):
+            if not node.unproved:
+                found = [f"{count} {unit}" for unit, count in sorted(node.units.items())]
+                refused = [f"{unit} is refused: {how}" for unit, how in sorted(node.refused.items())]
+                self._say(f"{node.name} has been looked at: {'; '.join([*found, *refused]) or 'nothing'}")
+        self._unproved = {name for name, node in self._nodes.items() if node.unproved}
 
     def _follow(self, now_s: float) -> None:
         polls: Mapping[str, Poll] = {}
@@ -227,7 +240,7 @@ class Driver:
         able = [name for name in takers(one, self._nodes.values()) if name in quarantined]
         kept_from = [f"{name} is in quarantine ({quarantined[name]})" for name in able]
         lacking = f"no node that could take {one.count} {one.unit} was there{waited}"
-        return "; ".join([lacking, *kept_from])
+        return "; ".join([lacking, *kept_from, *kept_back(Amount(one.unit, one.count), self._nodes.values())])
 
     def _place(self, now_s: float) -> None:
         for placement in next_placements(self.queue, self.nodes, self.running(), now_s):

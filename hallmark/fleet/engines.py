@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -12,6 +13,7 @@ from hallmark.core.wording import one_line
 
 if TYPE_CHECKING:
     from hallmark.fleet.backends import Backend
+    from hallmark.specs.model import Detection
 
 _HOOK = "pytest_hallmark_engines"
 _PARTS = ("name", "elastic", "offer", "start", "poll", "cancel", "close")
@@ -38,8 +40,8 @@ class Site:
     """Results lie in it, or beside it; every node sees it at this path."""
     spec_dirs: tuple[Path, ...]
     """Folders of specs, besides the catalogues that every node has of its own."""
-    units: frozenset[str]
-    """What the devices of all specs are counted in."""
+    units: Mapping[str, Detection]
+    """What the devices of all specs are counted in, and how that is found."""
 
 
 def engine_kinds() -> dict[str, EngineKind]:
@@ -62,7 +64,7 @@ def require_known(on: str) -> EngineKind:
     return kinds[name]
 
 
-def opened(on: str, *, folder: Path, spec_dirs: tuple[Path, ...], units: frozenset[str]) -> Backend:
+def opened(on: str, *, folder: Path, spec_dirs: tuple[Path, ...], units: Mapping[str, Detection]) -> Backend:
     """The engine that `--on` names, opened; UsageError where there is none of it, InfrastructureError where it is not reached,
     HarnessError where a plugin's own fails.
     """

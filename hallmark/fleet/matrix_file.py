@@ -50,7 +50,8 @@ class PlannedCell(_Kept):
     predicted_from: str
     """Whose duration that is: in a clause, such as `the median of 3 runs of it`."""
     cannot: str = ""
-    """Why no node can take it; empty where one can. Such a cell is not run, and the matrix is incomplete."""
+    """Why no node can take it; empty where one can, or could once it is proved. Such a cell is not run, and the matrix is
+    incomplete."""
 
 
 class OfferedNode(_Kept):
@@ -60,6 +61,10 @@ class OfferedNode(_Kept):
     units: Mapping[str, int]
     refused: Mapping[str, str] = Field(default_factory=dict)
     """Declared units that nobody found there -> how it was looked."""
+    unproved: Mapping[str, int] = Field(default_factory=dict)
+    """How many of each unit were declared there, where nobody had looked yet."""
+    awaited: str = ""
+    """Why the look had not come."""
 
 
 class MatrixPlan(_Kept):
@@ -86,14 +91,24 @@ class MatrixPlan(_Kept):
     cells: tuple[PlannedCell, ...] = Field(min_length=1)
     nodes: tuple[OfferedNode, ...] = ()
     makespan_s: float = Field(ge=0, allow_inf_nan=False)
-    """How long it all is expected to take on those nodes."""
+    """How long it all is expected to take on those nodes; one that is not proved yet is taken to be what it is declared to be."""
     bound_s: float = Field(ge=0, allow_inf_nan=False)
     """No order of the cells takes less: the larger of all work over all units, and the longest cell."""
 
     @property
     def placeable(self) -> tuple[PlannedCell, ...]:
-        """The cells that a node can take."""
+        """The cells that a node can take, or could once it is proved."""
         return tuple(cell for cell in self.cells if not cell.cannot)
+
+    @property
+    def unproved(self) -> tuple[OfferedNode, ...]:
+        """The nodes that are taken at their word."""
+        return tuple(node for node in self.nodes if node.unproved)
+
+    def waits_for_proof(self, cell: PlannedCell) -> bool:
+        """Whether only a node could take it that is not proved yet."""
+        is_proved = any(node.units.get(cell.unit, 0) >= cell.count for node in self.nodes)
+        return not is_proved and any(node.unproved.get(cell.unit, 0) >= cell.count for node in self.nodes)
 
 
 def attempt_folder(matrix: Path, cell: str, attempt: int) -> Path:

@@ -20,14 +20,13 @@ from hallmark.core.extensions import extensions
 from hallmark.core.own_code import code_digest
 from hallmark.environment.devices import boards_here
 from hallmark.environment.machine import Machine
-from hallmark.fleet.units import visible_boards
+from hallmark.fleet.units import kinds_of, visible_boards
 from hallmark.specs.catalogue import load_catalogue
 
 
 def look(folders: Iterable[Path], *, environ: Mapping[str, str], machine: Machine | None = None) -> dict[str, Any]:
     """Each unit of the devices in the catalogue of those folders: how many are here, and how that was looked."""
-    devices = load_catalogue(folders).devices.values()
-    kinds = {device.detect.unit: device.detect for device in devices}
+    kinds = kinds_of(load_catalogue(folders).devices.values())
     units, looked = {}, {}
     for (unit, wanted), boards in zip(kinds.items(), boards_here(kinds.values(), machine), strict=True):
         count, hidden = visible_boards(wanted, len(boards.ids), environ)

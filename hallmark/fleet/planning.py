@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hallmark import __version__
 from hallmark.core.own_code import code_digest
@@ -32,8 +32,10 @@ class Terms:
 
 
 def planned(cells: Sequence[Cell], nodes: Sequence[Node], predictor: Predictor, terms: Terms, *, made_at: str) -> MatrixPlan:
-    """The plan for those cells on the nodes that are there; cells that no node can take say why."""
+    """The plan for those cells on the nodes that are there, each as it is declared while it is not proved; cells that no node can
+    take say why."""
     told = tuple(_cell(cell, nodes, predictor) for cell in cells)
+    hoped = [_as_declared(node) for node in nodes]
     waiting = [
         Waiting(key=cell.cell, unit=cell.unit, count=cell.count, predicted_s=cell.predicted_s) for cell in told if not cell.cannot
     ]
@@ -49,17 +51,25 @@ def planned(cells: Sequence[Cell], nodes: Sequence[Node], predictor: Predictor, 
         wait_s=terms.wait_s,
         cells=told,
         nodes=tuple(_offered(node, frozenset(cell.unit for cell in told)) for node in nodes),
-        makespan_s=makespan(waiting, nodes),
-        bound_s=lower_bound(waiting, nodes),
+        makespan_s=makespan(waiting, hoped),
+        bound_s=lower_bound(waiting, hoped),
     )
+
+
+def _as_declared(node: Node) -> Node:
+    """As it is to be expected once it is proved."""
+    return replace(node, units={**node.unproved, **node.units})
 
 
 def _offered(node: Node, units: frozenset[str]) -> OfferedNode:
     """As far as the cells of the plan are concerned."""
+    unproved = {unit: count for unit, count in node.unproved.items() if unit in units}
     return OfferedNode(
         name=node.name,
         units={unit: count for unit, count in node.units.items() if unit in units},
         refused={unit: how for unit, how in node.refused.items() if unit in units},
+        unproved=unproved,
+        awaited=node.awaited if unproved else "",
     )
 
 
@@ -82,21 +92,33 @@ def _cell(cell: Cell, nodes: Sequence[Node], predictor: Predictor) -> PlannedCel
 
 
 def why_not(amount: Amount, nodes: Sequence[Node]) -> str:
-    """Why no node has what a cell takes; empty where one has."""
+    """Why no node has what a cell takes, nor is declared to have it and is still to prove that; empty where one has."""
     unit, count = amount
-    having = {node.name: node.units.get(unit, 0) for node in nodes if node.units.get(unit, 0)}
+    declared = {node.name: _as_declared(node).units.get(unit, 0) for node in nodes}
+    having = {name: there for name, there in declared.items() if there}
     if any(there >= count for there in having.values()):
         return ""
-    refused = {node.name: node.refused[unit] for node in nodes if unit in node.refused}
+    held_back = kept_back(amount, nodes)
     reasons = []
     if having:
         most = max(having, key=lambda name: having[name])
         reasons.append(f"it takes {count} {unit} of one node, and {most}, which has the most, has {having[most]}")
-    elif not refused:
+    elif not held_back:
         reasons.append(f"none of {_named(node.name for node in nodes)} has a {unit}" if nodes else "there is no node")
-    reasons += [f"{name} was refused: {how}" for name, how in list(refused.items())[:_MOST_NAMED]]
-    more = len(refused) - _MOST_NAMED
-    return "; ".join([*reasons, *([f"and {plural(more, 'more node')} like that"] if more > 0 else [])])
+    return "; ".join([*reasons, *held_back])
+
+
+def kept_back(amount: Amount, nodes: Iterable[Node]) -> list[str]:
+    """Of the nodes that are declared to have so much and get nothing of it, why: a clause each, of many the first few."""
+    unit, count = amount
+    told = []
+    for node in nodes:
+        if unit in node.refused:
+            told.append(f"{node.name} was refused: {node.refused[unit]}")
+        elif node.unproved.get(unit, 0) >= count:
+            told.append(f"{node.name} is not proved: {node.awaited}")
+    more = len(told) - _MOST_NAMED
+    return [*told[:_MOST_NAMED], *([f"and {plural(more, 'more node')} like that"] if more > 0 else [])]
 
 
 def _named(names: Iterable[str]) -> str:

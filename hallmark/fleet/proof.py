@@ -29,10 +29,11 @@ class Look(BaseModel):
     """Each unit of its catalogue -> how it was looked, and what was found."""
 
 
-def proved(name: str, declared: Mapping[str, int], said: str, problem: str) -> Node:
+def proved(name: str, declared: Mapping[str, int], said: str, problem: str, shown: Mapping[str, int] | None = None) -> Node:
     """The node as it may be used: of what is declared there that which it found itself, and why the rest is refused.
 
-    `said` is what its look printed; `problem` why there is none, else empty.
+    `said` is what its look printed; `problem` why there is none, else empty. `shown`: of the units that an engine hides from
+    whoever was not given them, how many were given to the look. Those found, the engine's word is good for the others.
     """
     if not problem:
         look, problem = _read(said)
@@ -41,6 +42,7 @@ def proved(name: str, declared: Mapping[str, int], said: str, problem: str) -> N
     if problem:
         return Node(name=name, refused=dict.fromkeys(declared, problem))
     units = {unit: min(count, look.units.get(unit, 0)) for unit, count in declared.items()}
+    units |= {unit: declared[unit] for unit, given in (shown or {}).items() if units[unit] >= given}
     refused = {unit: _not_found(unit, count, look) for unit, count in declared.items() if units[unit] < count}
     return Node(name=name, units={unit: count for unit, count in units.items() if count}, refused=refused)
 

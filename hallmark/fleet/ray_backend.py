@@ -59,7 +59,7 @@ class RayBackend:
         write_text(self._proof, self._word)
 
     def offer(self) -> Sequence[Node]:
-        """The nodes that are there now; the first time it waits for what they say, later a node appears once it has said it.
+        """The nodes that are there now; the first time it waits for what they say; one that has not said it is not proved yet.
 
         Where Ray's library ended its process it is tried anew: another head may be there.
         """
@@ -68,7 +68,7 @@ class RayBackend:
         within_s = CALL_S if self._ids else FIRST_OFFER_S
         offered = self._process.ask("offer", str(self._proof), self._word, self._specs, within_s=within_s)
         self._ids |= {node["name"]: node["id"] for node in offered}
-        return [proved(node["name"], node["declared"], *node["said"]) for node in offered]
+        return [_node(node["name"], node["declared"], node["said"]) for node in offered]
 
     def start(self, placed: Placed) -> str:
         folder, handle = placed.folder, f"ray:{uuid.uuid4().hex}"
@@ -91,6 +91,12 @@ class RayBackend:
         self._process.end()
         for path in (self._proof, self._log):
             path.unlink(missing_ok=True)
+
+
+def _node(name: str, declared: Mapping[str, int], said: tuple[str, str] | None) -> Node:
+    if said is None:
+        return Node(name=name, unproved=declared, awaited="its look at itself has not come yet")
+    return proved(name, declared, *said)
 
 
 class _Asked:

@@ -61,8 +61,8 @@ class Cluster:
         """Nodes of which a task said so, which may be before the cluster's list does. What comes back has another id."""
 
     def offer(self, proof: str, word: str, spec_dirs: Sequence[str]) -> list[dict[str, Any]]:
-        """Each node that declares something and has looked at itself. The first time it waits for that, later a node appears
-        once it has."""
+        """Each node that declares something, and what its look at itself said: None while it has not. The first time it waits for
+        that."""
         is_first = not self._looks
         alive = {node["NodeID"]: node for node in self._alive() if declared_units(node["Resources"])}
         for node_id in alive.keys() - self._looks.keys():
@@ -72,17 +72,14 @@ class Cluster:
         for node_id in alive.keys() - self._said.keys():
             if self._looks[node_id] in over:
                 self._said[node_id] = self._looked(node_id)
-            elif is_first:
-                self._said[node_id] = "", f"it did not look at itself within {FIRST_LOOK_S:g} s"
         return [
             {
                 "id": node_id,
                 "name": f"{node['NodeManagerHostname']}-{node_id[:6]}",
                 "declared": declared_units(node["Resources"]),
-                "said": self._said[node_id],
+                "said": self._said.get(node_id),
             }
             for node_id, node in alive.items()
-            if node_id in self._said
         ]
 
     def _looked(self, node_id: str) -> tuple[str, str]:

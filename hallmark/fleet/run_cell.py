@@ -32,8 +32,19 @@ Say = Callable[[str], None]
 _USAGE = 2
 
 
-def run_cell(order_file: Path, folder: Path, *, leashed: bool, say: Say, environ: Mapping[str, str]) -> Outcome:
+def run_cell(
+    order_file: Path,
+    folder: Path,
+    *,
+    leashed: bool,
+    say: Say,
+    environ: Mapping[str, str],
+    boards: tuple[int, ...] = (),
+) -> Outcome:
     """Carry out the order and write its outcome; what has an outcome already is not run again.
+
+    `boards`: those of the machine that an engine chose, in the place of the order's slots; `environ` then shows as many, under
+    these numbers or, where the others are hidden from it, under those that are left.
 
     UsageError for an order that cannot be read and for a folder that another attempt used, InfrastructureError where the disk
     does not take the outcome: then there is none.
@@ -52,7 +63,7 @@ def run_cell(order_file: Path, folder: Path, *, leashed: bool, say: Say, environ
         if order_file.resolve() != folder / ORDER_FILE:
             write(folder / ORDER_FILE, order)
         with Watch(folder, lease_s=order.lease_s, leashed=leashed) as watch:
-            outcome = _Attempt(order, folder, watch, say=say, environ=environ).outcome()
+            outcome = _Attempt(order, folder, watch, boards=boards, say=say, environ=environ).outcome()
             write(folder / OUTCOME_FILE, outcome)
         return outcome
     finally:
@@ -85,8 +96,11 @@ class _Asked(Exception):
 class _Attempt:
     """The part between an order that was read and the outcome that is to be written."""
 
-    def __init__(self, order: Order, folder: Path, watch: Watch, *, say: Say, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, order: Order, folder: Path, watch: Watch, *, boards: tuple[int, ...], say: Say, environ: Mapping[str, str]
+    ) -> None:
         self._order = order
+        self._boards = boards
         self._folder = folder
         self._watch = watch
         self._say = say
@@ -131,7 +145,9 @@ class _Attempt:
 
     def _on_its_boards(self, cell: Cell) -> Result:
         detect = cell.device_spec.detect
-        slots = self._order.slots if self._order.slots and can_share(detect) else None
+        if self._boards and len(self._boards) != len(self._order.slots):
+            return void(f"It takes {len(self._order.slots)} {detect.unit}, and was given the boards {list(self._boards)}.")
+        slots = (self._boards or self._order.slots or None) if can_share(detect) else None
         variables = variables_for(detect, slots, self._environ) if slots else {}
         wait_s = option_values.seconds(str(self._order.options.get("device-wait", "")), option="device-wait")
         wait_s = DEVICE_WAIT_S if wait_s is None else wait_s
@@ -139,8 +155,9 @@ class _Attempt:
             lease = hold(detect.unit, holder=cell.id, progress=self._waits, wait_s=wait_s, slots=slots)
         except InfrastructureError as exc:
             return void(str(exc))
+        held = Held(unit=detect.unit, variables=variables, descriptors=lease.descriptors, boards=self._boards)
         try:
-            return self._run(cell, Held(unit=detect.unit, variables=variables, descriptors=lease.descriptors))
+            return self._run(cell, held)
         finally:
             lease.release()
 
@@ -168,5 +185,6 @@ def _memory(cell: Cell, held: Held) -> Memory | None:
     detect = cell.device_spec.detect
     if detect.how == CPU:
         return None
-    numbers = numbers_in(detect, held.variables) if held.variables else None
-    return Memory(vendor=vendor_named(detect.how), unit=detect.unit, numbers=numbers, bases=lease_folder())
+    vendor, numbers = vendor_named(detect.how), numbers_in(detect, held.variables) if held.variables else None
+    known_as = dict(zip(numbers or (), vendor.numbers_of(detect.board, held.boards), strict=False))  # no boards, no others
+    return Memory(vendor=vendor, unit=detect.unit, numbers=numbers, known_as=known_as, bases=lease_folder())

@@ -1,9 +1,9 @@
 """Cells on the nodes of a Slurm cluster: a batch job for each attempt, which waits in Slurm's own queue.
 
-A node declares its devices as countable generic resources (GRES) named as the unit, such as `n300:4`; what counts is what it
-finds when it looks at itself. Of a resource that is only counted Slurm does not say which devices a job has: the driver gives
-each attempt its slots, and the node's own lease holds them. No pipe goes to a job, so that what ends one whose driver is gone is
-the silence of the driver's heartbeat.
+A node declares its devices as generic resources (`slurm_gres.py`); what counts is what it finds when it looks at itself. Of a
+resource that is only counted Slurm does not say which devices a job has: the driver gives each attempt its slots, and the node's
+own lease holds them. Of a `gpu` it does, and the attempt has those. No pipe goes to a job, so that what ends one whose driver is
+gone is the silence of the driver's heartbeat.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ from hallmark.fleet.backends import Node, Placed, Poll, State
 from hallmark.fleet.engines import Site
 from hallmark.fleet.order import LOG_FILE, ORDER_FILE
 from hallmark.fleet.proof import proved
-from hallmark.fleet.slurm_commands import NOT_AVAILABLE, Listed, NotReached, Room, asked, job_number, jobs, nodes_of, room_of
+from hallmark.fleet.slurm_commands import NOT_AVAILABLE, NotReached, Room, asked, job_number, jobs, nodes_of, room_of
+from hallmark.fleet.slurm_gres import GPU, Declared, declared_units
+from hallmark.specs.model import Detection
 
-FIRST_LOOK_S = 60.0
-"""How long the first offer waits for what nodes say of themselves."""
+FIRST_LOOK_S = 15.0
+"""How long the first offer waits for what nodes say of themselves; those that are too full to say it by then are proved later."""
 SHARED_S = 10.0
 """How long a network file system may take to show what another machine wrote."""
 _POLL_S = 0.5
@@ -48,6 +50,8 @@ class _Look:
     handle: str
     said: Path
     room: Room
+    declared: Mapping[str, Declared]
+    """The node's units."""
     over_since: float = 0.0
     """When Slurm first said that it has ended, by this process's clock; 0 until then."""
 
@@ -62,7 +66,7 @@ class SlurmBackend:
 
     `partition` may be empty: then it is that of SBATCH_PARTITION, or else the one that jobs go to by default. What else a site
     wants of every job stands in the variables that sbatch reads: SBATCH_ACCOUNT, SBATCH_TIMELIMIT, ...
-    `folder` is where results are expected, or beside it; each node has to see it. `units` are the names that a resource may have,
+    `folder` is where results are expected, or beside it; each node has to see it. `units` are those that a resource may be,
     `spec_dirs` are catalogues beside hallmark's own, `python` is the interpreter that has hallmark there.
     """
 
@@ -73,21 +77,19 @@ class SlurmBackend:
         self,
         partition: str,
         folder: Path,
-        units: Iterable[str],
+        units: Mapping[str, Detection],
         spec_dirs: Iterable[Path] = (),
         *,
         python: str = sys.executable,
         ask_s: float = ASK_S,
     ) -> None:
         self._partition = partition or os.environ.get("SBATCH_PARTITION", "")
-        self._units = frozenset(units)
+        self._kinds = units
         self._look = [python, "-m", "hallmark.fleet.node_look", *(f"--spec-dir={path}" for path in spec_dirs)]
         self._python = python
         self._ask_s = ask_s
         self._asked_at = -math.inf
         self._looks_in = Path(tempfile.mkdtemp(prefix=".slurm-", dir=folder))
-        self._listed: dict[str, Listed] = {}
-        """The nodes that something can be run on now."""
         self._looks: dict[str, _Look] = {}
         self._nodes: dict[str, Node] = {}
         """Those whose look has come."""
@@ -97,41 +99,46 @@ class SlurmBackend:
         """Since when an attempt waits for a node that is not available."""
 
     def offer(self) -> Sequence[Node]:
-        """The nodes that declare a unit. The first time it waits for their looks, later it says of a new one that its look waits.
+        """The nodes that declare a unit. The first time it waits for their looks; one whose look waits then is not proved yet.
         One that Slurm has drained or that is down offers nothing, and says why."""
         is_first = not self._looks
-        declaring = {node.name: node for node in nodes_of(self._partition) if self._declared(node)}
-        self._listed = {name: node for name, node in declaring.items() if not node.away}
-        for gone in self._looks.keys() - self._listed.keys():  # when it comes back it may be another
+        listed = {node.name: node for node in nodes_of(self._partition)}
+        declaring = {name: units for name, node in listed.items() if (units := declared_units(node.gres, self._kinds))}
+        here = {name for name in declaring if not listed[name].away}
+        for gone in self._looks.keys() - here:  # when it comes back it may be another
+            if self._nodes.pop(gone, None) is None:
+                self.cancel(self._looks[gone].handle)
             del self._looks[gone]
-            self._nodes.pop(gone, None)
-        problems = self._ask_to_look(self._listed.keys() - self._looks.keys())
-        problems |= self._take_looks(FIRST_LOOK_S if is_first else 0)
-        return [
-            self._nodes.get(name) or proved(name, self._declared(node), "", node.away or problems[name])
-            for name, node in declaring.items()
-        ]
+        problems = self._ask_to_look({name: declaring[name] for name in here - self._looks.keys()})
+        waiting = self._take_looks(FIRST_LOOK_S if is_first else 0)
+        problems |= {name: listed[name].away for name in declaring.keys() - here}
+        return [self._node(name, units, problems, waiting) for name, units in declaring.items()]
 
-    def _declared(self, node: Listed) -> dict[str, int]:
-        return {unit: count for unit, count in node.gres.items() if unit in self._units and count}
+    def _node(self, name: str, units: Mapping[str, Declared], problems: Mapping[str, str], waiting: Mapping[str, str]) -> Node:
+        if name in self._nodes:
+            return self._nodes[name]
+        if name in waiting:
+            return Node(name=name, unproved=_counts(units), awaited=waiting[name])
+        return proved(name, _counts(units), "", problems[name])
 
-    def _ask_to_look(self, names: Iterable[str]) -> dict[str, str]:
+    def _ask_to_look(self, declaring: Mapping[str, Mapping[str, Declared]]) -> dict[str, str]:
         """Submit the looks of nodes; of each that gets none why, which the next offer tries again."""
         problems = {}
-        for name in names:
+        for name, units in declaring.items():
             said = self._looks_in / f"{name}.json"
             said.unlink(missing_ok=True)
             files = [f"--output={_literal(said)}", f"--error={_literal(said.with_suffix('.log'))}"]
             try:
                 room = room_of(name)
                 little = [f"--mem={min(room.memory_mb, _LOOK_MB)}M"] if room.memory_mb else []  # or it may wait for all of it
-                handle = self._submit(self._look, "hallmark-look", [f"--nodelist={name}", "--time=2", *little, *files])
+                options = [f"--nodelist={name}", "--time=2", *little, *_one_of_each(units), *files]
+                handle = self._submit(shlex.join(self._look), "hallmark-look", options)
             except NotReached:
                 raise
             except InfrastructureError as exc:
                 problems[name] = f"it cannot be looked at: {exc}"
             else:
-                self._looks[name] = _Look(handle=handle, said=said, room=room)
+                self._looks[name] = _Look(handle=handle, said=said, room=room, declared=units)
         return problems
 
     def _take_looks(self, within_s: float) -> dict[str, str]:
@@ -151,9 +158,10 @@ class SlurmBackend:
     def _take(self, name: str, look: _Look, reason: str) -> None:
         """What a look that has ended wrote, once it is seen here."""
         look.over_since = look.over_since or time.monotonic()
-        declared = self._declared(self._listed[name])
+        declared = _counts(look.declared)
         if said := _seen(look.said):
-            self._nodes[name] = proved(name, declared, said, "")
+            shown = {unit: 1 for unit, one in look.declared.items() if one.is_given}
+            self._nodes[name] = proved(name, declared, said, "", shown)
         elif wrong := tail(look.said.with_suffix(".log"), 1):
             self._nodes[name] = proved(name, declared, "", f"hallmark cannot be run there: {wrong}")
         elif time.monotonic() > look.over_since + SHARED_S:
@@ -163,29 +171,23 @@ class SlurmBackend:
 
     def start(self, placed: Placed) -> str:
         order, folder, node = placed.order, placed.folder, placed.node
-        return self._submit(
-            [self._python, "-m", "hallmark", "run-cell", str(folder / ORDER_FILE), f"--out={folder}"],
-            f"hallmark-{order.cell}-{order.attempt}",
-            [f"--nodelist={node.name}", f"--output={_literal(folder / LOG_FILE)}", *self._claims(placed)],
-        )
+        command = shlex.join([self._python, "-m", "hallmark", "run-cell", str(folder / ORDER_FILE), f"--out={folder}"])
+        claims: list[str] = []
+        if order.slots:
+            look = self._looks[node.name]
+            unit = look.declared[order.unit]
+            command += _GIVEN if unit.is_given else ""
+            claims = _claims(unit, len(order.slots), look.room)
+        options = [f"--nodelist={node.name}", f"--output={_literal(folder / LOG_FILE)}", *claims]
+        return self._submit(command, f"hallmark-{order.cell}-{order.attempt}", options)
 
-    def _claims(self, placed: Placed) -> list[str]:
-        """The devices of an attempt, and as large a part of the node's cores and memory: where Slurm confines jobs to what they
-        ask for, a server would have one core of them."""
-        unit, count = placed.order.unit, len(placed.order.slots)
-        if not count:
-            return []
-        room, of = self._looks[placed.node.name].room, self._listed[placed.node.name].gres[unit]
-        cores, memory_mb = room.cpus * count // of, room.memory_mb * count // of
-        claims = {"--gres": f"{unit}:{count}", "--cpus-per-task": cores, "--mem": f"{memory_mb}M" if memory_mb else 0}
-        return [f"{option}={value}" for option, value in claims.items() if value]
-
-    def _submit(self, command: Sequence[str], name: str, options: Sequence[str]) -> str:
-        """The handle of a job: its number, and its name, as numbers begin again where a controller lost what it knew."""
+    def _submit(self, command: str, name: str, options: Sequence[str]) -> str:
+        """The handle of a job: its number, and its name, as numbers begin again where a controller lost what it knew.
+        `command` is the shell's."""
         fixed = ["--parsable", "--no-requeue", "--nodes=1", "--ntasks=1", "--open-mode=append", f"--job-name={name}"]
         # `exec`: the signal with which Slurm ends a job goes to what the shell was.
         of_one = [f"--partition={self._partition}"] if self._partition else []
-        told = asked("sbatch", *fixed, *of_one, *options, f"--wrap=exec {shlex.join(command)}")
+        told = asked("sbatch", *fixed, *of_one, *options, f"--wrap=exec {command}")
         return f"slurm:{job_number(told)}:{name}"
 
     def poll(self, handles: Sequence[str]) -> Mapping[str, Poll]:
@@ -226,6 +228,29 @@ class SlurmBackend:
         for name in self._looks.keys() - self._nodes.keys():
             self.cancel(self._looks[name].handle)
         shutil.rmtree(self._looks_in, ignore_errors=True)
+
+
+_GIVEN = ' --boards="$SLURM_JOB_GPUS"'
+"""Which boards an attempt has is Slurm's to say, in the job."""
+
+
+def _counts(units: Mapping[str, Declared]) -> dict[str, int]:
+    return {unit: one.count for unit, one in units.items()}
+
+
+def _one_of_each(units: Mapping[str, Declared]) -> list[str]:
+    """What a look claims, which else may be shown no `gpu`: one of each type. All of them would wait until the node is empty."""
+    given = {one.resource for one in units.values() if one.is_given}
+    typed = given - {GPU} or given
+    return [f"--gres={','.join(f'{resource}:1' for resource in sorted(typed))}"] if typed else []
+
+
+def _claims(unit: Declared, count: int, room: Room) -> list[str]:
+    """The devices of an attempt, and as large a part of the node's cores and memory: where Slurm confines jobs to what they
+    ask for, a server would have one core of them."""
+    cores, memory_mb = room.cpus * count // unit.count, room.memory_mb * count // unit.count
+    claims = {"--gres": unit.claim(count), "--cpus-per-task": cores, "--mem": f"{memory_mb}M" if memory_mb else 0}
+    return [f"{option}={value}" for option, value in claims.items() if value]
 
 
 _SUBMITTED = Poll(state=State.WAITING)

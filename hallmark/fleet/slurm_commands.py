@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from hallmark.core.errors import InfrastructureError
 from hallmark.fleet.backends import Poll, State
+from hallmark.fleet.slurm_gres import Gres, read_gres
 
 COMMAND_S = 60.0
 """How long a command may take; each of them waits for its controller by itself for ten seconds or more."""
@@ -69,8 +70,7 @@ class Listed:
     default: bool
     """Whether jobs go to that partition that name none."""
     state: str
-    gres: Mapping[str, int]
-    """Countable resources by their names; their types, such as `gpu:a100`, are added up."""
+    gres: tuple[Gres, ...]
     reason: str
     """Who says why it is drained or down; empty else."""
 
@@ -113,28 +113,11 @@ def read_nodes(text: str) -> list[Listed]:
                 partition=partition.rstrip("*"),
                 default=partition.endswith("*"),
                 state=state,
-                gres=counted_gres(gres),
+                gres=read_gres(gres),
                 reason="" if reason in ("none", "None", "(null)") else reason.strip(),
             )
         )
     return nodes
-
-
-def counted_gres(text: str) -> dict[str, int]:
-    """`gpu:a100:4(S:0-1),n300:4` as gpu -> 4 and n300 -> 4; no number means one."""
-    counts: dict[str, int] = {}
-    for entry in re.sub(r"\([^)]*\)", "", text).split(","):
-        name, *rest = entry.split(":")
-        if name:
-            number = rest[-1] if rest and rest[-1][:1].isdigit() else "1"
-            counts[name] = counts.get(name, 0) + _number(number)
-    return counts
-
-
-def _number(text: str) -> int:
-    """The leading number: there may be a unit behind it, or nothing."""
-    found = re.match(r"\d+", text)
-    return int(found[0]) if found else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from hallmark.core.errors import UsageError
@@ -21,6 +21,11 @@ class Amount(NamedTuple):
 def unit_of(device: DeviceSpec) -> Amount:
     """What a machine gives for the device; all of it is one machine's."""
     return Amount(device.detect.unit, device.detect.count)
+
+
+def kinds_of(devices: Iterable[DeviceSpec]) -> dict[str, Detection]:
+    """Each unit that those devices are counted in -> how its boards are found."""
+    return {device.detect.unit: device.detect for device in devices}
 
 
 def can_share(detect: Detection) -> bool:

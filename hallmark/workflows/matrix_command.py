@@ -151,10 +151,9 @@ def _predictor(options: argparse.Namespace, artifacts: Path, catalogue: Catalogu
 
 def _engine(on: str, folder: Path, specs: tuple[Path, ...], catalogue: Catalogue) -> Backend:
     from hallmark.fleet.engines import opened
-    from hallmark.fleet.units import unit_of
+    from hallmark.fleet.units import kinds_of
 
-    units = frozenset(unit_of(device)[0] for device in catalogue.devices.values())
-    return opened(on, folder=folder, spec_dirs=specs, units=units)
+    return opened(on, folder=folder, spec_dirs=specs, units=kinds_of(catalogue.devices.values()))
 
 
 def _merged(options: argparse.Namespace) -> Ended:

@@ -31,6 +31,9 @@ def make_parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument("order", type=Path, metavar="CELL.json", help="the cell, and how it is to be run")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="its folder; one attempt, one folder")
     parser.add_argument("--leashed", action="store_true", help="end when standard input closes: with the driver")
+    parser.add_argument(
+        "--boards", type=_numbers, default=(), metavar="N,N", help="boards of the node that an engine chose for it"
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="show tracebacks")
     return parser
 
@@ -39,9 +42,14 @@ def run(options: argparse.Namespace) -> Ended:
     """Carry the order out; `exit_code` and the last line are its outcome's."""
     from hallmark.fleet.run_cell import run_cell  # brings specs and their parser
 
-    outcome = run_cell(options.order, options.out, leashed=options.leashed, say=_say, environ=os.environ)
+    outcome = run_cell(options.order, options.out, leashed=options.leashed, boards=options.boards, say=_say, environ=os.environ)
     fault = (f"node: {outcome.node_fault}",) if outcome.node_fault else ()
     return Ended(exit_code=outcome.exit_code, lines=(*fault, f"verdict: {outcome.title} - {outcome.headline} [{outcome.cell}]"))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """None of an empty text: an engine that did not choose says so by that."""
+    return tuple(map(int, text.split(","))) if text else ()
 
 
 def _say(text: str) -> None:

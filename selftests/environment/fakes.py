@@ -45,6 +45,14 @@ def tt_smi(boards: int) -> str:
     return f"echo 'warning: old firmware' >&2\necho 'Gathering...'\ncat <<'END'\n{tt_snapshot(boards)}\nEND"
 
 
+def nvidia_smi(boards: int) -> str:
+    """H100s, with 100 MiB in use on each."""
+    numbers = " ".join(map(str, range(boards)))
+    told = {"memory.used": '"$n, 100"', "name,uuid": '"NVIDIA H100 80GB HBM3, GPU-$n, 81559 MiB"'}
+    cases = [f"*{asked}*) for n in {numbers}; do echo {line}; done;;" for asked, line in told.items()]
+    return f"case $* in {' '.join(cases)} *) exit 1;; esac"
+
+
 def tool(folder: Path, name: str, script: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name

@@ -145,6 +145,14 @@ def node(name: str, **units: int) -> Node:
     return Node(name=name, units=units)
 
 
+BUSY = "its look at itself has not come yet: its queue is long"
+
+
+def unproved(name: str, **units: int) -> Node:
+    """One that has not been looked at."""
+    return Node(name=name, unproved=units, awaited=BUSY)
+
+
 def planned(name: str, *, unit: str = "n300", count: int = 1, predicted_s: float = 10.0, cannot: str = "") -> PlannedCell:
     return PlannedCell(
         cell=name,
@@ -169,7 +177,10 @@ def plan_of(cells: Sequence[PlannedCell], *, nodes: Sequence[Node] = (), wait_s:
         lease_s=LEASE_S,
         wait_s=wait_s,
         cells=tuple(cells),
-        nodes=tuple(OfferedNode(name=one.name, units=one.units, refused=one.refused) for one in nodes),
+        nodes=tuple(
+            OfferedNode(name=one.name, units=one.units, refused=one.refused, unproved=one.unproved, awaited=one.awaited)
+            for one in nodes
+        ),
         makespan_s=0,
         bound_s=0,
     )

@@ -1,7 +1,8 @@
 """Stands in for Slurm's commands with the options that hallmark uses: sinfo, scontrol, sbatch, squeue, scancel. No controller.
 
 Nodes are lines of a recording; jobs are really started, on this machine, and each is a file. What it says has the shape of what
-a real Slurm said (`recorded_slurm/`). It has no queue: a job of a node in `held` waits, with the reason in that file.
+a real Slurm said (`recorded_slurm/`). It has no queue: a job of a node in `held` waits, with the reason in that file, until
+squeue is asked once the file is gone. Boards of a `gpu` are given from the last one down, which no driver expects.
 A program of the standard library, started for each command: see `install`.
 """
 
@@ -53,13 +54,19 @@ def sbatch(folder: Path, options: dict[str, str], rest: list[str]) -> int:
     number = len(list((folder / JOBS_FOLDER).iterdir())) + 1
     job = {"name": options["job-name"], "node": options["nodelist"], "options": options, "state": "PENDING"}
     _write(folder, number, job)
-    # A process of its own holds the job, as slurmd does: it outlives this command.
+    if not (folder / HELD_FOLDER / job["node"]).exists():
+        _begin(folder, number)
+    print(number)
+    return 0
+
+
+def _begin(folder: Path, number: int) -> None:
+    """A process of its own holds the job, as slurmd does: it outlives this command."""
+    _write(folder, number, _read(folder, number) | {"state": "CONFIGURING"})
     subprocess.Popen(
         [sys.executable, "-S", "-E", __file__, str(folder), "hold", str(number)],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    print(number)
-    return 0
 
 
 def hold(folder: Path, options: dict[str, str], rest: list[str]) -> int:
@@ -67,8 +74,6 @@ def hold(folder: Path, options: dict[str, str], rest: list[str]) -> int:
     number = int(rest[0])
     job = _read(folder, number)
     output, errors = (job["options"].get(name, "").replace("%%", "%") for name in ("output", "error"))
-    if (folder / HELD_FOLDER / job["node"]).exists():
-        return 0
     if (folder / BLIND_FOLDER / job["node"]).exists():
         _write(folder, number, job | {"state": "FAILED", "reason": "NonZeroExitCode"})
         return 0
@@ -76,13 +81,20 @@ def hold(folder: Path, options: dict[str, str], rest: list[str]) -> int:
         process = subprocess.Popen(
             ["/bin/sh", "-c", job["options"]["wrap"]],
             stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True,
-            env={**os.environ, "SLURM_JOB_ID": str(number), "SLURMD_NODENAME": job["node"]},
+            env={**os.environ, "SLURM_JOB_ID": str(number), "SLURMD_NODENAME": job["node"], **given(job["options"].get("gres"))},
         )  # fmt: skip
     _write(folder, number, job | {"state": "RUNNING", "pid": process.pid})
     code = process.wait()
     cancelled = _read(folder, number)["state"] == "CANCELLED"
     _write(folder, number, job | {"state": "CANCELLED" if cancelled else "FAILED" if code else "COMPLETED"})
     return 0
+
+
+def given(gres: str | None) -> dict[str, str]:
+    """What a job is told of the boards that it has, by their numbers on a node of eight."""
+    count = sum(int(entry.rpartition(":")[2]) for entry in (gres or "").split(",") if entry.startswith("gpu"))
+    numbers = ",".join(str(number) for number in range(8 - count, 8))
+    return dict.fromkeys(("SLURM_JOB_GPUS", "CUDA_VISIBLE_DEVICES"), numbers) if count else {}
 
 
 def squeue(folder: Path, options: dict[str, str], rest: list[str]) -> int:
@@ -95,6 +107,9 @@ def squeue(folder: Path, options: dict[str, str], rest: list[str]) -> int:
     for number in known:
         job = _read(folder, int(number))
         held = folder / HELD_FOLDER / job["node"]
+        if job["state"] == "PENDING" and not held.exists():
+            _begin(folder, int(number))
+            job = _read(folder, int(number))
         reason = held.read_text(encoding="utf-8") if job["state"] == "PENDING" and held.exists() else job.get("reason", "None")
         print(f"{number}|{job['state']}|{job['name']}|{reason}")
     return 0
@@ -103,7 +118,7 @@ def squeue(folder: Path, options: dict[str, str], rest: list[str]) -> int:
 def scancel(folder: Path, options: dict[str, str], rest: list[str]) -> int:
     number = int(rest[0])
     job = _read(folder, number)
-    if job["name"] == options.get("name", job["name"]) and job["state"] in ("PENDING", "RUNNING"):
+    if job["name"] == options.get("name", job["name"]) and job["state"] in ("PENDING", "CONFIGURING", "RUNNING"):
         _write(folder, number, job | {"state": "CANCELLED"})
         if "pid" in job:
             os.killpg(job["pid"], signal.SIGTERM)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from hallmark.environment.machine import Machine, Vendor
 from hallmark.fleet import canary, leftovers
 from hallmark.fleet.canary import SLACK_MIB, Canary, Memory
 from hallmark.fleet.order import Says
+from hallmark.serving.lease import VARIABLE, hold
 from selftests.fleet.cells import Cell, cell_in, own_children
 from selftests.fleet.stand_in_vendor import DEVICE, PAIR, VISIBLE, boards_in
 from selftests.plugin.commands import wait_for
@@ -64,6 +66,16 @@ def test_memory_that_is_not_given_back_is_a_fault_after_and_before_the_next(tmp_
     assert made(tmp_path, memory).before() == ""
     used[1] = 60 + SLACK_MIB + 1
     assert "60 MiB when nothing runs there" in made(tmp_path, memory).before(), "the emptiest that it was ever seen"
+
+
+def test_a_board_that_is_seen_under_another_number_is_known_by_its_own(tmp_path: Path) -> None:
+    """Where an engine shows an attempt its boards alone, the first of them is 0 on every one: bases must not mix them."""
+    used = {0: 100.0}
+    third, fourth = (replace(memory_of(tmp_path, used), numbers=(0,), known_as={0: own}) for own in (3, 4))
+    assert made(tmp_path, third).before() == ""
+    used[0] += SLACK_MIB + 1
+    assert made(tmp_path, fourth).before() == "", "another board, which nobody has seen emptier"
+    assert made(tmp_path, third).before().startswith("board-s 3 has 1125 MiB in use, and 100 MiB when nothing runs there")
 
 
 def test_a_device_that_does_not_tell_any_more_is_a_fault_and_one_that_never_did_is_none(tmp_path: Path) -> None:
@@ -221,3 +233,43 @@ def test_slots_run_side_by_side_and_the_whole_of_a_unit_waits_for_them(place: Pl
 
     again = cell_in(place, "again", device=PAIR, options={"device-wait": "0"})
     assert again.start(**boards.environ).end().code == CLEAN, again.log
+
+
+def on_given(cell: Cell, boards: str, **environ: str) -> int:
+    """Its exit code as an attempt to which an engine gave those boards."""
+    return cell.place.start([*cell.words, f"--boards={boards}"], **environ).end().code
+
+
+@pytest.mark.e2e
+@pytest.mark.fresh_interpreter
+def test_boards_that_an_engine_chose_are_held_and_not_the_slots(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    boards = boards_in(place)
+    place.spec(device=DEVICE)
+    monkeypatch.setenv(VARIABLE, place.environ[VARIABLE])
+    lease = hold("board-s", slots=(1,), holder="somebody else", progress=pytest.fail, wait_s=0)
+    chosen, too_many = (cell_in(place, name, device=DEVICE, slots=(0,), options={"device-wait": "0"}) for name in ("one", "two"))
+    assert on_given(chosen, "1", **boards.environ) == 3
+    assert chosen.outcome.headline.startswith("board-s-1: not free after 0 s, held by somebody else since")
+    assert on_given(too_many, "0,1", **boards.environ) == 3
+    assert too_many.outcome.headline == "It takes 1 board-s, and was given the boards [0, 1]."
+    assert (chosen.outcome.says, too_many.outcome.says) == (Says.VOID, Says.VOID)
+    lease.release()
+
+
+@pytest.mark.long
+@pytest.mark.e2e
+@pytest.mark.fresh_interpreter
+def test_boards_that_an_engine_chose_are_seen_as_it_shows_them(place: Place) -> None:
+    """By their own numbers, or, where it hides the others, from 0 on; and the canary knows which they are."""
+    boards = boards_in(place)
+    place.spec(device=DEVICE)
+    boards.used([100, 200])
+    for name, shown in {"plain": "1", "confined": "0"}.items():
+        cell = cell_in(place, name, device=DEVICE, slots=(0,))
+        assert on_given(cell, "1", **boards.environ, **{VISIBLE: shown}) == CLEAN, cell.log
+        plan = json.loads((cell.run / "launch_plan.json").read_text(encoding="utf-8"))
+        assert (VISIBLE, shown, "lease") in [(one["name"], one["value"], one["origin"]) for one in plan["values"]]
+        assert cell.canary["after"]["memory_used_mib"] == {"1": 100 + 100 * int(shown)}
+    twin = cell_in(place, "twin", device=DEVICE, slots=(0,))
+    assert on_given(twin, "", **boards.environ) == CLEAN, twin.log
+    assert twin.canary["after"]["memory_used_mib"] == {"0": 100}

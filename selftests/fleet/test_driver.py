@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from hallmark.core.errors import InfrastructureError
+from hallmark.fleet.backends import Node
 from hallmark.fleet.beats import DRIVER_BEAT
 from hallmark.fleet.journal import Ended, Journal, Lost, NotRun, Quarantined, Started
 from hallmark.fleet.matrix_file import attempt_folder
 from hallmark.fleet.order import ORDER_FILE, OUTCOME_FILE, Order, Says, read
 from hallmark.fleet.result.build import load
-from selftests.fleet.stand_in_engine import LEASE_S, WAIT_S, Does, Matrix, node, planned
+from selftests.fleet.stand_in_engine import BUSY, LEASE_S, WAIT_S, Does, Matrix, node, planned, unproved
 
 TWO = (node("a", n300=4), node("b", n300=4))
 
@@ -154,6 +155,49 @@ def test_a_node_that_comes_in_time_takes_it(tmp_path: Path) -> None:
     matrix.engine.nodes["b"] = node("b", n300=4)
     matrix.run()
     assert started(matrix) == [("c", 1, "b")]
+
+
+def test_a_node_is_given_no_cell_before_it_is_proved(tmp_path: Path) -> None:
+    """Its twin, which was looked at, has the other cell at once."""
+    cells = [planned("large", count=4, predicted_s=20), planned("small")]
+    matrix = Matrix(tmp_path, cells, [node("a", n300=1), unproved("b", n300=4)])
+    matrix.pass_time(WAIT_S - 60)
+    assert started(matrix) == [("small", 1, "a")]
+    matrix.engine.nodes["b"] = node("b", n300=4)
+    matrix.run()
+    assert started(matrix) == [("small", 1, "a"), ("large", 1, "b")]
+    assert matrix.said == ["b has been looked at: 4 n300"]
+    assert load(tmp_path).cells[0].verdict != "NOT RUN"
+
+
+def test_a_node_that_is_never_proved_costs_its_cell_and_no_other(tmp_path: Path) -> None:
+    cells = [planned("large", count=4, predicted_s=20), planned("small")]
+    matrix = Matrix(tmp_path, cells, [node("a", n300=1), unproved("b", n300=4)])
+    matrix.pass_time(WAIT_S - 1)
+    assert not matrix.is_over
+    matrix.pass_time(1)
+    assert matrix.is_over
+    assert [one.reason for one in matrix.events if isinstance(one, NotRun)] == [
+        f"no node that could take 4 n300 was there for 600 s; b is not proved: {BUSY}"
+    ]
+    assert started(matrix) == [("small", 1, "a")]
+    found = load(tmp_path)
+    assert {cell.cell: cell.verdict for cell in found.cells}["large"] == "NOT RUN"
+    assert not found.decision.complete
+    assert found.nodes[1].notes == (f"n300 is declared there and was not proved yet when this was planned: {BUSY}",)
+
+
+def test_a_node_that_proves_to_be_something_else_costs_its_cell_with_that_reason(tmp_path: Path) -> None:
+    matrix = Matrix(tmp_path, [planned("large", count=4)], [unproved("b", n300=4)])
+    matrix.pass_time(60)
+    matrix.engine.nodes["b"] = Node(name="b", refused={"n300": "4 declared, 0 detected: tt-smi: no board"})
+    matrix.run()
+    assert started(matrix) == []
+    assert matrix.said == ["b has been looked at: n300 is refused: 4 declared, 0 detected: tt-smi: no board"]
+    (ended,) = [one.reason for one in matrix.events if isinstance(one, NotRun)]
+    assert ended == (
+        "no node that could take 4 n300 was there for 600 s; b was refused: 4 declared, 0 detected: tt-smi: no board"
+    )
 
 
 def test_a_queue_of_the_engine_is_waited_for_and_blamed_on_nobody(tmp_path: Path) -> None:

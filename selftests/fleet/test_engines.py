@@ -140,4 +140,4 @@ def test_a_bad_answer_is_one_line(
 def test_a_name_that_is_nearly_one_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add(monkeypatch, lambda: racks("opens_nothing"))
     with pytest.raises(UsageError, match="cells cannot be run on 'rack' - did you mean racks"):
-        opened("rack", folder=tmp_path, spec_dirs=(), units=frozenset())
+        opened("rack", folder=tmp_path, spec_dirs=(), units={})

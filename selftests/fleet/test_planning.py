@@ -15,7 +15,7 @@ from hallmark.fleet.predicted import Asked, PastRun, Predictor
 from hallmark.specs.catalogue import Catalogue, Selection, load_catalogue
 from hallmark.workflows.matrix.table import plan_lines
 from hallmark.workflows.matrix.telling import predicted_end
-from selftests.fleet.stand_in_engine import node
+from selftests.fleet.stand_in_engine import BUSY, node, unproved
 
 MODEL = "Llama-3.1-8B-Instruct"
 ON_T3K, ON_N300 = (f"id_tt-transformers_{MODEL}_{device}" for device in ("t3k", "n300"))
@@ -86,6 +86,42 @@ def test_the_plan_reads_as_a_table(catalogue: Catalogue) -> None:
         "  it takes 4 n300 of one node, and a, which has the most, has 2; b was refused: tt-smi: not on PATH",
         "predicted: 1 h 00 min for 1 cell on these nodes; no order of them takes less than 1 h 00 min",
     ]
+
+
+def test_a_node_that_is_not_proved_yet_counts_as_it_is_declared(catalogue: Catalogue) -> None:
+    """What its clean twin is that was looked at, it is for the plan, which says so; a node that was refused is not."""
+    there, late = (plan(catalogue, [node("a", n300=1), other]) for other in (node("b", n300=4), unproved("b", n300=4, p150=1)))
+    assert [cell.cannot for cell in late.cells] == ["", ""]
+    assert (late.makespan_s, late.bound_s) == (there.makespan_s, there.bound_s) == (7200, 7200)
+    assert late.nodes[1].model_dump() == {
+        "name": "b",
+        "units": {},
+        "refused": {},
+        "unproved": {"n300": 4},
+        "awaited": BUSY,
+    }
+    assert [cell.device for cell in late.cells if late.waits_for_proof(cell)] == ["t3k"]
+    assert not any(there.waits_for_proof(cell) for cell in there.cells)
+    refused = by_device(plan(catalogue, [node("a", n300=1), Node(name="b", refused={"n300": "tt-smi: not on PATH"})]))
+    assert refused["t3k"].cannot.endswith("b was refused: tt-smi: not on PATH")
+
+
+def test_too_few_that_are_not_proved_are_too_few(catalogue: Catalogue) -> None:
+    made = by_device(plan(catalogue, [unproved("b", n300=2)]))
+    assert made["t3k"].cannot == "it takes 4 n300 of one node, and b, which has the most, has 2"
+    assert made["n300"].cannot == ""
+
+
+def test_the_plan_says_what_it_assumes(catalogue: Catalogue) -> None:
+    *_, nodes, a, b, word, waits, how_long, predicted, assumed = plan_lines(
+        plan(catalogue, [node("a", n300=1), unproved("b", n300=4)])
+    )
+    assert (nodes, a, b) == ("2 nodes:", "  a: 1 n300", "  b: nothing yet")
+    assert word == f"    4 n300 declared, not proved yet: {BUSY}"
+    assert waits == f"waits until a node is proved that could take it: {ON_T3K}"
+    assert how_long == "  and is not run where that takes more than 1 min 00 s"
+    assert predicted.startswith("predicted: 2 h 00 min for 2 cells on these nodes; ")
+    assert assumed == "  if b will prove to have what is declared there, and at once"
 
 
 @pytest.mark.parametrize(

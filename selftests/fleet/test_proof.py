@@ -52,6 +52,16 @@ def test_of_more_devices_than_were_found_those_are_taken() -> None:
     assert dict(node.refused) == {"n300": "8 declared, 4 detected: tt-smi: 4 x n300"}
 
 
+def test_of_boards_that_are_hidden_from_whoever_was_not_given_them_those_that_were_given_are_looked_for() -> None:
+    """Planted: the one that it was given is not there. Its clean twin found that one, and is believed the others."""
+    declared, shown = {"n300": 8, "cpu": 1}, {"n300": 1}
+    node = proved("a", declared, said(units={"n300": 1, "cpu": 1}), "", shown)
+    assert (dict(node.units), dict(node.refused)) == ({"n300": 8, "cpu": 1}, {})
+    node = proved("a", declared, said(units={"cpu": 1}), "", shown)
+    assert dict(node.units) == {"cpu": 1}
+    assert dict(node.refused) == {"n300": "8 declared, 0 detected: tt-smi: 4 x n300"}
+
+
 def test_what_is_declared_is_read_back() -> None:
     assert as_resources({"n300": 4, "cpu": 1}) == '{"hallmark_cpu": 1, "hallmark_n300": 4}'
     assert declared_units({"hallmark_n300": 4.0, "CPU": 2.0, "node:10.0.0.1": 1.0, "hallmark_cpu": 1.0}) == {"n300": 4, "cpu": 1}

@@ -9,7 +9,7 @@ import pytest
 
 from hallmark.core.errors import InfrastructureError, UsageError
 from hallmark.fleet import ray_backend
-from hallmark.fleet.backends import Poll, State
+from hallmark.fleet.backends import Node, Poll, State
 from hallmark.fleet.ray_backend import RayBackend
 
 _LIBRARY = """
@@ -26,9 +26,14 @@ class _Context:
 def get_runtime_context():
     return _Context()
 
+def planted():
+    return pathlib.Path(__file__).with_name("plant").read_text()
+
 def nodes():
-    home = {"NodeID": "home", "Alive": True, "Resources": {"CPU": 2.0}}
-    match pathlib.Path(__file__).with_name("plant").read_text():
+    home = {"NodeID": "home", "Alive": True, "NodeManagerHostname": "machine", "Resources": {"CPU": 2.0}}
+    match planted():
+        case "busy" | "looked":
+            return [home | {"Resources": {"CPU": 2.0, "hallmark_n300": 4.0}}]
         case "ends":
             print("the head is gone", file=sys.stderr, flush=True)
             os._exit(1)
@@ -41,9 +46,30 @@ def nodes():
             return [home | {"Alive": False}]
     return [home]
 
+class remote:
+    def __init__(self, function):
+        self.name = function.__name__
+
+    def options(self, **options):
+        assert options["scheduling_strategy"] == ("home", False)
+        return self
+
+    def remote(self, *arguments):
+        return self.name
+
 def wait(references, **_):
-    return [], references
+    return (references, []) if planted() == "looked" else ([], references)
+
+def get(reference):
+    assert reference == "look"
+    return "", "it looked, and is another"
 """
+
+
+_PARTS = {
+    "cloudpickle": "def register_pickle_by_value(module): pass\n",
+    "scheduling_strategies": "def NodeAffinitySchedulingStrategy(node, soft): return node, soft\n",
+}
 
 
 @pytest.fixture
@@ -59,7 +85,7 @@ def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("def register_pickle_by_value(module): pass\n" if "cloudpickle" in name else "")
+        path.write_text(_PARTS.get(path.stem, ""))
     (folder / "ray" / "__init__.py").write_text(_LIBRARY)
     plant(folder, "")
     monkeypatch.setenv("PYTHONPATH", str(folder))
@@ -82,6 +108,16 @@ def test_an_answer_comes_whatever_the_library_prints(backend: RayBackend) -> Non
     assert backend.offer() == []
     assert backend.poll(["ray:0"]) == {"ray:0": Poll(state=State.ENDED, reason="another driver's, which ended with it")}
     backend.cancel("ray:0")
+
+
+def test_a_node_whose_look_waits_is_not_proved_yet(backend: RayBackend, library: Path) -> None:
+    """Also where it did not come while the first offer waited; then it is what it is."""
+    plant(library, "busy")
+    late = Node(name="machine-home", unproved={"n300": 4}, awaited="its look at itself has not come yet")
+    assert backend.offer() == [late]
+    assert backend.offer() == [late]
+    plant(library, "looked")
+    assert backend.offer() == [Node(name="machine-home", refused={"n300": "it looked, and is another"})]
 
 
 def test_a_library_that_ends_its_process_costs_what_was_begun_and_no_driver(backend: RayBackend, library: Path) -> None:

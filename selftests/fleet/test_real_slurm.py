@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from hallmark.fleet.backends import Node, Placed, State
 from hallmark.fleet.order import LOG_FILE, Order
 from hallmark.fleet.slurm_backend import SlurmBackend
 from selftests.core.polling import alive
+from selftests.environment import fakes
+from selftests.fleet.test_slurm_gres import kinds
 from selftests.plugin.commands import wait_for
 
 pytestmark = [
@@ -27,7 +30,7 @@ NODES = ["hm1", "hm2", "hm3"]
 
 @pytest.fixture
 def backend(tmp_path: Path) -> Iterator[SlurmBackend]:
-    opened = SlurmBackend("", tmp_path, ["cpu", "n300"], ask_s=0)
+    opened = SlurmBackend("", tmp_path, kinds("cpu", "n300"), ask_s=0)
     yield opened
     opened.close()
 
@@ -71,7 +74,7 @@ def program(tmp_path: Path) -> str:
 
 
 def test_jobs_begin_run_and_end(tmp_path: Path) -> None:
-    backend = SlurmBackend("", tmp_path, ["cpu"], python=program(tmp_path), ask_s=0)
+    backend = SlurmBackend("", tmp_path, kinds("cpu"), python=program(tmp_path), ask_s=0)
     good, bad, long = (
         backend.start(attempt(tmp_path / name, script))
         for name, script in {"100% good": "echo done", "bad": "exit 3", "long": "echo $$; exec sleep 600"}.items()
@@ -91,17 +94,79 @@ def test_jobs_begin_run_and_end(tmp_path: Path) -> None:
 
 
 def test_what_slurm_does_not_take_is_said_in_its_words(tmp_path: Path) -> None:
-    backend = SlurmBackend("", tmp_path, ["cpu"])
+    backend = SlurmBackend("", tmp_path, kinds("cpu"))
     with pytest.raises(InfrastructureError, match=r"sbatch: .*Invalid node name specified"):
         backend.start(attempt(tmp_path / "nowhere", "", where="hm9"))
     backend.close()
 
 
 def test_what_waits_for_a_drained_node_is_given_up(tmp_path: Path, drained: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = SlurmBackend("", tmp_path, ["cpu"], ask_s=0)
+    backend = SlurmBackend("", tmp_path, kinds("cpu"), ask_s=0)
     handle = backend.start(attempt(tmp_path / "waits", "", where=drained))
     wait_for(lambda: "ReqNodeNotAvail" in backend.poll([handle])[handle].reason, "reason")
     monkeypatch.setattr(slurm_backend, "STUCK_S", 0)
     assert backend.poll([handle])[handle].state is State.LOST
     backend.cancel(handle)
     backend.close()
+
+
+# -- boards that Slurm hands out ------------------------------------------------------------------------------------------
+
+GIVEN = 'echo "$*"; echo "seen $CUDA_VISIBLE_DEVICES"; exec sleep 600'
+
+
+def h100s(backend: SlurmBackend) -> Node:
+    return next(node for node in backend.offer() if node.name == NODES[-1])
+
+
+def test_typed_boards_are_declared_and_proved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look is given one of them. Planted: nobody finds any; the clean twin has a tool that names them."""
+    opened = [SlurmBackend("", tmp_path, kinds("cpu", "h100", "n300"), ask_s=0) for _ in range(2)]
+    nothing = h100s(opened[0])
+    assert nothing.refused["h100"].startswith("4 declared, 0 detected: ")
+    fakes.tool(tmp_path / "bin", "nvidia-smi", fakes.nvidia_smi(4))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    found = h100s(opened[1])
+    assert (found.units, found.refused.keys()) == ({"cpu": 1, "h100": 4}, {"n300"})
+    for one in opened:
+        one.close()
+
+
+def test_each_attempt_has_boards_of_its_own_that_slurm_chose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever slots the driver counts with; a third, for which no boards are left, waits."""
+    fakes.tool(tmp_path / "bin", "nvidia-smi", fakes.nvidia_smi(4))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    opened = SlurmBackend("", tmp_path, kinds("h100"), ask_s=0)
+    where = h100s(opened)
+    # The look was hallmark's own; what follows are scripts in its place.
+    monkeypatch.setattr(opened, "_python", program(tmp_path))
+    attempts = [attempt(tmp_path / name, GIVEN, where.name, unit="h100", slots=(0, 1)) for name in ("one", "two", "three")]
+    handles = [opened.start(one) for one in attempts]
+    logs = [one.folder / LOG_FILE for one in attempts]
+    told = [wait_for(lambda log=log: log.exists() and "seen" in log.read_text() and log.read_text(), "words") for log in logs[:2]]
+    assert {re.search(r"--boards=(\S+)", text)[1] for text in told} == {"0,1", "2,3"}  # type: ignore[index]
+    assert {re.search(r"^seen (\S+)$", text, re.M)[1] for text in told} == {"0,1", "2,3"}  # type: ignore[index]
+    wait_for(lambda: "PENDING: Resources" in opened.poll([handles[2]])[handles[2]].reason, "reason")
+    assert not logs[2].exists()
+    for handle in handles:
+        opened.cancel(handle)
+    wait_for(lambda: {poll.state for poll in opened.poll(handles).values()} == {State.ENDED}, "end")
+    opened.close()
+
+
+def test_a_node_that_is_full_is_proved_once_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its boards are all somebody else's when it is planned."""
+    monkeypatch.setattr(slurm_backend, "FIRST_LOOK_S", 3)
+    fakes.tool(tmp_path / "bin", "nvidia-smi", fakes.nvidia_smi(4))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    others = ["sbatch", "--parsable", f"--nodelist={NODES[-1]}", "--gres=gpu:h100:4", "--output=/dev/null", "--wrap=sleep 600"]
+    job = subprocess.run(others, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+    state = ["squeue", "--noheader", "--format=%T", f"--jobs={job}"]
+    wait_for(lambda: subprocess.run(state, capture_output=True, text=True, timeout=60).stdout.strip() == "RUNNING", "job")
+    opened = SlurmBackend("", tmp_path, kinds("h100"), ask_s=0)
+    found = h100s(opened)
+    assert (found.units, found.unproved) == ({}, {"h100": 4})
+    assert found.awaited.startswith("its look at itself has not come yet. Slurm says PENDING: ")
+    subprocess.run(["scancel", job], check=True, timeout=60)
+    wait_for(lambda: h100s(opened).units == {"h100": 4}, "look", deadline_s=60)
+    opened.close()

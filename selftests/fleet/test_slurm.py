@@ -23,9 +23,11 @@ from hallmark.fleet.backends import Node, Placed, Poll, State
 from hallmark.fleet.engines import opened
 from hallmark.fleet.order import LOG_FILE, Order
 from hallmark.fleet.slurm_backend import SlurmBackend
-from hallmark.fleet.slurm_commands import NotReached, Room, asked, counted_gres, read_jobs, read_nodes, read_room
+from hallmark.fleet.slurm_commands import NotReached, Room, asked, read_jobs, read_nodes, read_room
+from hallmark.fleet.slurm_gres import Gres
 from selftests.core.polling import alive
 from selftests.fleet import stand_in_slurm
+from selftests.fleet.test_slurm_gres import kinds
 from selftests.plugin.commands import wait_for
 
 RECORDED = Path(__file__).with_name("recorded_slurm")
@@ -62,7 +64,7 @@ class Cluster:
         return path
 
     def backend(self, partition: str = "", **options: Any) -> SlurmBackend:
-        return SlurmBackend(partition, self.folder, ["cpu", "n300", NOBODY_HAS], **options)
+        return SlurmBackend(partition, self.folder, kinds("cpu", "n300", NOBODY_HAS, "h100", "a100"), **options)
 
 
 @pytest.fixture
@@ -78,7 +80,8 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
 def test_nodes_that_take_jobs_are_read(name: str) -> None:
     nodes = read_nodes(recorded(name))
     assert [(one.name, one.partition, one.default, one.gres) for one in nodes] == [
-        (name, "cells", True, {"cpu": 1, "n300": 4}) for name in ("hm1", "hm2", "hm3")
+        (name, "cells", True, (Gres("cpu", "", 1), Gres("n300", "", 4), *more))
+        for name, more in {"hm1": (), "hm2": (), "hm3": (Gres("gpu", "h100", 4),)}.items()
     ]
     assert {one.away for one in nodes} == {""}
 
@@ -98,22 +101,6 @@ def test_only_a_node_that_takes_jobs_is_used(state: str) -> None:
     assert not listed.away
 
 
-@pytest.mark.parametrize(
-    ("text", "counts"),
-    [
-        ("(null)", {}),
-        ("n300:4", {"n300": 4}),
-        ("n300", {"n300": 1}),
-        ("gpu:a100:4(S:0-1),n300:4(S:0)", {"gpu": 4, "n300": 4}),
-        ("gpu:a100:2,gpu:h100:6", {"gpu": 8}),
-        ("hl-225:8,tt-galaxy-wh:32", {"hl-225": 8, "tt-galaxy-wh": 32}),
-        ("cpu:no_consume:1", {"cpu": 1}),
-    ],
-)
-def test_resources_are_counted_by_name(text: str, counts: dict[str, int]) -> None:
-    assert counted_gres(text) == counts
-
-
 def test_what_a_node_has_for_jobs_is_read() -> None:
     assert read_room(recorded("node.out")) == Room(cpus=4, memory_mb=1000)
     kept_back = (
@@ -123,6 +110,14 @@ def test_what_a_node_has_for_jobs_is_read() -> None:
     older = re.sub(r"CPUEfctv=\d+ ", "", recorded("node.out"))
     assert read_room(older) == Room(cpus=4, memory_mb=1000)
     assert read_room("NodeName=n1 Reason=RealMemory=7") == Room(cpus=0, memory_mb=0)
+
+
+def test_a_job_is_told_its_boards_as_by_the_stand_in() -> None:
+    """By the variables that are read, and their numbers alike; the real one gives the first that are free."""
+    told = dict(line.split("=") for line in recorded("given.out").splitlines())
+    stand_in = stand_in_slurm.given("gpu:h100:2")
+    assert {name: told[name] for name in stand_in} == dict.fromkeys(stand_in, "0,1")
+    assert stand_in == {"SLURM_JOB_GPUS": "6,7", "CUDA_VISIBLE_DEVICES": "6,7"}
 
 
 JOBS = {
@@ -170,6 +165,7 @@ def test_a_controller_that_is_away_is_one_line(cluster: Cluster, command: str) -
     [
         ("gres_unknown", "Invalid generic resource"),
         ("gres_too_many", "Requested node configuration is not available"),
+        ("gres_type_unknown", "Requested node configuration is not available"),
         ("node_unknown", "Invalid node name specified"),
         ("partition_unknown", "Invalid partition name specified"),
     ],
@@ -256,7 +252,7 @@ def test_it_is_named_on_the_command_line(cluster: Cluster, tmp_path: Path) -> No
     """With the partition, which each job gets, and with more specs, whose devices each look is for."""
     cluster.now("n1|a*|idle|cpu:1|none\n")
     more = tmp_path / "more specs"
-    backend = opened("slurm://a", folder=cluster.folder, spec_dirs=(more,), units=frozenset({"cpu"}))
+    backend = opened("slurm://a", folder=cluster.folder, spec_dirs=(more,), units=kinds("cpu"))
     assert isinstance(backend, SlurmBackend)
     (found,) = backend.offer()
     options = cluster.job("slurm:1:hallmark-look")["options"]
@@ -280,15 +276,53 @@ def test_a_node_that_does_not_see_the_folder(cluster: Cluster, monkeypatch: pyte
     assert "name with --artifacts=FOLDER a folder that every node sees" in found.refused["cpu"]
 
 
-def test_a_node_that_has_no_room_for_its_look(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not offered, says why, and is once it had room."""
+@pytest.fixture
+def full(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> tuple[Cluster, Path]:
+    """A node that has no room for its look, and what says so there."""
     monkeypatch.setattr(slurm_backend, "FIRST_LOOK_S", 0)
-    cluster.mark(stand_in_slurm.HELD_FOLDER, "n1", "Resources")
+    cluster.now(node("n1", gres="cpu:1,n300:4"))
+    return cluster, cluster.mark(stand_in_slurm.HELD_FOLDER, "n1", "Resources")
+
+
+LATE = Node(
+    name="n1", unproved={"cpu": 1, "n300": 4}, awaited="its look at itself has not come yet. Slurm says PENDING: Resources"
+)
+
+
+def states(cluster: Cluster) -> list[str]:
+    return [json.loads(path.read_text())["state"] for path in (cluster.state / "jobs").iterdir()]
+
+
+def test_a_node_that_has_no_room_for_its_look_is_not_proved_yet(full: tuple[Cluster, Path]) -> None:
+    """It says why, is given nothing, and waits no more when the driver is gone."""
+    cluster, _ = full
     backend = cluster.backend()
-    (found,) = backend.offer()
-    assert found.refused == {"cpu": "its look at itself has not come yet. Slurm says PENDING: Resources"}
+    assert backend.offer() == [LATE]
+    assert backend.offer() == [LATE]
     backend.close()
-    assert [json.loads(path.read_text())["state"] for path in (cluster.state / "jobs").iterdir()] == ["CANCELLED"]
+    assert states(cluster) == ["CANCELLED"]
+
+
+@pytest.mark.parametrize("boards", [4, 0], ids=["as declared", "none there"])
+def test_a_node_is_proved_once_its_look_had_room(full: tuple[Cluster, Path], tmp_path: Path, boards: int) -> None:
+    cluster, held = full
+    backend = cluster.backend(python=python_that_says(tmp_path, f"echo '{json.dumps(look(cpu=1, n300=boards))}'"))
+    assert backend.offer() == [LATE]
+    held.unlink()
+    found = wait_for(lambda: [one for one in backend.offer() if not one.unproved], "look")
+    assert [one.units for one in found] == [{"cpu": 1} | ({"n300": boards} if boards else {})]
+    assert found[0].refused.keys() == (set() if boards else {"n300"})
+    backend.close()
+
+
+def test_a_node_that_is_drained_before_its_look_came_leaves_none_in_the_queue(full: tuple[Cluster, Path]) -> None:
+    cluster, _ = full
+    backend = cluster.backend()
+    assert backend.offer() == [LATE]
+    cluster.now(node("n1", gres="cpu:1,n300:4", state="drained", reason="fan 3 is broken"))
+    assert [one.refused["n300"] for one in backend.offer()] == ["Slurm says that it is drained: fan 3 is broken"]
+    assert states(cluster) == ["CANCELLED"]
+    backend.close()
 
 
 def test_a_node_that_was_away_looks_again(cluster: Cluster, tmp_path: Path) -> None:
@@ -320,10 +354,10 @@ def look(**units: int) -> dict[str, Any]:
     return {"node": "n1", "hallmark": __version__, "code": code_digest(), "python": "python", "units": units, "looked": {}}
 
 
-def placed(cluster: Cluster, where: Node, *, slots: tuple[int, ...]) -> Placed:
-    folder = cluster.folder / "cells" / "a 100% cell" / "1"
+def placed(cluster: Cluster, where: Node, *, slots: tuple[int, ...], unit: str = "n300", cell: str = "a 100% cell") -> Placed:
+    folder = cluster.folder / "cells" / cell / "1"
     folder.mkdir(parents=True)
-    order = Order(cell="some-cell", model="m", device="t3k", impl="i", attempt=1, unit="n300", slots=slots)
+    order = Order(cell="some-cell", model="m", device="t3k", impl="i", attempt=1, unit=unit, slots=slots)
     return Placed(order=order, folder=folder, node=where)
 
 
@@ -338,6 +372,44 @@ def test_an_attempt_is_a_job_with_its_part_of_the_node(running: tuple[Cluster, S
     folder = cluster.folder / "cells" / "a 100% cell" / "1"
     assert options["output"] == str(folder / LOG_FILE).replace("%", "%%")
     assert backend.poll([handle]) == {handle: Poll(state=State.RUNNING)}
+
+
+BOARDS = "gpu:h100:8(S:0-1),gpu:a100:2(S:0),cpu:1"
+
+
+def looked_at(cluster: Cluster, tmp_path: Path, **units: int) -> tuple[SlurmBackend, Node]:
+    """A node of typed boards, whose look says what an attempt on it is told, too."""
+    cluster.now(node("n1", gres=BOARDS))
+    said = json.dumps(look(**units))
+    python = python_that_says(tmp_path, f"case $* in *node_look) echo '{said}';; *) echo $* CUDA $CUDA_VISIBLE_DEVICES;; esac")
+    backend = cluster.backend(python=python, ask_s=0)
+    (found,) = backend.offer()
+    return backend, found
+
+
+def test_boards_that_slurm_hands_out_are_proved_by_one_of_each_type(cluster: Cluster, tmp_path: Path) -> None:
+    """Where jobs are shown what they asked for a look sees no more than one. Planted: no a100 is there."""
+    backend, found = looked_at(cluster, tmp_path, h100=1, cpu=1)
+    assert cluster.job("slurm:1:hallmark-look")["options"]["gres"] == "gpu:a100:1,gpu:h100:1"
+    assert found.units == {"h100": 8, "cpu": 1}
+    assert found.refused.keys() == {"a100"}
+    assert found.refused["a100"].startswith("2 declared, 0 detected: ")
+    backend.close()
+
+
+def test_an_attempt_has_the_boards_that_slurm_chose(cluster: Cluster, tmp_path: Path) -> None:
+    """And not those of the driver's slots; its twin on a resource that is only counted is told of none."""
+    backend, found = looked_at(cluster, tmp_path, h100=1, cpu=1)
+    on_boards = placed(cluster, found, slots=(0, 1), unit="h100")
+    handle = backend.start(on_boards)
+    options = cluster.job(handle)["options"]
+    claimed = {name: options[name] for name in ("gres", "cpus-per-task", "mem")}
+    assert claimed == {"gres": "gpu:h100:2", "cpus-per-task": "1", "mem": "250M"}
+    log = on_boards.folder / LOG_FILE
+    assert wait_for(lambda: log.exists() and log.read_text(), "words").endswith(" --boards=6,7 CUDA 6,7\n")
+    counted = placed(cluster, found, slots=(0,), unit="cpu", cell="another")
+    assert "--boards" not in cluster.job(backend.start(counted))["options"]["wrap"]
+    backend.close()
 
 
 def test_an_attempt_is_ended_with_the_signal_to_itself(running: tuple[Cluster, SlurmBackend, str]) -> None:

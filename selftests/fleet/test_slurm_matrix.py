@@ -5,17 +5,20 @@ Its three nodes are one machine, whose CPU the cells take turns on.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hallmark.fleet.journal import Lost, read_events
+from hallmark.fleet.journal import Lost, Started, read_events
 from hallmark.fleet.matrix_file import EVENTS_FILE, attempt_folder
-from hallmark.fleet.order import RUN_FOLDER
+from hallmark.fleet.order import CANARY_FILE, RUN_FOLDER
+from selftests.environment import fakes
 from selftests.fleet.test_matrix_command import begun, folder_of, id_of, matrix, must_go_on, standing, verdicts
 from selftests.plugin.commands import wait_for
 from selftests.plugin.conftest import Place
@@ -32,10 +35,13 @@ DRAFTS = 4
 
 def running() -> list[str]:
     """The numbers of hallmark's jobs that run now, besides looks."""
-    command = ["squeue", "--noheader", "--states=running", "--format=%i %j"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    jobs = [line.split() for line in told.splitlines()]
+    jobs = [line.split() for line in told("--states=running", "--format=%i %j").splitlines()]
     return [number for number, name in jobs if name.startswith("hallmark-id_")]
+
+
+def told(*options: str) -> str:
+    """By squeue."""
+    return subprocess.run(["squeue", "--noheader", *options], capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 def losses(folder: Path) -> list[Lost]:
@@ -103,3 +109,31 @@ def test_a_driver_that_is_killed_leaves_nothing_after_its_lease(place: Place) ->
     wait_for(lambda: not running(), "end of its jobs")
     assert not losses(folder)
     must_go_on(place, folder, models)
+
+
+@pytest.fixture
+def somebody() -> Iterator[str]:
+    """Has the first board of the last node."""
+    options = ["--parsable", "--nodelist=hm3", "--gres=gpu:h100:1", "--output=/dev/null", "--wrap=exec sleep 600"]
+    job = subprocess.run(["sbatch", *options], check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+    wait_for(lambda: job in told("--states=running", "--format=%i").split(), "job")
+    yield job
+    subprocess.run(["scancel", job], check=True, timeout=60)
+
+
+def test_cells_have_the_boards_that_slurm_gives_them(place: Place, somebody: str) -> None:
+    """Two at once on one node, and not those that the driver's slots would be."""
+    fakes.tool(place.folder / "bin", "nvidia-smi", fakes.nvidia_smi(4))
+    models = place.specs_of(["slow-start=3", "slow-start=4"], device="h100")
+    ended = matrix(place, "--on=slurm", PATH=f"{place.folder / 'bin'}{os.pathsep}{os.environ['PATH']}").end()
+    assert ended.code == DRAFTS, ended.said
+    folder, cells = folder_of(place), [id_of(model).replace("_cpu", "_h100") for model in models.values()]
+    assert {one.slots for one in read_events(folder / EVENTS_FILE) if isinstance(one, Started)} == {(0,), (1,)}
+    seen, known = [], []
+    for cell in cells:
+        path = attempt_folder(folder, cell, 1)
+        plan = json.loads((path / RUN_FOLDER / "launch_plan.json").read_text(encoding="utf-8"))
+        seen += [one["value"] for one in plan["values"] if (one["name"], one["origin"]) == ("CUDA_VISIBLE_DEVICES", "lease")]
+        known += json.loads((path / CANARY_FILE).read_text(encoding="utf-8"))["after"]["memory_used_mib"]
+    assert sorted(seen) == sorted(known) == ["1", "2"]
+    place.require_nobody_left()

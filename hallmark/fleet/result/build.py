@@ -260,6 +260,8 @@ def _nodes(place: int, site: SiteFolder) -> Iterator[NodeResult]:
     notes: dict[str, list[str]] = {}
     for name, node in offered.items():
         notes[name] = [f"{unit} is declared there and was not found: {how}" for unit, how in node.refused.items()]
+        late = "is declared there and was not proved yet when this was planned"
+        notes[name] += [f"{unit} {late}: {node.awaited}" for unit in node.unproved]
     for event in site.events:
         if isinstance(event, Quarantined):
             notes.setdefault(event.node, []).append(f"in quarantine since {when(event.at)}: {event.reason}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from hallmark.core.wording import columns, duration, plural
 from hallmark.fleet.matrix_file import MatrixPlan, OfferedNode, PlannedCell
@@ -20,9 +20,14 @@ def plan_lines(plan: MatrixPlan) -> Iterator[str]:
         alike = [cell.cell for cell in lacking if cell.cannot == why]
         yield f"cannot be placed: {', '.join(alike)}"
         yield f"  {why}"
+    if waiting := [cell.cell for cell in cells if plan.waits_for_proof(cell)]:
+        yield f"waits until a node is proved that could take it: {', '.join(waiting)}"
+        yield f"  and is not run where that takes more than {duration(plan.wait_s)}"
     if plan.placeable:
         bound = f"no order of them takes less than {duration(plan.bound_s)}"
         yield f"predicted: {duration(plan.makespan_s)} for {plural(len(plan.placeable), 'cell')} on these nodes; {bound}"
+        if taken_at_their_word := ", ".join(node.name for node in plan.unproved):
+            yield f"  if {taken_at_their_word} will prove to have what is declared there, and at once"
 
 
 def _row(cell: PlannedCell) -> tuple[str, str, str, str]:
@@ -36,6 +41,11 @@ def _row(cell: PlannedCell) -> tuple[str, str, str, str]:
 
 
 def _node(node: OfferedNode) -> Iterator[str]:
-    units = ", ".join(f"{count} {unit}" for unit, count in sorted(node.units.items()))
-    yield f"{node.name}: {units or 'nothing'}"
+    yield f"{node.name}: {_amounts(node.units) or ('nothing yet' if node.unproved else 'nothing')}"
     yield from (f"  {unit} refused: {how}" for unit, how in node.refused.items())
+    if node.unproved:
+        yield f"  {_amounts(node.unproved)} declared, not proved yet: {node.awaited}"
+
+
+def _amounts(units: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {unit}" for unit, count in sorted(units.items()))
