@@ -151,6 +151,7 @@ def test_with_its_driver_each_cell_ends_and_another_driver_goes_on(cluster: RayC
     cluster.require_nothing_left()
 
 
+@pytest.mark.long
 def test_what_a_node_says_that_was_cut_off_does_not_count(cluster: RayCluster, place: Place) -> None:
     """Its processes stand still until its cell is tried elsewhere, and go on then."""
     (model,) = clean_specs(place, 1)
@@ -198,6 +199,7 @@ def test_a_node_whose_device_keeps_its_memory_gets_no_more_cells(cluster: RayClu
     cluster.require_nothing_left()
 
 
+@pytest.mark.long
 def test_what_a_killed_worker_left_is_found_and_ended(cluster: RayCluster, place: Place) -> None:
     """Worker, `run-cell`, keepers and pytest are killed at once, so that nobody ends the server's child."""
     clean_specs(place, 1, faults="spawn-child")
@@ -233,6 +235,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
+@pytest.mark.long
 def test_a_node_whose_disk_is_full_costs_its_cell_one_try(cluster: RayCluster, place: Place, full_disk: Path) -> None:
     """The shared folder has room; what the node keeps for itself has none."""
     clean_specs(place, 2)
@@ -244,6 +247,7 @@ def test_a_node_whose_disk_is_full_costs_its_cell_one_try(cluster: RayCluster, p
     cluster.require_nothing_left()
 
 
+@pytest.mark.long
 def test_two_matrices_take_turns_on_one_device(cluster: RayCluster, place: Place) -> None:
     clean_specs(place, 1)
     node = cluster.add(place)

@@ -65,6 +65,7 @@ def test_each_cell_is_judged_as_by_a_run_of_its_own(place: Place) -> None:
     assert not running()
 
 
+@pytest.mark.long
 def test_a_job_that_is_cancelled_by_hand_is_tried_again(place: Place) -> None:
     models = place.specs_of(["slow-start=3"])
     command = matrix(place, "--on=slurm")
@@ -80,6 +81,7 @@ def test_a_job_that_is_cancelled_by_hand_is_tried_again(place: Place) -> None:
     place.require_nobody_left()
 
 
+@pytest.mark.long
 def test_a_node_whose_daemon_is_killed_costs_a_try(place: Place) -> None:
     """Slurm gives the node up after a while; what runs there still is not heard, and ends."""
     models = place.specs_of(["slow-start=60"])
@@ -99,6 +101,7 @@ def test_a_node_whose_daemon_is_killed_costs_a_try(place: Place) -> None:
     place.require_nobody_left(within_s=20)
 
 
+@pytest.mark.long
 def test_a_driver_that_is_killed_leaves_nothing_after_its_lease(place: Place) -> None:
     models = place.specs_of(["", "slow-start=3"])
     command = matrix(place, "--on=slurm")
