@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,10 +104,14 @@ def body_of(event: Event) -> dict[str, Any]:
         raise StreamBroken(f"an event is not JSON ({exc}): {event.data[:_SHOWN]!r}") from exc
     if not isinstance(body, dict):
         raise StreamBroken(f"an event is not a JSON object: {event.data[:_SHOWN]!r}")
-    # vLLM nests the error; older releases and some gateways send it flat, or name the event.
-    if body.get("error") is not None or body.get("object") == "error" or event.name == "error":
+    if reports_error(body) or event.name == "error":  # some gateways name the event
         raise StreamedError(f"the stream reports an error: {event.data[:_SHOWN]}")
     return body
+
+
+def reports_error(body: Mapping[str, Any]) -> bool:
+    """Whether an event's body is an error: vLLM nests it; older releases and some gateways send it flat."""
+    return body.get("error") is not None or body.get("object") == "error"
 
 
 def typed_events(pieces: Iterable[bytes], *, on_done: Callable[[], None] = lambda: None) -> Iterator[dict[str, Any]]:

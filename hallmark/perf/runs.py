@@ -11,19 +11,16 @@ from __future__ import annotations
 import itertools
 import re
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from operator import itemgetter
+from typing import Any
 
 from hallmark.client.errors import StreamBroken, StreamTruncated
-from hallmark.client.sse import DONE, SseParser, body_of
-from hallmark.client.strict_json import read_json
+from hallmark.client.sse import DONE, SseParser, body_of, reports_error
+from hallmark.client.strict_json import read_json_bytes
 from hallmark.core.errors import CheckFailed
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 _SHOWN = 200
 _END = b"\n\n"
@@ -31,6 +28,9 @@ _BETWEEN = b'"\n,"'
 """Between texts that are read together. No string holds a line end as it is, so that no text can reach over it unseen."""
 _MOST = 512
 """So many events are taken together: the time between two runs, in which nothing else may be done, stays under 0.5 ms."""
+_USUAL = b"data: {"
+_USUAL_TEXT = 16
+"""Bytes."""
 _LOOK = 16
 """Bytes at the end of an event that tell at once whether the next one may be like it."""
 _MOST_OF_TEMPLATE = 8_192
@@ -70,8 +70,32 @@ class _Template:
     body: Mapping[str, Any]
     place: tuple[str, ...]
 
-    def with_text(self, text: str) -> dict[str, Any]:
-        return _put(self.body, self.place, text)
+    @property
+    def around(self) -> int:
+        """Bytes of an event besides its text."""
+        return len(self.before) + len(self.after) + len(_END)
+
+    def fits(self, line: bytes, end: bytes = b"") -> bool:
+        """Whether a line and what ends it is like this one, as far as it is not text."""
+        after = self.after + end
+        return len(line) >= len(self.before) + len(after) and line.startswith(self.before) and line.endswith(after)
+
+    def texts_in(self, lines: Sequence[bytes], end: bytes) -> list[bytes]:
+        """The raw texts of the first lines, each with the same `end`, as far as they fit."""
+        last = len(lines)
+        while last and not self.fits(lines[last - 1], end):  # as a rule it is the last ones that are others
+            last -= 1
+        after = self.after + end
+        text = itemgetter(slice(len(self.before), -len(after)))
+        lines = lines[:last]
+        texts: list[bytes] = list(map(text, lines))
+        # Equal only if each line fits: to one that is too short this adds bytes.
+        if self.before + (after + self.before).join(texts) + after != b"".join(lines):
+            texts = [text(line) for line in itertools.takewhile(lambda line: self.fits(line, end), lines)]
+        return texts
+
+    def run(self, said: Sequence[str], moments: Iterable[float]) -> Run:
+        return Run(_put(self.body, self.place, "".join(said)), array("d", moments), bytes(map(bool, said)))
 
 
 def runs_of(pieces: Iterable[tuple[float, bytes]]) -> Iterator[Run]:
@@ -80,10 +104,11 @@ def runs_of(pieces: Iterable[tuple[float, bytes]]) -> Iterator[Run]:
     StreamBroken, StreamTruncated or StreamedError, each where an event at a time would raise it.
     """
     pieces = list(pieces)
-    data = b"".join([piece for _, piece in pieces])
+    moments, parts = [moment for moment, _ in pieces], [part for _, part in pieces]
+    data = b"".join(parts)
     if b"\r" in data:  # other ends of lines than LF: rare, and not worth a second way to be wrong
         return (_alone(body, moment) for moment, body in events_of(pieces))
-    return iter(_Runs(data, _Clock(pieces)))
+    return iter(_Runs(moments, parts, data))
 
 
 def events_of(pieces: Iterable[tuple[float, bytes]]) -> Iterator[tuple[float, dict[str, Any]]]:
@@ -101,30 +126,18 @@ def events_of(pieces: Iterable[tuple[float, bytes]]) -> Iterator[tuple[float, di
         raise StreamTruncated("the stream ended without [DONE]")
 
 
-class _Clock:
-    """When which byte came."""
-
-    def __init__(self, pieces: Sequence[tuple[float, bytes]]) -> None:
-        self._moments = np.array([moment for moment, _ in pieces], float)
-        self._ends = np.cumsum(np.array([len(data) for _, data in pieces], np.int64))
-
-    def at(self, end: int) -> float:
-        """The moment at which so many bytes, counted from the first, were there."""
-        return float(self._moments[self._ends.searchsorted(end)])
-
-    def all_at(self, ends: NDArray[np.int64]) -> array[float]:
-        """The moments of many."""
-        return array("d", self._moments[self._ends.searchsorted(ends)].tobytes())
-
-
 class _Runs:
     """Iterated once, from the beginning of the data to its end."""
 
-    def __init__(self, data: bytes, clock: _Clock) -> None:
+    def __init__(self, moments: Sequence[float], pieces: Sequence[bytes], data: bytes) -> None:
+        self._moments = moments
+        self._pieces = pieces
         self._data = data
-        self._clock = clock
-        self._lines = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
-        """Where they end."""
+        """All of them."""
+        self._ends = list(itertools.accumulate(map(len, pieces)))
+        """Where each piece ends in the data."""
+        self._whole_pieces = True
+        """Whether pieces may be an event each, as most servers write them."""
         self._at = 0
         self._parser = SseParser()
         self._done = False
@@ -139,19 +152,29 @@ class _Runs:
             raise StreamTruncated("the stream ended without [DONE]")
 
     def _one(self) -> Run | None:
-        """The next event, read strictly; None for a comment, [DONE], and what is left at the end."""
+        """The next event, read by itself; None for a comment, [DONE], and what is left at the end."""
         found = self._data.find(_END, self._at)
         end = found + len(_END) if found >= 0 else len(self._data)
-        segment, self._at = self._data[self._at : end], end
+        # The parser has to have the first line: it takes a byte order mark off that one and off no other.
+        may_be_usual, segment = self._at > 0 and not self._done, self._data[self._at : end]
+        self._at = end
+        if may_be_usual and (body := _usual_in(segment)) is not None:
+            return self._alone(segment, body)
         for event in self._parser.feed(segment):
             if self._done:
                 raise StreamBroken(f"the stream goes on after [DONE]: {event.data[:_SHOWN]!r}")
             self._done = event.data == DONE
             if not self._done:
-                body = body_of(event)
-                self._template = self._template_for_next(segment, body)
-                return _alone(body, self._clock.at(end))
+                return self._alone(segment, body_of(event))
         return None
+
+    def _alone(self, segment: bytes, body: dict[str, Any]) -> Run:
+        self._template = self._template_for_next(segment, body)
+        return _alone(body, self._moment(self._at))
+
+    def _moment(self, end: int) -> float:
+        """At which so many bytes, counted from the first, were there."""
+        return self._moments[bisect_left(self._ends, end)]
 
     def _template_for_next(self, segment: bytes, body: dict[str, Any]) -> _Template | None:
         """What the event that follows may be like; None where it has another end, or where that was in vain before."""
@@ -164,52 +187,52 @@ class _Runs:
         return _template_of(segment, body)
 
     def _many(self) -> Run | None:
-        """As many events as follow and are like the last one that was read strictly; None where that is not one."""
+        """As many events as follow and are like the last one that was read by itself; None where the next one is not."""
         template = self._template
-        if not template or self._done or not self._data.startswith(template.before, self._at):
+        if not template or self._done or not template.fits(self._data[self._at : self._data.find(_END, self._at)]):
             return None
-        texts, ends = self._alike(template)
-        if not texts:
-            return None
-        said = _read(texts)
-        if said is None:  # one of them is none: the strict reader will say which, and what is wrong with it
+        run = self._of_pieces(template) or self._of_lines(template)
+        if run is None:  # one of the texts is none: the strict reader will say which, and what is wrong with it
             self._template, self._in_vain = None, _MOST_IN_VAIN
-            return None
-        if len(texts) >= _FEW:
+        elif len(run.moments) >= _FEW:
             self._in_vain = 0
-        self._at = int(ends[-1])
-        return Run(template.with_text("".join(said)), self._clock.all_at(ends), bytes(map(bool, said)))
+        return run
 
-    def _alike(self, template: _Template) -> tuple[list[bytes], NDArray[np.int64]]:
-        """The raw texts of the events that follow, as far as they are like this one, and where each event ends."""
-        data, before, after = self._data, template.before, template.after
-        first = self._lines.searchsorted(self._at)
-        blanks = self._lines[first + 1 : first + 2 * _MOST : 2]
-        lines = self._lines[first : first + 2 * len(blanks) : 2]
-        bounds = np.concatenate(([self._at], blanks + 1))
-        begins, ends = bounds[:-1] + len(before), lines - len(after)
-        possible = (blanks == lines + 1) & (begins <= ends)
-        count = len(possible) if possible.all() else int(possible.argmin())
-        spans = list(zip(begins[:count].tolist(), ends[:count].tolist(), strict=True))
+    def _of_pieces(self, template: _Template) -> Run | None:
+        """Of the pieces that follow; None where they are not an event each."""
+        last = bisect_left(self._ends, self._at)
+        if self._whole_pieces and self._ends[last] == self._at:
+            texts = template.texts_in(self._pieces[last + 1 : last + 1 + _MOST], _END)
+            if (said := _read(texts)) is not None:
+                self._at = self._ends[last + len(texts)]
+                return template.run(said, self._moments[last + 1 : last + 1 + len(texts)])
+        self._whole_pieces = False
+        return None
 
-        def fits(span: tuple[int, int]) -> bool:
-            return data.startswith(before, span[0] - len(before)) and data.startswith(after, span[1])
-
-        while spans and not fits(spans[-1]):  # as a rule it is the last ones that are others
-            spans.pop()
-        texts = [data[begin:end] for begin, end in spans]
-        if not data.startswith(before + (after + _END + before).join(texts) + after, self._at):
-            texts = [data[begin:end] for begin, end in itertools.takewhile(fits, spans)]
-        return texts, bounds[1 : len(texts) + 1]
+    def _of_lines(self, template: _Template) -> Run | None:
+        """Of what stands between the ends of lines, however it came; None where a text is none."""
+        most = _MOST * (template.around + _USUAL_TEXT) + _MOST_OF_TEMPLATE
+        lines = self._data[self._at : self._at + most].split(b"\n")
+        blanks = lines[1:-1:2]
+        together = blanks.index(next(filter(None, blanks))) if any(blanks) else len(blanks)
+        texts = template.texts_in(lines[0 : 2 * min(together, _MOST) : 2], b"")
+        if (said := _read(texts)) is None:
+            return None
+        ends = list(itertools.accumulate([len(text) + template.around for text in texts], initial=self._at))
+        self._at = ends[-1]
+        return template.run(said, map(self._moment, ends[1:]))
 
 
 def _read(texts: list[bytes]) -> list[str] | None:
-    """What the insides of JSON strings say; None where one of them is no such thing."""
+    """What the insides of JSON strings say; None where one of them is no such thing, and where there are none.
+
+    A text may close its string and open a list that a later one closes. So many values may come out of that; not so many strings.
+    """
     try:
-        said: list[str] = read_json((b'["' + _BETWEEN.join(texts) + b'"]').decode("utf-8"))
+        said = read_json_bytes(b'["' + _BETWEEN.join(texts) + b'"]') if texts else []
+        return said if said and len(said) == len(texts) and set(map(type, said)) == {str} else None
     except ValueError:
         return None
-    return said if len(said) == len(texts) else None
 
 
 def _template_of(segment: bytes, body: dict[str, Any]) -> _Template | None:
@@ -229,7 +252,20 @@ def _template_of(segment: bytes, body: dict[str, Any]) -> _Template | None:
     return None
 
 
+def _usual_in(segment: bytes) -> dict[str, Any] | None:
+    """What an event says that is one line of data and no error; None where the strict reader has to look."""
+    if not segment.startswith(_USUAL) or not segment.endswith(_END) or segment.find(b"\n") != len(segment) - len(_END):
+        return None
+    try:
+        body: dict[str, Any] = read_json_bytes(segment[len(_USUAL) - 1 :])
+    except ValueError:
+        return None
+    return None if reports_error(body) else body
+
+
 def _event_in(segment: bytes) -> dict[str, Any] | None:
+    if (body := _usual_in(segment)) is not None:
+        return body
     try:
         return next((body_of(event) for event in SseParser().feed(segment)), None)
     except CheckFailed:
@@ -244,7 +280,7 @@ def _alone(body: dict[str, Any], moment: float) -> Run:
 def first_choice(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """Of an event; empty where it has none. StreamBroken for choices that are none."""
     choices = body.get("choices") or [{}]
-    if not isinstance(choices, list) or not isinstance(choices[0], Mapping):
+    if not isinstance(choices, list) or not isinstance(choices[0], dict):
         raise StreamBroken(f"the choices of an event are {str(choices)[:_SHOWN]}, no list of objects")
     return choices[0]
 
@@ -257,17 +293,24 @@ def text_of(choice: Mapping[str, Any]) -> str:
 
 def _place_of(choice: Mapping[str, Any]) -> tuple[str, ...]:
     """Where its text is, preferably one that is not empty; nowhere for a choice without."""
-    texts = {place: text for place in _PLACES if (text := _at(choice, place)) is not None}
-    for text in texts.values():
+    delta = choice.get("delta")
+    found: tuple[str, ...] = ()
+    for place in _PLACES if isinstance(delta, dict) else _PLACES[:1]:
+        text = choice.get("text") if place == _PLACES[0] else delta.get(place[-1])
+        if text is None:
+            continue
         if not isinstance(text, str):
             raise StreamBroken(f"the text of an event is {str(text)[:_SHOWN]}, no text")
-    return next((place for place, text in texts.items() if text), next(iter(texts), ()))
+        if text and (not found or not _at(choice, found)):
+            found = place
+        found = found or place
+    return found
 
 
 def _at(choice: Mapping[str, Any], place: tuple[str, ...]) -> Any:
     found: Any = choice
     for name in place:
-        found = found.get(name) if isinstance(found, Mapping) else None
+        found = found.get(name) if isinstance(found, dict) else None
     return found
 
 
