@@ -26,6 +26,13 @@ ISL, OSL = 8, 512
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 WORDS = (" the", " quick", "\u00e9t\u00e9", " fox", "", "\n", " jumps", ' "over"')
 GOAL = 1_000_000
+KINDS = (
+    ("usual", False, False, False),
+    ("usual, watched", False, True, False),
+    ("usual, cut elsewhere", False, False, True),
+    ("never alike", True, False, False),
+)
+"""Name, whether with log-probabilities, whether watched, and whether pieces end elsewhere than events."""
 
 Way = Callable[[TimedRequest], list[Run]]
 
@@ -52,6 +59,14 @@ def an_answer(number: int, *, logprobs: bool) -> TimedRequest:
     usage = {"prompt_tokens": ISL, "completion_tokens": OSL, "total_tokens": ISL + OSL}
     timed.pieces += [(1.0 + OSL, an_event({**head, "choices": [], "usage": usage})), (1.0 + OSL, b"data: [DONE]\n\n")]
     timed.answer.feed(b"0\r\n\r\n")
+    return timed
+
+
+def cut_elsewhere(timed: TimedRequest) -> TimedRequest:
+    """The same bytes, but no piece ends where an event does."""
+    moments, data = [moment for moment, _ in timed.pieces], b"".join(piece for _, piece in timed.pieces)
+    size = len(data) // len(moments) + 1
+    timed.pieces = [(moment, data[place * size : (place + 1) * size]) for place, moment in enumerate(moments)]
     return timed
 
 
@@ -90,8 +105,9 @@ def main() -> int:
     given = options.parse_args()
     print("| answers | an event at a time, tokens/s | in runs, tokens/s | times as many |\n|---|---|---|---|")
     best = 0.0
-    for name, logprobs, watched in (("usual", False, False), ("usual, watched", False, True), ("never alike", True, False)):
+    for name, logprobs, watched, cut in KINDS:
         answers = [an_answer(number, logprobs=logprobs) for number in range(given.requests)]
+        answers = [cut_elsewhere(timed) for timed in answers] if cut else answers
         share = max(1, given.requests // given.rounds)
         turns = [answers[at : at + share] for at in range(0, len(answers), share)]
         found: dict[Way, float] = dict.fromkeys((an_event_at_a_time, in_runs), 0.0)

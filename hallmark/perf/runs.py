@@ -29,7 +29,9 @@ _BETWEEN = b'"\n,"'
 _MOST = 512
 """So many events are taken together: the time between two runs, in which nothing else may be done, stays under 0.5 ms."""
 _USUAL = b"data: {"
-_USUAL_TEXT = 16
+_AT_ONCE = 64
+"""So many events are compared at once: some 20 kB, which stay in a core's own cache."""
+_CUT_AT_ONCE = 1 << 19
 """Bytes."""
 _LOOK = 16
 """Bytes at the end of an event that tell at once whether the next one may be like it."""
@@ -57,7 +59,7 @@ class Run:
     def announces(self) -> bool:
         """Whether those without text tell who will speak, as the first event of a chat does, and are no tokens."""
         delta = first_choice(self.body).get("delta")
-        return isinstance(delta, Mapping) and bool(delta.get("role"))
+        return isinstance(delta, dict) and bool(delta.get("role"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,36 +68,29 @@ class _Template:
 
     before: bytes
     after: bytes
-    """Up to the end of its line."""
     body: Mapping[str, Any]
     place: tuple[str, ...]
 
-    @property
-    def around(self) -> int:
-        """Bytes of an event besides its text."""
-        return len(self.before) + len(self.after) + len(_END)
+    def fits(self, event: bytes) -> bool:
+        """Whether an event is like this one, as far as it is not text."""
+        before, after = self.before, self.after
+        return len(event) >= len(before) + len(after) and event.startswith(before) and event.endswith(after)
 
-    def fits(self, line: bytes, end: bytes = b"") -> bool:
-        """Whether a line and what ends it is like this one, as far as it is not text."""
-        after = self.after + end
-        return len(line) >= len(self.before) + len(after) and line.startswith(self.before) and line.endswith(after)
-
-    def texts_in(self, lines: Sequence[bytes], end: bytes) -> list[bytes]:
-        """The raw texts of the first lines, each with the same `end`, as far as they fit."""
-        last = len(lines)
-        while last and not self.fits(lines[last - 1], end):  # as a rule it is the last ones that are others
+    def texts_in(self, events: Sequence[bytes]) -> list[bytes]:
+        """The raw texts of the first events, as far as they fit."""
+        last = len(events)
+        while last and not self.fits(events[last - 1]):  # as a rule it is the last ones that are others
             last -= 1
-        after = self.after + end
-        text = itemgetter(slice(len(self.before), -len(after)))
-        lines = lines[:last]
-        texts: list[bytes] = list(map(text, lines))
-        # Equal only if each line fits: to one that is too short this adds bytes.
-        if self.before + (after + self.before).join(texts) + after != b"".join(lines):
-            texts = [text(line) for line in itertools.takewhile(lambda line: self.fits(line, end), lines)]
+        between, text = self.after + self.before, itemgetter(slice(len(self.before), -len(self.after)))
+        texts: list[bytes] = []
+        for first in range(0, last, _AT_ONCE):
+            some = events[first : min(first + _AT_ONCE, last)]
+            found = list(map(text, some))
+            # Equal only if each event fits: to one that is too short this adds bytes.
+            if self.before + between.join(found) + self.after != b"".join(some):
+                return texts + [text(event) for event in itertools.takewhile(self.fits, some)]
+            texts += found
         return texts
-
-    def run(self, said: Sequence[str], moments: Iterable[float]) -> Run:
-        return Run(_put(self.body, self.place, "".join(said)), array("d", moments), bytes(map(bool, said)))
 
 
 def runs_of(pieces: Iterable[tuple[float, bytes]]) -> Iterator[Run]:
@@ -104,11 +99,7 @@ def runs_of(pieces: Iterable[tuple[float, bytes]]) -> Iterator[Run]:
     StreamBroken, StreamTruncated or StreamedError, each where an event at a time would raise it.
     """
     pieces = list(pieces)
-    moments, parts = [moment for moment, _ in pieces], [part for _, part in pieces]
-    data = b"".join(parts)
-    if b"\r" in data:  # other ends of lines than LF: rare, and not worth a second way to be wrong
-        return (_alone(body, moment) for moment, body in events_of(pieces))
-    return iter(_Runs(moments, parts, data))
+    return iter(_Runs([moment for moment, _ in pieces], [data for _, data in pieces]))
 
 
 def events_of(pieces: Iterable[tuple[float, bytes]]) -> Iterator[tuple[float, dict[str, Any]]]:
@@ -127,110 +118,121 @@ def events_of(pieces: Iterable[tuple[float, bytes]]) -> Iterator[tuple[float, di
 
 
 class _Runs:
-    """Iterated once, from the beginning of the data to its end."""
+    """Iterated once, from the beginning of a stream to its end."""
 
-    def __init__(self, moments: Sequence[float], pieces: Sequence[bytes], data: bytes) -> None:
-        self._moments = moments
-        self._pieces = pieces
-        self._data = data
-        """All of them."""
-        self._ends = list(itertools.accumulate(map(len, pieces)))
-        """Where each piece ends in the data."""
-        self._whole_pieces = True
-        """Whether pieces may be an event each, as most servers write them."""
-        self._at = 0
+    def __init__(self, moments: list[float], pieces: list[bytes]) -> None:
+        self._moments, self._events = moments, pieces
+        """What is read next, from `_next` on. Pieces are taken for an event each, as most servers write them, up to the first
+        that is not: from there on they are put together and cut where events end."""
+        self._next = 0
+        self._cut = self._to_cut = False
+        self._uncut: tuple[list[float], list[bytes]] = [], []
+        self._tail = b""
+        """Of what was cut, what is no event yet."""
+        self._has_cr = False
+        """Whether a line of what is left may end in CR."""
         self._parser = SseParser()
-        self._done = False
+        self._begun = self._done = False
         self._template: _Template | None = None
         self._in_vain = 0
 
     def __iter__(self) -> Iterator[Run]:
-        while self._at < len(self._data):
-            if run := self._many() or self._one():
+        while self._next < len(self._events) or self._cut_more():
+            if run := self._many():
                 yield run
+            elif self._cut or (not self._to_cut and _ends_once(self._events[self._next])):
+                yield from self._one()
+            else:
+                self._begin_to_cut()
+        for moment, piece in zip(*self._uncut, strict=True):
+            yield from self._strictly(moment, piece)
         if not self._done:
             raise StreamTruncated("the stream ended without [DONE]")
 
-    def _one(self) -> Run | None:
-        """The next event, read by itself; None for a comment, [DONE], and what is left at the end."""
-        found = self._data.find(_END, self._at)
-        end = found + len(_END) if found >= 0 else len(self._data)
+    def _one(self) -> Iterable[Run]:
+        """The next event, read by itself; nothing of a comment, [DONE], and what is left at the end."""
+        moment, event = self._moments[self._next], self._events[self._next]
+        self._next += 1
         # The parser has to have the first line: it takes a byte order mark off that one and off no other.
-        may_be_usual, segment = self._at > 0 and not self._done, self._data[self._at : end]
-        self._at = end
-        if may_be_usual and (body := _usual_in(segment)) is not None:
-            return self._alone(segment, body)
-        for event in self._parser.feed(segment):
+        if self._begun and not self._done and (body := _usual_in(event)) is not None:
+            return (self._alone(moment, event, body),)
+        return self._strictly(moment, event)
+
+    def _begin_to_cut(self) -> None:
+        """Take the pieces that are left for what they may be."""
+        self._cut, self._uncut = True, (self._moments[self._next :], self._events[self._next :])
+        self._moments, self._events, self._next = [], [], 0
+        # Other ends of lines than LF are rare, and not worth a second way to be wrong: all that is left is read strictly.
+        self._has_cr = any(b"\r" in piece for piece in self._uncut[1])
+
+    def _cut_more(self) -> bool:
+        """Cut so much as does not take long; whether there was any that can be cut."""
+        self._moments, self._events, self._next = [], [], 0
+        moments, pieces = self._uncut
+        while pieces and not self._events and not self._has_cr:
+            ends, end = [], len(self._tail)
+            for piece in pieces:
+                ends.append(end := end + len(piece))
+                if end >= _CUT_AT_ONCE:
+                    break
+            *events, self._tail = b"".join((self._tail, *pieces[: len(ends)])).split(_END)
+            self._events = [event + _END for event in events]
+            if self._tail and len(ends) == len(pieces):
+                self._events.append(self._tail)
+            self._moments = [moments[bisect_left(ends, end)] for end in itertools.accumulate(map(len, self._events))]
+            moments, pieces = self._uncut = moments[len(ends) :], pieces[len(ends) :]
+        return bool(self._events)
+
+    def _strictly(self, moment: float, data: bytes) -> Iterator[Run]:
+        """The events that end in it."""
+        self._begun = True
+        for event in self._parser.feed(data):
             if self._done:
                 raise StreamBroken(f"the stream goes on after [DONE]: {event.data[:_SHOWN]!r}")
             self._done = event.data == DONE
             if not self._done:
-                return self._alone(segment, body_of(event))
-        return None
+                yield self._alone(moment, data, body_of(event))
 
-    def _alone(self, segment: bytes, body: dict[str, Any]) -> Run:
-        self._template = self._template_for_next(segment, body)
-        return _alone(body, self._moment(self._at))
+    def _alone(self, moment: float, event: bytes, body: dict[str, Any]) -> Run:
+        self._template = self._template_for_next(event, body)
+        return _alone(body, moment)
 
-    def _moment(self, end: int) -> float:
-        """At which so many bytes, counted from the first, were there."""
-        return self._moments[bisect_left(self._ends, end)]
-
-    def _template_for_next(self, segment: bytes, body: dict[str, Any]) -> _Template | None:
+    def _template_for_next(self, event: bytes, body: dict[str, Any]) -> _Template | None:
         """What the event that follows may be like; None where it has another end, or where that was in vain before."""
-        if self._in_vain >= _MOST_IN_VAIN:
+        if self._in_vain >= _MOST_IN_VAIN or self._next >= len(self._events):
             return None
-        following = self._data.find(_END, self._at) + len(_END)
-        if self._data[following - _LOOK : following] != segment[-_LOOK:]:
+        if self._events[self._next][-_LOOK:] != event[-_LOOK:]:
             return None
         self._in_vain += 1
-        return _template_of(segment, body)
+        return _template_of(event, body)
 
     def _many(self) -> Run | None:
         """As many events as follow and are like the last one that was read by itself; None where the next one is not."""
-        template = self._template
-        if not template or self._done or not template.fits(self._data[self._at : self._data.find(_END, self._at)]):
+        template, first = self._template, self._next
+        if not template or self._done or not template.fits(self._events[first]):
             return None
-        run = self._of_pieces(template) or self._of_lines(template)
-        if run is None:  # one of the texts is none: the strict reader will say which, and what is wrong with it
-            self._template, self._in_vain = None, _MOST_IN_VAIN
-        elif len(run.moments) >= _FEW:
+        texts = template.texts_in(self._events[first : first + _MOST])
+        said = _read(texts)
+        if said is None:  # a piece is two events, or one of the texts is none: the strict reader says which, and what is wrong
+            if self._cut:
+                self._template, self._in_vain = None, _MOST_IN_VAIN
+            self._to_cut = True
+            return None
+        self._next += len(texts)
+        if len(texts) >= _FEW:
             self._in_vain = 0
-        return run
-
-    def _of_pieces(self, template: _Template) -> Run | None:
-        """Of the pieces that follow; None where they are not an event each."""
-        last = bisect_left(self._ends, self._at)
-        if self._whole_pieces and self._ends[last] == self._at:
-            texts = template.texts_in(self._pieces[last + 1 : last + 1 + _MOST], _END)
-            if (said := _read(texts)) is not None:
-                self._at = self._ends[last + len(texts)]
-                return template.run(said, self._moments[last + 1 : last + 1 + len(texts)])
-        self._whole_pieces = False
-        return None
-
-    def _of_lines(self, template: _Template) -> Run | None:
-        """Of what stands between the ends of lines, however it came; None where a text is none."""
-        most = _MOST * (template.around + _USUAL_TEXT) + _MOST_OF_TEMPLATE
-        lines = self._data[self._at : self._at + most].split(b"\n")
-        blanks = lines[1:-1:2]
-        together = blanks.index(next(filter(None, blanks))) if any(blanks) else len(blanks)
-        texts = template.texts_in(lines[0 : 2 * min(together, _MOST) : 2], b"")
-        if (said := _read(texts)) is None:
-            return None
-        ends = list(itertools.accumulate([len(text) + template.around for text in texts], initial=self._at))
-        self._at = ends[-1]
-        return template.run(said, map(self._moment, ends[1:]))
+        moments = array("d", self._moments[first : self._next])
+        return Run(_put(template.body, template.place, "".join(said)), moments, bytes(map(bool, said)))
 
 
 def _read(texts: list[bytes]) -> list[str] | None:
-    """What the insides of JSON strings say; None where one of them is no such thing, and where there are none.
+    """What the insides of JSON strings say; None where one of them is no such thing.
 
     A text may close its string and open a list that a later one closes. So many values may come out of that; not so many strings.
     """
     try:
-        said = read_json_bytes(b'["' + _BETWEEN.join(texts) + b'"]') if texts else []
-        return said if said and len(said) == len(texts) and set(map(type, said)) == {str} else None
+        said: list[str] = read_json_bytes(b'["' + _BETWEEN.join(texts) + b'"]')
+        return said if len(said) == len(texts) and set(map(type, said)) == {str} else None
     except ValueError:
         return None
 
@@ -248,13 +250,18 @@ def _template_of(segment: bytes, body: dict[str, Any]) -> _Template | None:
     for found in _TEXT.finditer(line) if b"\n" not in line else ():
         before, after = line[: found.start(1)], line[found.end(1) :]
         if _event_in(before + _OTHER.encode() + after + _END) == expected:
-            return _Template(before, after, body, place)
+            return _Template(before, after + _END, body, place)
     return None
+
+
+def _ends_once(piece: bytes) -> bool:
+    """Whether it is one event, or what is passed over as one is, if it begins one."""
+    return piece.endswith(_END) and piece.find(_END) == len(piece) - len(_END) and b"\r" not in piece
 
 
 def _usual_in(segment: bytes) -> dict[str, Any] | None:
     """What an event says that is one line of data and no error; None where the strict reader has to look."""
-    if not segment.startswith(_USUAL) or not segment.endswith(_END) or segment.find(b"\n") != len(segment) - len(_END):
+    if not (segment.startswith(_USUAL) and segment.endswith(_END)) or segment.find(b"\n") != len(segment) - len(_END):
         return None
     try:
         body: dict[str, Any] = read_json_bytes(segment[len(_USUAL) - 1 :])

@@ -16,6 +16,7 @@ from hallmark.client.answer_watch import AnswerWatch
 from hallmark.client.detectors import Seen, seen_in_stream
 from hallmark.core.errors import CheckFailed
 from hallmark.perf import backlog
+from hallmark.perf import runs as runs_module
 from hallmark.perf.backlog import Backlog
 from hallmark.perf.connection import TimedRequest
 from hallmark.perf.reading import read_timed
@@ -153,6 +154,79 @@ def test_many_at_a_time_say_what_each_says_alone(
         assert seen([run.body]) == seen([body for _, body in its])
 
 
+ANY = (*RIGHT, *WRONG.values(), DONE, b":", b"x", b"\n", b"")
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    events=st.lists(st.tuples(st.sampled_from(ANY), st.integers(1, 6), st.sampled_from("1sc")), max_size=8),
+    cut=st.integers(1, 30),
+)
+def test_pieces_that_are_events_and_others_say_the_same(events: list[tuple[bytes, int, str]], cut: int) -> None:
+    """Some come an event at a time (1), some several at once (s), and some cut anywhere (c), down to a byte each."""
+    parts: list[bytes] = []
+    for one, times, way in [*events, (DONE, 1, "1")]:
+        data = one * times
+        step = max(1, {"1": len(one), "s": len(data), "c": cut}[way])
+        parts += [data[at : at + step] for at in range(0, len(data), step)]
+    pieces = [(float(number), part) for number, part in enumerate(parts)]
+    runs, fault = taken_apart(pieces)
+    alone, told_fault = one_by_one(pieces)
+    assert fault == told_fault
+    if not fault:
+        assert [moment for run in runs for moment in run.moments] == [moment for moment, _ in alone]
+        assert [bool(flag) for run in runs for flag in run.spoken] == [bool(told(body)[0]) for _, body in alone]
+        assert "".join(told(run.body)[0] for run in runs) == "".join(told(body)[0] for _, body in alone)
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_texts_that_are_json_together_alone_are_none(joined: bool) -> None:
+    """The first opens a list, which the third closes: as many values as texts come out, and no event by itself is JSON."""
+    opened, within, closed = raw(b'a",["x'), token("b"), raw(b'y"],"c')
+    for middle, expected in (([within] * 3, ""), ([opened, within, closed], "an event is not JSON")):
+        events = [token("a"), *middle, token("z"), DONE]
+        pieces = [(float(number), data) for number, data in enumerate([b"".join(events)] if joined else events)]
+        fault = taken_apart(pieces)[1]
+        assert fault == one_by_one(pieces)[1]
+        assert fault.partition(": ")[2].startswith(expected)
+        assert bool(expected) is bool(fault)
+
+
+@pytest.mark.parametrize("stray", [b":", b"x", b"\n", b"", b"data: ", b": still here\n"])
+@pytest.mark.parametrize("before", [1, 2, 5])
+def test_a_stray_piece_belongs_to_what_follows(stray: bytes, before: int) -> None:
+    """A colon makes a comment of the event behind it, and most others make it none."""
+    events = [*[token("a")] * before, stray, *[token("b")] * 3, DONE]
+    pieces = [(float(number), data) for number, data in enumerate(events)]
+    (runs, fault), (alone, told_fault) = taken_apart(pieces), one_by_one(pieces)
+    assert fault == told_fault
+    assert bool(fault) is (stray in (b"x", b"data: "))
+    assert fault or [moment for run in runs for moment in run.moments] == [moment for moment, _ in alone]
+
+
+@pytest.mark.parametrize("most", [1, 100, 1_000, 1 << 19])
+def test_what_is_cut_a_part_at_a_time_says_the_same(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs_module, "_CUT_AT_ONCE", most)
+    data = b"".join(token(f"{number} ") for number in range(30)) + USAGE + DONE
+    for step in (1, 7, 250, 2_000):
+        pieces = split(data, list(range(0, len(data), step)))
+        runs, fault = taken_apart(pieces)
+        alone, told_fault = one_by_one(pieces)
+        assert fault == told_fault == ""
+        assert [moment for run in runs for moment in run.moments] == [moment for moment, _ in alone]
+        assert "".join(told(run.body)[0] for run in runs) == "".join(f"{number} " for number in range(30))
+
+
+def test_a_byte_order_mark_is_taken_off_the_first_line_alone() -> None:
+    mark = "\ufeff".encode()
+    for marked in range(3):
+        events = [token("a"), token("b"), token("c"), DONE]
+        events[marked] = mark + events[marked]
+        pieces = [(float(number), data) for number, data in enumerate(events)]
+        assert taken_apart(pieces)[1] == one_by_one(pieces)[1]
+        assert bool(taken_apart(pieces)[1]) is (marked > 0)
+
+
 def test_a_usual_stream_is_few_runs() -> None:
     """Of which most events are read together, however many there are and whichever way they were sent."""
     data = b"".join(token(f"{number} ") for number in range(2000)) + token("", finish_reason="length") + DONE
@@ -161,6 +235,16 @@ def test_a_usual_stream_is_few_runs() -> None:
         assert not fault
         assert len(runs) <= 6
         assert sum(len(run.moments) for run in runs) == 2001
+
+
+def test_events_that_came_two_at_a_time_are_few_runs() -> None:
+    events = [token(f"{number} ") for number in range(1000)]
+    pieces = [(float(at), b"".join(events[at : at + 2])) for at in range(0, 1000, 2)]
+    for some in (pieces, [*[(-1.0, events[0])] * 20, *pieces]):
+        runs, fault = taken_apart([*some, (1000.0, DONE)])
+        assert not fault
+        assert len(runs) <= 6
+        assert [moment for run in runs for moment in run.moments][-1000:] == [float(at // 2 * 2) for at in range(1000)]
 
 
 def test_events_that_are_never_alike_are_read_one_by_one() -> None:
