@@ -14,7 +14,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from operator import add, itemgetter
 from typing import Any
 
 from hallmark.client.errors import StreamBroken, StreamTruncated
@@ -31,8 +31,8 @@ _MOST = 512
 _USUAL = b"data: {"
 _AT_ONCE = 64
 """So many events are compared at once: some 20 kB, which stay in a core's own cache."""
-_CUT_AT_ONCE = 1 << 19
-"""Bytes."""
+_CUT_AT_ONCE, _CUT_PIECES = 1 << 19, 4_096
+"""Bytes, and pieces: no more are cut at once, so that it takes no longer than a millisecond or two."""
 _LOOK = 16
 """Bytes at the end of an event that tell at once whether the next one may be like it."""
 _MOST_OF_TEMPLATE = 8_192
@@ -163,23 +163,21 @@ class _Runs:
         self._cut, self._uncut = True, (self._moments[self._next :], self._events[self._next :])
         self._moments, self._events, self._next = [], [], 0
         # Other ends of lines than LF are rare, and not worth a second way to be wrong: all that is left is read strictly.
-        self._has_cr = any(b"\r" in piece for piece in self._uncut[1])
+        self._has_cr = b"\r" in b"".join(self._uncut[1])
 
     def _cut_more(self) -> bool:
         """Cut so much as does not take long; whether there was any that can be cut."""
         self._moments, self._events, self._next = [], [], 0
         moments, pieces = self._uncut
         while pieces and not self._events and not self._has_cr:
-            ends, end = [], len(self._tail)
-            for piece in pieces:
-                ends.append(end := end + len(piece))
-                if end >= _CUT_AT_ONCE:
-                    break
+            ends = list(itertools.accumulate(map(len, pieces[:_CUT_PIECES]), initial=len(self._tail)))[1:]
+            del ends[bisect_left(ends, _CUT_AT_ONCE) + 1 :]
             *events, self._tail = b"".join((self._tail, *pieces[: len(ends)])).split(_END)
-            self._events = [event + _END for event in events]
+            self._events = list(map(add, events, itertools.repeat(_END)))
             if self._tail and len(ends) == len(pieces):
                 self._events.append(self._tail)
-            self._moments = [moments[bisect_left(ends, end)] for end in itertools.accumulate(map(len, self._events))]
+            places = map(bisect_left, itertools.repeat(ends), itertools.accumulate(map(len, self._events)))
+            self._moments = list(map(moments.__getitem__, places))
             moments, pieces = self._uncut = moments[len(ends) :], pieces[len(ends) :]
         return bool(self._events)
 
