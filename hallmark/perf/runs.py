@@ -299,9 +299,10 @@ def text_of(choice: Mapping[str, Any]) -> str:
 def _place_of(choice: Mapping[str, Any]) -> tuple[str, ...]:
     """Where its text is, preferably one that is not empty; nowhere for a choice without."""
     delta = choice.get("delta")
+    said = delta if isinstance(delta, dict) else {}
     found: tuple[str, ...] = ()
-    for place in _PLACES if isinstance(delta, dict) else _PLACES[:1]:
-        text = choice.get("text") if place == _PLACES[0] else delta.get(place[-1])
+    for place in _PLACES if said else _PLACES[:1]:
+        text = choice.get("text") if place == _PLACES[0] else said.get(place[-1])
         if text is None:
             continue
         if not isinstance(text, str):
