@@ -19,6 +19,8 @@ GRACE_S = 4.0
 """How long SIGTERM may take. Whatever ends pytest, no server may be left five seconds later."""
 ATTEMPT = "HALLMARK_ATTEMPT"
 """Every process of an attempt at a cell has this variable: what outlives the attempt is found by it (`fleet/leftovers.py`)."""
+KEEPS_ENVIRONMENT: Mapping[str, str] = {"SPT_NOENV": "1"}
+"""setproctitle, by which vLLM names its engine's process, writes the name over what /proc shows of its environment; not with this."""
 _TAIL_BYTES = 16_384
 
 

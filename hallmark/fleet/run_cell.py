@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hallmark.core.errors import HallmarkError, InfrastructureError, UsageError
 from hallmark.core.files import Hold, require_space
-from hallmark.core.process import ATTEMPT
+from hallmark.core.process import ATTEMPT, KEEPS_ENVIRONMENT
 from hallmark.environment.vendors import CPU, vendor_named
 from hallmark.fleet.canary import Canary, Memory
 from hallmark.fleet.cell_pytest import Held, Result, refused, run_pytest, stopped, void
@@ -105,7 +105,7 @@ class _Attempt:
         self._watch = watch
         self._say = say
         self._mark = own_mark(folder)
-        self._environ = {**environ, ATTEMPT: self._mark}
+        self._environ = {**environ, **KEEPS_ENVIRONMENT, ATTEMPT: self._mark}
         self._canary = Canary(folder=folder, mark=self._mark, hurried=lambda: bool(watch.reason))
         self._fault = ""
         self._waiting = False
