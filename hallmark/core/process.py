@@ -20,7 +20,7 @@ GRACE_S = 4.0
 ATTEMPT = "HALLMARK_ATTEMPT"
 """Every process of an attempt at a cell has this variable: what outlives the attempt is found by it (`fleet/leftovers.py`)."""
 KEEPS_ENVIRONMENT: Mapping[str, str] = {"SPT_NOENV": "1"}
-"""setproctitle, by which vLLM names its engine's process, writes the name over what /proc shows of its environment; not with this."""
+"""setproctitle, by which vLLM names its engine, writes over what /proc shows of a process's environment; not with this."""
 _TAIL_BYTES = 16_384
 
 

@@ -14,7 +14,7 @@ from hallmark.core.chain import last_mark
 from hallmark.core.errors import InfrastructureError
 from hallmark.core.exit_codes import run_exit_code
 from hallmark.core.option_table import OPTIONS
-from hallmark.core.process import KeptProcess
+from hallmark.core.process import KeptProcess, tail
 from hallmark.core.records import RECORDS_FILE
 from hallmark.core.signals import INTERRUPTED
 from hallmark.fleet.order import LOG_FILE, RUN_FOLDER, Order, Says
@@ -82,9 +82,13 @@ def run_pytest(order: Order, folder: Path, watch: Watch, *, environ: Mapping[str
         command = [sys.executable, "-m", "hallmark.plugin", *_arguments(order, run=run, decisions=decisions)]
         command += [f"--hallmark-leased={held}"] if held else []
         code = _kept(command, folder, watch, environ=environ, held=held.descriptors if held else ())
-        found = json.loads(decisions.read_text(encoding="utf-8")) if decisions.is_file() else {"cells": [], "error": None}
+        told = decisions.is_file()
+        found = json.loads(decisions.read_text(encoding="utf-8")) if told else {"cells": [], "error": None}
     records = run / RECORDS_FILE
-    return _concluded(code, found, asked=watch.reason, run_digest=last_mark(records, "ends")[0] if records.is_file() else "")
+    run_digest = last_mark(records, "ends")[0] if records.is_file() else ""
+    if run_digest and not told and not watch.reason:  # the one file of a run that is on the node's own disk
+        return void(f"The run came to its end and could not say what it decided: {tail(folder / LOG_FILE, 1).strip()}")
+    return _concluded(code, found, asked=watch.reason, run_digest=run_digest)
 
 
 def _arguments(order: Order, *, run: Path, decisions: Path) -> Iterator[str]:

@@ -25,6 +25,11 @@ SLOW = {"ttft_ms": 250}
 GONE_WITHIN_S = 10.0
 CLEAN = 4
 """How a cell of the place's short spec ends, which lacks targets."""
+TAKES_WHERE_IT_DECIDES = """
+import pathlib, shutil
+def pytest_configure(config):
+    shutil.rmtree(pathlib.Path(config.option.hallmark_decisions).parent)
+"""
 
 
 def test_a_cell_ends_with_its_outcome_and_is_not_run_again(place: Place) -> None:
@@ -47,6 +52,18 @@ def test_a_cell_ends_with_its_outcome_and_is_not_run_again(place: Place) -> None
     other = cell.place.start([*cell_in(place, "second", attempt=2).words[:-1], str(cell.folder)]).end()
     assert other.code == 2
     assert f"{cell.folder}: holds the outcome of attempt 1" in other.err
+    place.require_nobody_left()
+
+
+def test_a_run_that_cannot_say_what_it_decided_was_spoilt_by_its_node(place: Place) -> None:
+    """Of all that it writes this alone lies on the node's own disk, which is full here as it were."""
+    place.spec()
+    place.plugin("takes_where_it_decides", TAKES_WHERE_IT_DECIDES)
+    cell = cell_in(place)
+    ended = cell.start(PYTEST_ADDOPTS=f"{place.environ['PYTEST_ADDOPTS']} -p takes_where_it_decides").end()
+    assert (ended.code, cell.outcome.says, cell.outcome.exit_code) == (3, Says.VOID, 3), f"{ended.said}\n{cell.log}"
+    assert "The run came to its end and could not say what it decided: " in cell.outcome.headline
+    assert "decisions.json: cannot write: No such file or directory" in cell.outcome.headline
     place.require_nobody_left()
 
 
