@@ -20,6 +20,8 @@ _SHARED_S = 10.0
 """How long a network file system may take to show what another machine wrote."""
 _ENDS_S = 60.0
 _POLL_S = 0.1
+_ALLOCATOR = "/ray/core/libjemalloc.so"
+"""Ray preloads its own in the process that starts its workers."""
 
 
 def look(proof: str, word: str, spec_dirs: list[str]) -> tuple[str, str]:
@@ -103,10 +105,15 @@ def attend(arguments: list[str], log: str) -> None:
 
 
 def nodes_environment() -> dict[str, str]:
-    """The environment of the process that runs Ray on this node, which the node's owner set: a worker's has what Ray adds."""
+    """The environment of the process that runs Ray on this node, as its owner set it: without what Ray adds, to a worker's,
+    and to its own where the owner preloads nothing."""
     settings = Path(f"/proc/{os.getppid()}/environ").read_bytes().split(b"\0")
     pairs = (entry.partition(b"=") for entry in settings if b"=" in entry)
-    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+    found = {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
+    preloaded = found.get("LD_PRELOAD", "")
+    if preloaded.endswith(_ALLOCATOR) or preloaded == found.get("RAY_JEMALLOC_LIB_PATH"):
+        found.pop("LD_PRELOAD", None)  # a server is not the one that was certified with another's memory allocator in it
+    return found
 
 
 def _as_the_node(pid: int) -> None:

@@ -108,10 +108,12 @@ def test_each_cell_is_judged_as_by_a_run_of_its_own(cluster: RayCluster, place: 
 
 
 def require_as_the_node(node: RayNode) -> None:
-    """What a cell runs has the nice level, and the chance to be killed, that everything else here has, and not a worker's."""
+    """What a cell runs has the nice level, the chance to be killed, and the libraries that all else here has, not Ray's."""
     server = next(pid for pid, command in node.cells().items() if "selftests.faulty.server" in command)
     assert os.getpriority(os.PRIO_PROCESS, server) == os.getpriority(os.PRIO_PROCESS, 0)
     assert Path(f"/proc/{server}/oom_score_adj").read_text() == Path("/proc/self/oom_score_adj").read_text()
+    environ = Path(f"/proc/{server}/environ").read_bytes()
+    assert (b"LD_PRELOAD" in environ, b"SPT_NOENV=1\0" in environ) == (False, True)
 
 
 def test_what_was_on_machines_that_are_lost_is_tried_again_elsewhere(cluster: RayCluster, place: Place) -> None:

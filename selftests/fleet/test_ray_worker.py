@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from hallmark import __version__
 from hallmark.fleet import ray_worker
 from hallmark.fleet.proof import proved
+from selftests.plugin.stand_in_spec import ROOT
 
 
 @pytest.fixture
@@ -73,3 +76,18 @@ def test_a_cancelled_task_closes_the_pipe_and_waits_for_the_end(tmp_path: Path, 
     with pytest.raises(KeyboardInterrupt):
         ray_worker.attend([], str(tmp_path / "log"))
     assert (tmp_path / "log").read_text() == "its pipe was closed\n"
+
+
+@pytest.mark.parametrize(
+    ("preloaded", "left"),
+    [("/venv/lib/python3.11/site-packages/ray/core/libjemalloc.so", ""), ("/own/libfast.so", "/own/libfast.so")],
+    ids=["by-ray", "by-its-owner"],
+)
+def test_a_cell_has_the_libraries_that_the_nodes_owner_preloads(preloaded: str, left: str) -> None:
+    """Ray's own allocator would be a foreign library in the server that is judged."""
+    program = 'from hallmark.fleet.ray_worker import nodes_environment as found; print(found().get("LD_PRELOAD", ""))'
+    environ = {**os.environ, "LD_PRELOAD": preloaded}
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -c '{program}'; :"], env=environ, capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == left
