@@ -15,8 +15,9 @@ from hallmark.core.errors import InfrastructureError
 from hallmark.core.exit_codes import run_exit_code
 from hallmark.core.option_table import OPTIONS
 from hallmark.core.process import KeptProcess, tail
-from hallmark.core.records import RECORDS_FILE
+from hallmark.core.records import RECORDS_FILE, read_records
 from hallmark.core.signals import INTERRUPTED
+from hallmark.core.verdict import Verdict
 from hallmark.fleet.order import LOG_FILE, RUN_FOLDER, Order, Says
 from hallmark.fleet.watch import Watch
 
@@ -86,7 +87,8 @@ def run_pytest(order: Order, folder: Path, watch: Watch, *, environ: Mapping[str
         found = json.loads(decisions.read_text(encoding="utf-8")) if told else {"cells": [], "error": None}
     records = run / RECORDS_FILE
     run_digest = last_mark(records, "ends")[0] if records.is_file() else ""
-    if run_digest and not told and not watch.reason:  # the one file of a run that is on the node's own disk
+    # That is the one file of a run that is on the node's own disk. What has failed by then is not tried again.
+    if run_digest and not told and not watch.reason and not _any_failed(records):
         return void(f"The run came to its end and could not say what it decided: {tail(folder / LOG_FILE, 1).strip()}")
     return _concluded(code, found, asked=watch.reason, run_digest=run_digest)
 
@@ -121,6 +123,10 @@ def _kept(command: Sequence[str], folder: Path, watch: Watch, *, environ: Mappin
     finally:
         code = process.stop()
     return code
+
+
+def _any_failed(records: Path) -> bool:
+    return any(record.verdict is Verdict.FAIL for record in read_records(records))
 
 
 def _concluded(code: int, found: Mapping[str, Any], *, asked: str, run_digest: str) -> Result:

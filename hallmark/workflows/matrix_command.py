@@ -35,7 +35,6 @@ example: %(prog)s --model 'Llama-*' --device t3k --device n300 --print-plan
 
 
 def make_parser(program: str) -> argparse.ArgumentParser:
-
     parser = argparse.ArgumentParser(
         prog=program,
         usage="%(prog)s --model NAME|GLOB [OPTION ...] [-- PYTEST_ARGUMENT ...]",

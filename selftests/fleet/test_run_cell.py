@@ -14,7 +14,7 @@ from hallmark.fleet.order import OUTCOME_FILE, Says
 from hallmark.serving.lease import VARIABLE, hold
 from selftests.faulty import running
 from selftests.fleet.cells import Cell, beaten, cell_in, own_children
-from selftests.plugin.commands import wait_for
+from selftests.plugin.commands import Ended, wait_for
 from selftests.plugin.conftest import Place
 from selftests.plugin.stand_in_spec import MODEL, WEIGHTS
 
@@ -55,16 +55,27 @@ def test_a_cell_ends_with_its_outcome_and_is_not_run_again(place: Place) -> None
     place.require_nobody_left()
 
 
-def test_a_run_that_cannot_say_what_it_decided_was_spoilt_by_its_node(place: Place) -> None:
-    """Of all that it writes this alone lies on the node's own disk, which is full here as it were."""
-    place.spec()
+def without_a_decision(place: Place, **fields: str) -> tuple[Cell, Ended]:
+    """Of all that a run writes this alone lies on the node's own disk, which is full here as it were."""
+    place.spec(**fields)
     place.plugin("takes_where_it_decides", TAKES_WHERE_IT_DECIDES)
     cell = cell_in(place)
-    ended = cell.start(PYTEST_ADDOPTS=f"{place.environ['PYTEST_ADDOPTS']} -p takes_where_it_decides").end()
+    return cell, cell.start(PYTEST_ADDOPTS=f"{place.environ['PYTEST_ADDOPTS']} -p takes_where_it_decides").end()
+
+
+def test_a_run_that_cannot_say_what_it_decided_was_spoilt_by_its_node(place: Place) -> None:
+    cell, ended = without_a_decision(place)
     assert (ended.code, cell.outcome.says, cell.outcome.exit_code) == (3, Says.VOID, 3), f"{ended.said}\n{cell.log}"
     assert "The run came to its end and could not say what it decided: " in cell.outcome.headline
     assert "decisions.json: cannot write: No such file or directory" in cell.outcome.headline
     place.require_nobody_left()
+
+
+@pytest.mark.long
+def test_what_failed_before_is_not_tried_again(place: Place) -> None:
+    """It would be where that is VOID."""
+    cell, ended = without_a_decision(place, faults="wrong-model-name")
+    assert cell.outcome.says is Says.UNDECIDED, f"{ended.said}\n{cell.log}"
 
 
 @pytest.mark.parametrize(
