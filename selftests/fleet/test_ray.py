@@ -112,8 +112,10 @@ def require_as_the_node(node: RayNode) -> None:
     server = next(pid for pid, command in node.cells().items() if "selftests.faulty.server" in command)
     assert os.getpriority(os.PRIO_PROCESS, server) == os.getpriority(os.PRIO_PROCESS, 0)
     assert Path(f"/proc/{server}/oom_score_adj").read_text() == Path("/proc/self/oom_score_adj").read_text()
-    environ = Path(f"/proc/{server}/environ").read_bytes()
-    assert (b"LD_PRELOAD" in environ, b"SPT_NOENV=1\0" in environ) == (False, True)
+    environ = Path(f"/proc/{server}/environ").read_bytes().removesuffix(b"\0")
+    variables = dict(entry.partition(b"=")[::2] for entry in environ.split(b"\0"))
+    assert variables.get(b"LD_PRELOAD") == os.environb.get(b"LD_PRELOAD"), variables
+    assert variables[b"SPT_NOENV"] == b"1"
 
 
 def test_what_was_on_machines_that_are_lost_is_tried_again_elsewhere(cluster: RayCluster, place: Place) -> None:
