@@ -169,7 +169,7 @@ def whole(job: Job, outputs: Sequence[Output], *, name: str, model: Model, fault
         )
     counted = {} if "no-usage" in faults else {"usage": usage(job, outputs, faults)}
     right = {**envelope(job, name, chunk=False), "choices": choices, **counted}
-    return streaming_faults.whole_of(answer_faults.whole_of(right, faults.chosen), faults.chosen)
+    return streaming_faults.whole_of(answer_faults.whole_of(right, job, faults), faults.chosen)
 
 
 def chunks(

@@ -169,6 +169,8 @@ class Faults:
     """The faults of one server."""
 
     chosen: Mapping[str, str] = field(default_factory=dict)
+    turns: answer_faults.Turns = field(default_factory=answer_faults.Turns, compare=False)
+    """How often it was whose turn."""
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Faults:

@@ -65,6 +65,8 @@ class Job:
     """Whether the client takes compressed answers."""
     cached: int = 0
     """How many tokens of its prompt are in the prefix cache."""
+    asked: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """The request's own fields."""
 
 
 def too_deep(raw: bytes) -> bool:
@@ -244,6 +246,7 @@ def parse_job(body: dict[str, Any], *, chat: bool, context: int) -> Job:
         echo=_flag(body, "echo"),
         logprobs=_logprobs(body, chat),
         prompt_logprobs=_integer(body, "prompt_logprobs", 0, low=0) if body.get("prompt_logprobs") is not None else None,
+        asked=body,
     )
 
 
