@@ -82,7 +82,7 @@ def measure(
     follow(loop.window_sent, [planned.osl for planned in workload.window])
     with no_garbage_collection():
         asyncio.run(loop.run(_bodies(workload.warmup), _bodies(workload.window), progress=progress))
-    return _result(loop, workload, point, watch)
+        return _result(loop, workload, point, watch)
 
 
 def _result(loop: Loop | Processes, workload: Workload, point: PerfPoint, watch: AnswerWatch | None) -> PointResult:

@@ -93,13 +93,13 @@ class _Template:
         return texts
 
 
-def runs_of(pieces: Iterable[tuple[float, bytes]]) -> Iterator[Run]:
+def runs_of(pieces: Sequence[tuple[float, bytes]]) -> Iterator[Run]:
     """The events of a stream up to `[DONE]`, from its body's pieces, each with the moment at which it came (in seconds).
 
     StreamBroken, StreamTruncated or StreamedError, each where an event at a time would raise it.
     """
-    pieces = list(pieces)
-    return iter(_Runs([moment for moment, _ in pieces], [data for _, data in pieces]))
+    moments, data = map(list, zip(*pieces, strict=True)) if pieces else ([], [])
+    return iter(_Runs(moments, data))
 
 
 def events_of(pieces: Iterable[tuple[float, bytes]]) -> Iterator[tuple[float, dict[str, Any]]]:
