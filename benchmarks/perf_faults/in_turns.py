@@ -3,8 +3,8 @@ and how often it is wrong about a server beside itself.
 
     python -m benchmarks.perf_faults.in_turns [--server-url URL] [--only WORDS] [--sessions 20] >> benchmarks/perf_faults/TABLE.md
 
-Both are one real vLLM behind a proxy each; that of the candidate passes each request on later by a twentieth of what one takes.
-One user asks, so that this is what throughput loses.
+Both are one real vLLM behind a proxy each; that of the candidate passes each token on so much later that a request takes
+a twentieth of its time longer. One user asks, so that this is what throughput loses.
 """
 
 from __future__ import annotations
@@ -68,15 +68,6 @@ def _of_itself(url: str, sessions: int) -> str:
     return f"{counted} | a session of {_PAIRS} pairs resolves {margins} (tokens_per_s)"
 
 
-def _usual_s(url: str) -> float:
-    """How long one request takes through a proxy, as the comparison itself sees it: a client in this process would share its one
-    interpreter with the proxy, and take twice as long."""
-    with planted(url) as proxied, tempfile.TemporaryDirectory() as folder:
-        _ab((f"--baseline={proxied}", *_OF_ITSELF), Path(folder), of="tokens_per_s")
-        rates = [run["values"]["tokens_per_s"] for run in _comparison(Path(folder))["runs"]]
-    return int(_ASKED["osl"]) / statistics.median(rates)
-
-
 def _comparison(artifacts: Path) -> dict[str, Any]:
     (path,) = artifacts.rglob(COMPARISON_FILE)
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -85,8 +76,8 @@ def _comparison(artifacts: Path) -> dict[str, Any]:
 
 def _compared(url: str, share: float) -> tuple[int, str]:
     """`hallmark ab` of the server beside itself with so much less throughput."""
-    by = share / (1 - share) * _usual_s(url) if share else 0.0
-    with planted(url) as baseline, planted(url, late=0, by=by) as candidate, tempfile.TemporaryDirectory() as folder:
+    faults = {"stretches": 1 / (1 - share)} if share else {}
+    with planted(url) as baseline, planted(url, **faults) as candidate, tempfile.TemporaryDirectory() as folder:
         return _ab((f"--baseline={baseline}", f"--candidate={candidate}", *_LIMITS), Path(folder), of="tokens_per_s")
 
 

@@ -25,6 +25,7 @@ from selftests.faulty.wire import STREAM_HEAD, chunk
 FAULTS: Mapping[str, str] = {
     "late": "from the so many-th streamed request on, it is passed on `by` seconds later",
     "by": "",
+    "stretches": "each piece of a streamed answer comes so many times as long after its request as it would",
     "stalls": "each so many-th streamed answer stands still for half a second",
     "keeps": "a request that came before is answered at once, with the answer of then",
     "shortens": "an answer has only this share of its tokens, and its usage tells of all",
@@ -127,6 +128,16 @@ class Proxy:
         spoils = "spoils" in self._faults and self._under_way >= self._faults["spoils"]
         held: list[bytes] = []
         pieces = 0
+        loop, longer = asyncio.get_running_loop(), self._faults.get("stretches", 1.0) - 1
+        began = loop.time()
+
+        def pass_on() -> None:
+            """Later by its share of the time since the request, while what follows is read."""
+            if longer:
+                loop.call_later(longer * (loop.time() - began), writer.write, chunk(b"".join(held)))
+            else:
+                writer.write(chunk(b"".join(held)))
+
         writer.write(STREAM_HEAD)
         while not answer.whole and (data := await reader.read(65536)):
             piece = answer.feed(data)
@@ -140,11 +151,12 @@ class Proxy:
                 await asyncio.sleep(_STALL_S)
             held.append(self._counted(piece, asked) if "shortens" in self._faults else piece)
             if len(held) >= self._faults.get("gathers", 1) or answer.whole:
-                writer.write(chunk(b"".join(held)))
+                pass_on()
                 held = []
             sent += piece
         if held:
-            writer.write(chunk(b"".join(held)))
+            pass_on()
+        await asyncio.sleep(longer * (loop.time() - began))
         writer.write(_END)
         return STREAM_HEAD + chunk(sent) + _END
 
