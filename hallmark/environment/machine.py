@@ -111,14 +111,14 @@ class Machine:
         if path is None:
             raise Unavailable(f"{tool}: not on PATH")
         pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "start_new_session": True}
-        with tempfile.TemporaryFile() as errors:
-            try:
+        try:
+            with tempfile.TemporaryFile() as errors:
                 process = subprocess.Popen([path, *arguments], stderr=errors, env=dict(self.environ, LC_ALL="C"), **pipes)
-            except OSError as exc:
-                raise Unavailable(f"{tool}: cannot be run: {exc.strerror}") from exc
-            output, code = self._finish(tool, process)
-            errors.seek(0)
-            complaint = errors.read(4096).decode("utf-8", "replace")
+                output, code = self._finish(tool, process)
+                errors.seek(0)
+                complaint = errors.read(4096).decode("utf-8", "replace")
+        except OSError as exc:
+            raise Unavailable(f"{tool}: cannot be run: {exc.strerror}") from exc
         if code != 0:
             raise Unavailable(f"{tool}: exit code {code}{_first_line(complaint or output, before=': ')}")
         return output

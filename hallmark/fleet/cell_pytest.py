@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from hallmark.core.exit_codes import run_exit_code
 from hallmark.core.option_table import OPTIONS
 from hallmark.core.process import KeptProcess, tail
 from hallmark.core.records import RECORDS_FILE, read_records
+from hallmark.core.scratch import scratch_folder
 from hallmark.core.signals import INTERRUPTED
 from hallmark.core.verdict import Verdict
 from hallmark.fleet.order import LOG_FILE, RUN_FOLDER, Order, Says
@@ -25,6 +25,7 @@ ENDS_WITHIN_S = 7.0
 """So long a run that is asked to end may take for its report; then it is killed. Nobody is left ten seconds later."""
 _GRACE_S = 2.0
 _POLL_S = 0.1
+_LAST_LINES = 200
 _NOT_PASSED_ON = frozenset({"GITHUB_STEP_SUMMARY"})
 """What a run would write beside its folder."""
 _USAGE, _INFRASTRUCTURE = 2, 3
@@ -78,8 +79,8 @@ def run_pytest(order: Order, folder: Path, watch: Watch, *, environ: Mapping[str
     `held`: None where it takes no board of this machine. InfrastructureError where it cannot be started.
     """
     run = folder / RUN_FOLDER
-    with tempfile.TemporaryDirectory(prefix="hallmark-") as scratch:
-        decisions = Path(scratch) / "decisions.json"
+    with scratch_folder() as scratch:
+        decisions = scratch / "decisions.json"
         command = [sys.executable, "-m", "hallmark.plugin", *_arguments(order, run=run, decisions=decisions)]
         command += [f"--hallmark-leased={held}"] if held else []
         code = _kept(command, folder, watch, environ=environ, held=held.descriptors if held else ())
@@ -89,7 +90,7 @@ def run_pytest(order: Order, folder: Path, watch: Watch, *, environ: Mapping[str
     run_digest = last_mark(records, "ends")[0] if records.is_file() else ""
     # That is the one file of a run that is on the node's own disk. What has failed by then is not tried again.
     if run_digest and not told and not watch.reason and not _any_failed(records):
-        return void(f"The run came to its end and could not say what it decided: {tail(folder / LOG_FILE, 1).strip()}")
+        return void(f"The run came to its end and could not say what it decided: {_last_word(folder / LOG_FILE)}")
     return _concluded(code, found, asked=watch.reason, run_digest=run_digest)
 
 
@@ -123,6 +124,12 @@ def _kept(command: Sequence[str], folder: Path, watch: Watch, *, environ: Mappin
     finally:
         code = process.stop()
     return code
+
+
+def _last_word(log: Path) -> str:
+    """What hallmark said last, before pytest counted its tests."""
+    lines = tail(log, _LAST_LINES).splitlines()
+    return next((line.strip() for line in reversed(lines) if line.startswith("hallmark: ")), "".join(lines[-1:]).strip())
 
 
 def _any_failed(records: Path) -> bool:

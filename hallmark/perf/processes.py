@@ -14,9 +14,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from hallmark.core.errors import HarnessError
+from hallmark.core.scratch import scratch_folder
 from hallmark.perf.connection import Address, TimedRequest
 from hallmark.perf.loops import POLL_S, Bounds
 from hallmark.perf.process_share import OVER, WARM, Outcome, Share
@@ -108,8 +108,8 @@ class Processes:
     async def run(self, warmup: Sequence[bytes], window: Sequence[bytes], *, progress: Callable[[int, int], None]) -> None:
         """Send both, one after the other. HarnessError where a process does not end as it should."""
         give_up = time.monotonic() + self._bounds.limit_s + _OVERTIME_S
-        with TemporaryDirectory(prefix="hallmark-client-") as folder:
-            children = [await self._start(number, warmup, window, Path(folder)) for number in range(self.count)]
+        with scratch_folder() as folder:
+            children = [await self._start(number, warmup, window, folder) for number in range(self.count)]
             listening = asyncio.gather(*(child.listen() for child in children))
             try:
                 async with asyncio.timeout(give_up - time.monotonic()):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from hallmark.core.errors import Inconclusive, InfrastructureError, UsageError, 
 from hallmark.core.files import object_at
 from hallmark.core.own_code import code_digest
 from hallmark.core.records import MANIFEST_FILE
+from hallmark.core.scratch import scratch_folder
 from hallmark.core.subjects import detail_digest
 from hallmark.environment.document import ENVIRONMENT_FILE
 from hallmark.environment.same_subjects import Identity, differences, digest_of, first_difference, identity
@@ -85,9 +85,9 @@ def _in_reference(session: AcceptanceSession, cell: Cell, broken: BrokenOff) -> 
         yield "there is no reference to compare with, and there was one"
     if now is None:
         return
-    with tempfile.TemporaryDirectory(prefix="hallmark-") as scratch:
-        write_reference(Path(scratch) / KEPT, now)
-        if not kept.is_file() or (Path(scratch) / KEPT).read_bytes() != kept.read_bytes():
+    with scratch_folder() as scratch:
+        write_reference(scratch / KEPT, now)
+        if not kept.is_file() or (scratch / KEPT).read_bytes() != kept.read_bytes():
             yield "the reference to compare with is another one"
 
 
@@ -116,9 +116,9 @@ def _same_server(session: AcceptanceSession, cell: Cell, broken: BrokenOff) -> s
     """Collect environment and plan anew, in a folder apart, and hold them against those that are kept; and digest the weights."""
     weights = f"weights:{cell.model}"
     kept = broken.subjects.get(weights, "")
-    with tempfile.TemporaryDirectory(prefix="hallmark-") as scratch:
-        there = _collect(session, cell, Path(scratch), weights=bool(kept))
-        now = _known(Path(scratch))
+    with scratch_folder() as scratch:
+        there = _collect(session, cell, scratch, weights=bool(kept))
+        now = _known(scratch)
     if there and kept != there:
         raise _refusal(broken, f"{weights} is {there[:12]}, it was {kept[:12]}")
     before = _known(broken.folder)

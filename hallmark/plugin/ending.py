@@ -100,4 +100,7 @@ class Ending:
                 }
                 for report in self.reports
             ]
-            write_decisions(self._config, rows, self.error or self.misuse)
+            try:
+                write_decisions(self._config, rows, self.error or self.misuse)
+            except HallmarkError as exc:
+                self.error = self.error or exc

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from hallmark import hooks
 from hallmark.core import extensions
 from hallmark.core.errors import HallmarkError
 from hallmark.core.option_table import by_name
+from hallmark.core.scratch import scratch_folder
 from hallmark.plugin.arguments import add_options, add_short_names, is_asked_for, require_assertions, require_own_ini, spec_dirs
 from hallmark.plugin.decisions import stopped
 
@@ -37,9 +39,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(parser: pytest.Parser) -> Generator[None, None, None]:
-    """Every plugin and conftest.py has its options by then: what is left is free for our short names."""
-    yield
+    """Every plugin and conftest.py has its options by then: what is left is free for our short names.
+
+    It is also where pytest begins to keep what tests print, in temporary files; without a place for them it ends in a traceback.
+    """
+    try:
+        yield
+    except OSError:
+        _require_temporary_files()
+        raise
     add_short_names(parser)
+
+
+def _require_temporary_files() -> None:
+    try:
+        with scratch_folder():
+            pass
+    except HallmarkError as exc:
+        print(f"hallmark: {exc}", file=sys.stderr)
+        raise SystemExit(exc.exit_code) from None
 
 
 @pytest.hookimpl(tryfirst=True)

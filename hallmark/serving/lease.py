@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hallmark.core.errors import InfrastructureError
+from hallmark.core.scratch import temporary_folder
 from hallmark.serving.holders import Note, described, read_note, this_run
 from hallmark.serving.server import LaunchPlan
 
@@ -130,7 +130,7 @@ def _one_of_us(path: Path) -> bool:
 
 def lease_folder() -> Path:
     """Where this machine's runs take turns; InfrastructureError where no such folder can be made."""
-    folder = Path(os.environ.get(VARIABLE) or Path(tempfile.gettempdir()) / "hallmark-leases")
+    folder = Path(os.environ.get(VARIABLE) or temporary_folder() / "hallmark-leases")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(PermissionError):

@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from hallmark.core.exit_codes import of_pytest, run_exit_code, unexplained
 from hallmark.core.parts import SMOKE_PASSED
+from hallmark.core.scratch import scratch_folder
 from hallmark.core.signals import ENDING, INTERRUPTED, heeded, held_back, leave_lost_terminal
 
 
@@ -40,8 +40,8 @@ def show_plans(workflow: str, arguments: Sequence[str], *, root: Path) -> Ended:
 
 def _decided(workflow: str, arguments: Sequence[str], root: Path) -> tuple[int, dict[str, Any]]:
     """(pytest's exit code, what it decided)"""
-    with tempfile.TemporaryDirectory(prefix="hallmark-") as scratch:
-        decisions = Path(scratch) / "decisions.json"
+    with scratch_folder() as scratch:
+        decisions = scratch / "decisions.json"
         options = ["--hallmark-workflow", workflow, "--hallmark-decisions", str(decisions)]
         command = [sys.executable, "-m", "hallmark.plugin", *options, *arguments]
         code = _run(command, root)

@@ -99,6 +99,38 @@ def test_artifacts_that_cannot_be_written(place: Place, command: str) -> None:
     assert "--artifacts" in line
 
 
+@pytest.mark.fresh_interpreter
+@pytest.mark.parametrize("command", ["release", "pytest"])
+def test_no_place_for_temporary_files(place: Place, command: str) -> None:
+    """As where /tmp and all that Python would take in its place are full: pytest itself ends in a traceback there."""
+    place.spec()
+    nowhere = "import tempfile\ntempfile._candidate_tempdir_list = lambda: ['/proc/no-such-folder']\n"
+    (place.plugins / "sitecustomize.py").write_text(nowhere, encoding="utf-8")
+    ended = (place.release if command == "release" else place.pytest)().end()
+    line = one_line(ended, INFRASTRUCTURE)
+    assert "cannot keep temporary files: No usable temporary directory found in ['/proc/no-such-folder']" in line
+    assert line.endswith("free some space there, or name another folder with TMPDIR")
+    assert not ended.folders
+
+
+def test_temporary_files_that_find_no_room_at_the_end(place: Place) -> None:
+    """The report is on another disk, and is written; the command alone cannot be told what it says."""
+    place.spec()
+    takes = """
+import pathlib, shutil
+
+def pytest_configure(config):
+    shutil.rmtree(pathlib.Path(config.option.hallmark_decisions).parent)
+"""
+    ended = place.release("--", "-p", place.plugin("takes_where_it_decides", takes)).end()
+    assert ended.code == INFRASTRUCTURE, ended.said
+    assert "Traceback" not in ended.said
+    assert "INTERNALERROR" not in ended.said
+    (line,) = [line for line in ended.said.splitlines() if "decisions.json" in line]
+    assert "cannot write: No such file or directory - free some space there, or name another folder with TMPDIR" in line
+    assert ended.outcome == "INCONCLUSIVE"
+
+
 def test_a_full_disk_before_the_run(place: Place) -> None:
     place.spec()
     full = """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from hallmark.core.errors import UsageError, nearest
+from hallmark.core.scratch import scratch_folder
 from hallmark.environment.collect import installed_versions
 from hallmark.environment.devices import detect
 from hallmark.environment.vendors import CPU
@@ -114,8 +114,7 @@ def with_measurements(draft: Draft, *, api_key: str, say: Say) -> Draft:
     if served is None or Feature.COMPLETIONS not in served.features:
         return draft
     served = replace(served, max_context=draft.max_context)
-    with tempfile.TemporaryDirectory(prefix="hallmark-") as scratch:
-        task_dir = Path(scratch)
+    with scratch_folder() as task_dir:
         (task_dir / QUESTIONS_FILE).write_text(questions_text(), encoding="utf-8")
         (task_dir / TASK_FILE).write_text(task_text(draft.model), encoding="utf-8")
         scored = score(served, tokenizer=str(draft.weights.folder), task_dir=task_dir, api_key=api_key, say=say)

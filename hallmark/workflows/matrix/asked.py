@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from hallmark.core.errors import InfrastructureError, UsageError
 from hallmark.core.extensions import extensions
 from hallmark.core.option_table import by_name
+from hallmark.core.scratch import scratch_folder
 from hallmark.fleet.engines import require_known
 from hallmark.fleet.matrix_file import MatrixPlan
 from hallmark.fleet.planning import Terms
@@ -134,8 +134,8 @@ def chosen(options: argparse.Namespace, catalogue: Catalogue) -> tuple[Cell, ...
 def _collected(options: argparse.Namespace) -> list[str]:
     """The ids of the cells that pytest's own selection leaves a check of."""
     words = [f"--hallmark-{name}={value}" for name, value in _said(options)]
-    with tempfile.TemporaryDirectory(prefix="hallmark-") as scratch:
-        cells, decisions = Path(scratch) / "cells.json", Path(scratch) / "decisions.json"
+    with scratch_folder() as scratch:
+        cells, decisions = scratch / "cells.json", scratch / "decisions.json"
         internal = [f"--hallmark-cells={cells}", f"--hallmark-decisions={decisions}", "--collect-only", "-q"]
         command = [sys.executable, "-m", "hallmark.plugin", *internal, *words, *options.pytest_args]
         ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
