@@ -14,6 +14,7 @@ from typing import Any
 from hallmark.core.excused import told_once
 from hallmark.core.records import Evidence, to_plain
 from hallmark.core.verdict import Verdict, worst
+from hallmark.perf.disturbance import REQUESTS
 from hallmark.perf.objectives import OBJECTIVE
 
 _STEP = 2.0
@@ -51,6 +52,8 @@ class Trial:
     """So many windows before it were spoilt by the machine or the client."""
     confirms: bool = False
     """Whether it was sent to confirm the highest load that was met."""
+    curtailed: bool = False
+    """Whether what had come settled it before all its requests were sent: its numbers are of those that were."""
 
     @property
     def verdict(self) -> Verdict:
@@ -62,6 +65,8 @@ class Trial:
         """Why it is not PASS; else what shows it."""
         decisive = [item for item in self.evidence if item.target and item.verdict is self.verdict]
         shown = [item for item in decisive if self.verdict is not Verdict.PASS or item.name.startswith(OBJECTIVE)]
+        if self.curtailed:
+            shown += [item for item in self.evidence if item.name == REQUESTS and item not in decisive]
         return told_once(item.reason for item in shown)
 
 
@@ -202,6 +207,7 @@ class Capacity:
                 **{name: round(value, 3) for name, value in one.latencies_ms.items()},
                 "repeated": one.repeated,
                 "confirms": one.confirms,
+                "curtailed": one.curtailed,
                 "reason": one.reason,
             }
             for one in self.trials

@@ -42,6 +42,8 @@ class Conversations(Loop):
             begun = time.perf_counter() + AHEAD_S
             for place, offset in zip(places, self._due, strict=True):
                 await wait_until(begun + offset)
+                if self._enough():
+                    return
                 group.create_task(self._converse(place, requests, sent, done, begins=begun + offset))
 
     async def _converse(
@@ -55,10 +57,12 @@ class Conversations(Loop):
             timed = TimedRequest(due, place=place)
             held = self._free.locked()
             async with self._free:
+                if self._enough():
+                    break
                 timed.held_s = time.perf_counter() - due if held else 0.0
                 sent.append(timed)
                 await self._answered(requests[place], timed)
-            done()
+            done(timed, place)
             due = (timed.end or time.perf_counter()) + self._turns.think_s
             answered.append(timed)
         # Not between two turns: the next one would be late by it.

@@ -17,6 +17,7 @@ from hallmark.stats.estimate import Absent, Estimate
 from hallmark.stats.judge import judge_limit
 
 ABSENT = "absent"
+_REQUESTS = "requests"
 _ERRORS_SHOWN = 5
 
 
@@ -38,12 +39,13 @@ def judge_point(result: PointResult, point: PerfPoint, *, required: Tier, tier_f
 
 
 def judge_requests(result: PointResult, point: PerfPoint) -> Evidence:
-    """PASS only when every request of warm-up and window was answered in full."""
+    """PASS only when every request of warm-up and window was answered in full; INCONCLUSIVE where all that were sent were."""
     good, failed = len(result.answered), len(result.failures)
     unsent = point.requests - good - failed
     errors = result.distinct_errors()[:_ERRORS_SHOWN]
     cached = result.cached_share > result.chance_share
-    passed = result.faultless and good == point.requests and not cached
+    passed = result.faultless and good == point.requests and not cached and not result.curtailed
+    is_open = bool(result.curtailed) and result.faultless and not cached
     gathered = sum(sample.gathered for sample in result.answered)
     reason = f"{good} of {point.requests} requests were answered in full" + (
         f", {gathered} in too few pieces" if gathered else ""
@@ -54,17 +56,17 @@ def judge_requests(result: PointResult, point: PerfPoint) -> Evidence:
         parts = [
             f"{failed} failed" if failed else "",
             f"{len(result.warmup_failures)} failed in the warm-up" if result.warmup_failures else "",
-            f"{unsent} were not sent" if unsent else "",
+            f"{unsent} were not sent{_why_not_sent(result)}" if unsent else "",
             f"ended early: {result.stopped}" if result.stopped else "",
             _cache_at_work(result) if cached else "",
             *(f"{count} x {error}" for error, count in errors),
         ]
         reason = "; ".join([reason, *filter(None, parts)])
     return Evidence(
-        name="requests",
+        name=_REQUESTS,
         value=good,
         n=point.requests,
-        verdict=Verdict.PASS if passed else Verdict.FAIL,
+        verdict=Verdict.PASS if passed else Verdict.INCONCLUSIVE if is_open else Verdict.FAIL,
         reason=reason,
         target=Target(relation="==", limit=float(point.requests), source="every request counts"),
         detail={
@@ -76,11 +78,20 @@ def judge_requests(result: PointResult, point: PerfPoint) -> Evidence:
             "cached_prompt_share": round(result.cached_share, 6),
             "cached_prompt_share_by_chance": round(result.chance_share, 6),
             "stopped": result.stopped,
+            "curtailed": result.curtailed,
             "errors": [{"error": error, "count": count} for error, count in errors],
             "window_s": round(result.window_s, 6),
             "seed": result.seed,
             "salt": result.salt,
         },
+    )
+
+
+def _why_not_sent(result: PointResult) -> str:
+    if not result.curtailed:
+        return ""
+    return (
+        ": those that failed decide it" if result.curtailed == _REQUESTS else f": {result.curtailed} is missed whatever they do"
     )
 
 
@@ -173,5 +184,5 @@ def _unsupported(evidence: Evidence) -> Evidence:
     """What the requests that did succeed say under a load that was not the one asked for: shown, never a PASS."""
     if evidence.target is None or evidence.verdict is not Verdict.PASS:
         return evidence
-    reason = f"not all requests succeeded, so the load was not the point's; of those that did: {evidence.reason}"
+    reason = f"not all requests were sent and succeeded, so the load was not the point's; of those that did: {evidence.reason}"
     return replace(evidence, verdict=Verdict.INCONCLUSIVE, reason=reason)

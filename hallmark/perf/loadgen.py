@@ -16,6 +16,7 @@ from hallmark.client.answer_watch import AnswerWatch
 from hallmark.core.load import UNNOTABLE_S
 from hallmark.perf.connection import Address, TimedRequest
 from hallmark.perf.conversations import Conversations
+from hallmark.perf.early_end import EarlyEnd
 from hallmark.perf.loops import Bounds, ClosedLoop, Loop, OpenLoop, no_garbage_collection, no_progress
 from hallmark.perf.processes import Processes, cores_here, processes_for
 from hallmark.perf.quality import checked_places
@@ -59,6 +60,7 @@ def measure(
     trace: Sequence[TraceRequest] = (),
     tokenizer: TokenOracle | None = None,
     processes: int = 0,
+    may_end_early: bool = False,
 ) -> PointResult:
     """Send the point's warm-up and window, and return what came of every request.
 
@@ -69,15 +71,17 @@ def measure(
     the window's requests, a list that grows while they are sent (not where other processes send them), and the tokens that each
     asks for. `watch` looks at every answer once the window is over. `trace`: the requests of a point whose arrivals are recorded.
     `tokenizer`: the model's own, which a point over chat needs. `processes`: how many send the requests; as many as the point
-    needs where it is 0.
+    needs where it is 0. `may_end_early`: no more is sent once what has come settles the point (`early_end.py`); whoever compares
+    windows needs whole ones.
     """
     salt = salt or secrets.token_hex(8)
     workload = make_workload(point, model, vocabulary=vocabulary, seed=seed, salt=salt, trace=trace, tokenizer=tokenizer)
     address = Address.of(base_url, PATHS[point.api], api_key=api_key)
-    bounds = Bounds(limit_s=limit_s, during=during or nullcontext(), should_stop=should_stop)
     due = [one.due_s / point.arrivals.speed for one in workload.window if not one.turn] if point.arrivals else None
     # A turn repeats what was said before it, which one process knows.
     count = 1 if point.turns else processes or processes_for(point, cores=cores_here())
+    early = EarlyEnd(point) if may_end_early and count == 1 else None
+    bounds = Bounds(limit_s=limit_s, during=during or nullcontext(), should_stop=should_stop, early=early)
     loop = _loop(address, point, bounds, due=due, count=count)
     follow(loop.window_sent, [planned.osl for planned in workload.window])
     with no_garbage_collection():
@@ -108,6 +112,7 @@ def _result(loop: Loop | Processes, workload: Workload, point: PerfPoint, watch:
         checked=_checked(loop.window_sent, workload.window) if len(samples) == len(workload.window) else (),
         client_processes=loop.count,
         client_went_first=loop.went_first,
+        curtailed=loop.curtailed,
     )
 
 

@@ -13,11 +13,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hallmark.perf.backlog import Backlog
 from hallmark.perf.connection import Address, Connection, TimedRequest
 from hallmark.perf.first_in_line import FirstInLine
+
+if TYPE_CHECKING:
+    from hallmark.perf.early_end import EarlyEnd
 
 TICK_S = 0.02
 POLL_S = 0.1
@@ -26,7 +29,8 @@ AHEAD_S = 0.02
 _WAKES_BEFORE_S = 0.003
 """Timers of an event loop ring a millisecond late and more: so long before a request is due, the loop waits awake."""
 
-Done = Callable[[], None]
+Done = Callable[[TimedRequest, int], None]
+"""Hears of each request that was answered or lost, and of its place among those that are sent."""
 
 
 def no_progress(done: int, total: int) -> None:
@@ -43,6 +47,8 @@ class Bounds:
     """Entered for the window."""
     should_stop: Callable[[], str | None]
     """Asked ten times a second; a reason ends it."""
+    early: EarlyEnd | None = None
+    """Says when no more of the window needs to be sent; None where all of it is."""
 
 
 @contextmanager
@@ -75,6 +81,8 @@ class Loop(ABC):
         self.window_sent: list[TimedRequest] = []
         self.delays: list[float] = []
         self.stopped = ""
+        self.curtailed = ""
+        """What was settled when requests were left that need not be sent any more; empty where all were sent."""
         self.cpu_s = 0.0
         self._line = FirstInLine()
         self._out_of_time = False
@@ -96,7 +104,7 @@ class Loop(ABC):
     async def _window(self, window: Sequence[bytes], progress: Callable[[int, int], None]) -> None:
         with self._bounds.during:
             before = time.process_time()
-            await self._phase(window, self.window_sent, self._send_all, done=progress)
+            await self._phase(window, self.window_sent, self._send_all, done=progress, early=self._bounds.early)
             self.cpu_s = time.process_time() - before
 
     @property
@@ -115,11 +123,18 @@ class Loop(ABC):
         send: Callable[[Sequence[bytes], list[TimedRequest], Done], Coroutine[Any, Any, None]],
         *,
         done: Callable[[int, int], None],
+        early: EarlyEnd | None = None,
     ) -> None:
         """Send `bodies`; on a stop, what is under way counts as lost."""
         requests = [self._address.request(body) for body in bodies]
         answered = itertools.count(1)
-        everyone = asyncio.create_task(send(requests, sent, lambda: done(next(answered), len(bodies))))
+
+        def ended(timed: TimedRequest, place: int) -> None:
+            if early:
+                early.see(timed, place)
+            done(next(answered), len(sent) if self.curtailed else len(bodies))
+
+        everyone = asyncio.create_task(send(requests, sent, ended))
         watch = asyncio.create_task(self._watch())
         both: set[asyncio.Task[Any]] = {everyone, watch}
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -136,16 +151,24 @@ class Loop(ABC):
                 timed.lost = f"not answered when the measurement ended: {self.stopped}"
                 timed.late = self._out_of_time
 
+    def _enough(self) -> bool:
+        """Asked before each request of a window: whether it need not be sent, nor any after it."""
+        if self._bounds.early and self._bounds.early.settled:
+            self.curtailed = self._bounds.early.settled
+        return bool(self.curtailed)
+
     async def _by_users(self, requests: Sequence[bytes], sent: list[TimedRequest], done: Done) -> None:
         """As many users as are allowed, each of whom sends the next request when its last one is answered."""
-        ahead = iter(requests)
+        ahead = iter(enumerate(requests))
 
         async def user() -> None:
-            for request in ahead:
+            for place, request in ahead:
+                if self._enough():
+                    return
                 timed = TimedRequest(time.perf_counter())
                 sent.append(timed)
                 await self._answered(request, timed)
-                done()
+                done(timed, place)
                 await self._backlog.take(timed)
 
         async with asyncio.TaskGroup() as users:
@@ -222,16 +245,16 @@ class OpenLoop(Loop):
     async def _send_all(self, requests: Sequence[bytes], sent: list[TimedRequest], done: Done) -> None:
         turns, begun = asyncio.Semaphore(self._concurrency), time.perf_counter() + AHEAD_S
 
-        async def one(request: bytes, timed: TimedRequest) -> None:
+        async def one(place: int, request: bytes, timed: TimedRequest) -> None:
             try:
                 await self._answered(request, timed)
             finally:
                 turns.release()
-            done()
+            done(timed, place)
             await self._backlog.take(timed)
 
         async with asyncio.TaskGroup() as under_way:
-            for request, offset in zip(requests, self._due, strict=True):
+            for place, (request, offset) in enumerate(zip(requests, self._due, strict=True)):
                 timed = TimedRequest(begun + offset)
                 await wait_until(timed.start)
                 if turns.locked():
@@ -239,8 +262,10 @@ class OpenLoop(Loop):
                     timed.held_s = time.perf_counter() - timed.start
                 else:
                     await turns.acquire()
+                if self._enough():
+                    return
                 sent.append(timed)
-                under_way.create_task(one(request, timed))
+                under_way.create_task(one(place, request, timed))
 
 
 async def wait_until(moment: float) -> None:

@@ -68,6 +68,19 @@ def _stated(objectives: Objectives) -> Iterator[_Objective]:
         yield _Objective(name="goodput", limits_s=limits, allowed=round(1 - good.share, 6))
 
 
+def missed_by_first_token(objectives: Objectives, *, n: int) -> Iterator[tuple[str, float, int]]:
+    """Of each objective that limits the time to first token: its evidence's name, the limit in seconds, and how many of `n`
+    requests that miss it are the fewest to be called FAIL, whatever the others do.
+    """
+    for objective in _stated(objectives):
+        if "ttft" in objective.limits_s:
+            yield f"{OBJECTIVE}{objective.name}", objective.limits_s["ttft"], _fewest_that_fail(n, objective.allowed)
+
+
+def _fewest_that_fail(n: int, allowed: float) -> int:
+    return next((missed for missed in range(1, n + 1) if _decided(missed, n, allowed)[0] is Verdict.FAIL), n + 1)
+
+
 def _judged(objective: _Objective, result: PointResult, point: PerfPoint, load: Load) -> Evidence:
     beyond = [objective.beyond_s(sample) for sample in result.samples]
     n, missed = len(beyond) + len(result.failures), sum(late > 0 for late in beyond) + len(result.failures)

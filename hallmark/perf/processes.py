@@ -99,7 +99,7 @@ class Processes:
         self.warmup_sent: list[TimedRequest] = []
         self.window_sent: list[TimedRequest] = []
         self.delays: list[float] = []
-        self.stopped = ""
+        self.stopped = self.curtailed = ""
         self.cpu_s = 0.0
         """Of the busiest process."""
         self.went_first = False

@@ -129,6 +129,9 @@ class PointResult:
     """Requests that were answered in full before the server had settled, or when users had none left to send (`steady.py`): they
     count as answered, and for no time and no rate."""
 
+    curtailed: str = ""
+    """The name of the evidence that was settled before all requests were sent, so that no more were; empty for a whole one."""
+
     @property
     def answered(self) -> tuple[Sample, ...]:
         """Every request of the window that was answered in full."""

@@ -16,6 +16,7 @@ from hallmark.perf.core_speed import Spins, judge_core_speed
 from hallmark.perf.device_series import DeviceReading
 from hallmark.perf.disturbance import as_the_loop_had_it, weigh
 from hallmark.perf.drift import DRIFT, judge_drift
+from hallmark.perf.early_end import as_far_as_settled
 from hallmark.perf.objectives import judge_objectives
 from hallmark.perf.sample import PointResult
 from hallmark.perf.schedule import QUEUE, judge_schedule
@@ -38,7 +39,8 @@ def judge_window(
 ) -> list[Evidence]:
     """What the gates found of the steady part, as far as the window bears it, and the evidence of the judges besides.
 
-    `load`, `cores` and `devices`: of the whole window; `client`: from before it.
+    `load`, `cores` and `devices`: of the whole window; `client`: from before it. A window that was ended early is judged
+    as far as it was sent, and then by no more than what settled it.
     """
     result = steady.result
     load = as_the_loop_had_it(load.part(steady.share), result)
@@ -50,7 +52,7 @@ def judge_window(
     if any(item.name == QUEUE and item.verdict is not Verdict.PASS for item in evidence):
         # A queue that grows makes the server slower, too: that is over-saturation, and said once.
         evidence = [item for item in evidence if item.name != DRIFT]
-    return judge_client(evidence, client, result, point)
+    return as_far_as_settled(judge_client(evidence, client, result, point), result)
 
 
 def judge_window_on_few(gated: Sequence[Evidence], result: PointResult, point: PerfPoint, *, load: Load) -> list[Evidence]:

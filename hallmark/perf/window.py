@@ -70,7 +70,8 @@ class _Kept:
 
 _KEPT = TypeAdapter(_Kept)
 _OF_RESULT = ("window_s", "stopped", "seed", "salt", "sent_again", "cached_by_chance", "client_delay_mean_s",
-              "client_delay_max_s", "client_late_s", "client_cpu_s", "client_processes", "client_went_first")  # fmt: skip
+              "client_delay_max_s", "client_late_s", "client_cpu_s", "client_processes", "client_went_first",
+              "curtailed")  # fmt: skip
 
 
 def keep_window(beside: Path, window: Window) -> None:

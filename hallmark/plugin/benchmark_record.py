@@ -35,7 +35,9 @@ class PointRecorder:
         self._benchmark: Any = request.getfixturevalue("benchmark")
 
     def record(self, result: PointResult, evidence: Iterable[Evidence], *, cell: str, point: str) -> None:
-        """One round per request, and every metric as extra_info."""
+        """One round per request, and every metric as extra_info; nothing of a window that was ended early."""
+        if result.curtailed:
+            return
         self._benchmark.params = {"cell": cell, "point": point}
         self._benchmark.extra_info.update({e.name: e.value for e in evidence})
         if result.samples:

@@ -91,6 +91,8 @@ class PointRun:
             watch=tools.every_answer,
             trace=_recorded(tools.cell, point),
             tokenizer=tools.tokenizer,
+            # Of a smoke run's few requests nothing is settled: all of them are what it has to show.
+            may_end_early=not self.smoke,
         )
 
     def _keep(self, window: Window, point: PerfPoint, seen: _Beside) -> None:
@@ -103,7 +105,7 @@ class PointRun:
 
     def _judged_by_words(self, result: PointResult, point: PerfPoint) -> list[Evidence]:
         """What some of the answers of a window say, held to what the server says to the same requests now."""
-        if not result.faultless:
+        if not result.faultless or result.curtailed:
             return []
         tools, key = self.tools, self.tools.server.endpoint.api_key
         again = ask_again(result, point, tools.same_answers, tools.tokenizer, api_key=key, limit_s=self._limit_s(point))

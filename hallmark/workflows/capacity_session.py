@@ -197,6 +197,7 @@ class Session:
             limit_s=self._limit_s(load, requests),
             during=beside(cores, device, window),
             should_stop=lambda: str(server.death) if server.death else None,
+            may_end_early=True,
             progress=lambda done, total: self.progress(f"{told}: {done} of {plural(total, 'request')}"),
         )
         server.require_alive()
@@ -238,6 +239,7 @@ def _trial_of(load: float, result: PointResult, evidence: list[Evidence], object
         tokens_per_s=sum(sample.output_tokens for sample in result.samples) / seconds,
         requests_per_s=len(result.samples) / seconds,
         latencies_ms={name: _observed_ms(result, name) for name in objectives.quantiles},
+        curtailed=bool(result.curtailed),
     )
 
 

@@ -57,6 +57,10 @@ def without_a_check(manifest: dict[str, Any]) -> None:
     manifest["entries"] = [entry for entry in manifest["entries"] if entry["check"] != "evals.addition"]
 
 
+def ended_early(window: dict[str, Any]) -> None:
+    window["result"]["curtailed"] = "objective ttft_p99_ms"
+
+
 def more_tolerant(manifest: dict[str, Any]) -> None:
     (targets,) = manifest["spec"]["family_spec"]["evals"].values()
     targets[0]["tolerance"] = 0.9
@@ -357,6 +361,11 @@ ALTERATIONS = (
         name="forged: a request removed",
         change=forged(rows_of(f"{PERF}.samples.jsonl", lambda rows: rows.pop())),
         found="records.jsonl, perf.isl16-osl8-c2: requests is 8 there, and 7",
+    ),
+    Alteration(
+        name="forged: an early end",
+        change=forged(json_of(f"{PERF}.window.json", ended_early)),
+        found="records.jsonl, perf.isl16-osl8-c2: requests has the verdict PASS there, and INCONCLUSIVE",
     ),
     Alteration(
         name="forged: no samples",

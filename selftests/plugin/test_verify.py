@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -21,7 +22,7 @@ from selftests.plugin.altering import certify_anew, forged, json_of, record_of, 
 from selftests.plugin.broken_runs import cut_log
 from selftests.plugin.commands import wait_for
 from selftests.plugin.conftest import Place
-from selftests.plugin.stand_in_spec import WEIGHTS, eval_target
+from selftests.plugin.stand_in_spec import WEIGHTS, eval_target, perf_point
 
 pytestmark = pytest.mark.e2e
 
@@ -139,6 +140,27 @@ def test_an_eval_that_ended_early_by_its_reference_is_derived_again(
     (altered / "evals" / "reference.json.gz").write_bytes(b"none")
     code, lines = verified(altered, capsys)
     assert (code, any(line.startswith("  evals/reference.json.gz: was changed") for line in lines)) == (5, True), lines
+
+
+@pytest.mark.long
+def test_a_point_that_ended_early_is_derived_again(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever a busy machine makes of it: that it is VOID is derived, too."""
+    traffic = {"arrivals": {"kind": "constant", "rate": 100}, "objectives": {"quantiles": {"ttft_p90_ms": 5}}}
+    place.spec(perf=[perf_point(requests=150, concurrency=50, **traffic)], engine_args={"ttft_ms": 50})
+    ended = place.release(workflow="benchmarks").end()
+    (path,) = ended.folder.glob("perf/*.window.json")
+    assert json.loads(path.read_text())["result"]["curtailed"] == "objective ttft_p90_ms", ended.said
+    assert ended.bad[f"perf.{path.name.removesuffix('.window.json')}"] in ("FAIL", "VOID")
+    _, lines = verified(ended.folder, capsys)
+    assert lines[0].startswith("VERIFIED: "), lines
+    assert any(line.startswith("  perf.isl16-osl8-") and "requests" in line for line in lines), lines
+
+    def whole(window: dict[str, Any]) -> None:
+        window["result"]["curtailed"] = ""
+
+    forged(json_of(f"perf/{path.name}", whole))(ended.folder)
+    code, lines = verified(ended.folder, capsys)
+    assert (code, any(": requests has the verdict " in line for line in lines)) == (5, True), lines
 
 
 def test_a_report_that_is_rendered_again_is_not_accused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
