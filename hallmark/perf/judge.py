@@ -56,10 +56,12 @@ def judge_requests(result: PointResult, point: PerfPoint) -> Evidence:
         parts = [
             f"{failed} failed" if failed else "",
             f"{len(result.warmup_failures)} failed in the warm-up" if result.warmup_failures else "",
-            f"{unsent} were not sent{_why_not_sent(result)}" if unsent else "",
+            f"{unsent} were not sent" if unsent and not result.curtailed else "",
             f"ended early: {result.stopped}" if result.stopped else "",
             _cache_at_work(result) if cached else "",
             *(f"{count} x {error}" for error, count in errors),
+            # What went wrong stands before what follows from it.
+            f"{unsent} were not sent: {_why_not_sent(result)}" if result.curtailed else "",
         ]
         reason = "; ".join([reason, *filter(None, parts)])
     return Evidence(
@@ -88,11 +90,7 @@ def judge_requests(result: PointResult, point: PerfPoint) -> Evidence:
 
 
 def _why_not_sent(result: PointResult) -> str:
-    if not result.curtailed:
-        return ""
-    return (
-        ": those that failed decide it" if result.curtailed == _REQUESTS else f": {result.curtailed} is missed whatever they do"
-    )
+    return "those that failed decide it" if result.curtailed == _REQUESTS else f"{result.curtailed} is missed whatever they do"
 
 
 def _cache_at_work(result: PointResult) -> str:

@@ -207,7 +207,7 @@ def test_of_a_window_that_was_ended_early_nothing_passes_or_fails_but_what_settl
 def test_with_failures_the_requests_fail_as_ever(cell: Cell) -> None:
     found = judged(window_of(always(0.1), sent=60, curtailed="requests", failures=6), cell)
     assert {name for name, item in found.items() if item.verdict is Verdict.FAIL} == {"requests"}
-    told = "60 of 200 requests were answered in full; 6 failed; 134 were not sent: those that failed decide it; 6 x HTTP 500"
+    told = "60 of 200 requests were answered in full; 6 failed; 6 x HTTP 500; 134 were not sent: those that failed decide it"
     assert found["requests"].reason == told
     assert found[NAME].verdict is Verdict.INCONCLUSIVE
     assert judged(window_of(always(0.5), sent=130, failures=1), cell)["requests"].verdict is Verdict.FAIL

@@ -79,7 +79,7 @@ def test_a_point_of_which_every_request_fails(place: Place) -> None:
     place.spec(perf=[perf_point()], impl=NO_FEATURES, faults=f"error-after={BEFORE_EVALS}")
     ended = place.release().end().must_end(1, "REJECTED")
     assert ended.bad == {"spec.targets": "INCONCLUSIVE", PERF: "FAIL"}
-    told = r"0 of 8 requests were answered in full; [56] failed; .*[23] were not sent: those that failed decide it; "
+    told = r"0 of 8 requests were answered in full; [56] failed; .*; [23] were not sent: those that failed decide it"
     assert re.search(told, ended.rows[PERF]["reason"])
     assert "500" in ended.causes
 
