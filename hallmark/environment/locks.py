@@ -10,12 +10,13 @@ import subprocess
 from pathlib import Path
 
 _LIST = """
-import importlib.metadata as m
-names = {d.metadata["Name"].lower(): d.metadata["Name"] + "==" + d.version
-         for d in m.distributions() if (d.read_text("direct_url.json") or "").find('"editable": true') < 0}
+import importlib.metadata as m, json
+def editable(d):
+    return json.loads(d.read_text("direct_url.json") or "{}").get("dir_info", {}).get("editable")
+names = {d.metadata["Name"].lower(): d.metadata["Name"] + "==" + d.version for d in m.distributions() if not editable(d)}
 print("\\n".join(names[n] for n in sorted(names)))
 """
-"""What an editable checkout is at is the checkout's own business, so it is left out."""
+"""What an editable checkout is at is the checkout's own business, so it is left out: on no index would pip find it."""
 
 
 def lock_path(folder: Path, key: str) -> Path:
