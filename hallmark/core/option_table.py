@@ -48,9 +48,9 @@ class Option:
 
 OPTIONS = (
     Option(name="model", metavar="NAME|GLOB", help="model to certify; repeatable", many=True),
-    Option(name="device", metavar="NAME", help="device of the catalogue (run.py: the one that is here)"),
+    Option(name="device", metavar="NAME", help="device of the catalogue (run.py's default: the one that is here)"),
     Option(name="impl", metavar="NAME", help="implementation, where the device has several"),
-    Option(name="runtime-config", metavar="NAME", help="such as tp4-32768-32 (default: each with points of its own)"),
+    Option(name="runtime-config", metavar="NAME", help="such as tp4-32768-32 (default: each that has perf points)"),
     Option(name="server", metavar="NAME", help="which launcher brings the server up: local, docker, attach, or one of a plugin"),
     Option(name="server-url", metavar="URL", help="a server that runs already; implies --server attach", used_by=RUNS),
     Option(name="server-python", metavar="PATH", help="interpreter that has the vendor's engine; used as it is", path=True),
@@ -67,7 +67,7 @@ OPTIONS = (
     Option(
         name="server-env",
         metavar="NAME=VALUE",
-        help="variable of the server, before all others; repeatable; PARTIAL",
+        help="variable for the server, over all others; repeatable; PARTIAL",
         many=True,
     ),
     Option(name="spec-dir", metavar="DIR", help="more model specs; repeatable", many=True, path=True),
@@ -94,7 +94,7 @@ OPTIONS = (
     Option(
         name="reference",
         metavar="DIR",
-        help="references in place of those beside the specs",
+        help="folder of references for evals (default: beside the specs)",
         used_by=frozenset({"release", "evals"}),
         path=True,
     ),
@@ -131,7 +131,7 @@ OPTIONS = (
     Option(
         name="server-wait",
         metavar="SECONDS",
-        help="for --server-url: 1 until it listens, 60 until it is ready",
+        help="wait for --server-url (default: 1 to listen, 60 to be ready)",
         used_by=RUNS,
     ),
     Option(name="install-missing", help="install what is missing into the server's environment"),

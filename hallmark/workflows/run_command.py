@@ -35,7 +35,7 @@ def make_parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program,
         usage="%(prog)s --workflow NAME [OPTION ...] [-- PYTEST_ARGUMENT ...]",
-        description="Decide whether a served LLM is fit to release on a device.",
+        description="Decide whether a served LLM is fit to release on a device (ends 0: yes, 1: no, 4: undecided).",
         epilog=EXAMPLE,
         formatter_class=one_line_each,
         allow_abbrev=False,
