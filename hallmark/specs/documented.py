@@ -8,8 +8,9 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import cache
 from itertools import pairwise
 from typing import Any, get_args, get_origin
 
@@ -41,7 +42,8 @@ def descriptions(model: type[BaseModel]) -> dict[str, str]:
     return {name: text for name, text in said.items() if text}
 
 
-def member_docs(documented: type) -> dict[str, str]:
+@cache
+def member_docs(documented: type) -> Mapping[str, str]:
     """Name -> the text below it, of each key or member that has one; Python itself keeps none of them."""
     return dict(_below(ast.parse(textwrap.dedent(inspect.getsource(documented)))))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,8 @@ def test_length_is_noticed() -> None:
     assert list(too_long(body(60))) == []
     assert list(too_long(body(61))) == ["f has 61 lines"]
     assert list(too_long("x = 1\n" * 501)) == ["the module has 501 lines"]
+    inner = "try:\n    pass\nexcept ValueError:\n    class C:\n" + textwrap.indent(body(61), " " * 8)
+    assert list(too_long(inner)) == ["f has 61 lines"], "however deep it is"
 
 
 def test_no_function_and_no_module_is_too_long() -> None:
