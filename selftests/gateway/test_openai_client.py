@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import openai
 import pytest
-from openai import OpenAI
 
 from hallmark.core.tokens import sign_token
 from hallmark.serving.ports import free_port
@@ -16,10 +15,15 @@ from selftests.faulty import MODEL, Faulty, running
 from selftests.gateway.gateways import SECRET, Running, gateway
 from selftests.gateway.test_engine_faults import running_requests
 
+if TYPE_CHECKING:
+    from openai import OpenAI
+
 REPEAT = [{"role": "user", "content": "repeat: one two three"}]
 
 
 def client_of(front: Running, token: str | None = None, *, retries: int = 0) -> OpenAI:
+    from openai import OpenAI  # takes a second and a half, which only who runs these tests is to spend
+
     return OpenAI(base_url=front.url + "/v1", api_key=token or sign_token(SECRET), max_retries=retries, timeout=20)
 
 
@@ -66,6 +70,8 @@ def test_leaving_a_stream_ends_the_request(client: OpenAI, stand_in: Faulty) -> 
 
 
 def test_errors_become_its_exceptions(served: Running, client: OpenAI) -> None:
+    import openai
+
     with pytest.raises(openai.AuthenticationError, match="another secret"):
         client_of(served, sign_token("another secret of the same length, 40 b.")).models.list()
     with pytest.raises(openai.NotFoundError, match="nobody"):
@@ -75,6 +81,8 @@ def test_errors_become_its_exceptions(served: Running, client: OpenAI) -> None:
 
 
 def test_limits_become_its_exceptions(front: Running) -> None:
+    import openai
+
     small = client_of(front)
     with pytest.raises(openai.APIStatusError, match="larger than 1048576 bytes") as large:
         small.completions.create(model=MODEL, prompt="x" * 2_000_000)
@@ -86,6 +94,8 @@ def test_limits_become_its_exceptions(front: Running) -> None:
 
 @pytest.mark.e2e
 def test_an_engine_that_is_down_slow_or_breaks_off(tmp_path: Path) -> None:
+    import openai
+
     with running("truncate-stream=abort") as engine, gateway(engine.base_url, tmp_path) as front:
         assert front.becomes("ok")
         stream = iter(client_of(front).completions.create(model=MODEL, prompt="abc", stream=True))
@@ -105,6 +115,8 @@ def test_an_engine_that_is_down_slow_or_breaks_off(tmp_path: Path) -> None:
 @pytest.mark.e2e
 def test_its_retries_carry_it_over_a_start(tmp_path: Path) -> None:
     """The engine listens only after a second; a client that retries never knows."""
+    import openai
+
     port = free_port("127.0.0.1")
     with gateway(f"http://127.0.0.1:{port}", tmp_path) as front, running("slow-start=1", port=port, wait=False):
         with pytest.raises(openai.InternalServerError) as loading:

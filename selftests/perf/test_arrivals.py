@@ -7,7 +7,6 @@ import statistics
 
 import pytest
 from pydantic import ValidationError
-from scipy import stats
 
 from hallmark.perf.arrivals import due_times
 from hallmark.specs.targets import Arrivals
@@ -36,6 +35,8 @@ def test_each_kind_has_its_rate_and_its_spread(arrivals: Arrivals, spread: float
 
 
 def test_poisson_gaps_are_exponential_and_gamma_gaps_are_gamma() -> None:
+    from scipy import stats  # takes two seconds
+
     assert stats.kstest(gaps(Arrivals(kind="poisson", rate=5)), stats.expon(scale=0.2).cdf).pvalue > 1e-3
     bursts = gaps(Arrivals(kind="gamma", rate=5, shape=0.5))
     assert stats.kstest(bursts, stats.gamma(0.5, scale=0.4).cdf).pvalue > 1e-3

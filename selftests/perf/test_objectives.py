@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from scipy import stats
 
 from hallmark.core.records import Evidence
 from hallmark.core.verdict import Verdict
@@ -58,6 +57,8 @@ def test_of_open_traffic_the_machine_explains_what_those_under_way_waited_and_no
 )
 def test_a_quantile_is_decided_by_how_many_miss_it(slow: int, of: int, verdict: str) -> None:
     """At most 5 % may take longer than 200 ms: the boundaries are those of the binomial distribution."""
+    from scipy import stats  # takes two seconds
+
     found = judged(some(slow, of=of), quantiles={"ttft_p95_ms": 200})
     assert found.verdict == verdict
     assert found.name == "objective ttft_p95_ms"
