@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,10 @@ def test_the_schema_in_the_checkout_is_that_of_the_models() -> None:
     assert (SHIPPED / SCHEMA_FILE).read_text(encoding="utf-8") == schema_text(), "run: hallmark specs schema --write model_specs"
 
 
-VALIDATOR = jsonschema.Draft202012Validator(make_schema())
+@cache
+def validator() -> jsonschema.Draft202012Validator:
+    """Made by whoever needs it: it takes a second, and every worker collects this file."""
+    return jsonschema.Draft202012Validator(make_schema())
 
 
 def test_the_schema_is_one() -> None:
@@ -195,7 +199,7 @@ def test_the_schema_is_one() -> None:
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_file_meets_the_schema(path: Path) -> None:
-    assert [error.message for error in VALIDATOR.iter_errors(read(path).data)] == []
+    assert [error.message for error in validator().iter_errors(read(path).data)] == []
 
 
 @settings(max_examples=30, deadline=None)
@@ -205,7 +209,7 @@ def test_what_the_models_take_the_schema_takes(data: dict[str, Any]) -> None:
         family = loaded(data)
     except SpecError:
         reject()
-    assert list(VALIDATOR.iter_errors(json.loads(json.dumps(to_plain(family))))) == []
+    assert list(validator().iter_errors(json.loads(json.dumps(to_plain(family))))) == []
 
 
 @pytest.mark.parametrize(
@@ -225,14 +229,14 @@ def test_what_the_models_take_the_schema_takes(data: dict[str, Any]) -> None:
 def test_the_schema_refuses_what_the_models_refuse(change: dict[str, Any]) -> None:
     impl = {"name": "i", "status": "complete", "devices": {"cpu": {"max_context": 1}}}
     good = {"schema_version": 2, "family": "f", "weights": [{"name": "w", "repo": "o/w"}], "impls": [impl]}
-    assert VALIDATOR.is_valid(good)
-    assert not VALIDATOR.is_valid(good | change)
+    assert validator().is_valid(good)
+    assert not validator().is_valid(good | change)
     with pytest.raises(SpecError):
         loaded(good | change)
 
 
 def test_the_schema_lets_an_heir_leave_out_and_state_less() -> None:
     heir = {"schema_version": 2, "family": "f", "extends": "g", "weights": [{"name": "w", "repo": "o/w"}]}
-    assert VALIDATOR.is_valid(heir | {"impls": [{"name": "i", "devices": {"cpu": None}}], "architecture": None})
-    assert not VALIDATOR.is_valid(heir | {"impls": [{"name": "i", "devises": {}}]})
-    assert not VALIDATOR.is_valid({key: value for key, value in heir.items() if key != "weights"})
+    assert validator().is_valid(heir | {"impls": [{"name": "i", "devices": {"cpu": None}}], "architecture": None})
+    assert not validator().is_valid(heir | {"impls": [{"name": "i", "devises": {}}]})
+    assert not validator().is_valid({key: value for key, value in heir.items() if key != "weights"})

@@ -29,10 +29,10 @@ def test_the_same_seed_gives_the_same_bounds() -> None:
 
 
 def test_where_nothing_differs_it_is_no_surer_than_the_rule_of_three() -> None:
-    few = differences([0.0] * 20, [""] * 20, seed="s")
+    few = differences([0.0] * 20, [""] * 20, seed="s", draws=2_000)
     assert -0.16 < few.low < -0.13
     assert judge_differences(few, margin=0.02)[0] is Verdict.INCONCLUSIVE
-    many = differences([0.0] * 1000, [""] * 1000, seed="s")
+    many = differences([0.0] * 1000, [""] * 1000, seed="s", draws=2_000)
     assert judge_differences(many, margin=0.02)[0] is Verdict.PASS
     assert judge_differences(many, margin=0.002)[0] is Verdict.INCONCLUSIVE
 
@@ -41,7 +41,7 @@ def test_items_that_belong_together_tell_less() -> None:
     """A hundred passages of ten questions each, of which five were lost as a whole."""
     changes = [-1.0 if place < 50 else 0.0 for place in range(1000)]
     passages = [f"passage {place // 10}" for place in range(1000)]
-    apart, together = (differences(changes, clusters, seed="s") for clusters in ([""] * 1000, passages))
+    apart, together = (differences(changes, clusters, seed="s", draws=2_000) for clusters in ([""] * 1000, passages))
     assert together.clusters == 100
     assert together.low < apart.low - 0.01
     assert "1,000 items in 100 clusters" in judge_differences(together, margin=0.02)[1]
