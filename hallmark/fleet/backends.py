@@ -46,6 +46,8 @@ class Poll:
     state: State
     reason: str = ""
     """What the engine says of it: why it waits, or how it was lost."""
+    blameless: bool = False
+    """Of one that was lost: whether its node had no part in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -245,9 +245,11 @@ class Driver:
     def _place(self, now_s: float) -> None:
         for placement in next_placements(self.queue, self.nodes, self.running(), now_s):
             self.queue.remove(placement.key)
-            self._start(placement, now_s)
+            if not self._start(placement, now_s):
+                return  # the nodes may be others by now
 
-    def _start(self, placement: Placement, now_s: float) -> None:
+    def _start(self, placement: Placement, now_s: float) -> bool:
+        """Whether it could be started. Where the engine itself does not answer, its node is not to blame."""
         planned, node = self._planned[placement.key], self._nodes[placement.node]
         folder, number = self._new_folder(planned.cell)
         order = _order(self._plan, planned, attempt=number, slots=placement.slots)
@@ -266,7 +268,10 @@ class Driver:
             )
         )
         if problem:
-            self._lost(one, Gone(reason=problem))
+            self._look_at_s = -math.inf
+            self._look(now_s)
+            self._lost(one, Gone(reason=problem, blameless=not self._reached))
+        return not problem
 
     def _new_folder(self, cell: str) -> tuple[Path, int]:
         """Of an attempt that nobody has made before, nor a driver that was killed before it wrote so."""

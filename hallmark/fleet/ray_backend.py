@@ -61,7 +61,7 @@ class RayBackend:
     def offer(self) -> Sequence[Node]:
         """The nodes that are there now; the first time it waits for what they say; one that has not said it is not proved yet.
 
-        Where Ray's library ended its process it is tried anew: another head may be there.
+        Where the process that asks has ended it is tried anew: another head may be there, or the driver's own node again.
         """
         if self._process.is_over:
             self._process = _Asked(self._address, self._log, within_s=CALL_S)
@@ -79,7 +79,7 @@ class RayBackend:
 
     def poll(self, handles: Sequence[str]) -> Mapping[str, Poll]:
         if self._process.is_over:
-            return dict.fromkeys(handles, Poll(state=State.LOST, reason=self._process.last_words))
+            return dict.fromkeys(handles, Poll(state=State.LOST, reason=self._process.last_words, blameless=True))
         told = self._process.ask("poll", list(handles))
         return {handle: Poll(state=State(state), reason=reason) for handle, (state, reason) in told.items()}
 
@@ -138,7 +138,7 @@ class _Asked:
 
     @property
     def last_words(self) -> str:
-        return f"Ray's library ended its process: {tail(self._log, 1).strip() or 'it says nothing'}"
+        return f"the driver's connection to the cluster ended: {tail(self._log, 1).strip() or 'it says nothing'}"
 
     def ask(self, what: str, *arguments: Any, within_s: float = CALL_S) -> Any:
         """InfrastructureError where the answer is an error, or none comes in time."""

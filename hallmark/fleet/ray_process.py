@@ -27,6 +27,10 @@ FIRST_LOOK_S = 90.0
 _START_CLUSTER = "start one with `ray start --head`, or name one: --on ray://HOST:10001"
 
 
+class Cut(ConnectionError):
+    """Nothing that this process asks the cluster will ever be answered rightly again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Task:
     """An attempt as Ray knows it."""
@@ -146,8 +150,7 @@ class Cluster:
     def _alive(self) -> list[dict[str, Any]]:
         alive = [node for node in self._ray.nodes() if node["Alive"] and node["NodeID"] not in self._dead]
         if self._home not in {node["NodeID"] for node in alive}:
-            message = "Ray's own process on the driver's machine is gone, and with it what the driver had begun"
-            raise ConnectionError(message)
+            raise Cut("Ray's own process on the driver's machine is gone, and with it what the driver had begun")
         return alive
 
 
@@ -173,6 +176,8 @@ def _questions() -> queue.SimpleQueue[dict[str, Any]]:
 def _answered(cluster: Cluster, question: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return {"is": getattr(cluster, question["do"])(*question["with"])}
+    except Cut:
+        raise
     except Exception as exc:  # what a cluster that is gone raises hangs on the way it is reached
         return {"error": one_line(exc), "hint": "see `ray status` on its head"}
 
@@ -201,7 +206,11 @@ def main(arguments: Sequence[str]) -> int:
     _say(answers, {"number": 0, "is": None})
     while True:
         question = asked.get()
-        _say(answers, {"number": question["number"], **_answered(cluster, question)})
+        try:
+            _say(answers, {"number": question["number"], **_answered(cluster, question)})
+        except Cut as exc:
+            print(exc, file=sys.stderr, flush=True)
+            os._exit(1)  # Ray's library would wait for what is gone
 
 
 def _say(answers: IO[str], what: Mapping[str, Any]) -> None:

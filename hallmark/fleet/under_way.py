@@ -70,8 +70,8 @@ class UnderWay:
             return said
         state, reason = (poll.state, poll.reason) if poll else (State.RUNNING, "")
         told = f": {reason}" if reason else ""
-        if state is State.LOST:
-            return Gone(reason=reason or "its node is gone")
+        if poll and state is State.LOST:
+            return Gone(reason=reason or "its node is gone", blameless=poll.blameless)
         if state is State.ENDED:
             return self._gone_without_a_word(now_s, told)
         has_begun = self._beat.exists()

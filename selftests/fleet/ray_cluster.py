@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +32,16 @@ _SOON = {
 class RayNode:
     """One node: Ray's processes of it, and what hallmark has running there."""
 
-    def __init__(self, node: Any, mark: str) -> None:
-        self.node = node
+    def __init__(self, node_id: str, mark: str, own: Any = None) -> None:
+        """`own`: Ray's object of it, where its processes are this one's children; they are to be reaped."""
+        self._node_id = node_id
         self._mark = mark
+        self.own = own
 
     @property
     def name(self) -> str:
         """As hallmark names it: the host's name is that of all nodes of one machine."""
-        return f"{os.uname().nodename}-{self.node.node_id[:6]}"
+        return f"{os.uname().nodename}-{self._node_id[:6]}"
 
     def processes(self) -> dict[int, str]:
         """Everything that was started on it, as its environment says -> its command."""
@@ -59,7 +64,21 @@ class RayNode:
 
     def kill_raylet(self) -> None:
         """With SIGKILL; the workers that it started are on their own then."""
-        self.node.kill_raylet()
+        self.own.kill_raylet()
+
+    @property
+    def raylet(self) -> int:
+        """Ray's own process of it."""
+        (found,) = [pid for pid, command in self.processes().items() if command.split(" ")[0].endswith("/raylet")]
+        return found
+
+
+def _mark(own: Mapping[str, str]) -> str:
+    return f"SELFTEST_NODE={own['SELFTEST_NODE']}"
+
+
+def _resources(units: Mapping[str, int] | None) -> dict[str, int]:
+    return {PREFIX + unit: count for unit, count in (units or {"cpu": 1}).items()}
 
 
 def _is_ray(command: str) -> bool:
@@ -69,15 +88,16 @@ def _is_ray(command: str) -> bool:
 class RayCluster:
     """A cluster whose first node declares nothing: drivers reach the others through it."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "") -> None:
+        """`address`: of the nodes that are added, where others are to reach them."""
         from ray.cluster_utils import Cluster
 
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         self._folder = Path(tempfile.mkdtemp(prefix="hm-ray-"))  # its sockets' names must be short
         self.nodes: list[RayNode] = []
-        self._cluster = Cluster(
-            initialize_head=True, head_node_args={"_system_config": _SOON, "temp_dir": str(self._folder), **_SMALL}
-        )
+        self._arguments: dict[str, Any] = {"temp_dir": str(self._folder), **_SMALL}
+        self._arguments |= {"node_ip_address": address} if address else {}
+        self._cluster = Cluster(initialize_head=True, head_node_args={"_system_config": _SOON, **self._arguments})
 
     @property
     def address(self) -> str:
@@ -85,14 +105,41 @@ class RayCluster:
 
     def add(self, place: Place, units: Mapping[str, int] | None = None, **environ: str) -> RayNode:
         """A node with the environment of the place's commands, and `environ`; it declares those units, by default one cpu."""
+        own = self._environ(place, environ)
+        node = self._cluster.add_node(env_vars=own, resources=_resources(units), **self._arguments)
+        return self._known(RayNode(node.node_id, _mark(own), node))
+
+    def join(self, place: Place, within: Sequence[str], *more: str, **environ: str) -> RayNode:
+        """A node as of `add`, by `ray start` with `more` options; `within` is the command that gives it its surroundings."""
+        own = self._environ(place, environ)
+        before = self._alive()
+        ray = str(Path(sys.executable).parent / "ray")
+        words = [ray, "start", f"--address={self.address}", "--num-cpus=1", f"--resources={json.dumps(_resources(None))}"]
+        words += [f"--object-store-memory={_SMALL['object_store_memory']}", *more]
+        done = subprocess.run([*within, *words], env=own, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        (node_id,) = wait_for(lambda: self._alive() - before, "node that joined")
+        return self._known(RayNode(node_id, _mark(own)))
+
+    def _environ(self, place: Place, more: Mapping[str, str]) -> dict[str, str]:
         number = uuid.uuid4().hex
         leases = self._folder / f"leases-{number}"
-        own = place.environ | {"HALLMARK_LEASES": str(leases), "SELFTEST_NODE": number} | environ
+        own = place.environ | {"HALLMARK_LEASES": str(leases), "SELFTEST_NODE": number} | more
         own.pop(place.mark.partition("=")[0])
-        resources = {PREFIX + unit: count for unit, count in (units or {"cpu": 1}).items()}
-        node = self._cluster.add_node(env_vars=own, resources=resources, temp_dir=str(self._folder), **_SMALL)
-        self.nodes.append(RayNode(node, f"SELFTEST_NODE={number}"))
-        return self.nodes[-1]
+        return own
+
+    def _known(self, node: RayNode) -> RayNode:
+        self.nodes.append(node)
+        return node
+
+    def _alive(self) -> set[str]:
+        return {node["NodeID"] for node in self._cluster.global_state.node_table() if node["Alive"]}
+
+    def kill_head(self, process: str) -> None:
+        """Of the first node that one: `gcs_server`, which has what the cluster knows, or `raylet`, which has its drivers."""
+        (found,) = self._cluster.head_node.all_processes[process]
+        found.process.kill()
+        found.process.wait()  # a zombie is a parent still to Ray's workers
 
     def switch_off(self, node: RayNode) -> None:
         """All its processes are killed at once, as a machine's are that loses its power."""
@@ -107,8 +154,9 @@ class RayCluster:
         for node in self.nodes:
             node.signal_all(signal.SIGCONT)
             node.signal_all(signal.SIGKILL)
-            with contextlib.suppress(Exception):  # what is dead already
-                self._cluster.remove_node(node.node, allow_graceful=False)
+            if node.own:
+                with contextlib.suppress(Exception):  # what is dead already
+                    self._cluster.remove_node(node.own, allow_graceful=False)
         self.nodes.clear()
 
     def shutdown(self) -> None:

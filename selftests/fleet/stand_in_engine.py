@@ -40,6 +40,8 @@ class Does:
     beats: bool = True
     lost_after_s: float = float("inf")
     """When its engine says that it is lost."""
+    blameless: bool = False
+    """Whether it says that the node had no part in that."""
     begins_after_s: float = 0.0
     first_beat_s: float = 0.0
     """So long an interpreter takes to come up then."""
@@ -82,6 +84,7 @@ class StandInEngine:
             raise InfrastructureError("no answer", where="stand-in")
 
     def start(self, placed: Placed) -> str:
+        self._require_answer()
         does = self.script(placed.order, placed.node.name)
         if does.cannot_start:
             raise InfrastructureError("no room", where=placed.node.name)
@@ -100,7 +103,7 @@ class StandInEngine:
         if took_s < does.begins_after_s:
             return Poll(state=State.WAITING, reason="its queue is long")
         if took_s >= does.lost_after_s:
-            return Poll(state=State.LOST, reason="its node is off")
+            return Poll(state=State.LOST, reason="its node is off", blameless=does.blameless)
         if took_s < does.after_s:
             if does.beats and took_s >= does.begins_after_s + does.first_beat_s:
                 run.beat.beat()

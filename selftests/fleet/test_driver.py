@@ -294,6 +294,34 @@ def test_a_disk_that_is_full_ends_the_cells_and_says_so_in_one_line(tmp_path: Pa
     assert sorted(matrix.engine.cancelled) == ["c1/1", "c2/1"]
 
 
+def test_an_engine_that_dies_between_two_cells_costs_the_second_no_try(tmp_path: Path) -> None:
+    """It is found when the second is to be started, before anybody looks which nodes there are; until it answers, all waits."""
+    matrix = Matrix(tmp_path, [planned("first", predicted_s=20), planned("second", count=4)], TWO[:1])
+    matrix.pass_time(8)
+    matrix.engine.answers = False
+    run = matrix.engine.runs["first/1"]
+    matrix.engine.say(run, Says.ACCEPTED)
+    matrix.pass_time(60)
+    (lost,) = [one for one in matrix.events if isinstance(one, Lost)]
+    assert (lost.cell, lost.blameless, matrix.standing.cells["second"].tries_left) == ("second", True, 2)
+    assert [line for line in matrix.said if "does not answer" in line] == [
+        "stand-in does not answer, nothing is started until it does: stand-in: no answer"
+    ]
+    matrix.engine.answers = True
+    matrix.run()
+    assert started(matrix) == [("first", 1, "a"), ("second", 1, "a"), ("second", 2, "a")]
+    assert matrix.standing.cells["second"].measured
+
+
+def test_what_is_lost_without_its_nodes_fault_is_tried_again_on_it(tmp_path: Path) -> None:
+    first = Does(lost_after_s=5, blameless=True)
+    matrix = Matrix(tmp_path, [planned("c")], TWO[:1], lambda order, node: first if order.attempt == 1 else Does())
+    matrix.run()
+    assert started(matrix) == [("c", 1, "a"), ("c", 2, "a")]
+    assert matrix.standing.cells["c"].tries_left == 2
+    assert not matrix.standing.faults()
+
+
 def test_another_driver_goes_on_with_the_numbers(tmp_path: Path) -> None:
     """Also behind an attempt that its driver was killed before it wrote down."""
     matrix = Matrix(

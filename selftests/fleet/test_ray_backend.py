@@ -122,9 +122,9 @@ def test_a_node_whose_look_waits_is_not_proved_yet(backend: RayBackend, library:
 
 def test_a_library_that_ends_its_process_costs_what_was_begun_and_no_driver(backend: RayBackend, library: Path) -> None:
     plant(library, "ends")
-    with pytest.raises(InfrastructureError, match="Ray's library ended its process: the head is gone"):
+    with pytest.raises(InfrastructureError, match="the driver's connection to the cluster ended: the head is gone"):
         backend.offer()
-    lost = Poll(state=State.LOST, reason="Ray's library ended its process: the head is gone")
+    lost = Poll(state=State.LOST, reason="the driver's connection to the cluster ended: the head is gone", blameless=True)
     assert backend.poll(["ray:0"]) == {"ray:0": lost}
     backend.cancel("ray:0")
     plant(library, "")
