@@ -10,7 +10,12 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
+from hallmark.core.errors import InfrastructureError
 from hallmark.fleet.order import Order
+
+
+class NotReached(InfrastructureError):
+    """The engine itself does not answer, or its commands are not there: no fault of a node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +72,12 @@ class Backend(Protocol):
     """Whether nodes may come that are not there yet: then a cell waits for one, elsewhere it is not run."""
 
     def offer(self) -> Sequence[Node]:
-        """The nodes that are there now. InfrastructureError where the engine itself is not reached."""
+        """The nodes that are there now. InfrastructureError, such as NotReached, where it cannot say."""
 
     def start(self, placed: Placed) -> str:
         """Have `hallmark run-cell FOLDER/cell.json --out FOLDER` started on that node; returns what the attempt is known by
-        there, which a later driver understands, too. InfrastructureError where it cannot be started there."""
+        there, which a later driver understands, too. InfrastructureError where it cannot be started there: NotReached
+        where that is not the node's fault."""
 
     def poll(self, handles: Sequence[str]) -> Mapping[str, Poll]:
         """Where each is; one that the engine knows nothing of (any more) is ENDED."""

@@ -7,6 +7,7 @@ for nothing.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hallmark.core.errors import InfrastructureError
-from hallmark.fleet.backends import Backend, Node, Placed, Poll, State
+from hallmark.fleet.backends import Backend, Node, NotReached, Placed, Poll, State
 from hallmark.fleet.beating import Beating
 from hallmark.fleet.journal import Ended, Event, Journal, Lost, NodeLost, NotRun, Quarantined, Started
 from hallmark.fleet.matrix_file import MatrixPlan, PlannedCell, attempt_folder
@@ -30,6 +31,8 @@ OFFER_S = 5.0
 """How often the engine is asked which nodes there are."""
 END_S = 30.0
 """How long attempts that were cancelled may take to end, besides their lease."""
+MOST_IN_VAIN = 5
+"""So many attempts at a cell in a row may be lost by no fault of a node."""
 CANCELLED = "the matrix was stopped"
 
 
@@ -198,7 +201,11 @@ class Driver:
             self._tell(Quarantined(at=utc_now(), node=node, reason="; ".join(self._faults_of(node))))
             self._avoid_spoilers()
         last = cell.attempts[-1]
-        if (last.spoilt or last.blameless) and cell.tries_left:
+        in_vain = sum(1 for _ in itertools.takewhile(lambda each: each.blameless and not each.forgiven, reversed(cell.attempts)))
+        if in_vain >= MOST_IN_VAIN:
+            why = f"{in_vain} attempts in a row were lost by no fault of a node, the last one: {last.lost}"
+            self._tell(NotRun(at=utc_now(), cell=one.cell, reason=why))
+        elif (last.spoilt or last.blameless) and cell.tries_left:
             self.queue.add(self._waiting(self._planned[one.cell]))
 
     def _faults_of(self, node: str) -> Iterator[str]:
@@ -249,17 +256,18 @@ class Driver:
                 return  # the nodes may be others by now
 
     def _start(self, placement: Placement, now_s: float) -> bool:
-        """Whether it could be started. Where the engine itself does not answer, its node is not to blame."""
+        """Whether it could be started."""
         planned, node = self._planned[placement.key], self._nodes[placement.node]
         folder, number = self._new_folder(planned.cell)
         order = _order(self._plan, planned, attempt=number, slots=placement.slots)
         write(folder / ORDER_FILE, order)
         self._beating.add(folder)
-        placed, problem, handle = Placed(order=order, folder=folder, node=node), "", ""
+        placed, handle = Placed(order=order, folder=folder, node=node), ""
+        gone: Gone | None = None
         try:
             handle = self._backend.start(placed)
         except InfrastructureError as exc:
-            problem = f"could not be started there: {exc}"
+            gone = Gone(reason=f"could not be started there: {exc}", blameless=isinstance(exc, NotReached))
         one = UnderWay(placed=placed, handle=handle, began_s=now_s, predicted_s=planned.predicted_s, clock=self._clock)
         self.under_way[planned.cell] = one
         self._tell(
@@ -267,11 +275,9 @@ class Driver:
                 at=utc_now(), cell=one.cell, attempt=number, node=node.name, unit=order.unit, slots=order.slots, handle=handle
             )
         )
-        if problem:
-            self._look_at_s = -math.inf
-            self._look(now_s)
-            self._lost(one, Gone(reason=problem, blameless=not self._reached))
-        return not problem
+        if gone:
+            self._lost(one, gone)
+        return not gone
 
     def _new_folder(self, cell: str) -> tuple[Path, int]:
         """Of an attempt that nobody has made before, nor a driver that was killed before it wrote so."""

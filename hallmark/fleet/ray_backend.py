@@ -20,7 +20,7 @@ from typing import Any
 from hallmark.core.errors import InfrastructureError, UsageError
 from hallmark.core.files import write_text
 from hallmark.core.process import tail
-from hallmark.fleet.backends import Node, Placed, Poll, State
+from hallmark.fleet.backends import Node, NotReached, Placed, Poll, State
 from hallmark.fleet.engines import Site
 from hallmark.fleet.order import LOG_FILE, ORDER_FILE
 from hallmark.fleet.proof import proved
@@ -141,7 +141,7 @@ class _Asked:
         return f"the driver's connection to the cluster ended: {tail(self._log, 1).strip() or 'it says nothing'}"
 
     def ask(self, what: str, *arguments: Any, within_s: float = CALL_S) -> Any:
-        """InfrastructureError where the answer is an error, or none comes in time."""
+        """InfrastructureError where the answer is an error; NotReached where none comes in time."""
         self._number += 1
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):  # it has ended, which is the answer
@@ -156,10 +156,10 @@ class _Asked:
             try:
                 answer = self._answers.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
-                raise InfrastructureError(f"no answer in {within_s:g} s", where=self._where, hint=hint) from None
+                raise NotReached(f"no answer in {within_s:g} s", where=self._where, hint=hint) from None
             if answer is None:
                 self._answers.put(None)
-                raise InfrastructureError(self.last_words, where=self._where, hint=hint)
+                raise NotReached(self.last_words, where=self._where, hint=hint)
             if answer["number"] != number:
                 continue  # to a question that was given up
             if "error" in answer:

@@ -22,11 +22,11 @@ from pathlib import Path
 
 from hallmark.core.errors import InfrastructureError
 from hallmark.core.process import tail
-from hallmark.fleet.backends import Node, Placed, Poll, State
+from hallmark.fleet.backends import Node, NotReached, Placed, Poll, State
 from hallmark.fleet.engines import Site
 from hallmark.fleet.order import LOG_FILE, ORDER_FILE
 from hallmark.fleet.proof import proved
-from hallmark.fleet.slurm_commands import NOT_AVAILABLE, NotReached, Room, asked, job_number, jobs, nodes_of, room_of
+from hallmark.fleet.slurm_commands import NOT_AVAILABLE, Room, asked, job_number, jobs, nodes_of, room_of
 from hallmark.fleet.slurm_gres import GPU, Declared, declared_units
 from hallmark.specs.model import Detection
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from hallmark.core.errors import InfrastructureError
-from hallmark.fleet.backends import Poll, State
+from hallmark.fleet.backends import NotReached, Poll, State
 from hallmark.fleet.slurm_gres import Gres, read_gres
 
 COMMAND_S = 60.0
@@ -17,10 +17,6 @@ COMMAND_S = 60.0
 _PING = "does slurmctld run? see `scontrol ping`"
 _KEPT = frozenset({"SLURM_CONF", "SLURM_CLUSTERS", "SLURM_CONF_SERVER"})
 _UNKNOWN_JOB = "Invalid job id"
-
-
-class NotReached(InfrastructureError):
-    """A command of Slurm is not there, or its controller does not answer."""
 
 
 def outside_of_jobs(environ: Mapping[str, str]) -> dict[str, str]:

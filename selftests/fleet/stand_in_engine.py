@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hallmark.core.errors import InfrastructureError
-from hallmark.fleet.backends import Node, Placed, Poll, State
+from hallmark.fleet.backends import Node, NotReached, Placed, Poll, State
 from hallmark.fleet.beats import CELL_BEAT, Beat
 from hallmark.fleet.driver import Driver
 from hallmark.fleet.journal import Began, Event, Journal, read_events
@@ -41,7 +41,7 @@ class Does:
     lost_after_s: float = float("inf")
     """When its engine says that it is lost."""
     blameless: bool = False
-    """Whether it says that the node had no part in that."""
+    """Whether it says that the node had no part in that, nor in that it cannot be started."""
     begins_after_s: float = 0.0
     first_beat_s: float = 0.0
     """So long an interpreter takes to come up then."""
@@ -81,13 +81,13 @@ class StandInEngine:
 
     def _require_answer(self) -> None:
         if not self.answers:
-            raise InfrastructureError("no answer", where="stand-in")
+            raise NotReached("no answer", where="stand-in")
 
     def start(self, placed: Placed) -> str:
         self._require_answer()
         does = self.script(placed.order, placed.node.name)
         if does.cannot_start:
-            raise InfrastructureError("no room", where=placed.node.name)
+            raise (NotReached if does.blameless else InfrastructureError)("no room", where=placed.node.name)
         handle = f"{placed.order.cell}/{placed.order.attempt}"
         self.runs[handle] = _Run(placed=placed, does=does, began_s=self.clock(), beat=Beat(placed.folder / CELL_BEAT))
         return handle

@@ -9,6 +9,7 @@ import pytest
 from hallmark.core.errors import InfrastructureError
 from hallmark.fleet.backends import Node
 from hallmark.fleet.beats import DRIVER_BEAT
+from hallmark.fleet.driver import MOST_IN_VAIN
 from hallmark.fleet.journal import Ended, Journal, Lost, NotRun, Quarantined, Started
 from hallmark.fleet.matrix_file import attempt_folder
 from hallmark.fleet.order import ORDER_FILE, OUTCOME_FILE, Order, Says, read
@@ -319,6 +320,19 @@ def test_what_is_lost_without_its_nodes_fault_is_tried_again_on_it(tmp_path: Pat
     matrix.run()
     assert started(matrix) == [("c", 1, "a"), ("c", 2, "a")]
     assert matrix.standing.cells["c"].tries_left == 2
+    assert not matrix.standing.faults()
+
+
+@pytest.mark.parametrize("first", [Does(cannot_start=True, blameless=True), Does(lost_after_s=5, blameless=True)])
+def test_what_is_always_lost_without_its_nodes_fault_is_not_begun_for_ever(tmp_path: Path, first: Does) -> None:
+    matrix = Matrix(
+        tmp_path, [planned("c"), planned("other", count=3)], TWO[:1], lambda order, node: first if order.cell == "c" else Does()
+    )
+    matrix.run()
+    assert len([one for one in started(matrix) if one[0] == "c"]) == MOST_IN_VAIN
+    (given_up,) = [one for one in matrix.events if isinstance(one, NotRun)]
+    assert (given_up.cell, "by no fault of a node" in given_up.reason) == ("c", True)
+    assert matrix.standing.cells["other"].measured
     assert not matrix.standing.faults()
 
 

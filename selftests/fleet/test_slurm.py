@@ -19,11 +19,11 @@ from hallmark import __version__
 from hallmark.core.errors import InfrastructureError
 from hallmark.core.own_code import code_digest
 from hallmark.fleet import slurm_backend, slurm_commands
-from hallmark.fleet.backends import Node, Placed, Poll, State
+from hallmark.fleet.backends import Node, NotReached, Placed, Poll, State
 from hallmark.fleet.engines import opened
 from hallmark.fleet.order import LOG_FILE, Order
 from hallmark.fleet.slurm_backend import SlurmBackend
-from hallmark.fleet.slurm_commands import NotReached, Room, asked, read_jobs, read_nodes, read_room
+from hallmark.fleet.slurm_commands import Room, asked, read_jobs, read_nodes, read_room
 from hallmark.fleet.slurm_gres import Gres
 from selftests.core.polling import alive
 from selftests.fleet import stand_in_slurm
