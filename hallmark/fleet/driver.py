@@ -156,7 +156,8 @@ class Driver:
     def _follow(self, now_s: float) -> None:
         polls: Mapping[str, Poll] = {}
         with contextlib.suppress(InfrastructureError):  # then heartbeats alone tell
-            polls = self._backend.poll([one.handle for one in self.under_way.values()])
+            if self.under_way:
+                polls = self._backend.poll([one.handle for one in self.under_way.values()])
         for one in list(self.under_way.values()):
             lease_s, wait_s = self._plan.lease_s, self._plan.wait_s
             found = one.now(polls.get(one.handle), now_s, lease_s=lease_s, wait_s=wait_s)
@@ -321,6 +322,8 @@ class Driver:
             time.sleep(0.05)
 
     def _cancel(self, one: UnderWay) -> None:
+        if not one.handle:  # it was never started
+            return
         with contextlib.suppress(InfrastructureError):  # then its lease ends it
             self._backend.cancel(one.handle)
 
