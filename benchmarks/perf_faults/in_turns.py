@@ -4,7 +4,7 @@ and how often it is wrong about a server beside itself.
     python -m benchmarks.perf_faults.in_turns [--server-url URL] [--only WORDS] [--sessions 20] >> benchmarks/perf_faults/TABLE.md
 
 Both are one real vLLM behind a proxy each; that of the candidate passes each token on so much later that a request takes
-a twentieth of its time longer. One user asks, so that this is what throughput loses.
+a nineteenth longer, which is a twentieth less throughput. One user asks, so that this is what throughput loses.
 """
 
 from __future__ import annotations

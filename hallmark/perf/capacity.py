@@ -14,7 +14,7 @@ from typing import Any
 from hallmark.core.excused import told_once
 from hallmark.core.records import Evidence, to_plain
 from hallmark.core.verdict import Verdict, worst
-from hallmark.perf.disturbance import REQUESTS
+from hallmark.perf.judge import REQUESTS
 from hallmark.perf.objectives import OBJECTIVE
 
 _STEP = 2.0

@@ -15,12 +15,10 @@ from hallmark.core.excused import excused, overruled
 from hallmark.core.load import Load, Miss
 from hallmark.core.records import Evidence, Interval
 from hallmark.core.verdict import Verdict
-from hallmark.perf.judge import ABSENT
+from hallmark.perf.judge import ABSENT, REQUESTS
 from hallmark.perf.sample import PointResult, Sample
 from hallmark.perf.summary import buffered
 from hallmark.specs.model import Metric, PerfPoint
-
-REQUESTS = "requests"
 
 
 def weigh(evidence: Sequence[Evidence], result: PointResult, point: PerfPoint, load: Load) -> list[Evidence]:

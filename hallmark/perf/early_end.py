@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from hallmark.core.excused import overruled
 from hallmark.core.records import Evidence
 from hallmark.core.verdict import Verdict
-from hallmark.perf.disturbance import REQUESTS
+from hallmark.perf.judge import REQUESTS
 from hallmark.perf.objectives import missed_by_first_token
 from hallmark.perf.sample import PointResult
 from hallmark.perf.steady import LEAST

@@ -17,7 +17,7 @@ from hallmark.stats.estimate import Absent, Estimate
 from hallmark.stats.judge import judge_limit
 
 ABSENT = "absent"
-_REQUESTS = "requests"
+REQUESTS = "requests"
 _ERRORS_SHOWN = 5
 
 
@@ -65,7 +65,7 @@ def judge_requests(result: PointResult, point: PerfPoint) -> Evidence:
         ]
         reason = "; ".join([reason, *filter(None, parts)])
     return Evidence(
-        name=_REQUESTS,
+        name=REQUESTS,
         value=good,
         n=point.requests,
         verdict=Verdict.PASS if passed else Verdict.INCONCLUSIVE if is_open else Verdict.FAIL,
@@ -90,7 +90,7 @@ def judge_requests(result: PointResult, point: PerfPoint) -> Evidence:
 
 
 def _why_not_sent(result: PointResult) -> str:
-    return "those that failed decide it" if result.curtailed == _REQUESTS else f"{result.curtailed} is missed whatever they do"
+    return "those that failed decide it" if result.curtailed == REQUESTS else f"{result.curtailed} is missed whatever they do"
 
 
 def _cache_at_work(result: PointResult) -> str:

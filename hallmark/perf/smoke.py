@@ -8,7 +8,7 @@ from dataclasses import replace
 from hallmark.core.records import Evidence
 from hallmark.core.verdict import Verdict
 from hallmark.core.wording import is_number
-from hallmark.perf.disturbance import REQUESTS
+from hallmark.perf.judge import REQUESTS
 from hallmark.stats.judge import NOT_JUDGED
 
 _FAR = 2.0

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from hallmark.core.excused import overruled
 from hallmark.core.records import Evidence, Target
 from hallmark.core.verdict import Verdict
-from hallmark.perf.disturbance import REQUESTS
+from hallmark.perf.judge import REQUESTS
 from hallmark.perf.objectives import allowed_misses
 from hallmark.perf.objectives import least_n as least_of_objective
 from hallmark.perf.sample import PointResult, Sample
